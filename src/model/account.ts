@@ -1,0 +1,17 @@
+/** A person who may sign in to Mooring. Every account is an admin for now; sites say whose GitLab grant they use. */
+export interface Account {
+  readonly id: string;
+  readonly name: string;
+  /** ms since 1970. */
+  readonly createdAt: number;
+}
+
+/** Who is signed in, as the server knows it. The cookie holds only an opaque id. */
+export interface Session {
+  readonly accountId: string;
+  readonly accountName: string;
+  /** Every form carries this; see the CSRF check. */
+  readonly formToken: string;
+  /** ms since 1970. */
+  readonly createdAt: number;
+}

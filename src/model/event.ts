@@ -1,0 +1,66 @@
+import type { ProblemFacts } from './problem.ts';
+import type { HoldCode, SiteId, SiteStatus } from './site.ts';
+import type { Oid, SitePath, Tally } from './tree.ts';
+
+/** Why a site is looked at. A ring carries no facts: the run looks for itself. */
+export type Trigger = 'watch' | 'poll' | 'webhook' | 'rescan' | 'start' | 'person' | 'retry';
+
+/** Everything worth telling. The bus adds `id` and `at`. */
+export type SyncEvent =
+  | { readonly kind: 'status'; readonly site: SiteId; readonly status: SiteStatus }
+  | { readonly kind: 'run'; readonly site: SiteId; readonly run: RunRecord }
+  | { readonly kind: 'act'; readonly act: ActRecord };
+
+export type Numbered = SyncEvent & { readonly id: number; readonly at: number };
+
+/** One line of a site's activity. Facts only: the page makes the sentence. */
+export interface RunRecord {
+  readonly id: string;
+  /** ms since 1970: when it began. */
+  readonly at: number;
+  readonly durationMs: number;
+  readonly triggers: readonly Trigger[];
+  readonly result:
+    'pulled' | 'pushed' | 'merged' | 'connected' | 'held' | 'failed' | 'refused' | 'recovered' | 'restored';
+  readonly before?: Oid;
+  readonly after?: Oid;
+  readonly pulled: Tally;
+  readonly pushed: Tally;
+  /** The first two hundred paths that moved. */
+  readonly files: readonly {
+    readonly mark: '+' | '~' | '-';
+    readonly path: SitePath;
+    readonly to: 'site' | 'gitlab';
+  }[];
+  readonly conflicts: readonly SitePath[];
+  readonly subject?: string;
+  readonly by?: string;
+  readonly hold?: HoldCode;
+  readonly problem?: ProblemFacts;
+  /** What git and GitLab said, control characters made visible, secrets masked. */
+  readonly output: string;
+}
+
+/** What a person did. */
+export interface ActRecord {
+  readonly id: string;
+  readonly at: number;
+  readonly by: string;
+  readonly site?: SiteId;
+  readonly act:
+    | 'set-up'
+    | 'configured-instance'
+    | 'connected-gitlab'
+    | 'added-site'
+    | 'removed-site'
+    | 'connected'
+    | 'disconnected'
+    | 'paused'
+    | 'resumed'
+    | 'restored'
+    | 'resolved'
+    | 'chose'
+    | 'allowed';
+  /** What it was done to, for the sentence: a repository and branch, a path, a choice. */
+  readonly detail: string;
+}

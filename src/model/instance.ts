@@ -1,0 +1,87 @@
+import type { Secret } from './secret.ts';
+
+/** The one self-hosted GitLab this installation serves. */
+export interface Instance {
+  /** Origin and sub-path, no final slash: `https://gitlab.example/gitlab`. */
+  readonly url: string;
+  readonly applicationId: string;
+  readonly secret: Secret;
+  readonly authorizeUrl: string;
+  readonly tokenUrl: string;
+  readonly apiUrl: string;
+  readonly scopes: Scopes;
+  readonly advanced: Advanced;
+  /** ms since 1970. */
+  readonly configuredAt: number;
+}
+
+export type Scopes = 'api' | 'read_api write_repository';
+
+/** Settings most installations leave alone. Every request to the instance obeys them: OAuth, REST and git. */
+export interface Advanced {
+  /** PEM of a private certificate authority; empty: the system's own. */
+  readonly ca: string;
+  readonly proxy: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The address by which GitLab reaches this daemon; empty: the public one. */
+  readonly reachableAt: string;
+  /** GitLab's access level a repository must give at least to be offered; 30 is Developer. */
+  readonly minAccessLevel: number;
+}
+
+export type ConnectionId = string & { readonly __brand: 'ConnectionId' };
+export type ProjectId = number & { readonly __brand: 'ProjectId' };
+/** Short name, without `refs/heads/`. */
+export type BranchName = string & { readonly __brand: 'BranchName' };
+
+/** One GitLab user's grant. Its tokens stay in the store; who needs one asks for it by id. */
+export interface Connection {
+  readonly id: ConnectionId;
+  /** The Mooring account that made it. */
+  readonly owner: string;
+  readonly gitlabUserId: number;
+  readonly username: string;
+  readonly name: string;
+  readonly email: string;
+  readonly scopes: string;
+  readonly health: 'good' | 'reconnect';
+  /** ms since 1970: when the present access token was issued. */
+  readonly renewedAt: number;
+}
+
+/** A repository as the picker shows it. */
+export interface Project {
+  readonly id: ProjectId;
+  readonly path: string;
+  readonly name: string;
+  readonly webUrl: string;
+  readonly cloneUrl: string;
+  readonly visibility: 'private' | 'internal' | 'public';
+  readonly archived: boolean;
+  readonly empty: boolean;
+  /** Absent where the caller may not read code. */
+  readonly defaultBranch?: BranchName;
+  /** ms since 1970, coarse. */
+  readonly lastActivityAt?: number;
+  /** GitLab's level (30 Developer, 40 Maintainer); 0 when GitLab does not say. */
+  readonly accessLevel: number;
+  readonly lfs: boolean;
+}
+
+export interface Branch {
+  readonly name: BranchName;
+  readonly head: string;
+  readonly default: boolean;
+  readonly protected: boolean;
+  readonly canPush: boolean;
+}
+
+/** GitLab's names for its levels. */
+export function roleName(level: number): string {
+  if (level >= 50) return 'Owner';
+  if (level >= 40) return 'Maintainer';
+  if (level >= 30) return 'Developer';
+  if (level >= 20) return 'Reporter';
+  if (level >= 10) return 'Guest';
+  return 'none that GitLab names';
+}

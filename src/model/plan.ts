@@ -1,0 +1,70 @@
+import type { BranchName } from './instance.ts';
+import type { NotSynced } from './site.ts';
+import type { Oid, SitePath } from './tree.ts';
+
+/** Which side's files the first connect starts from. */
+export type Direction = 'replace' | 'start-from-folder';
+
+/** What a first connect would do, counted in a dry run that writes nothing into the folder. */
+export interface Plan {
+  /** Digest of both sides as they were seen; consent carries it, so it can approve nothing else. */
+  readonly id: string;
+  readonly direction: Direction;
+  readonly branch: BranchName;
+  /** The branch's tip; absent: the repository is empty or the branch is new. */
+  readonly tip?: Oid;
+  readonly replaced: number;
+  readonly added: number;
+  readonly removed: number;
+  readonly same: number;
+  readonly samples: readonly PlanSample[];
+  /** Files that look like secrets: they stay where they are and are not pushed. */
+  readonly secrets: readonly SitePath[];
+  /** Other paths that are left exactly as they are. */
+  readonly untouched: readonly NotSynced[];
+  readonly untouchedCount: number;
+  /** Files the repository has but this site refuses, by name. */
+  readonly refused: readonly NotSynced[];
+  readonly ignored: number;
+  /** ms since 1970. */
+  readonly countedAt: number;
+}
+
+export interface PlanSample {
+  readonly mark: '+' | '~' | '-';
+  readonly path: SitePath;
+  readonly bytes: number;
+}
+
+/** A person's yes to one plan. */
+export interface Consent {
+  readonly planId: string;
+  readonly by: string;
+}
+
+/** What a sync or a connect replaced and can give back. */
+export interface KeptVersion {
+  readonly id: string;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly cause: KeptCause;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export type KeptCause = 'connect' | 'conflict' | 'late-write' | 'history-rewritten' | 'restore' | 'removed';
+
+/** A path both sides changed, and how the site's policy settled it. Both versions stay reachable. */
+export interface Conflict {
+  readonly id: string;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly path: SitePath;
+  readonly kind: 'content' | 'add-add' | 'modify-delete' | 'file-directory' | 'rename' | 'binary' | 'mode';
+  readonly live: 'repository' | 'site';
+  /** Blob ids; absent: that side had deleted the path, or there was no common version. */
+  readonly base?: Oid;
+  readonly repository?: Oid;
+  readonly site?: Oid;
+  readonly resolved?: { readonly at: number; readonly by: string; readonly choice: 'repository' | 'site' };
+}

@@ -1,0 +1,129 @@
+/**
+ * A Problem is anything that can go wrong and that somebody can do something about: a code, facts and a cause.
+ * History stores code and facts; the sentences live in the catalogue (`remedy.ts`), so they can improve later.
+ */
+export type ProblemCode =
+  // instance and network
+  | 'instance-url-invalid'
+  | 'instance-not-gitlab'
+  | 'instance-missing'
+  | 'gitlab-unreachable'
+  | 'gitlab-slow'
+  | 'gitlab-busy'
+  | 'gitlab-error'
+  | 'gitlab-answer-odd'
+  | 'gitlab-maintenance'
+  | 'tls-untrusted'
+  | 'tls-expired'
+  | 'tls-name'
+  // authorisation
+  | 'application-unknown'
+  | 'redirect-not-registered'
+  | 'authorisation-denied'
+  | 'callback-forged'
+  | 'grant-lost'
+  | 'scope-too-small'
+  | 'user-blocked'
+  // repository
+  | 'project-missing'
+  | 'project-archived'
+  | 'project-not-yours'
+  | 'repository-empty'
+  | 'branch-missing'
+  | 'branch-invalid'
+  | 'push-not-allowed'
+  | 'push-refused'
+  | 'fetch-refused'
+  | 'remote-moved'
+  | 'repository-too-large'
+  // folder
+  | 'folder-invalid'
+  | 'folder-outside-roots'
+  | 'folder-overlaps'
+  | 'folder-missing'
+  | 'folder-link'
+  | 'folder-not-folder'
+  | 'folder-unreadable'
+  | 'folder-unwritable'
+  | 'folder-changed'
+  | 'folder-emptied'
+  | 'disk-full'
+  | 'too-many-files'
+  // connect
+  | 'plan-outdated'
+  | 'already-connected'
+  | 'project-in-use'
+  | 'not-connected'
+  // store and process
+  | 'store-missing'
+  | 'store-damaged'
+  | 'store-newer'
+  | 'key-missing'
+  | 'key-wrong'
+  | 'state-in-use'
+  | 'port-in-use'
+  | 'config-invalid'
+  | 'git-too-old'
+  | 'git-failed'
+  | 'git-damaged'
+  // pages
+  | 'not-found'
+  | 'not-allowed'
+  | 'form-expired'
+  | 'form-invalid'
+  | 'too-many-tries'
+  | 'setup-done'
+  | 'kept-missing'
+  | 'unexpected';
+
+/** When the engine may try again by itself. */
+export type RetryWhen = 'soon' | 'after-admin' | 'never';
+
+/** What of a problem is stored and shown. Facts are short texts, already free of secrets. */
+export interface ProblemFacts {
+  readonly code: ProblemCode;
+  readonly facts: Readonly<Record<string, string>>;
+  /** The technical cause in one line, folded away on the page. */
+  readonly cause: string;
+  /** ms: GitLab asked to be left alone for this long. */
+  readonly retryAfterMs?: number;
+}
+
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly facts: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: ProblemCode,
+    facts: Readonly<Record<string, string>> = {},
+    options: { cause?: unknown; retryAfterMs?: number } = {},
+  ) {
+    super(`${code} ${JSON.stringify(facts)}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.facts = facts;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  toFacts(): ProblemFacts {
+    const cause = this.cause === undefined ? '' : describeCause(this.cause);
+    return {
+      code: this.code,
+      facts: this.facts,
+      cause,
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    };
+  }
+}
+
+/** Any thrown thing as a Problem; what is none of ours becomes `unexpected`. */
+export function asProblem(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem('unexpected', {}, { cause: error });
+}
+
+function describeCause(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause).slice(0, 500);
+  const code = 'code' in cause && typeof cause.code === 'string' ? `${cause.code} ` : '';
+  return `${code}${cause.message}`.slice(0, 500);
+}

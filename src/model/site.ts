@@ -1,0 +1,184 @@
+import type { BranchName, ConnectionId, ProjectId } from './instance.ts';
+import type { Oid, SitePath, Tally } from './tree.ts';
+import type { ProblemFacts } from './problem.ts';
+
+export type SiteId = string & { readonly __brand: 'SiteId' };
+
+/** A folder on disk with a name, and the branch it is moored to, if any. */
+export interface Site {
+  readonly id: SiteId;
+  readonly name: string;
+  /** Absolute, resolved, without a final slash. */
+  readonly folder: string;
+  /** ms since 1970. */
+  readonly createdAt: number;
+  readonly paused: boolean;
+  readonly binding?: Binding;
+  /** The folder's identity when it was last good; a change means another folder stands in its place. */
+  readonly root?: RootIdentity;
+  readonly settings: SiteSettings;
+}
+
+export interface RootIdentity {
+  readonly dev: string;
+  readonly ino: string;
+}
+
+/** What ties a site to a branch. The numeric project id is the key; paths and URLs are looked up by it. */
+export interface Binding {
+  readonly connectionId: ConnectionId;
+  readonly projectId: ProjectId;
+  readonly projectPath: string;
+  readonly webUrl: string;
+  readonly cloneUrl: string;
+  readonly branch: BranchName;
+  /** ms since 1970. */
+  readonly connectedAt: number;
+  readonly webhook: Webhook;
+}
+
+/** What is known of the project hook that GitLab calls after a push. */
+export type Webhook =
+  | { readonly kind: 'none'; readonly reason: string }
+  | { readonly kind: 'blocked'; readonly address: string }
+  | { readonly kind: 'waiting'; readonly hookId: number }
+  | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number };
+
+export type ConflictPolicy = 'repository' | 'site';
+
+export interface SiteSettings {
+  readonly policy: ConflictPolicy;
+  /** Cron expression with five fields: how often the branch is looked at. */
+  readonly poll: string;
+  /** Cron expression with five fields: how often the whole folder is compared. */
+  readonly rescan: string;
+  /** A path is taken after this long without a change, in ms. */
+  readonly quietMs: number;
+  /** … and at the latest this long after its first change, in ms. */
+  readonly quietMaxMs: number;
+  readonly limits: SiteLimits;
+  readonly keepDays: number;
+  /** gitignore patterns for untracked paths, on top of the repository's own. */
+  readonly ignore: readonly string[];
+  /** Paths that look like secrets or server control files and are allowed all the same. */
+  readonly allow: readonly string[];
+  readonly skipCi: boolean;
+}
+
+export interface SiteLimits {
+  readonly fileBytes: number;
+  readonly files: number;
+  readonly siteBytes: number;
+  /** Held when more paths than this … */
+  readonly massPaths: number;
+  /** … and more than this share of all would go. */
+  readonly massShare: number;
+}
+
+export const defaultSettings: SiteSettings = {
+  policy: 'repository',
+  poll: '* * * * *',
+  rescan: '*/5 * * * *',
+  quietMs: 1_000,
+  quietMaxMs: 30_000,
+  limits: {
+    fileBytes: 100 * 1024 * 1024,
+    files: 200_000,
+    siteBytes: 10 * 1024 * 1024 * 1024,
+    massPaths: 20,
+    massShare: 0.3,
+  },
+  keepDays: 90,
+  ignore: [],
+  allow: [],
+  skipCi: false,
+};
+
+/** The words on screen: one of these is always true of a site. */
+export type SiteState = 'in-sync' | 'syncing' | 'waiting' | 'retrying' | 'hold' | 'paused' | 'off' | 'unknown';
+
+export interface SiteStatus {
+  readonly state: SiteState;
+  /** ms since 1970: since when the state holds. */
+  readonly since: number;
+  /** Last run that ended well. */
+  readonly checkedAt?: number;
+  readonly lastPull?: Moved;
+  readonly lastPush?: Moved;
+  readonly lastAttempt?: { readonly at: number; readonly result: string };
+  /** Paths waiting to be taken from the folder, and since when the oldest commit waits to be pushed. */
+  readonly waiting: { readonly toPull: number; readonly toPush: number; readonly oldestUnpushedAt?: number };
+  readonly nextTryAt?: number;
+  readonly problem?: ProblemFacts;
+  readonly hold?: Hold;
+  /** Paths that do not travel, with the reason, the first hundred. */
+  readonly notSynced: readonly NotSynced[];
+  readonly notSyncedCount: number;
+  readonly progress?: Progress;
+  readonly conflicts: number;
+  /** How a file is replaced here: swapped in one step, or moved aside and linked with a short gap. */
+  readonly replaces?: 'exchange' | 'link';
+  readonly watched: boolean;
+}
+
+export interface Moved {
+  readonly at: number;
+  readonly files: number;
+  readonly commit: Oid;
+  readonly subject: string;
+  readonly by?: string;
+}
+
+export interface NotSynced {
+  readonly path: SitePath;
+  readonly reason: NotSyncedReason;
+}
+
+/** Why a path does not travel. The page has a sentence for each. */
+export type NotSyncedReason =
+  | { readonly kind: 'link' }
+  | { readonly kind: 'submodule' }
+  | { readonly kind: 'special' }
+  | { readonly kind: 'nested-repository' }
+  | { readonly kind: 'unreadable' }
+  | { readonly kind: 'unwritable' }
+  | { readonly kind: 'too-large'; readonly bytes: number; readonly limit: number }
+  | { readonly kind: 'too-many' }
+  | { readonly kind: 'secret' }
+  | { readonly kind: 'control-file' }
+  | { readonly kind: 'bad-name' }
+  | { readonly kind: 'collides'; readonly with: SitePath }
+  | { readonly kind: 'lfs-pointer' }
+  | { readonly kind: 'ignored-in-the-way' }
+  | { readonly kind: 'never-quiet' };
+
+export interface Progress {
+  readonly act: 'fetching' | 'pulling' | 'pushing' | 'reading';
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Stopped until a person chooses. `step` names exactly what they are asked about; another step asks again. */
+export interface Hold {
+  readonly code: HoldCode;
+  readonly at: number;
+  readonly step: string;
+  readonly total: number;
+  readonly tally: Tally;
+  readonly samples: readonly { readonly path: SitePath; readonly mark: '+' | '~' | '-' }[];
+  readonly choices: readonly HoldChoice[];
+}
+
+export type HoldCode =
+  | 'folder-lost-files'
+  | 'branch-lost-files'
+  | 'root-missing'
+  | 'root-changed'
+  | 'root-emptied'
+  | 'history-rewritten'
+  | 'branch-missing'
+  | 'push-refused'
+  | 'reconnect';
+
+/** `put-back`: undo the loss on the side that lost. `go-on`: it was meant. `adopt`: this folder is the right one. */
+export type HoldChoice = 'put-back' | 'go-on' | 'adopt' | 'try-again';
