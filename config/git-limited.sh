@@ -1,0 +1,7 @@
+#!/bin/sh
+# Runs one git command that talks to the network, under limits that also hold for its children: `timeout` ends the
+# whole process group, so no git-remote-https outlives its caller with a token in its environment; `prlimit` stops a
+# repository that unpacks to more than anybody meant.
+# MOORING_RUN_SECONDS, MOORING_RUN_FILE_BYTES: set by the daemon; git's own path comes in MOORING_GIT.
+limit="--fsize=${MOORING_RUN_FILE_BYTES:-10737418240} --core=0"
+exec timeout --signal=TERM --kill-after=5 "${MOORING_RUN_SECONDS:-600}" prlimit $limit "${MOORING_GIT:-/usr/bin/git}" "$@"

@@ -1,0 +1,81 @@
+import { escapeControls } from '../model/tree.ts';
+import { Problem } from '../model/problem.ts';
+
+/**
+ * What git's network commands say, as Problems. Git's exit codes tell little, so this reads its English (the
+ * environment fixes the language); anything unknown stays `git-failed` with git's own words.
+ */
+export function fetchFailure(stderr: string, facts: { project: string; branch: string }): Problem {
+  const text = cleanOutput(stderr);
+  const cause = { cause: new Error(lastLines(text)) };
+  if (/couldn't find remote ref|does not appear to be a git repository/i.test(text))
+    return new Problem('branch-missing', facts, cause);
+  if (
+    /fsck|hasDot|badTree|does not contain a valid|index-pack failed.*fsck/i.test(text) &&
+    /error: object/.test(text)
+  ) {
+    return new Problem('fetch-refused', { ...facts, text: lastLines(text) }, cause);
+  }
+  return networkFailure(text, facts) ?? new Problem('git-failed', { command: 'fetch', text: lastLines(text) }, cause);
+}
+
+/** As {@link fetchFailure}, for what is no answer of GitLab's about the push itself. */
+export function pushFailure(stderr: string, facts: { project: string; branch: string }): Problem {
+  const text = cleanOutput(stderr);
+  return (
+    networkFailure(text, facts) ??
+    new Problem('git-failed', { command: 'push', text: lastLines(text) }, { cause: new Error(lastLines(text)) })
+  );
+}
+
+function networkFailure(text: string, facts: { project: string; branch: string }): Problem | undefined {
+  const cause = { cause: new Error(lastLines(text)) };
+  const http = /(?:HTTP|error:|returned error:?) ?(\d{3})/.exec(text)?.[1];
+  if (/Authentication failed|could not read Username|HTTP Basic: Access denied/.test(text) || http === '401') {
+    return new Problem('grant-lost', facts, cause);
+  }
+  if (http === '403') return new Problem('push-not-allowed', { ...facts, text: remoteLines(text) }, cause);
+  if (http === '404' || /repository '.*' not found/.test(text)) return new Problem('project-missing', facts, cause);
+  if (http === '429') return new Problem('gitlab-busy', facts, cause);
+  if (http?.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
+  if (
+    /Could not resolve host|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect/.test(
+      text,
+    )
+  ) {
+    return new Problem('gitlab-unreachable', { ...facts, reason: lastLines(text) }, cause);
+  }
+  if (/Operation too slow|timed out/.test(text)) return new Problem('gitlab-slow', facts, cause);
+  if (/certificate has expired/.test(text)) return new Problem('tls-expired', facts, cause);
+  if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
+  if (/redirect/i.test(text))
+    return new Problem('gitlab-answer-odd', { ...facts, reason: 'it redirects git elsewhere' }, cause);
+  if (/No space left|file size limit|File too large/i.test(text)) return new Problem('disk-full', facts, cause);
+  return undefined;
+}
+
+/** The words after `remote:`: GitLab's, or its hooks'. */
+export function remoteLines(text: string): string {
+  return cleanOutput(text)
+    .split('\n')
+    .filter((line) => line.startsWith('remote:'))
+    .map((line) => line.slice('remote:'.length).trim())
+    .filter((line) => line !== '')
+    .join('\n')
+    .slice(0, 2_000);
+}
+
+/** Terminal sequences out, control characters visible, anything that looks like a credential masked. */
+export function cleanOutput(text: string): string {
+  return text
+    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
+    .split(/\r\n|\n|\r/)
+    .map((line) => escapeControls(line).trimEnd())
+    .join('\n')
+    .replace(/(oauth2:|Basic |Bearer |glpat-)[A-Za-z0-9+/=_.~-]+/g, '$1[secret]')
+    .slice(0, 20_000);
+}
+
+function lastLines(text: string): string {
+  return text.split('\n').filter(Boolean).slice(-4).join('\n').slice(0, 500);
+}

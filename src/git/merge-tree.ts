@@ -1,0 +1,72 @@
+import type { Change, Oid, SitePath } from '../model/tree.ts';
+import type { MergeConflict, Merged } from '../sync/ports.ts';
+
+/** What `git merge-tree --write-tree -z --messages` printed. */
+export interface MergeTreeOutput {
+  readonly tree: Oid;
+  /** Paths of the merged tree that git staged, under the names it gave them (`x~<label>` for a file in a folder's way). */
+  readonly staged: readonly SitePath[];
+  readonly messages: readonly { readonly kind: string; readonly paths: readonly SitePath[] }[];
+}
+
+/** Parses the NUL-separated form. Only the messages hold the original paths: that is where conflicts are read from. */
+export function parseMergeTree(output: Buffer): MergeTreeOutput {
+  const fields = output.toString('latin1').split('\0');
+  const staged = new Set<SitePath>();
+  let at = 1;
+  for (; /^[0-7]{6} [0-9a-f]+ [123]\t/.test(fields[at] ?? ''); at += 1) {
+    const field = fields[at] ?? '';
+    staged.add(field.slice(field.indexOf('\t') + 1) as SitePath);
+  }
+  if (fields[at] === '') at += 1;
+  const messages: { kind: string; paths: SitePath[] }[] = [];
+  while (at < fields.length && /^[0-9]+$/.test(fields[at] ?? '')) {
+    const count = Number(fields[at]);
+    const paths = fields.slice(at + 1, at + 1 + count) as SitePath[];
+    messages.push({ kind: fields[at + 1 + count] ?? '', paths });
+    at += count + 3;
+  }
+  return { tree: fields[0] as Oid, staged: [...staged], messages };
+}
+
+/**
+ * The paths that need a decision, with what each side has there. Taken from the two lists of changes since the common
+ * version, not from git's stages: those name invented paths for file/folder clashes.
+ */
+export function conflictsOf(
+  output: MergeTreeOutput,
+  ours: readonly Change[],
+  theirs: readonly Change[],
+): Pick<Merged, 'conflicts' | 'staged'> {
+  const oursAt = new Map(ours.map((change) => [change.path, change]));
+  const theirsAt = new Map(theirs.map((change) => [change.path, change]));
+  const kinds = new Map<SitePath, string>();
+  for (const { kind, paths } of output.messages) {
+    if (!kind.startsWith('CONFLICT')) continue;
+    for (const path of paths) if (!kinds.has(path)) kinds.set(path, /\((.*)\)/.exec(kind)?.[1] ?? kind);
+  }
+  for (const path of output.staged)
+    if (!kinds.has(path) && (oursAt.has(path) || theirsAt.has(path))) kinds.set(path, 'contents');
+  const conflicts: MergeConflict[] = [];
+  for (const [path, kind] of kinds) {
+    const mine = oursAt.get(path);
+    const yours = theirsAt.get(path);
+    if (!mine && !yours) continue;
+    const base = mine?.before ?? yours?.before;
+    conflicts.push({
+      path,
+      kind,
+      ...(base ? { base } : {}),
+      ...entry('ours', mine ? mine.after : base),
+      ...entry('theirs', yours ? yours.after : base),
+    });
+  }
+  return { conflicts, staged: output.staged };
+}
+
+function entry<K extends 'ours' | 'theirs'>(
+  key: K,
+  value: MergeConflict[K],
+): Pick<MergeConflict, K> | Record<never, never> {
+  return value ? { [key]: value } : {};
+}

@@ -1,0 +1,159 @@
+import { type SimpleGit, simpleGit } from 'simple-git';
+import { Problem } from '../model/problem.ts';
+import type { Oid } from '../model/tree.ts';
+import type { Author, PushResult, Remote } from '../sync/ports.ts';
+import { type GitNetwork, gitEnvironment } from './environment.ts';
+import { cleanOutput, fetchFailure, pushFailure, remoteLines } from './failure.ts';
+
+/** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
+export interface RemoteAddress {
+  /** Clone URL without credentials, under the instance's own address. */
+  readonly url: string;
+  readonly project: string;
+  /** Short branch name, checked. */
+  readonly branch: string;
+  readonly network: GitNetwork;
+}
+
+export interface CliRemoteOptions {
+  readonly dir: string;
+  readonly home: string;
+  /** Absolute path of git. */
+  readonly git: string;
+  /** `config/git-limited.sh`: limits that hold for git's children too. */
+  readonly limited: string;
+  readonly author: () => Author;
+  /** Runs one command with the address and a token that stays valid meanwhile. */
+  readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly maxFileBytes: number;
+}
+
+const incoming = 'refs/sync/incoming';
+
+/** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
+export function cliRemote(options: CliRemoteOptions): Remote {
+  return {
+    async head(signal) {
+      return options.address(async (address) => {
+        const ref = `refs/heads/${address.branch}`;
+        const { code, stdout, stderr } = await run(
+          options,
+          address,
+          ['ls-remote', '--heads', '--', address.url, ref],
+          signal,
+        );
+        if (code !== 0) throw fetchFailure(stderr, address);
+        const row = stdout.split('\n').find((line) => line.endsWith(`\t${ref}`));
+        return row ? (row.split('\t')[0] as Oid) : 'absent';
+      }, signal);
+    },
+
+    async fetch(signal) {
+      return options.address(async (address) => {
+        const refspec = `+refs/heads/${address.branch}:${incoming}`;
+        const flags = [
+          '--no-tags',
+          '--no-write-fetch-head',
+          '--no-auto-maintenance',
+          '--no-recurse-submodules',
+          '--refmap=',
+        ];
+        const { code, stderr } = await run(options, address, ['fetch', ...flags, '--', address.url, refspec], signal);
+        if (code !== 0) {
+          const problem = fetchFailure(stderr, address);
+          if (problem.code === 'branch-missing') return 'absent';
+          throw problem;
+        }
+        const { stdout } = await run(options, address, ['rev-parse', '--verify', incoming], signal);
+        return stdout.trim() as Oid;
+      }, signal);
+    },
+
+    async push(commit, expected, { skipCi }, signal) {
+      return options.address(async (address) => {
+        const ref = `refs/heads/${address.branch}`;
+        const flags = ['--porcelain', '--no-verify', `--force-with-lease=${ref}:${expected ?? ''}`];
+        if (skipCi) flags.push('--push-option=ci.skip');
+        const result = await run(options, address, ['push', ...flags, '--', address.url, `${commit}:${ref}`], signal);
+        return readPush(result, ref, address);
+      }, signal);
+    },
+  };
+}
+
+interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * One simple-git instance per command: a failed task rejects those queued behind it. It resolves on exit 1 with an
+ * empty stderr, so the exit code is read from its result, not from whether it threw.
+ */
+async function run(
+  options: CliRemoteOptions,
+  address: RemoteAddress,
+  args: string[],
+  signal?: AbortSignal,
+): Promise<RunResult> {
+  const environment = {
+    ...gitEnvironment({ gitDir: options.dir, home: options.home, author: options.author(), network: address.network }),
+    MOORING_GIT: options.git,
+    MOORING_RUN_FILE_BYTES: String(options.maxFileBytes),
+  };
+  let captured: RunResult = { code: 0, stdout: '', stderr: '' };
+  const git: SimpleGit = simpleGit({
+    baseDir: options.dir,
+    binary: options.limited,
+    allowEnvironment: Object.keys(environment),
+    // Each of these is refused by default even to switch the dangerous thing off, which is all we do with them.
+    unsafe: {
+      allowUnsafeCustomBinary: true,
+      allowUnsafeConfigEnvCount: true,
+      allowUnsafeConfigPaths: true,
+      allowUnsafeAskPass: true,
+      allowUnsafeSshCommand: true,
+      allowUnsafeEditor: true,
+      allowUnsafePager: true,
+      allowUnsafeHooksPath: true,
+      allowUnsafeFsMonitor: true,
+      allowUnsafeCredentialHelper: true,
+      allowUnsafeProtocolOverride: true,
+      allowUnsafeGitProxy: true,
+    },
+    ...(signal ? { abort: signal } : {}),
+    errors(error, result) {
+      captured = {
+        code: result.exitCode,
+        stdout: Buffer.concat(result.stdOut).toString('utf8'),
+        stderr: Buffer.concat(result.stdErr).toString('utf8'),
+      };
+      return error instanceof Error ? error : undefined;
+    },
+  }).env(environment);
+  try {
+    await git.raw(args);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new Problem('git-failed', { command: args[0] ?? '' }, { cause: error });
+  }
+  return captured;
+}
+
+/** Porcelain: `<flag>\t<from>:<to>\t<summary>`; flag `!` is a refusal, space, `*`, `+`, `=` a success. */
+function readPush({ code, stdout, stderr }: RunResult, ref: string, address: RemoteAddress): PushResult {
+  const row = stdout.split('\n').find((line) => line.includes(`:${ref}\t`));
+  const output = cleanOutput(`${stderr}\n${stdout}`.trim());
+  if (row && !row.startsWith('!')) return { kind: 'done', output };
+  if (!row) {
+    if (code === 0) return { kind: 'done', output };
+    throw pushFailure(stderr, address);
+  }
+  // `stale info` is our lease, the others are GitLab's own compare-and-set: someone else was faster.
+  if (/stale info|fetch first|non-fast-forward|failed to update ref|cannot lock ref|incorrect old value/.test(row)) {
+    return { kind: 'moved', output };
+  }
+  const said = remoteLines(stderr) || cleanOutput(row.split('\t')[2] ?? '');
+  return { kind: 'refused', text: said, output };
+}

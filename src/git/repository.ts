@@ -1,0 +1,366 @@
+import { mkdir, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { unsafePath } from '../model/path-safety.ts';
+import { Problem } from '../model/problem.ts';
+import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
+import type { Clock } from '../model/world.ts';
+import type { Author, Ledger, LedgerName, Relation, Repository, Taken, Taking, TreeFile } from '../sync/ports.ts';
+import { ByteReader } from './bytes.ts';
+import type { GitDriver, GitResult, GitRun } from './driver.ts';
+import { gitEnvironment } from './environment.ts';
+import { type ImportEdit, startFastImport } from './fast-import.ts';
+import { keptVersions } from './kept.ts';
+import { conflictsOf, parseMergeTree } from './merge-tree.ts';
+
+export interface RepositoryOptions {
+  /** Absolute path of the bare repository. */
+  readonly dir: string;
+  /** An empty directory that git takes for its home. */
+  readonly home: string;
+  readonly driver: GitDriver;
+  readonly clock: Clock;
+  /** Asked at each commit: the connection may change. */
+  readonly author: () => Author;
+}
+
+const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
+const ledgerNames: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base'];
+
+/** Beats the attributes inside a tree: no filter, no line-end change, no merge driver ever runs on a site's files. */
+const attributes = '* -text -ident !eol !working-tree-encoding !filter !merge !diff\n';
+
+/** The bare repository of one site, driven by git's plumbing. */
+export function openRepository(options: RepositoryOptions): Repository {
+  const { dir, home, driver, clock, author } = options;
+  const environment = (): Record<string, string> => gitEnvironment({ gitDir: dir, home, author: author() });
+  const git = async (args: readonly string[], more: Partial<GitRun> = {}): Promise<GitResult> =>
+    driver.run({ args, environment: environment(), ...more });
+  /** Runs a command that must succeed. */
+  const ask = async (args: readonly string[], more: Partial<GitRun> = {}): Promise<Buffer> => {
+    const { code, stdout, stderr } = await git(args, more);
+    if (code !== 0) throw new Problem('git-failed', { command: args[0] ?? '', text: stderr.trim().slice(0, 500) });
+    return stdout;
+  };
+  const date = (parentAt: number): number => Math.max(Math.floor(clock.now() / 1000), parentAt);
+
+  const commit: Repository['commit'] = async (oid) => {
+    const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s', oid])).toString('utf8');
+    const [tree = '', parents = '', at = '0', name = '', subject = ''] = text.split('\n');
+    return {
+      tree: tree as Oid,
+      parents: parents.split(' ').filter(Boolean) as Oid[],
+      at: Number(at),
+      subject,
+      author: name,
+    };
+  };
+
+  const changes: Repository['changes'] = async (from, to) =>
+    parseRaw(
+      await ask([
+        'diff-tree',
+        '-r',
+        '-z',
+        '--raw',
+        '--no-renames',
+        '--ignore-submodules=none',
+        from ?? emptyTree,
+        to ?? emptyTree,
+      ]),
+    );
+
+  const make: Repository['make'] = async ({ parents, tree, edits = [], message }) => {
+    const at = await Promise.all(parents.map((parent) => commit(parent)));
+    const stream = startFastImport(driver, environment());
+    const mark = await stream.commit({
+      author: author(),
+      date: date(Math.max(0, ...at.map((parent) => parent.at))),
+      message,
+      parents,
+      tree,
+      edits,
+    });
+    return (await stream.finish()).get(mark) as Oid;
+  };
+
+  return {
+    async prepare() {
+      await mkdir(home, { recursive: true, mode: 0o500 });
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      if (!(await exists(join(dir, 'HEAD')))) {
+        await ask(['init', '--bare', '--quiet', '--template=', '--initial-branch=mooring', dir]);
+      }
+      await mkdir(join(dir, 'info'), { recursive: true });
+      await writeFile(join(dir, 'info', 'attributes'), attributes);
+      await clearLeftovers(dir);
+    },
+
+    async ledger() {
+      const refs = ledgerNames.map((name) => `refs/sync/${name}`);
+      const text = (await ask(['for-each-ref', '--format=%(refname) %(objectname)', ...refs])).toString('latin1');
+      const ledger: Partial<Record<LedgerName, Oid>> = {};
+      for (const row of text.split('\n').filter(Boolean)) {
+        const [ref = '', oid = ''] = row.split(' ');
+        ledger[ref.slice('refs/sync/'.length) as LedgerName] = oid as Oid;
+      }
+      return ledger satisfies Ledger;
+    },
+
+    async move(moves, expect = {}) {
+      const lines = ['start'];
+      for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
+        const was = expect[name];
+        const old = was === undefined ? '' : ` ${was ?? zero}`;
+        lines.push(oid === null ? `delete refs/sync/${name}${old}` : `update refs/sync/${name} ${oid}${old}`);
+      }
+      await ask(['update-ref', '--stdin'], { input: [`${[...lines, 'commit'].join('\n')}\n`] });
+    },
+
+    async relation(ours, theirs) {
+      if (ours === theirs) return 'equal';
+      const { code, stdout } = await git(['merge-base', ours, theirs]);
+      if (code === 1) return 'unrelated';
+      if (code !== 0) throw new Problem('git-damaged', { command: 'merge-base' });
+      const base = stdout.toString('latin1').trim();
+      const relations: Record<string, Relation> = { [theirs]: 'ahead', [ours]: 'behind' };
+      return relations[base] ?? 'diverged';
+    },
+
+    commit,
+    changes,
+    make,
+
+    async files(oid, limit) {
+      const process = driver.open({
+        args: ['ls-tree', '-r', '-z', '-l', '--full-tree', oid],
+        environment: environment(),
+      });
+      process.child.stdin?.end();
+      const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
+      const files: TreeFile[] = [];
+      for (let row = await reader.until(0); row !== undefined; row = await reader.until(0)) {
+        // A tree of a few kilobytes can name ten thousand million paths: stop as soon as it is too many.
+        if (files.length >= limit) {
+          process.end();
+          throw new Problem('too-many-files', { limit: String(limit) });
+        }
+        files.push(parseTreeRow(row));
+      }
+      const { code, stderr } = await process.ended;
+      if (code !== 0) throw new Problem('git-failed', { command: 'ls-tree', text: stderr.slice(0, 300) });
+      return files;
+    },
+
+    async take(parent, taking, message) {
+      const bad = taking.find(({ path }) => unsafePath(path) !== undefined);
+      if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
+      const stream = startFastImport(driver, environment());
+      const read = await readAll(stream, taking);
+      const before = parent
+        ? await entriesOf(
+            ask,
+            parent,
+            taking.map(({ path }) => path),
+          )
+        : new Map<SitePath, Entry>();
+      const parentAt = parent ? (await commit(parent)).at : 0;
+      const edits: ImportEdit[] = read.steady.map(({ path, mode, mark }) =>
+        mode === undefined ? { path } : { path, entry: { mode, mark } },
+      );
+      if (edits.length === 0 && parent) {
+        await stream.abandon();
+        return { commit: parent, entries: new Map(), unsteady: read.unsteady } satisfies Taken;
+      }
+      const mark = await stream.commit({
+        author: author(),
+        date: date(parentAt),
+        message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode))),
+        parents: parent ? [parent] : [],
+        edits,
+      });
+      const oids = await stream.finish();
+      const entries = new Map<SitePath, Entry | undefined>();
+      for (const { path, mode, mark: blob } of read.steady) {
+        entries.set(path, mode === undefined ? undefined : { mode, oid: oids.get(blob) as Oid });
+      }
+      const made = oids.get(mark) as Oid;
+      const same = parent !== undefined && [...entries].every(([path, entry]) => sameEntry(entry, before.get(path)));
+      return { commit: same ? parent : made, entries, unsteady: read.unsteady };
+    },
+
+    async merge(ours, theirs, base) {
+      const pair = base ? await throwaway([base, ours, theirs]) : { ours, theirs };
+      const { code, stdout, stderr } = await git([
+        'merge-tree',
+        '--write-tree',
+        '-z',
+        '--messages',
+        '--allow-unrelated-histories',
+        pair.ours,
+        pair.theirs,
+      ]);
+      if (code > 1) throw new Problem('git-failed', { command: 'merge-tree', text: stderr.slice(0, 500) });
+      const output = parseMergeTree(stdout);
+      if (code === 0) return { tree: output.tree, conflicts: [], staged: [] };
+      const common = base ?? ((await git(['merge-base', ours, theirs])).stdout.toString('latin1').trim() as Oid | '');
+      const from = common || undefined;
+      const found = conflictsOf(output, await changes(from, ours), await changes(from, theirs));
+      return { tree: output.tree, ...found };
+    },
+
+    async *blobs(oids) {
+      if (oids.length === 0) return;
+      const process = driver.open({ args: ['cat-file', '--batch'], environment: environment() });
+      process.child.stdin?.end(`${oids.join('\n')}\n`);
+      const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
+      try {
+        for (const oid of oids) {
+          const header = (await reader.until(0x0a))?.toString('latin1') ?? '';
+          const [, type, size] = header.split(' ');
+          if (type !== 'blob') throw new Problem('git-damaged', { object: oid });
+          let left = Number(size);
+          const counted = async function* (): AsyncGenerator<Buffer> {
+            for await (const chunk of reader.take(Number(size))) {
+              left -= chunk.length;
+              yield chunk;
+            }
+          };
+          yield { oid, size: Number(size), chunks: counted() };
+          for await (const rest of reader.take(left)) void rest;
+          await reader.until(0x0a);
+        }
+      } finally {
+        process.end();
+        await process.ended;
+      }
+    },
+
+    ...keptVersions({
+      ask,
+      make,
+      files: (oid) => listTree(ask, oid),
+      startStream: () => startFastImport(driver, environment()),
+      author,
+    }),
+  };
+
+  /**
+   * Two commits on a common third with the trees given: git 2.39 can merge only from a base that history shows.
+   * They are reachable from nothing and vanish with the next clean-up.
+   */
+  async function throwaway([base, ours, theirs]: [Oid, Oid, Oid]): Promise<{ ours: Oid; theirs: Oid }> {
+    const trees = await Promise.all([base, ours, theirs].map(async (oid) => (await commit(oid)).tree));
+    const stream = startFastImport(driver, environment());
+    const one = async (tree: Oid | undefined, parents: (Oid | number)[]): Promise<number> =>
+      stream.commit({ author: author(), date: 0, message: '', parents, ...(tree ? { tree } : {}), edits: [] });
+    const root = await one(trees[0], []);
+    const left = await one(trees[1], [root]);
+    const right = await one(trees[2], [root]);
+    const oids = await stream.finish();
+    return { ours: oids.get(left) as Oid, theirs: oids.get(right) as Oid };
+  }
+}
+
+const zero = '0'.repeat(40);
+
+async function readAll(
+  stream: ReturnType<typeof startFastImport>,
+  taking: readonly Taking[],
+): Promise<{ steady: { path: SitePath; mode?: Mode; mark: number }[]; unsteady: SitePath[] }> {
+  const steady: { path: SitePath; mode?: Mode; mark: number }[] = [];
+  const unsteady: SitePath[] = [];
+  for (const { path, file } of taking) {
+    if (!file) {
+      steady.push({ path, mark: 0 });
+      continue;
+    }
+    const open = await file.open();
+    if (!open) {
+      unsteady.push(path);
+      continue;
+    }
+    const mark = await stream.blob(open);
+    // A file that changed while it was read is in the stream but in no tree: half of it must not become a version.
+    if (open.finish()) steady.push({ path, mode: file.mode, mark });
+    else unsteady.push(path);
+  }
+  return { steady, unsteady };
+}
+
+type Ask = (args: readonly string[], more?: Partial<GitRun>) => Promise<Buffer>;
+
+async function listTree(ask: Ask, oid: Oid): Promise<readonly TreeFile[]> {
+  const rows = (await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', oid])).toString('latin1').split('\0');
+  return rows.filter(Boolean).map((row) => parseTreeRow(Buffer.from(row, 'latin1')));
+}
+
+/** What the parent has at some paths, asked for in portions that fit a command line. */
+async function entriesOf(ask: Ask, parent: Oid, paths: readonly SitePath[]): Promise<Map<SitePath, Entry>> {
+  const wanted = new Set(paths);
+  const found = new Map<SitePath, Entry>();
+  // Many paths: the whole list is cheaper than many command lines. Odd bytes cannot be arguments of a process at all.
+  const plain = paths.length <= 200 && paths.every((path) => /^[\x20-\x7e]+$/.test(path));
+  const rows = plain
+    ? (await ask(['ls-tree', '-z', '-l', '--full-tree', parent, '--', ...paths])).toString('latin1').split('\0')
+    : (await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', parent])).toString('latin1').split('\0');
+  for (const row of rows.filter(Boolean)) {
+    const { path, mode, oid } = parseTreeRow(Buffer.from(row, 'latin1'));
+    if (wanted.has(path) && (mode as string) !== '040000') found.set(path, { mode, oid });
+  }
+  return found;
+}
+
+function parseTreeRow(row: Buffer): TreeFile {
+  const text = row.toString('latin1');
+  const tab = text.indexOf('\t');
+  const [mode = '', , oid = '', size = ''] = text.slice(0, tab).split(/ +/);
+  return {
+    path: text.slice(tab + 1) as SitePath,
+    mode: mode as Mode,
+    oid: oid as Oid,
+    size: size === '-' ? 0 : Number(size),
+  };
+}
+
+function parseRaw(output: Buffer): Change[] {
+  const fields = output.toString('latin1').split('\0');
+  const changes: Change[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [before = '', after = '', beforeOid = '', afterOid = ''] = (fields[at] ?? '').slice(1).split(' ');
+    changes.push({
+      path: fields[at + 1] as SitePath,
+      ...(before === '000000' ? {} : { before: { mode: before as Mode, oid: beforeOid as Oid } }),
+      ...(after === '000000' ? {} : { after: { mode: after as Mode, oid: afterOid as Oid } }),
+    });
+  }
+  return changes;
+}
+
+function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
+  return a?.oid === b?.oid && a?.mode === b?.mode;
+}
+
+/** For the message only: the new blob's id is not known yet. */
+function changeOf(path: SitePath, before: Entry | undefined, mode: Mode | undefined): Change {
+  const after = mode === undefined ? undefined : { mode, oid: zero as Oid };
+  return { path, ...(before ? { before } : {}), ...(after ? { after } : {}) };
+}
+
+/** Locks and half-written packs of a git that was killed. We hold the state directory's lock and no git of ours runs. */
+async function clearLeftovers(dir: string): Promise<void> {
+  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    if (entry.name.endsWith('.lock') || /^(tmp_|\.tmp-)/.test(entry.name)) {
+      await unlink(join(entry.parentPath, entry.name)).catch(() =>
+        rm(join(entry.parentPath, entry.name), { force: true }),
+      );
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

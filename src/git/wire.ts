@@ -1,0 +1,92 @@
+import { Problem } from '../model/problem.ts';
+import type { Oid } from '../model/tree.ts';
+import type { Remote } from '../sync/ports.ts';
+import type { RemoteAddress } from './remote.ts';
+
+/** One POST on a kept-alive connection. Throws the HTTP room's Problems; the status is the caller's to read. */
+export type WirePost = (request: {
+  url: string;
+  headers: Record<string, string>;
+  body: Buffer;
+  signal?: AbortSignal | undefined;
+}) => Promise<{ status: number; contentType: string; body: Buffer }>;
+
+export interface WireRemoteOptions {
+  readonly post: WirePost;
+  readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  /** The reference: does what the wire does not, and answers where the wire's answer makes no sense. */
+  readonly fallback: Remote;
+}
+
+/**
+ * Looks at the branch without starting a process: protocol v2's `ls-refs` needs no request before it, and asking for
+ * one ref answers in 230 bytes where `git ls-remote` may send half a megabyte.
+ */
+export function wireRemote(options: WireRemoteOptions): Remote {
+  return {
+    async head(signal) {
+      const tip = await options.address((address) => lsRefs(options.post, address, signal), signal);
+      return tip === 'unreadable' ? options.fallback.head(signal) : tip;
+    },
+    fetch: (signal, progress) => options.fallback.fetch(signal, progress),
+    push: (commit, expected, choices, signal) => options.fallback.push(commit, expected, choices, signal),
+  };
+}
+
+async function lsRefs(
+  post: WirePost,
+  address: RemoteAddress,
+  signal?: AbortSignal,
+): Promise<Oid | 'absent' | 'unreadable'> {
+  const ref = `refs/heads/${address.branch}`;
+  const { status, contentType, body } = await post({
+    url: `${address.url}/git-upload-pack`,
+    headers: {
+      authorization: address.network.authorization,
+      'content-type': 'application/x-git-upload-pack-request',
+      accept: 'application/x-git-upload-pack-result',
+      'git-protocol': 'version=2',
+    },
+    body: Buffer.concat([
+      packet('command=ls-refs\n'),
+      packet('agent=mooring\n'),
+      packet('object-format=sha1\n'),
+      delimiter,
+      packet(`ref-prefix ${ref}\n`),
+      flush,
+    ]),
+    signal,
+  });
+  const facts = { project: address.project, branch: address.branch };
+  if (status === 401) throw new Problem('grant-lost', facts);
+  if (status === 403) throw new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
+  if (status === 404) throw new Problem('project-missing', facts);
+  if (status !== 200 || !contentType.startsWith('application/x-git-upload-pack-result')) return 'unreadable';
+  return readRefs(body, ref);
+}
+
+/** The exact ref only: the prefix also matches `main2`. No line at all: the branch is gone. */
+export function readRefs(body: Buffer, ref: string): Oid | 'absent' | 'unreadable' {
+  for (let at = 0; at + 4 <= body.length;) {
+    const length = Number.parseInt(body.toString('latin1', at, at + 4), 16);
+    if (Number.isNaN(length)) return 'unreadable';
+    if (length === 0) return 'absent';
+    if (length < 4 || at + length > body.length) return 'unreadable';
+    const [oid = '', name = ''] = body
+      .toString('utf8', at + 4, at + length)
+      .trimEnd()
+      .split(' ');
+    if (oid === 'ERR') return 'unreadable';
+    if (name === ref && /^[0-9a-f]{40,64}$/.test(oid)) return oid as Oid;
+    at += length;
+  }
+  return 'unreadable';
+}
+
+const flush = Buffer.from('0000');
+const delimiter = Buffer.from('0001');
+
+function packet(text: string): Buffer {
+  const bytes = Buffer.from(text, 'utf8');
+  return Buffer.concat([Buffer.from((bytes.length + 4).toString(16).padStart(4, '0')), bytes]);
+}
