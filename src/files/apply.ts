@@ -1,0 +1,448 @@
+import { Problem } from '../model/problem.ts';
+import type { NotSynced, NotSyncedReason } from '../model/site.ts';
+import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import type { Fs, Stat } from '../model/world.ts';
+import type { Applied, ApplyRequest, KeptMode, TreeFile } from '../sync/ports.ts';
+import { errorCode } from './disk.ts';
+import { type Line, type Manifest, type Seen, sameSeen, seenOf } from './manifest.ts';
+import { hashFile } from './read.ts';
+import { type Swap, create, isStaged, remove, replace } from './replace.ts';
+import { type Move, type Staging, stagedNow } from './staging.ts';
+import { Walk, nameOf } from './walk.ts';
+
+export interface ApplyTools {
+  readonly fs: Fs;
+  readonly root: string;
+  readonly manifest: Manifest;
+  readonly staging: Staging;
+  readonly now: () => number;
+  readonly refusal: (file: TreeFile) => NotSyncedReason | undefined;
+  /** Whether an untracked path is one that Mooring leaves alone. */
+  readonly ignored: (path: SitePath) => boolean;
+  readonly newFileMode: number;
+  readonly newFolderMode: number;
+}
+
+/** One path of the request, with where it stands. */
+interface Task {
+  readonly path: SitePath;
+  readonly before?: Entry;
+  readonly after?: Entry;
+  size: number;
+  move?: Move;
+  stagedStat?: Stat;
+}
+
+/**
+ * Brings a list of changes into the folder. All new content is staged and synced first, so a full disk touches
+ * nothing; then each path is swapped in by itself if it still is what the ledger says. What is busy is left alone, what
+ * is not ours to write is refused: both are told, neither is an error.
+ */
+export async function apply(tools: ApplyTools, request: ApplyRequest): Promise<Applied> {
+  const walk = new Walk(tools.fs, tools.root);
+  const run = new ApplyRun(tools, request, walk);
+  try {
+    return await run.all();
+  } finally {
+    walk.close();
+  }
+}
+
+class ApplyRun {
+  readonly #tools: ApplyTools;
+  readonly #request: ApplyRequest;
+  readonly #walk: Walk;
+  readonly #applied: SitePath[] = [];
+  readonly #skipped: SitePath[] = [];
+  readonly #refused: NotSynced[] = [];
+  readonly #leftovers: Move[] = [];
+  readonly #emptied = new Set<string>();
+  readonly #touchedFolders = new Set<string>();
+
+  constructor(tools: ApplyTools, request: ApplyRequest, walk: Walk) {
+    this.#tools = tools;
+    this.#request = request;
+    this.#walk = walk;
+  }
+
+  async all(): Promise<Applied> {
+    const tasks = this.#request.changes.map((change): Task => ({ ...change, size: 0 }));
+    const writes = this.#withoutRefused(tasks.filter((task) => task.after !== undefined));
+    const removals = tasks.filter((task) => task.after === undefined);
+    await this.#stage(writes);
+    const isObstacle = obstacles(writes);
+    await this.#each(
+      removals.filter(({ path }) => isObstacle(path)),
+      (task) => this.#remove(task),
+    );
+    this.#removeEmptied();
+    await this.#each(
+      writes.filter(({ path }) => !this.#isRefused(path)),
+      (task) => this.#write(task),
+    );
+    await this.#each(
+      removals.filter(({ path }) => !isObstacle(path)),
+      (task) => this.#remove(task),
+    );
+    this.#removeEmptied();
+    await this.#syncFolders();
+    this.#tools.staging.release(this.#walk, this.#leftovers);
+    this.#tools.staging.settle();
+    this.#tools.staging.tidy(this.#walk);
+    return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused };
+  }
+
+  #withoutRefused(tasks: Task[]): Task[] {
+    return tasks.filter((task) => {
+      const entry = task.after as Entry;
+      const reason = this.#tools.refusal({ path: task.path, ...entry, size: 0 }) ?? this.#inTheWay(task);
+      if (reason) this.#refuse(task, reason);
+      return !reason;
+    });
+  }
+
+  /** A file here that Mooring ignores is not its to overwrite, whatever the repository brings. */
+  #inTheWay(task: Task): NotSyncedReason | undefined {
+    if (task.before || this.#tools.manifest.get(task.path)) return undefined;
+    const there = this.#statQuietly(task.path);
+    if (there?.kind === 'link') return { kind: 'link' };
+    return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
+  }
+
+  #isRefused(path: SitePath): boolean {
+    return this.#refused.some((refused) => refused.path === path);
+  }
+
+  #refuse(task: Task, reason: NotSyncedReason): void {
+    this.#refused.push({ path: task.path, reason });
+    if (task.after) this.#tools.manifest.set(task.path, { ...task.after, refused: reason });
+  }
+
+  /** Writes the contents beside their places, one after another as git gives them; syncs run behind. */
+  async #stage(tasks: readonly Task[]): Promise<void> {
+    const wanted = tasks.filter((task) => !this.#alreadyThere(task));
+    const syncs = new Set<Promise<void>>();
+    let next = 0;
+    try {
+      for await (const { size, chunks } of this.#request.blobs(wanted.map((task) => (task.after as Entry).oid))) {
+        const task = wanted[next] as Task;
+        next += 1;
+        task.size = size;
+        const content = size < 1_024 ? await whole(chunks) : undefined;
+        const reason =
+          this.#refusedForSize(task) ??
+          (content && isLfsPointer(content) ? { kind: 'lfs-pointer' as const } : undefined);
+        if (reason) this.#refuse(task, reason);
+        else await this.#stageOne(task, content ? [content] : chunks, syncs);
+        if (syncs.size >= 16) await Promise.all(syncs);
+        this.#request.progress?.({ act: 'pulling', done: next, total: tasks.length });
+      }
+      await Promise.all(syncs);
+    } catch (error) {
+      await Promise.allSettled(syncs);
+      this.#tools.staging.release(
+        this.#walk,
+        wanted.flatMap(({ move }) => move ?? []),
+      );
+      throw fullDisk(error);
+    }
+    this.#tools.staging.announce(
+      wanted.flatMap(({ move }) => move ?? []),
+      this.#tools.now(),
+    );
+  }
+
+  #refusedForSize(task: Task): NotSyncedReason | undefined {
+    return this.#tools.refusal({ path: task.path, ...(task.after as Entry), size: task.size });
+  }
+
+  async #stageOne(
+    task: Task,
+    chunks: AsyncIterable<Buffer> | readonly Buffer[],
+    syncs: Set<Promise<void>>,
+  ): Promise<void> {
+    const { fs, staging } = this.#tools;
+    const folder = staging.folderFor(this.#walk, this.#nearestFolder(task.path));
+    const name = staging.freshName();
+    const mode = this.#modeFor(task);
+    const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
+    try {
+      for await (const chunk of chunks) await fs.write(fd, chunk);
+      this.#own(fd, mode);
+    } catch (error) {
+      fs.close(fd);
+      fs.unlink(folder.fd, Buffer.from(name));
+      throw error;
+    }
+    const stat = fs.statOpen(fd);
+    task.stagedStat = stat;
+    task.move = this.#moveFor(task, folder.path, name, stat);
+    const sync = fs.fsync(fd).finally(() => {
+      fs.close(fd);
+      syncs.delete(sync);
+    });
+    syncs.add(sync);
+  }
+
+  #moveFor(task: Task, folder: SitePath, name: string, stat?: Stat): Move {
+    const line = this.#tools.manifest.get(task.path);
+    return {
+      folder,
+      name,
+      path: task.path,
+      ...(line?.seen ? { before: { oid: line.oid, seen: line.seen } } : {}),
+      ...(stat ? { staged: { dev: String(stat.dev), ino: String(stat.ino) } } : {}),
+    };
+  }
+
+  /** Only who owns the process's privileges may give files away; the group is kept where that is all we may do. */
+  #own(fd: number, { mode, uid, gid }: KeptMode): void {
+    const { fs } = this.#tools;
+    for (const owner of [uid, -1]) {
+      try {
+        fs.chown(fd, owner, gid);
+        break;
+      } catch (error) {
+        if (errorCode(error) !== 'EPERM') throw error;
+      }
+    }
+    // After chown, which clears bits; set-user-id and its like never travel.
+    fs.chmod(fd, mode & 0o777);
+  }
+
+  #modeFor(task: Task): KeptMode {
+    const kept = this.#request.modes?.get(task.path);
+    if (kept) return kept;
+    const there = this.#statQuietly(task.path);
+    if (there?.kind === 'file') return there;
+    const parent = this.#tools.fs.statOpen(this.#walk.folder(this.#nearestFolder(task.path)));
+    return { mode: this.#tools.newFileMode, uid: parent.uid, gid: parent.gid };
+  }
+
+  /** The deepest folder on the way to a path that is there already. */
+  #nearestFolder(path: SitePath): string {
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      if (this.#statQuietly(folder as SitePath)?.kind === 'directory') return folder;
+    }
+    return '';
+  }
+
+  async #write(task: Task): Promise<void> {
+    const { fs, manifest } = this.#tools;
+    const after = task.after as Entry;
+    const line = manifest.get(task.path);
+    if (!task.move) {
+      // Nothing was staged: the content is there already, only the ledger did not know.
+      const seen = line?.seen;
+      if (seen) manifest.set(task.path, { ...after, seen });
+      this.#applied.push(task.path);
+      return;
+    }
+    if (this.#blockedByFile(task.path)) return this.#skip(task);
+    const folder = this.#walk.makeFolder(parentOf(task.path), this.#tools.newFolderMode, (path, fd) =>
+      this.#madeFolder(path, fd),
+    );
+    const there = fs.stat(folder, nameOf(task.path));
+    const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
+    if (swap === 'busy') return this.#skip(task);
+    const live = fs.stat(folder, nameOf(task.path));
+    if (live && task.stagedStat && sameContent(live, task.stagedStat)) {
+      manifest.set(task.path, { ...after, seen: seenOf(live, this.#tools.now()) });
+    } else {
+      // Written again since: known to differ from what we put there.
+      manifest.set(task.path, {
+        ...after,
+        seen: { ...seenOf(task.stagedStat as Stat, this.#tools.now()), unsure: true },
+      });
+    }
+    this.#touchedFolders.add(parentOf(task.path));
+    this.#applied.push(task.path);
+  }
+
+  async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap | 'busy'> {
+    if (there.kind !== 'file') return 'busy';
+    const seen = await this.#trusted(task, there, line);
+    if (!seen || !task.move) return 'busy';
+    if (seen === 'same') {
+      this.#leftovers.push(task.move);
+      return 'done';
+    }
+    const swap = replace(this.#tools.fs, this.#walk, { ...task.move, before: { oid: line?.oid ?? ('' as Oid), seen } });
+    return swap;
+  }
+
+  /**
+   * The stat that the file may be replaced under: it is what the ledger says, by its stat or, where that is unsure, by
+   * its content. `same`: it already has the new content.
+   */
+  async #trusted(task: Task, there: Stat, line: Line | undefined): Promise<Seen | 'same' | undefined> {
+    if (sameSeen(line?.seen, there)) return line?.seen;
+    const now = await hashFile(this.#tools.fs, this.#tools.root, task.path);
+    if (!now) return undefined;
+    if (now.oid === task.after?.oid) return 'same';
+    const expected = line?.oid ?? task.before?.oid;
+    return now.oid === expected ? seenOf(now.stat, this.#tools.now()) : undefined;
+  }
+
+  #createIn(task: Task, line: Line | undefined): Swap {
+    // Seen there once and gone now: somebody removed it, and that is an edit.
+    if (line?.seen || !task.move) return 'busy';
+    const swap = create(this.#tools.fs, this.#walk, task.move);
+    this.#leftovers.push(task.move);
+    return swap;
+  }
+
+  async #remove(task: Task): Promise<void> {
+    const { fs, manifest, staging } = this.#tools;
+    const line = manifest.get(task.path);
+    if (line?.refused) {
+      manifest.set(task.path, undefined);
+      this.#applied.push(task.path);
+      return;
+    }
+    const there = this.#statQuietly(task.path);
+    if (there && there.kind !== 'file') return this.#skip(task);
+    if (there) {
+      const seen = await this.#trusted(task, there, line);
+      if (!seen || seen === 'same') return this.#skip(task);
+      const folder = staging.folderFor(this.#walk, parentOf(task.path));
+      const move = {
+        ...this.#moveFor(task, folder.path, staging.freshName()),
+        before: { oid: (task.before as Entry).oid, seen },
+      };
+      staging.announce([move], this.#tools.now());
+      if (remove(fs, this.#walk, move) === 'busy') {
+        this.#leaveOrRelease(move);
+        return this.#skip(task);
+      }
+    }
+    manifest.set(task.path, undefined);
+    this.#touchedFolders.add(parentOf(task.path));
+    this.#emptied.add(parentOf(task.path));
+    this.#applied.push(task.path);
+  }
+
+  #skip(task: Task): void {
+    this.#skipped.push(task.path);
+    if (task.move) this.#leaveOrRelease(task.move);
+  }
+
+  /** Our own content can go; anything else that ended up under the staging name is somebody's edit and stays. */
+  #leaveOrRelease(move: Move): void {
+    const now = stagedNow(this.#tools.fs, this.#walk, move);
+    if (!now || isStaged(now.stat, move)) this.#leftovers.push(move);
+  }
+
+  /** Content already right, by stat: an unfinished apply that goes on, or a change of mode only. */
+  #alreadyThere(task: Task): boolean {
+    const line = this.#tools.manifest.get(task.path);
+    if (!line?.seen || line.oid !== task.after?.oid) return false;
+    const there = this.#statQuietly(task.path);
+    return there !== undefined && sameSeen(line.seen, there);
+  }
+
+  #blockedByFile(path: SitePath): boolean {
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      const there = this.#statQuietly(folder as SitePath);
+      if (there) return there.kind !== 'directory';
+    }
+    return false;
+  }
+
+  #madeFolder(path: string, fd: number): void {
+    const { fs, newFolderMode } = this.#tools;
+    const parent = fs.statOpen(this.#walk.folder(parentOf(path)));
+    this.#own(fd, { mode: newFolderMode, uid: parent.uid, gid: parent.gid });
+    this.#touchedFolders.add(parentOf(path));
+  }
+
+  /** Folders go with their last file, as in git; one that holds anything else stays. */
+  #removeEmptied(): void {
+    const deepestFirst = [...this.#emptied].sort((a, b) => b.length - a.length);
+    for (const start of deepestFirst) {
+      for (let folder = start; folder !== ''; folder = parentOf(folder)) {
+        const name = nameOf(folder);
+        this.#walk.forget(folder);
+        try {
+          this.#tools.fs.removeDirectory(this.#walk.folder(parentOf(folder)), name);
+        } catch {
+          break;
+        }
+        this.#touchedFolders.delete(folder);
+      }
+    }
+    this.#emptied.clear();
+  }
+
+  async #syncFolders(): Promise<void> {
+    for (const folder of this.#touchedFolders) {
+      try {
+        await this.#tools.fs.fsync(this.#walk.folder(folder));
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error;
+      }
+    }
+  }
+
+  async #each(tasks: readonly Task[], act: (task: Task) => Promise<void>): Promise<void> {
+    for (const task of tasks) {
+      try {
+        await act(task);
+      } catch (error) {
+        if (!['EACCES', 'EPERM', 'EROFS', 'ETXTBSY', 'EBUSY', 'ENAMETOOLONG'].includes(errorCode(error)))
+          throw fullDisk(error);
+        // One file we may not write must not keep the others from arriving.
+        if (!task.after) {
+          // Refusing a removal would bring the file back as a new one: it stays what it is until it can go.
+          this.#skip(task);
+          continue;
+        }
+        if (task.move) this.#leaveOrRelease(task.move);
+        this.#refuse(task, { kind: errorCode(error) === 'ENAMETOOLONG' ? 'bad-name' : 'unwritable' });
+      }
+    }
+  }
+
+  #statQuietly(path: SitePath): Stat | undefined {
+    try {
+      return this.#walk.stat(path);
+    } catch (error) {
+      if (errorCode(error) === 'EACCES') return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Tells whether a path lies in the way of one to be written: a file where a folder must be, or the reverse. */
+function obstacles(writes: readonly Task[]): (path: SitePath) => boolean {
+  const files = new Set<string>(writes.map(({ path }) => path));
+  const folders = new Set<string>(writes.flatMap(({ path }) => ancestors(path)));
+  return (path) => folders.has(path) || ancestors(path).some((folder) => files.has(folder));
+}
+
+function ancestors(path: SitePath): string[] {
+  const all: string[] = [];
+  for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) all.push(folder);
+  return all;
+}
+
+/** A stand-in for a large file: showing it to visitors would be wrong, and so would be committing over it. */
+function isLfsPointer(content: Buffer): boolean {
+  return content.toString('latin1', 0, 42) === 'version https://git-lfs.github.com/spec/v1';
+}
+
+async function whole(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = [];
+  for await (const chunk of chunks) all.push(Buffer.from(chunk));
+  return Buffer.concat(all);
+}
+
+function sameContent(live: Stat, staged: Stat): boolean {
+  return (
+    live.ino === staged.ino && live.dev === staged.dev && live.size === staged.size && live.mtimeNs === staged.mtimeNs
+  );
+}
+
+function fullDisk(error: unknown): unknown {
+  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error)) ? new Problem('disk-full', {}, { cause: error }) : error;
+}

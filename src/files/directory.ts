@@ -1,0 +1,404 @@
+import { unsafePath, isControlFile } from '../model/path-safety.ts';
+import { Problem } from '../model/problem.ts';
+import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
+import { type SitePath, pathFromText } from '../model/tree.ts';
+import type { Clock, Fs, Random, Stat } from '../model/world.ts';
+import type { Directory, Found, KeptMode, LateWrite, SurveyedFile, Taking, TreeFile } from '../sync/ports.ts';
+import { apply } from './apply.ts';
+import { errorCode } from './disk.ts';
+import { createIgnoreRules } from './ignore.ts';
+import { Manifest, seenOf } from './manifest.ts';
+import { Quiet } from './quiet.ts';
+import { hashFile, openSteady } from './read.ts';
+import { isStaged, undo } from './replace.ts';
+import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
+import type { Scanner } from './scanner.ts';
+import { type Held, Staging, stagedNow } from './staging.ts';
+import { Walk } from './walk.ts';
+
+export interface DirectoryOptions {
+  readonly fs: Fs;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly scanner: Scanner;
+  /** Absolute path of the site's folder. */
+  readonly root: string;
+  /** Where manifest and journal lie: outside the site. */
+  readonly stateDir: string;
+  /** Asked anew at each use: settings change while the daemon runs. */
+  readonly settings: () => DirectorySettings;
+}
+
+export interface DirectorySettings {
+  readonly ignore: readonly string[];
+  readonly allow: readonly string[];
+  readonly quietMs: number;
+  readonly quietMaxMs: number;
+  readonly limits: SiteLimits;
+}
+
+/** What the watcher reports: only a hint, the look decides. */
+export interface Touchable {
+  /** A path below the root, absolute, as text. */
+  touched(path: string): void;
+  /** Too many to name, or events may have been lost: look at everything next time. */
+  touchedAll(): void;
+}
+
+/** A replaced file is looked at once more after this long: somebody may still have had it open. */
+const graceMs = 600_000;
+/** From so many touched paths on, a look at everything is cheaper. */
+const manyPaths = 512;
+
+export function openDirectory(options: DirectoryOptions): Directory & Touchable {
+  return new SiteDirectory(options);
+}
+
+class SiteDirectory implements Directory, Touchable {
+  readonly #o: DirectoryOptions;
+  readonly #manifestFile: string;
+  readonly #manifest: Manifest;
+  readonly #staging: Staging;
+  readonly #quiet: Quiet;
+  readonly #touched = new Set<SitePath>();
+  #all = true;
+  #left: readonly NotSynced[] = [];
+
+  constructor(options: DirectoryOptions) {
+    this.#o = options;
+    this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
+    this.#manifest = new Manifest(this.#manifestFile);
+    this.#staging = new Staging(options.fs, options.random, `${options.stateDir}/staging.jsonl`);
+    this.#quiet = new Quiet(options.clock, options.settings);
+  }
+
+  get replaces(): 'exchange' | 'link' {
+    return this.#o.fs.exchange ? 'exchange' : 'link';
+  }
+
+  tracked(): number {
+    return this.#manifest.size;
+  }
+
+  touched(path: string): void {
+    if (path === this.#o.root) return;
+    const below = path.startsWith(`${this.#o.root}/`) ? path.slice(this.#o.root.length + 1) : '';
+    if (below === '' || this.#touched.size > 4 * manyPaths) this.#all = true;
+    else this.#touched.add(pathFromText(below));
+  }
+
+  touchedAll(): void {
+    this.#all = true;
+  }
+
+  async check(emptied: 'not-emptied' | 'may-be-empty' = 'not-emptied'): ReturnType<Directory['check']> {
+    const { fs, root } = this.#o;
+    let fd: number;
+    try {
+      fd = fs.openRoot(root);
+    } catch (error) {
+      throw rootProblem(error, root);
+    }
+    try {
+      const stat = fs.statOpen(fd);
+      const entries = fs.list(fd).filter(({ name }) => !name.toString('latin1').startsWith('.mooring-'));
+      if (entries.length === 0 && emptied === 'not-emptied' && this.#seenAtLeast(2))
+        throw new Problem('folder-emptied', { folder: root });
+      return { dev: String(stat.dev), ino: String(stat.ino) };
+    } catch (error) {
+      throw error instanceof Problem ? error : rootProblem(error, root);
+    } finally {
+      fs.close(fd);
+    }
+  }
+
+  async forget(): Promise<void> {
+    for (const [path, { seen: _seen, ...line }] of [...this.#manifest.entries()]) this.#manifest.set(path, line);
+    this.#manifest.save(this.#manifest.commit);
+    this.#all = true;
+  }
+
+  #seenAtLeast(count: number): boolean {
+    let seen = 0;
+    for (const [, line] of this.#manifest.entries()) {
+      if (line.seen) seen += 1;
+      if (seen >= count) return true;
+    }
+    return false;
+  }
+
+  async agree(...[disk, files]: Parameters<Directory['agree']>): Promise<void> {
+    if (disk === this.#manifest.commit) return;
+    const tree = disk ? await files() : [];
+    const inTree = new Set(tree.map(({ path }) => path));
+    for (const [path] of [...this.#manifest.entries()]) if (!inTree.has(path)) this.#manifest.set(path, undefined);
+    for (const { path, mode, oid } of tree) {
+      const line = this.#manifest.get(path);
+      // Only what was seen with this very content is still known; everything else is read again.
+      if (line?.oid !== oid || line.mode !== mode) this.#manifest.set(path, { mode, oid });
+    }
+    this.#manifest.save(disk);
+    this.#all = true;
+  }
+
+  async recover(): Promise<{ returned: readonly SitePath[] }> {
+    const moves = this.#staging.unsettled();
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      const returned = moves.filter((move) => undo(this.#o.fs, walk, move)).map(({ path }) => path);
+      this.#staging.release(
+        walk,
+        moves.filter((move) => this.#isOurs(walk, move)),
+      );
+      this.#staging.settle();
+      this.#staging.tidy(walk);
+      if (moves.length > 0) this.#all = true;
+      return { returned };
+    } finally {
+      walk.close();
+    }
+  }
+
+  #isOurs(walk: Walk, move: Held): boolean {
+    const now = stagedNow(this.#o.fs, walk, move);
+    return !now || isStaged(now.stat, move);
+  }
+
+  async look(scope: 'touched' | 'all'): Promise<Found> {
+    const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
+    const asked = [...this.#touched];
+    this.#touched.clear();
+    if (whole) this.#all = false;
+    let sighting: Sighting;
+    try {
+      sighting = await this.#sight(whole, asked);
+    } catch (error) {
+      this.#all = true;
+      throw rootProblem(error, this.#o.root);
+    }
+    if (whole) this.#left = sighting.left;
+    else this.#left = merge(this.#left, sighting.left, asked);
+    return this.#judge(sighting, whole);
+  }
+
+  async #sight(whole: boolean, asked: readonly SitePath[]): Promise<Sighting> {
+    const rules = this.#rules();
+    if (whole) return this.#o.scanner.scan(this.#o.root, this.#manifestFile, rules);
+    return scanPaths(this.#o.fs, this.#o.root, this.#manifest, rules, asked);
+  }
+
+  /** What of the differences may be recorded now, and what must settle first. */
+  async #judge(sighting: Sighting, whole: boolean): Promise<Found> {
+    const taking: Taking[] = [];
+    const unsettled: SitePath[] = [];
+    for (const { path, stat } of sighting.changed) {
+      if (!this.#quiet.settled(path, stat)) unsettled.push(path);
+      else if (!(await this.#knownContent(path, stat))) taking.push(this.#takeFile(path));
+    }
+    for (const path of sighting.gone) {
+      if (this.#quiet.settled(path, undefined)) taking.push({ path });
+      else unsettled.push(path);
+    }
+    for (const path of unsettled) this.#touched.add(path);
+    this.#manifest.save(this.#manifest.commit);
+    return {
+      taking,
+      unsettled,
+      ...(unsettled.length > 0 ? { againInMs: this.#quiet.againInMs(unsettled) } : {}),
+      unapplied: sighting.unapplied,
+      notSynced: this.#notSynced(),
+      whole,
+      files: this.#manifest.size,
+    };
+  }
+
+  /** True when only the stat is new, not the content: noted, nothing to record. */
+  async #knownContent(path: SitePath, stat: Stat): Promise<boolean> {
+    const line = this.#manifest.get(path);
+    if (!line || (line.seen && line.seen.size !== stat.size)) return false;
+    const now = await hashFile(this.#o.fs, this.#o.root, path);
+    if (now?.oid !== line.oid) return false;
+    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()) });
+    return true;
+  }
+
+  #takeFile(path: SitePath): Taking {
+    // The x bit does not travel by itself: what the tree says stays.
+    const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
+    return {
+      path,
+      file: {
+        mode,
+        open: async () => openSteady(this.#o.fs, this.#o.root, path, (stat) => this.#reads.set(path, stat)),
+      },
+    };
+  }
+
+  /** Stats of the files being recorded, until `recorded` says with which content. */
+  readonly #reads = new Map<SitePath, Stat>();
+
+  async hash(path: SitePath): ReturnType<Directory['hash']> {
+    return (await hashFile(this.#o.fs, this.#o.root, path))?.oid;
+  }
+
+  async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {
+    for (const [path, entry] of entries) {
+      const stat = this.#reads.get(path);
+      if (!entry) this.#manifest.set(path, undefined);
+      else if (stat) this.#manifest.set(path, { ...entry, seen: seenOf(stat, this.#o.clock.now()) });
+      this.#quiet.forget(path);
+    }
+    this.#reads.clear();
+    for (const path of unsteady) this.#touched.add(path);
+    this.#manifest.save(commit);
+  }
+
+  async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
+    const { fs, root, clock } = this.#o;
+    const applied = await apply(
+      {
+        fs,
+        root,
+        manifest: this.#manifest,
+        staging: this.#staging,
+        now: () => clock.now(),
+        refusal: (file) => this.refusal(file),
+        ignored: (path) => this.#ignored(path),
+        newFileMode: 0o644,
+        newFolderMode: 0o755,
+      },
+      request,
+    );
+    for (const path of applied.skipped) this.#touched.add(path);
+    return applied;
+  }
+
+  async settled(commit: Parameters<Directory['settled']>[0]): Promise<void> {
+    this.#manifest.save(commit);
+  }
+
+  refusal({ path, mode, size }: TreeFile): NotSyncedReason | undefined {
+    const { limits, allow } = this.#o.settings();
+    if (mode === '120000') return { kind: 'link' };
+    if (mode === '160000') return { kind: 'submodule' };
+    if (unsafePath(path)) return { kind: 'bad-name' };
+    if (size > limits.fileBytes) return { kind: 'too-large', bytes: size, limit: limits.fileBytes };
+    if (isControlFile(path) && !createIgnoreRules({ ignore: allow, allow: [] }).caught(path, 'file'))
+      return { kind: 'control-file' };
+    return undefined;
+  }
+
+  /** Looked at outside a scan: the rules of the folders on the way apply. */
+  #ignored(path: SitePath): boolean {
+    return scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]).ignored > 0;
+  }
+
+  async survey(): ReturnType<Directory['survey']> {
+    const empty = `${this.#o.stateDir}/no-manifest`;
+    const sighting = await this.#o.scanner.scan(this.#o.root, empty, this.#rules()).catch((error: unknown) => {
+      throw rootProblem(error, this.#o.root);
+    });
+    const files: SurveyedFile[] = [];
+    const changing: SitePath[] = [];
+    for (const { path, stat } of sighting.changed) {
+      const now = await hashFile(this.#o.fs, this.#o.root, path);
+      if (now) files.push({ path, oid: now.oid, size: stat.size, taking: this.#takeFile(path) });
+      else changing.push(path);
+    }
+    return { files, changing, left: sighting.left, ignored: sighting.ignored };
+  }
+
+  async lateWrites(): Promise<readonly LateWrite[]> {
+    const due = this.#staging.heldSince(this.#o.clock.now() - graceMs);
+    if (due.length === 0) return [];
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      const late: LateWrite[] = [];
+      const done: Held[] = [];
+      for (const held of due) {
+        const path = `${held.folder}/${held.name}` as SitePath;
+        const now = await hashFile(this.#o.fs, this.#o.root, path);
+        if (!now || now.oid === held.before?.oid) done.push(held);
+        else late.push(this.#late(held, path));
+      }
+      this.#staging.release(walk, done);
+      this.#staging.tidy(walk);
+      return late;
+    } finally {
+      walk.close();
+    }
+  }
+
+  #late(held: Held, path: SitePath): LateWrite {
+    return {
+      path: held.path,
+      before: held.before?.oid ?? ('' as never),
+      taking: {
+        path: held.path,
+        file: { mode: '100644', open: async () => openSteady(this.#o.fs, this.#o.root, path, () => {}) },
+      },
+      done: () => {
+        const walk = new Walk(this.#o.fs, this.#o.root);
+        this.#staging.release(walk, [held]);
+        this.#staging.tidy(walk);
+        walk.close();
+      },
+    };
+  }
+
+  modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode> {
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      const modes = new Map<SitePath, KeptMode>();
+      for (const path of paths) {
+        const stat = walk.stat(path);
+        if (stat) modes.set(path, { mode: stat.mode, uid: stat.uid, gid: stat.gid });
+      }
+      return modes;
+    } finally {
+      walk.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#manifest.save(this.#manifest.commit);
+  }
+
+  #rules(): ScanRules {
+    const { ignore, allow, limits } = this.#o.settings();
+    return { ignore, allow, fileBytes: limits.fileBytes, files: limits.files };
+  }
+
+  /** What the last looks left out, and what was refused when it arrived. */
+  #notSynced(): readonly NotSynced[] {
+    const refused: NotSynced[] = [];
+    for (const [path, line] of this.#manifest.entries()) if (line.refused) refused.push({ path, reason: line.refused });
+    return [...refused, ...this.#left];
+  }
+}
+
+const noManifest = { get: () => undefined, under: () => [] };
+
+/** New findings beat old ones for the paths that were asked about. */
+function merge(
+  old: readonly NotSynced[],
+  found: readonly NotSynced[],
+  asked: readonly SitePath[],
+): readonly NotSynced[] {
+  const about = (path: string): boolean => asked.some((at) => path === at || path.startsWith(`${at}/`));
+  return [...old.filter(({ path }) => !about(path)), ...found];
+}
+
+function rootProblem(error: unknown, folder: string): unknown {
+  const codes: Record<string, Problem['code']> = {
+    ENOENT: 'folder-missing',
+    ELOOP: 'folder-link',
+    ENOTDIR: 'folder-not-folder',
+    EACCES: 'folder-unreadable',
+    ESTALE: 'folder-missing',
+    ENODEV: 'folder-missing',
+    EIO: 'folder-unreadable',
+  };
+  const code = codes[errorCode(error)];
+  return code ? new Problem(code, { folder }, { cause: error }) : error;
+}

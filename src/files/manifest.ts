@@ -1,0 +1,162 @@
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import type { NotSyncedReason } from '../model/site.ts';
+import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import type { Stat } from '../model/world.ts';
+
+/** What we believe is at one path. Without `seen` we only know what the ledger says: the file is looked at again. */
+export interface Line extends Entry {
+  readonly seen?: Seen;
+  /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
+  readonly refused?: NotSyncedReason;
+}
+
+/** A file's stat when its content was last known. */
+export interface Seen {
+  readonly dev: string;
+  readonly ino: string;
+  readonly size: number;
+  readonly mtimeNs: string;
+  readonly ctimeNs: string;
+  /** Written so recently that a second write in the same tick of the clock would not show: read it again. */
+  readonly unsure?: true;
+}
+
+/**
+ * Path → what is there, for one site: a cache. Losing it means reading files again, never a deletion. On disk it is an
+ * append-only list, so writing it down costs what changed; it is rewritten when half of it is history. Its last
+ * `commit` line says which state of the ledger it describes.
+ */
+export class Manifest {
+  readonly #file: string;
+  readonly #lines = new Map<SitePath, Line>();
+  #commit: Oid | undefined;
+  #rows = 0;
+  #unwritten: string[] = [];
+
+  constructor(file: string) {
+    this.#file = file;
+    this.#read();
+  }
+
+  get commit(): Oid | undefined {
+    return this.#commit;
+  }
+
+  get size(): number {
+    return this.#lines.size;
+  }
+
+  get(path: SitePath): Line | undefined {
+    return this.#lines.get(path);
+  }
+
+  entries(): IterableIterator<[SitePath, Line]> {
+    return this.#lines.entries();
+  }
+
+  /** Paths at or below a folder (`''`: all). */
+  *under(path: string): Generator<SitePath> {
+    if (path === '') {
+      yield* this.#lines.keys();
+      return;
+    }
+    if (this.#lines.has(path as SitePath)) yield path as SitePath;
+    const prefix = `${path}/`;
+    for (const known of this.#lines.keys()) if (known.startsWith(prefix)) yield known;
+  }
+
+  set(path: SitePath, line: Line | undefined): void {
+    if (line) this.#lines.set(path, line);
+    else this.#lines.delete(path);
+    this.#unwritten.push(JSON.stringify(line ? [path, line] : [path]));
+  }
+
+  /** Writes down what changed. Not synced to disk: a lost tail only costs reading files again. */
+  save(commit: Oid | undefined): void {
+    if (commit !== this.#commit) {
+      this.#commit = commit;
+      this.#unwritten.push(JSON.stringify({ commit: commit ?? null }));
+    }
+    if (this.#unwritten.length === 0) return;
+    this.#rows += this.#unwritten.length;
+    if (this.#rows > 1_000 && this.#rows > 2 * this.#lines.size) this.#rewrite();
+    else appendFileSync(this.#file, `${this.#unwritten.join('\n')}\n`, { mode: 0o600 });
+    this.#unwritten = [];
+  }
+
+  clear(): void {
+    for (const path of [...this.#lines.keys()]) this.set(path, undefined);
+  }
+
+  #read(): void {
+    if (!existsSync(this.#file)) return;
+    for (const row of readFileSync(this.#file, 'utf8').split('\n')) {
+      if (row === '') continue;
+      this.#rows += 1;
+      try {
+        const parsed = JSON.parse(row) as [SitePath, Line?] | { commit: Oid | null };
+        if (!Array.isArray(parsed)) this.#commit = parsed.commit ?? undefined;
+        else if (parsed[1]) this.#lines.set(parsed[0], parsed[1]);
+        else this.#lines.delete(parsed[0]);
+      } catch {
+        // A torn row: what follows may describe another state. Without a commit everything is compared anew.
+        this.#commit = undefined;
+        return;
+      }
+    }
+  }
+
+  #rewrite(): void {
+    const rows = [...this.#lines].map(([path, line]) => JSON.stringify([path, line]));
+    rows.push(JSON.stringify({ commit: this.#commit ?? null }));
+    const fd = openSync(`${this.#file}.new`, 'w', 0o600);
+    try {
+      writeSync(fd, `${rows.join('\n')}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(`${this.#file}.new`, this.#file);
+    this.#rows = rows.length;
+  }
+}
+
+/** Coarsest step in which a local file system's time stamps move, with room to spare, in ns. */
+const tickNs = 20_000_000n;
+
+/** `nowMs`: wall time of the look; a file that changed within a tick of it is marked unsure. */
+export function seenOf(stat: Stat, nowMs: number): Seen {
+  const recent = BigInt(Math.round(nowMs)) * 1_000_000n - stat.ctimeNs < tickNs;
+  return {
+    ...(recent ? { unsure: true as const } : {}),
+    dev: String(stat.dev),
+    ino: String(stat.ino),
+    size: stat.size,
+    mtimeNs: String(stat.mtimeNs),
+    ctimeNs: String(stat.ctimeNs),
+  };
+}
+
+/** The same file with, as far as a stat can tell, the same content. */
+export function sameSeen(seen: Seen | undefined, stat: Stat): boolean {
+  return seen !== undefined && !seen.unsure && sameInode(seen, stat) && seen.ctimeNs === String(stat.ctimeNs);
+}
+
+/** As {@link sameSeen} without ctime, which our own rename and link change. */
+export function sameInode(seen: Seen, stat: Stat): boolean {
+  return (
+    seen.ino === String(stat.ino) &&
+    seen.dev === String(stat.dev) &&
+    seen.size === stat.size &&
+    seen.mtimeNs === String(stat.mtimeNs)
+  );
+}

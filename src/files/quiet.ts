@@ -1,0 +1,54 @@
+import type { SitePath } from '../model/tree.ts';
+import type { Clock, Stat } from '../model/world.ts';
+
+interface Watched {
+  /** Monotonic ms: when the path was first seen to differ. */
+  readonly first: number;
+  /** Monotonic ms: since when it looks as it does. */
+  readonly since: number;
+  readonly look: string;
+}
+
+/**
+ * Tells whether a path has been left alone long enough to be recorded: half of an upload is nobody's version. A path
+ * that never rests is taken as it is after a while.
+ */
+export class Quiet {
+  readonly #clock: Clock;
+  readonly #settings: () => { quietMs: number; quietMaxMs: number };
+  readonly #watched = new Map<SitePath, Watched>();
+
+  constructor(clock: Clock, settings: () => { quietMs: number; quietMaxMs: number }) {
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  /** `stat` undefined: the path is gone, which an editor's save also looks like for a moment. */
+  settled(path: SitePath, stat: Stat | undefined): boolean {
+    const { quietMs, quietMaxMs } = this.#settings();
+    const now = this.#clock.monotonic();
+    const look = stat ? `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : 'gone';
+    const before = this.#watched.get(path);
+    const watched = { first: before?.first ?? now, since: before?.look === look ? before.since : now, look };
+    this.#watched.set(path, watched);
+    // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two looks decide.
+    const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;
+    if (age >= quietMs || now - watched.since >= quietMs || now - watched.first >= quietMaxMs) {
+      this.#watched.delete(path);
+      return true;
+    }
+    return false;
+  }
+
+  /** ms until the first of these may be settled. */
+  againInMs(paths: readonly SitePath[]): number {
+    const { quietMs } = this.#settings();
+    const now = this.#clock.monotonic();
+    const waits = paths.map((path) => quietMs - (now - (this.#watched.get(path)?.since ?? now)));
+    return Math.max(20, Math.min(quietMs, ...waits));
+  }
+
+  forget(path: SitePath): void {
+    this.#watched.delete(path);
+  }
+}

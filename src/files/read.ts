@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import type { Fs, Stat } from '../model/world.ts';
+import type { OpenFile } from '../sync/ports.ts';
+import { errorCode } from './disk.ts';
+import { Walk, nameOf } from './walk.ts';
+
+const chunkBytes = 1024 * 1024;
+
+/**
+ * Opens one file of a site for recording: through one descriptor, with a stat before and after and a look at the name
+ * at the end, so that a file which changes meanwhile is known to have changed. Undefined when it is no plain file now.
+ */
+export function openSteady(fs: Fs, root: string, path: SitePath, done: (stat: Stat) => void): OpenFile | undefined {
+  const opened = openPlain(fs, root, path);
+  if (!opened) return undefined;
+  const { fd, stat: first } = opened;
+  return {
+    size: first.size,
+    chunks: padded(fs, fd, first.size),
+    finish() {
+      try {
+        const last = fs.statOpen(fd);
+        const named = lookAgain(fs, root, path);
+        const steady = same(first, last) && named !== undefined && same(first, named);
+        if (steady) done(first);
+        return steady;
+      } finally {
+        fs.close(fd);
+      }
+    },
+  };
+}
+
+/** The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. */
+export async function hashFile(fs: Fs, root: string, path: SitePath): Promise<{ oid: Oid; stat: Stat } | undefined> {
+  let seen: Stat | undefined;
+  const file = openSteady(fs, root, path, (stat) => {
+    seen = stat;
+  });
+  if (!file) return undefined;
+  const hash = createHash('sha1').update(`blob ${file.size}\0`);
+  for await (const chunk of file.chunks) hash.update(chunk);
+  return file.finish() && seen ? { oid: hash.digest('hex') as Oid, stat: seen } : undefined;
+}
+
+function openPlain(fs: Fs, root: string, path: SitePath): { fd: number; stat: Stat } | undefined {
+  let walk: Walk | undefined;
+  try {
+    walk = new Walk(fs, root);
+    const fd = fs.openFile(walk.folder(parentOf(path)), nameOf(path));
+    const stat = fs.statOpen(fd);
+    if (stat.kind === 'file') return { fd, stat };
+    fs.close(fd);
+    return undefined;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENXIO', 'EPERM'].includes(errorCode(error))) return undefined;
+    throw error;
+  } finally {
+    walk?.close();
+  }
+}
+
+function lookAgain(fs: Fs, root: string, path: SitePath): Stat | undefined {
+  const walk = new Walk(fs, root);
+  try {
+    return walk.stat(path);
+  } finally {
+    walk.close();
+  }
+}
+
+/** Exactly `size` bytes: a file that shrank is filled up, since the size was announced before the first byte. */
+async function* padded(fs: Fs, fd: number, size: number): AsyncGenerator<Buffer> {
+  for (let left = size; left > 0;) {
+    const buffer = Buffer.alloc(Math.min(chunkBytes, left));
+    const count = await fs.read(fd, buffer);
+    const chunk = count === 0 ? buffer : buffer.subarray(0, count);
+    left -= chunk.length;
+    yield chunk;
+  }
+}
+
+function same(a: Stat, b: Stat): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+}

@@ -1,0 +1,144 @@
+import { parentOf } from '../model/tree.ts';
+import type { Fs, Stat } from '../model/world.ts';
+import { errorCode } from './disk.ts';
+import { type Seen, sameInode } from './manifest.ts';
+import { type Move, ignoreMissing, stagedNow } from './staging.ts';
+import { type Walk, nameOf } from './walk.ts';
+
+/**
+ * Puts a staged file in the place of another, or takes one away, without losing a save that happens in the same
+ * instant. «Look, then rename over» loses what is saved between the two; unlinking loses what is written into the old
+ * file afterwards. So whatever is at the name is *captured*, looked at, and given back if it is not what we expected.
+ *
+ * - `done`: the staged content is live; what it replaced lies under the staging name.
+ * - `busy`: something else was there. It is there still.
+ */
+export type Swap = 'done' | 'busy';
+
+/** The path must be free: a link fails if anything has taken the name. */
+export function create(fs: Fs, walk: Walk, move: Move): Swap {
+  const staging = walk.folder(move.folder);
+  const folder = walk.folder(parentOf(move.path));
+  try {
+    fs.link(staging, Buffer.from(move.name), folder, nameOf(move.path));
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return 'busy';
+    throw error;
+  }
+  return 'done';
+}
+
+export function replace(fs: Fs, walk: Walk, move: Move): Swap {
+  const expected = move.before?.seen;
+  if (!expected) throw new Error('a replacement needs to know what it replaces');
+  return fs.exchange ? replaceByExchange(fs, walk, move, expected) : replaceByLink(fs, walk, move, expected);
+}
+
+/** Moves the file aside; a name that holds something else gets it back. */
+export function remove(fs: Fs, walk: Walk, move: Move): Swap {
+  const expected = move.before?.seen;
+  if (!expected) throw new Error('a removal needs to know what it removes');
+  return moveAside(fs, walk, move, expected);
+}
+
+/** One system call: the name is never free, and what it held is in our hands in the same instant. */
+function replaceByExchange(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
+  const staging = walk.folder(move.folder);
+  const folder = walk.folder(parentOf(move.path));
+  const staged = Buffer.from(move.name);
+  const live = nameOf(move.path);
+  const swap = (): void => fs.exchange?.(staging, staged, folder, live);
+  try {
+    swap();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 'busy';
+    throw error;
+  }
+  const captured = fs.stat(staging, staged);
+  if (captured && isExpected(captured, expected)) return 'done';
+  // Somebody saved in the last gap: their file goes back to its name.
+  swap();
+  const returned = fs.stat(staging, staged);
+  if (returned && isStaged(returned, move)) return 'busy';
+  // And saved once more on top of ours: the newer save stays live, the older waits here and is recorded later.
+  swap();
+  return 'busy';
+}
+
+/** Where exchange is missing: a gap of some microseconds without the name, but nothing is ever overwritten. */
+function replaceByLink(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
+  const aside = { ...move, name: asideName(move) };
+  if (moveAside(fs, walk, aside, expected) === 'busy') return 'busy';
+  const staging = walk.folder(move.folder);
+  const linked = create(fs, walk, move);
+  fs.unlink(staging, Buffer.from(move.name));
+  fs.rename(staging, Buffer.from(aside.name), staging, Buffer.from(move.name));
+  return linked;
+}
+
+export const asideName = (move: Move): string => `${move.name}-old`;
+
+function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
+  const staging = walk.folder(move.folder);
+  const folder = walk.folder(parentOf(move.path));
+  const aside = Buffer.from(move.name);
+  try {
+    fs.rename(folder, nameOf(move.path), staging, aside);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 'busy';
+    throw error;
+  }
+  const captured = fs.stat(staging, aside);
+  if (captured && isExpected(captured, expected)) return 'done';
+  giveBack(fs, walk, { ...move }, captured);
+  return 'busy';
+}
+
+/**
+ * Puts what lies under a staging name back to its path, unless something newer has taken the path: then it stays, to
+ * be recorded with the late writes. Never two plain renames: a save in between would be lost.
+ */
+export function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): void {
+  const staging = walk.folder(move.folder);
+  const folder = walk.folder(parentOf(move.path));
+  const aside = Buffer.from(move.name);
+  if (captured?.kind === 'directory') {
+    // A folder has no second name; renaming one onto anything but an empty folder fails by itself.
+    fs.rename(staging, aside, folder, nameOf(move.path));
+    return;
+  }
+  try {
+    fs.link(staging, aside, folder, nameOf(move.path));
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return;
+    throw error;
+  }
+  ignoreMissing(() => fs.unlink(staging, aside));
+}
+
+/**
+ * After a crash: finishes nothing, puts back what was taken. Returns true if a file went back to its name.
+ * The journal says what was meant; the inodes say how far it came.
+ */
+export function undo(fs: Fs, walk: Walk, move: Move): boolean {
+  const old = stagedNow(fs, walk, { ...move, name: asideName(move) });
+  if (old) {
+    const back = walk.stat(move.path) === undefined;
+    giveBack(fs, walk, { ...move, name: asideName(move) }, old.stat);
+    return back;
+  }
+  const now = stagedNow(fs, walk, move);
+  if (!now || isStaged(now.stat, move)) return false;
+  if (walk.stat(move.path) !== undefined) return false;
+  giveBack(fs, walk, move, now.stat);
+  return true;
+}
+
+/** True when what lies under the staging name is our own staged content, which git has too. */
+export function isStaged(stat: Stat, move: Move): boolean {
+  return move.staged !== undefined && move.staged.ino === String(stat.ino) && move.staged.dev === String(stat.dev);
+}
+
+function isExpected(stat: Stat, expected: Seen): boolean {
+  return stat.kind === 'file' && sameInode(expected, stat);
+}

@@ -1,0 +1,45 @@
+import { parentPort } from 'node:worker_threads';
+import { asProblem } from '../model/problem.ts';
+import { realFs } from './disk.ts';
+import { Manifest } from './manifest.ts';
+import { type ScanRules, type Sighting, scanAll } from './scan.ts';
+
+/** The thread that looks at whole folders: a hundred thousand calls that must not hold up the daemon. */
+export interface ScanOrder {
+  readonly id: number;
+  readonly root: string;
+  readonly manifest: string;
+  readonly rules: ScanRules;
+}
+
+export type ScanAnswer =
+  | { readonly id: number; readonly sighting: Sighting }
+  | {
+      readonly id: number;
+      readonly code: string;
+      readonly problem: string;
+      readonly facts: Record<string, string>;
+      readonly text: string;
+    };
+
+const fs = realFs();
+
+parentPort?.on('message', (order: ScanOrder) => {
+  parentPort?.postMessage(answer(order));
+});
+
+function answer({ id, root, manifest, rules }: ScanOrder): ScanAnswer {
+  try {
+    return { id, sighting: scanAll(fs, root, new Manifest(manifest), rules) };
+  } catch (error) {
+    const problem = asProblem(error);
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    return {
+      id,
+      code,
+      problem: problem.code,
+      facts: { ...problem.facts },
+      text: error instanceof Error ? error.message : String(error),
+    };
+  }
+}

@@ -1,0 +1,281 @@
+import { isGitInDisguise, isStaging, unsafePath } from '../model/path-safety.ts';
+import type { NotSynced, NotSyncedReason } from '../model/site.ts';
+import { Problem } from '../model/problem.ts';
+import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
+import type { Fs, Stat } from '../model/world.ts';
+import { errorCode } from './disk.ts';
+import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
+import { type Line, sameSeen } from './manifest.ts';
+import { Walk } from './walk.ts';
+
+/** What of the manifest a scan needs; a worker reads its own copy from the file. */
+export interface Known {
+  get(path: SitePath): Line | undefined;
+  under(path: string): Iterable<SitePath>;
+}
+
+export interface ScanRules {
+  readonly ignore: readonly string[];
+  readonly allow: readonly string[];
+  readonly fileBytes: number;
+  readonly files: number;
+}
+
+/** The differences between a folder and what we believe of it. Values only: it crosses from the worker. */
+export interface Sighting {
+  /** Files that are new, or not as last seen. */
+  readonly changed: readonly { readonly path: SitePath; readonly stat: Stat }[];
+  /** Files we saw and that are there no more. */
+  readonly gone: readonly SitePath[];
+  /** Files the ledger speaks of, that are not there, and that we never saw there. */
+  readonly unapplied: readonly SitePath[];
+  readonly left: readonly NotSynced[];
+  readonly ignored: number;
+  readonly files: number;
+  /** Entries directly in the root, our own apart: none at all is a warning. */
+  readonly rootEntries: number;
+}
+
+/** Looks at the whole folder. Throws when the root cannot be listed, or `too-many-files`. */
+export function scanAll(
+  fs: Fs,
+  root: string,
+  known: Known & { entries(): Iterable<[SitePath, Line]> },
+  rules: ScanRules,
+): Sighting {
+  const walk = new Walk(fs, root);
+  try {
+    const scan = new Scan(fs, walk, known, rules);
+    scan.folder('');
+    scan.absent(known.entries());
+    return scan.sighting();
+  } finally {
+    walk.close();
+  }
+}
+
+/** Looks at some paths: a file, or a folder with all below it. */
+export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, paths: Iterable<SitePath>): Sighting {
+  const walk = new Walk(fs, root);
+  try {
+    const scan = new Scan(fs, walk, known, rules);
+    for (const path of paths) scan.path(path);
+    return scan.sighting();
+  } finally {
+    walk.close();
+  }
+}
+
+class Scan {
+  readonly #fs: Fs;
+  readonly #walk: Walk;
+  readonly #known: Known;
+  readonly #rules: ScanRules;
+  readonly #ignore: IgnoreRules;
+  readonly #met = new Set<SitePath>();
+  /** Folders whose contents we could not see: nothing in them counts as gone. */
+  readonly #blind: string[] = [];
+  readonly #learned = new Set<string>();
+  readonly #changed: { path: SitePath; stat: Stat }[] = [];
+  readonly #gone = new Set<SitePath>();
+  readonly #unapplied = new Set<SitePath>();
+  readonly #left = new Map<SitePath, NotSyncedReason>();
+  #ignored = 0;
+  #files = 0;
+  #rootEntries = 0;
+  #trackedFolders: Set<string> | undefined;
+
+  constructor(fs: Fs, walk: Walk, known: Known, rules: ScanRules) {
+    this.#fs = fs;
+    this.#walk = walk;
+    this.#known = known;
+    this.#rules = rules;
+    this.#ignore = createIgnoreRules(rules);
+  }
+
+  sighting(): Sighting {
+    return {
+      changed: this.#changed,
+      gone: [...this.#gone],
+      unapplied: [...this.#unapplied],
+      left: [...this.#left].map(([path, reason]) => ({ path, reason })),
+      ignored: this.#ignored,
+      files: this.#files,
+      rootEntries: this.#rootEntries,
+    };
+  }
+
+  /** Everything in and below a folder. */
+  folder(path: string): void {
+    const entries = this.#list(path);
+    if (!entries) return;
+    if (path === '') this.#rootEntries = entries.filter(({ name }) => !isStaging(sitePath(name))).length;
+    this.#learn(path);
+    for (const { name, kind } of entries) {
+      const text = sitePath(name);
+      if (isStaging(text)) continue;
+      const below = (path === '' ? text : `${path}/${text}`) as SitePath;
+      if (kind === 'directory') this.#subfolder(below);
+      else this.#leaf(below, kind);
+    }
+  }
+
+  /** One path that was touched; its parents' rules apply to it. */
+  path(path: SitePath): void {
+    if (path.split('/').some((name) => isStaging(name))) return;
+    for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+      this.#learn(folder);
+      if (folder !== '' && !this.#mayEnter(folder as SitePath)) return;
+      if (folder === '') break;
+    }
+    let stat: Stat | undefined;
+    try {
+      stat = this.#walk.stat(path);
+    } catch (error) {
+      this.#unreadable(path, error);
+      return;
+    }
+    if (stat?.kind === 'directory') this.#subfolder(path);
+    else if (stat) this.#leaf(path, stat.kind);
+    this.absent([...this.#known.under(path)].map((at) => [at, this.#known.get(at)]));
+  }
+
+  /** Of these known paths, those that were not met. */
+  absent(lines: Iterable<[SitePath, Line | undefined]>): void {
+    for (const [path, line] of lines) {
+      if (!line || line.refused || this.#met.has(path) || this.#left.has(path)) continue;
+      if (this.#blind.some((folder) => folder === '' || path === folder || path.startsWith(`${folder}/`))) continue;
+      if (line.seen) this.#gone.add(path);
+      else this.#unapplied.add(path);
+    }
+  }
+
+  #subfolder(path: SitePath): void {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    if (isGitInDisguise(name)) {
+      this.#left.set(path, { kind: 'nested-repository' });
+      return;
+    }
+    if (unsafePath(path)) {
+      this.#leave(path, { kind: 'bad-name' });
+      return;
+    }
+    if (!this.#mayEnter(path)) return;
+    if (this.#isRepository(path) && !this.#tracks(path)) {
+      this.#leave(path, { kind: 'nested-repository' });
+      return;
+    }
+    this.folder(path);
+  }
+
+  /** False for an ignored folder with nothing tracked in it. */
+  #mayEnter(path: SitePath): boolean {
+    if (this.#tracks(path)) return true;
+    const caught = this.#ignore.caught(path, 'directory');
+    if (!caught) return true;
+    this.#caught(path, caught);
+    return false;
+  }
+
+  #leaf(path: SitePath, kind: Stat['kind']): void {
+    const line = this.#known.get(path);
+    if (line?.refused) return;
+    if (kind === 'link') return this.#leave(path, { kind: 'link' });
+    if (kind === 'other') return this.#leave(path, { kind: 'special' });
+    if (unsafePath(path))
+      return this.#leave(path, {
+        kind: isGitInDisguise(path.slice(path.lastIndexOf('/') + 1)) ? 'nested-repository' : 'bad-name',
+      });
+    if (!line) {
+      const caught = this.#ignore.caught(path, 'file');
+      if (caught) return this.#caught(path, caught);
+    }
+    this.#files += 1;
+    if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
+    let stat: Stat | undefined;
+    try {
+      stat = this.#walk.stat(path);
+    } catch (error) {
+      return this.#unreadable(path, error);
+    }
+    // Gone or replaced since the folder was listed: the next look tells.
+    if (!stat || stat.kind !== 'file') return;
+    this.#met.add(path);
+    if (sameSeen(line?.seen, stat)) return;
+    if (stat.size > this.#rules.fileBytes) {
+      return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
+    }
+    this.#changed.push({ path, stat });
+  }
+
+  #list(path: string): ReturnType<Fs['list']> | undefined {
+    try {
+      return this.#fs.list(this.#walk.folder(path));
+    } catch (error) {
+      if (path === '') throw error;
+      if (errorCode(error) === 'ENOENT') return undefined;
+      this.#unreadable(path as SitePath, error);
+      return undefined;
+    }
+  }
+
+  /** An error on the way to a path is never «the file is gone». */
+  #unreadable(path: SitePath, error: unknown): void {
+    if (['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'].includes(errorCode(error))) throw error;
+    this.#leave(path, { kind: 'unreadable' });
+  }
+
+  #leave(path: SitePath, reason: NotSyncedReason): void {
+    this.#left.set(path, reason);
+    this.#blind.push(path);
+  }
+
+  #caught(path: SitePath, caught: Caught): void {
+    this.#ignored += 1;
+    if (caught.by === 'secret') this.#left.set(path, { kind: 'secret' });
+  }
+
+  #isRepository(path: SitePath): boolean {
+    try {
+      return this.#fs.stat(this.#walk.folder(path), Buffer.from('.git')) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  #learn(folder: string): void {
+    if (this.#learned.has(folder)) return;
+    this.#learned.add(folder);
+    const content = readSmall(this.#fs, this.#walk, folder, Buffer.from('.gitignore'));
+    if (content) this.#ignore.learn(folder, content.toString('utf8'));
+  }
+
+  /** Whether anything at or below a folder is tracked. */
+  #tracks(path: string): boolean {
+    if (!this.#trackedFolders) {
+      this.#trackedFolders = new Set();
+      for (const known of this.#known.under('')) {
+        for (
+          let folder = parentOf(known);
+          folder !== '' && !this.#trackedFolders.has(folder);
+          folder = parentOf(folder)
+        ) {
+          this.#trackedFolders.add(folder);
+        }
+      }
+    }
+    return this.#trackedFolders.has(path);
+  }
+}
+
+/** A file of rules, at most 256 KiB; undefined when it is not there or cannot be read. */
+function readSmall(fs: Fs, walk: Walk, folder: string, name: Buffer): Buffer | undefined {
+  try {
+    const dir = walk.folder(folder);
+    const stat = fs.stat(dir, name);
+    if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
+    return fs.readSmall(dir, name, 262_144);
+  } catch {
+    return undefined;
+  }
+}

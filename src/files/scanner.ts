@@ -1,0 +1,60 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { Problem, type ProblemCode } from '../model/problem.ts';
+import type { ScanRules, Sighting } from './scan.ts';
+import type { ScanAnswer, ScanOrder } from './scan-worker.ts';
+
+/** Looks at whole folders in a thread of its own, one after another. */
+export interface Scanner {
+  scan(root: string, manifest: string, rules: ScanRules): Promise<Sighting>;
+  close(): Promise<void>;
+}
+
+/** One thread for all sites: they share the disk anyway. Started at the first scan; started anew if it dies. */
+export function createScanner(): Scanner {
+  let worker: Worker | undefined;
+  let nextId = 1;
+  const waiting = new Map<number, { resolve: (sighting: Sighting) => void; reject: (error: unknown) => void }>();
+
+  const start = (): Worker => {
+    // The same file as it is here: `.ts` from the sources, `.js` from the build.
+    const started = new Worker(new URL(`./scan-worker${extname(import.meta.filename)}`, import.meta.url));
+    started.on('message', (answer: ScanAnswer) => settle(answer));
+    started.on('error', (error) => fail(error));
+    started.on('exit', () => fail(new Error('the scanning thread ended')));
+    started.unref();
+    return started;
+  };
+  const settle = (answer: ScanAnswer): void => {
+    const order = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    if (waiting.size === 0) worker?.unref();
+    if ('sighting' in answer) order?.resolve(answer.sighting);
+    else order?.reject(revive(answer));
+  };
+  const fail = (error: unknown): void => {
+    worker = undefined;
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+
+  return {
+    scan(root, manifest, rules) {
+      worker ??= start();
+      worker.ref();
+      const order: ScanOrder = { id: nextId++, root, manifest, rules };
+      return new Promise((resolve, reject) => {
+        waiting.set(order.id, { resolve, reject });
+        worker?.postMessage(order);
+      });
+    },
+    async close() {
+      await worker?.terminate();
+    },
+  };
+}
+
+function revive(answer: Exclude<ScanAnswer, { sighting: Sighting }>): Error {
+  if (answer.problem !== 'unexpected') return new Problem(answer.problem as ProblemCode, answer.facts);
+  return Object.assign(new Error(answer.text), { code: answer.code });
+}
