@@ -1,0 +1,208 @@
+import { createHash } from 'node:crypto';
+import type { BranchName } from '../model/instance.ts';
+import type { Direction, Plan, PlanSample } from '../model/plan.ts';
+import { Problem } from '../model/problem.ts';
+import type { NotSynced } from '../model/site.ts';
+import { type Change, type Oid, type SitePath, displayPath, tally } from '../model/tree.ts';
+import { editMessage, trailer } from './message.ts';
+import { partialCommit } from './partial.ts';
+import type { Directory, Remote, Repository, Survey, TreeFile } from './ports.ts';
+
+export interface ConnectDeps {
+  readonly repository: Repository;
+  readonly directory: Directory;
+  readonly remote: Remote;
+  readonly branch: BranchName;
+  readonly now: () => number;
+  readonly fileLimit: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Both sides as they were seen for one plan. */
+interface Sides {
+  readonly tip?: Oid;
+  readonly theirs: readonly TreeFile[];
+  readonly survey: Survey;
+  /** What the repository has and this site would not write, and why. */
+  readonly refused: readonly NotSynced[];
+}
+
+/** How many paths a plan shows by name. */
+const shown = 200;
+
+/** The dry run of a first connect: counts what would happen and writes nothing into the folder. */
+export async function planConnect(deps: ConnectDeps, direction: Direction): Promise<Plan> {
+  await deps.directory.check();
+  await deps.repository.prepare();
+  return describe(await look(deps), direction, deps);
+}
+
+/**
+ * Carries out the plan a person said yes to. Looks again first: if either side is not what the plan showed, nothing is
+ * touched and `plan-outdated` is thrown. `bound` is called when the point of no return is durable, before the first
+ * file changes: a crash after it is finished by the next ordinary run.
+ */
+export async function connect(
+  deps: ConnectDeps,
+  direction: Direction,
+  planId: string,
+  bound: () => Promise<void>,
+): Promise<Plan> {
+  await deps.directory.check();
+  await deps.repository.prepare();
+  const sides = await look(deps);
+  const plan = describe(sides, direction, deps);
+  if (plan.id !== planId) throw new Problem('plan-outdated', {});
+  const { repository } = deps;
+  await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
+  await deps.directory.agree(undefined, async () => []);
+  const kept = await keepFolder(deps, sides.survey);
+  if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, sides.tip, bound);
+  else await startFromFolder(deps, kept, sides, bound);
+  return plan;
+}
+
+async function look({ repository, directory, remote, fileLimit, signal }: ConnectDeps): Promise<Sides> {
+  const tip = await remote.fetch(signal);
+  const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
+  const survey = await directory.survey();
+  if (survey.changing.length > 0) {
+    throw new Problem('plan-outdated', { path: displayPath(survey.changing[0] as SitePath) });
+  }
+  const ours = new Set(survey.files.map(({ path }) => path));
+  const refused: NotSynced[] = [];
+  for (const file of theirs) {
+    const reason =
+      directory.refusal(file) ??
+      (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
+    if (reason) refused.push({ path: file.path, reason });
+  }
+  return { theirs, survey, refused, ...(tip === 'absent' ? {} : { tip }) };
+}
+
+/** Something that does not travel stands where the repository has a file. */
+function there(directory: Directory, path: SitePath): boolean {
+  return directory.modes([path]).size > 0;
+}
+
+function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
+  const refusedPaths = new Set(sides.refused.map(({ path }) => path));
+  const theirs = new Map(sides.theirs.filter(({ path }) => !refusedPaths.has(path)).map((file) => [file.path, file]));
+  const ours = new Map(sides.survey.files.map((file) => [file.path, file]));
+  const [from, to] = direction === 'replace' ? [ours, theirs] : [theirs, ours];
+  const samples: PlanSample[] = [];
+  let same = 0;
+  for (const [path, file] of to) {
+    const before = from.get(path);
+    if (before?.oid === file.oid) same += 1;
+    else samples.push({ mark: before ? '~' : '+', path, bytes: file.size });
+  }
+  for (const [path, file] of from) if (!to.has(path)) samples.push({ mark: '-', path, bytes: file.size });
+  const count = (mark: PlanSample['mark']): number => samples.filter((sample) => sample.mark === mark).length;
+  const untouched = sides.survey.left.filter(({ reason }) => reason.kind !== 'secret');
+  return {
+    id: digest(sides, direction),
+    direction,
+    branch: deps.branch,
+    ...(sides.tip ? { tip: sides.tip } : {}),
+    replaced: count('~'),
+    added: count('+'),
+    removed: count('-'),
+    same,
+    samples: samples.sort((a, b) => order(a) - order(b) || (a.path < b.path ? -1 : 1)).slice(0, shown),
+    secrets: sides.survey.left.filter(({ reason }) => reason.kind === 'secret').map(({ path }) => path),
+    untouched: untouched.slice(0, shown),
+    untouchedCount: untouched.length,
+    refused: sides.refused.slice(0, shown),
+    ignored: sides.survey.ignored,
+    countedAt: deps.now(),
+  };
+}
+
+/** What is lost first: those are the paths a person must see. */
+const order = ({ mark }: PlanSample): number => ['-', '~', '+'].indexOf(mark);
+
+/** Names both sides exactly: the same id means the same step. */
+function digest({ tip, survey, refused }: Sides, direction: Direction): string {
+  const hash = createHash('sha256').update(`${direction}\n${tip ?? 'absent'}\n`);
+  const rows = survey.files.map(({ path, oid }) => `${oid} ${JSON.stringify(path)}`).sort();
+  const left = [...survey.left, ...refused].map(({ path, reason }) => `${reason.kind} ${JSON.stringify(path)}`).sort();
+  return hash.update(rows.join('\n')).update('\n--\n').update(left.join('\n')).digest('hex').slice(0, 32);
+}
+
+/** The folder as it is, under its own ref: a commit that no pushed commit ever descends from. */
+async function keepFolder({ repository, directory, now }: ConnectDeps, survey: Survey): Promise<Oid> {
+  const taken = await repository.take(
+    undefined,
+    survey.files.map(({ taking }) => taking),
+    () => 'Folder before it was connected\n',
+  );
+  const changed = survey.files.some(({ path, oid }) => taken.entries.get(path)?.oid !== oid);
+  if (changed || taken.unsteady.length > 0) throw new Problem('plan-outdated', {});
+  const bytes = survey.files.reduce((sum, { size }) => sum + size, 0);
+  if (survey.files.length > 0) {
+    const modes = directory.modes(survey.files.map(({ path }) => path));
+    await repository.keep({
+      cause: 'connect',
+      at: now(),
+      commit: taken.commit,
+      files: survey.files.length,
+      bytes,
+      modes,
+    });
+  }
+  await directory.recorded(taken);
+  return taken.commit;
+}
+
+async function replaceFolder(
+  { repository, directory }: ConnectDeps,
+  kept: Oid,
+  tip: Oid,
+  bound: () => Promise<void>,
+): Promise<void> {
+  const changes = await repository.changes(kept, tip);
+  await repository.move({ disk: kept, pending: tip, remote: tip });
+  await bound();
+  const { skipped } = await directory.apply({ changes, blobs: (oids) => repository.blobs(oids) });
+  if (skipped.length === 0) {
+    await repository.move({ disk: tip, pending: null });
+    await directory.settled(tip);
+    return;
+  }
+  // Edited in the instant of the swap: that edit is a conflict of the next cycle, with both versions kept.
+  const partial = await partialCommit(repository, kept, tip, changes, new Set(skipped));
+  await repository.move({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
+  await directory.settled(partial.commit);
+}
+
+/** The folder does not change at all: only the branch does, by one commit on top of what it has. */
+async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound: () => Promise<void>): Promise<void> {
+  const { repository, directory, remote, signal } = deps;
+  const changes = await repository.changes(sides.tip, kept);
+  // What this site would not write is not its to remove from the repository either.
+  const refused = new Set(sides.refused.map(({ path }) => path));
+  const edits = changes
+    .filter(({ path }) => refused.has(path))
+    .map(({ path, before }) => (before ? { path, entry: before } : { path }));
+  const going = changes.filter(({ path }) => !refused.has(path));
+  const { tree } = await repository.commit(kept);
+  const commit = await repository.make({
+    parents: sides.tip ? [sides.tip] : [],
+    tree,
+    edits,
+    message: firstMessage(going),
+  });
+  const result = await remote.push(commit, sides.tip ?? null, { skipCi: false }, signal);
+  if (result.kind === 'moved') throw new Problem('plan-outdated', {});
+  if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
+  await repository.move({ disk: commit, remote: commit });
+  await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
+  await bound();
+}
+
+function firstMessage(changes: readonly Change[]): string {
+  const { added, changed, removed } = tally(changes);
+  if (changed === 0 && removed === 0 && added > 20) return `Add ${added} files of the site\n\n${trailer}\n`;
+  return editMessage(changes);
+}

@@ -1,0 +1,461 @@
+import { randomUUID } from 'node:crypto';
+import type { RunRecord, SyncEvent, Trigger } from '../model/event.ts';
+import type { BranchName } from '../model/instance.ts';
+import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
+import { Problem, asProblem } from '../model/problem.ts';
+import { remedies } from '../model/remedy.ts';
+import type { Hold, HoldChoice, HoldCode, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
+import { type SitePath, tally } from '../model/tree.ts';
+import type { Clock, Random } from '../model/world.ts';
+import { putBack, restoreKept, takeVersion } from './choice.ts';
+import { type ConnectDeps, connect, planConnect } from './connect.ts';
+import type { Directory, KeptMode, Remote, Repository } from './ports.ts';
+import type { Lane, Queue } from './queue.ts';
+import { type Outcome, markOf, run } from './run.ts';
+import { type StatusFact, firstStatus, nextStatus } from './status.ts';
+
+export interface KeeperDeps {
+  /** The site as it is now: its settings and binding change while the daemon runs. */
+  readonly site: () => Site;
+  readonly repository: Repository;
+  readonly directory: Directory;
+  readonly remote: Remote;
+  readonly queue: Queue;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: (event: SyncEvent) => void;
+  /** Durable before it resolves. */
+  readonly saveRoot: (root: RootIdentity) => Promise<void>;
+  readonly conflicts: () => readonly Conflict[];
+  readonly saveConflicts: (conflicts: readonly Conflict[]) => Promise<void>;
+  /** The grant does not work any more: the page asks for a new one. */
+  readonly grantLost: () => Promise<void>;
+}
+
+/** Keeps one site: its lane, its status, and everything a person may ask of it. */
+export interface Keeper {
+  status(): SiteStatus;
+  ring(trigger: Trigger): void;
+  /** A watcher event: the path has its time to rest first. */
+  touched(): void;
+  watched(watched: boolean): void;
+  plan(branch: BranchName, direction: Direction, remote: Remote): Promise<Plan>;
+  connect(
+    branch: BranchName,
+    direction: Direction,
+    planId: string,
+    remote: Remote,
+    bound: () => Promise<void>,
+  ): Promise<Plan>;
+  disconnected(): Promise<void>;
+  paused(): void;
+  choose(step: string, choice: HoldChoice): Promise<void>;
+  restore(keptId: string, path: SitePath | undefined): Promise<void>;
+  resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
+  kept(): Promise<readonly KeptVersion[]>;
+  close(): Promise<void>;
+}
+
+const longestWaitMs = 300_000;
+/** A refused push and a site that waits for a person are looked at again this often. */
+const slowMs = 300_000;
+const filesInRecord = 200;
+
+export function createKeeper(deps: KeeperDeps): Keeper {
+  return new SiteKeeper(deps);
+}
+
+class SiteKeeper implements Keeper {
+  readonly #deps: KeeperDeps;
+  readonly #lane: Lane;
+  #status: SiteStatus;
+  #failures = 0;
+  #prepared = false;
+  /** The step a person said yes to, and permissions a restore brings back: for the next run only. */
+  #consent: { step?: string; modes?: ReadonlyMap<SitePath, KeptMode>; root?: 'changed' | 'emptied' } = {};
+  /** Nothing is pushed again by itself after a refusal until something changed. */
+  #refusal: Outcome['refused'];
+
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps;
+    const { paused, binding } = deps.site();
+    const state = !binding ? 'off' : paused ? 'paused' : 'unknown';
+    this.#status = firstStatus(deps.clock.now(), state, deps.directory.replaces);
+    this.#lane = deps.queue.lane({ run: (triggers, signal) => this.#run(triggers, signal) });
+  }
+
+  status(): SiteStatus {
+    return this.#status;
+  }
+
+  ring(trigger: Trigger): void {
+    const { binding, paused } = this.#deps.site();
+    if (binding && !paused) this.#lane.ring(trigger);
+  }
+
+  touched(): void {
+    const { binding, paused, settings } = this.#deps.site();
+    if (binding && !paused) this.#lane.ring('watch', settings.quietMs);
+  }
+
+  watched(watched: boolean): void {
+    this.#tell({ kind: 'watched', watched });
+  }
+
+  plan(branch: BranchName, direction: Direction, remote: Remote): Promise<Plan> {
+    return this.#lane.job((signal) => planConnect(this.#connectDeps(branch, remote, signal), direction));
+  }
+
+  async connect(
+    branch: BranchName,
+    direction: Direction,
+    planId: string,
+    remote: Remote,
+    bound: () => Promise<void>,
+  ): Promise<Plan> {
+    const plan = await this.#lane.job(async (signal) => {
+      const before = this.#status;
+      this.#tell({ kind: 'started' });
+      try {
+        const startedAt = this.#deps.clock.now();
+        const done = await connect(this.#connectDeps(branch, remote, signal), direction, planId, bound);
+        await this.#deps.saveRoot(await this.#deps.directory.check());
+        this.#tell({ kind: 'connected' });
+        this.#report(startedAt, new Set(['person']), {
+          result: 'connected',
+          ...(done.direction === 'replace'
+            ? { pulled: planTally(done), pushed: none }
+            : { pulled: none, pushed: planTally(done) }),
+          files: done.samples.map(({ mark, path }) => ({
+            mark,
+            path,
+            to: done.direction === 'replace' ? 'site' : 'gitlab',
+          })),
+        });
+        return done;
+      } catch (error) {
+        this.#status = before;
+        this.#publish();
+        throw error;
+      }
+    });
+    this.ring('start');
+    return plan;
+  }
+
+  async disconnected(): Promise<void> {
+    await this.#lane.job(async () => {
+      const none = { disk: null, remote: null, pending: null, offered: null, choice: null, base: null };
+      if (this.#prepared) await this.#deps.repository.move(none);
+      await this.#deps.directory.agree(undefined, async () => []);
+      this.#tell({ kind: 'disconnected' });
+    });
+  }
+
+  paused(): void {
+    this.#tell({ kind: 'paused' });
+  }
+
+  async choose(step: string, choice: HoldChoice): Promise<void> {
+    const { hold } = this.#status;
+    if (!hold || hold.step !== step || !hold.choices.includes(choice)) throw new Problem('plan-outdated', {});
+    this.#refusal = undefined;
+    if (hold.code === 'root-emptied') {
+      if (choice === 'put-back') await this.#lane.job(() => this.#deps.directory.forget());
+      else if (choice === 'go-on') this.#consent = { root: 'emptied' };
+    } else if (choice === 'adopt') this.#consent = { root: 'changed' };
+    else if (choice === 'put-back' && hold.code !== 'branch-missing') {
+      await this.#lane.job(() => putBack(this.#deps.repository, hold));
+    } else this.#consent = { step };
+    this.ring('person');
+  }
+
+  async restore(keptId: string, path: SitePath | undefined): Promise<void> {
+    await this.#now('person');
+    const modes = await this.#lane.job(() => restoreKept(this.#deps.repository, keptId, path));
+    const { choice, remote } = await this.#deps.repository.ledger();
+    // The person asked for exactly this: the guard against mass removal has nothing to ask again.
+    this.#consent = { modes, step: `${choice}:${remote ?? 'none'}` };
+    this.ring('person');
+  }
+
+  async resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void> {
+    const oid = choice === 'repository' ? conflict.repository : conflict.site;
+    await this.#lane.job(() => takeVersion(this.#deps.repository, conflict.path, oid && { mode: '100644', oid }));
+    this.ring('person');
+  }
+
+  async kept(): Promise<readonly KeptVersion[]> {
+    await this.#prepare();
+    return this.#deps.repository.kept();
+  }
+
+  close(): Promise<void> {
+    return this.#lane.close().then(() => this.#deps.directory.close());
+  }
+
+  /** Waits for a run that looks at everything now. */
+  async #now(trigger: Trigger): Promise<void> {
+    await this.#lane.job(async (signal) => {
+      await this.#once(new Set([trigger]), signal);
+    });
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#prepared) return;
+    await this.#deps.repository.prepare();
+    this.#prepared = true;
+  }
+
+  #connectDeps(branch: BranchName, remote: Remote, signal: AbortSignal): ConnectDeps {
+    const { repository, directory, clock, site } = this.#deps;
+    return {
+      repository,
+      directory,
+      remote,
+      branch,
+      signal,
+      now: () => clock.now(),
+      fileLimit: site().settings.limits.files,
+    };
+  }
+
+  async #run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<{ inMs?: number }> {
+    const { binding, paused } = this.#deps.site();
+    if (!binding || paused) return {};
+    try {
+      return await this.#once(triggers, signal);
+    } catch (error) {
+      if (signal.aborted) return {};
+      return this.#failed(asProblem(error), triggers);
+    }
+  }
+
+  async #once(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<{ inMs?: number }> {
+    const { site, repository, directory, remote, random, clock } = this.#deps;
+    const at = clock.now();
+    await this.#prepare();
+    await this.#checkRoot();
+    const { step, modes } = this.#consent;
+    const outcome = await run({
+      site: site(),
+      repository,
+      directory,
+      remote,
+      random,
+      triggers,
+      signal,
+      now: () => clock.now(),
+      ...(step ? { consent: step } : {}),
+      ...(modes ? { modes } : {}),
+      ...(this.#refusal && !triggers.has('person') ? { refusal: this.#refusal } : {}),
+      progress: (progress) => this.#tell({ kind: 'progress', progress }),
+    });
+    this.#consent = {};
+    this.#refusal = outcome.refused;
+    this.#failures = 0;
+    await this.#settle(outcome, triggers, at);
+    return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs };
+  }
+
+  /** Another folder in the site's place with the same contents is the same site, remounted. */
+  async #checkRoot(): Promise<void> {
+    const { directory, repository, site, saveRoot } = this.#deps;
+    const now = await directory.check(this.#consent.root === 'emptied' ? 'may-be-empty' : 'not-emptied');
+    const { root } = site();
+    if (root?.dev === now.dev && root.ino === now.ino) return;
+    if (root && this.#consent.root !== 'changed') {
+      const { disk } = await repository.ledger();
+      const files = disk ? await repository.files(disk, Number.POSITIVE_INFINITY) : [];
+      const present = new Map((await directory.survey()).files.map(({ path, oid }) => [path, oid]));
+      const refused = (path: SitePath): boolean => this.#status.notSynced.some((left) => left.path === path);
+      const same = files.every(({ path, oid }) => present.get(path) === oid || refused(path));
+      if (!same) throw new Problem('folder-changed', { folder: site().folder });
+    }
+    await saveRoot(now);
+  }
+
+  async #settle(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number): Promise<void> {
+    const { clock } = this.#deps;
+    const now = clock.now();
+    const was = this.#status;
+    await this.#noteConflicts(outcome, now);
+    const hold = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
+    const after = outcome.after;
+    const about =
+      after && (outcome.pulled.length > 0 || outcome.pushed.length > 0)
+        ? await this.#deps.repository.commit(after)
+        : undefined;
+    const moved = (files: number): Moved | undefined =>
+      about && after && files > 0
+        ? { at: now, files, commit: after, subject: about.subject, by: about.author }
+        : undefined;
+    const pull = moved(outcome.pulled.length);
+    const push = moved(outcome.pushed.length);
+    this.#tell({
+      kind: 'ended',
+      result: outcome.pulled.length + outcome.pushed.length > 0 ? resultOf(outcome) : 'nothing',
+      unsettled: outcome.unsettled,
+      notSynced: outcome.notSynced,
+      conflicts: this.#deps.conflicts().filter(({ resolved }) => !resolved).length,
+      ...(hold ? { hold } : {}),
+      ...(pull ? { pull } : {}),
+      ...(push ? { push } : {}),
+    });
+    if (!worthTelling(outcome, was, hold)) return;
+    this.#report(at, triggers, {
+      result: hold ? (outcome.refused ? 'refused' : 'held') : resultOf(outcome),
+      pulled: tally(outcome.pulled),
+      pushed: tally(outcome.pushed),
+      files: filesOf(outcome),
+      conflicts: outcome.lost.map(({ path }) => path),
+      ...(outcome.before ? { before: outcome.before } : {}),
+      ...(after ? { after } : {}),
+      ...(about ? { subject: about.subject, by: about.author } : {}),
+      ...(hold ? { hold: hold.code } : {}),
+      ...(outcome.refused
+        ? { problem: { code: 'push-refused', facts: { text: outcome.refused.text }, cause: '' } }
+        : {}),
+      output: outcome.output,
+    });
+  }
+
+  async #noteConflicts(outcome: Outcome, at: number): Promise<void> {
+    if (outcome.lost.length === 0) return;
+    const found = outcome.lost.map(({ path, kind, live, base, repository, site }): Conflict => ({
+      id: randomUUID(),
+      at,
+      path,
+      kind,
+      live,
+      ...(base ? { base: base.oid } : {}),
+      ...(repository ? { repository: repository.oid } : {}),
+      ...(site ? { site: site.oid } : {}),
+    }));
+    await this.#deps.saveConflicts([...found, ...this.#deps.conflicts()].slice(0, 500));
+  }
+
+  async #failed(problem: Problem, triggers: ReadonlySet<Trigger>): Promise<{ inMs: number }> {
+    const { clock } = this.#deps;
+    const now = clock.now();
+    this.#failures += 1;
+    if (problem.code === 'grant-lost') await this.#deps.grantLost();
+    const retry = remedies[problem.code].retry;
+    const inMs = Math.max(retry === 'soon' ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
+    const facts = problem.toFacts();
+    const hold = rootHold(problem, now);
+    const same = this.#status.problem?.code === facts.code;
+    this.#tell({
+      kind: 'failed',
+      problem: facts,
+      nextTryAt: now + inMs,
+      asks: retry !== 'soon',
+      ...(hold ? { hold } : {}),
+    });
+    // Once per incident: the same failure again changes the next try, not the story.
+    if (!same)
+      this.#report(now, triggers, {
+        result: hold ? 'held' : 'failed',
+        problem: facts,
+        ...(hold ? { hold: hold.code } : {}),
+      });
+    return { inMs };
+  }
+
+  /** Doubling from one second to five minutes, anywhere up to it: many sites must not come back at once. */
+  #backOff(): number {
+    const ceiling = Math.min(longestWaitMs, 1_000 * 2 ** Math.min(this.#failures, 10));
+    return Math.round(ceiling * (0.5 + this.#deps.random.fraction() / 2));
+  }
+
+  #tell(fact: StatusFact): void {
+    const next = nextStatus(this.#status, fact, this.#deps.clock.now());
+    if (next === this.#status) return;
+    this.#status = next;
+    this.#publish();
+  }
+
+  #publish(): void {
+    this.#deps.report({ kind: 'status', site: this.#deps.site().id, status: this.#status });
+  }
+
+  #report(
+    at: number,
+    triggers: ReadonlySet<Trigger>,
+    record: Partial<RunRecord> & { result: RunRecord['result'] },
+  ): void {
+    const { clock, site, report } = this.#deps;
+    report({
+      kind: 'run',
+      site: site().id,
+      run: {
+        id: randomUUID(),
+        at,
+        durationMs: Math.max(0, clock.now() - at),
+        triggers: [...triggers],
+        pulled: none,
+        pushed: none,
+        files: [],
+        conflicts: [],
+        output: '',
+        ...record,
+      },
+    });
+  }
+}
+
+const none = { added: 0, changed: 0, removed: 0 };
+
+function planTally(plan: Plan): RunRecord['pulled'] {
+  return { added: plan.added, changed: plan.replaced, removed: plan.removed };
+}
+
+function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): RunRecord['result'] {
+  if (pulled.length > 0 && pushed.length > 0) return 'merged';
+  if (pushed.length > 0) return 'pushed';
+  if (pulled.length > 0) return 'pulled';
+  return returned.length > 0 || lateWrites.length > 0 ? 'recovered' : 'pulled';
+}
+
+function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | undefined): boolean {
+  const moved = outcome.pulled.length + outcome.pushed.length + outcome.returned.length + outcome.lateWrites.length;
+  return moved > 0 || (hold !== undefined && was.hold?.step !== hold.step) || was.problem !== undefined;
+}
+
+function filesOf({ pulled, pushed }: Outcome): RunRecord['files'] {
+  const rows = [
+    ...pushed.map((change) => ({ change, to: 'gitlab' as const })),
+    ...pulled.map((change) => ({ change, to: 'site' as const })),
+  ];
+  return rows
+    .slice(0, filesInRecord)
+    .map(({ change, to }) => ({ mark: markOf(change.before, change.after), path: change.path, to }));
+}
+
+function refusedHold(outcome: Outcome, at: number): Hold {
+  return {
+    code: 'push-refused',
+    at,
+    step: `refused:${outcome.before ?? ''}`,
+    total: 0,
+    tally: none,
+    samples: [],
+    choices: ['try-again'],
+  };
+}
+
+/** Problems of the folder itself, as questions to a person. */
+function rootHold(problem: Problem, at: number): Hold | undefined {
+  const codes: Partial<Record<Problem['code'], { code: HoldCode; choices: HoldChoice[] }>> = {
+    'folder-missing': { code: 'root-missing', choices: ['try-again'] },
+    'folder-link': { code: 'root-missing', choices: ['try-again'] },
+    'folder-not-folder': { code: 'root-missing', choices: ['try-again'] },
+    'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
+    'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
+    'grant-lost': { code: 'reconnect', choices: [] },
+    'user-blocked': { code: 'reconnect', choices: [] },
+  };
+  const known = codes[problem.code];
+  if (!known) return undefined;
+  return { ...known, at, step: `${problem.code}:${problem.facts.folder ?? ''}`, total: 0, tally: none, samples: [] };
+}

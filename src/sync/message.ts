@@ -1,0 +1,50 @@
+import { type Change, type SitePath, displayPath, parentOf } from '../model/tree.ts';
+
+const listed = 20;
+
+/** The message of a commit made from edits in the folder: what changed, in a line, then up to twenty paths. */
+export function editMessage(changes: readonly Change[]): string {
+  const rows = changes.slice(0, listed).map(({ path, before, after }) => `${mark(before, after)} ${displayPath(path)}`);
+  if (changes.length > listed) rows.push(`and ${changes.length - listed} more`);
+  const body = changes.length > 1 ? `${rows.join('\n')}\n\n` : '';
+  return `${summary(changes)}\n\n${body}${trailer}\n`;
+}
+
+export const trailer = 'Synced-by: Mooring';
+
+/** `Update about.md`, `Update 3 files in content/posts`, `Add 2 files, remove old.md`. */
+export function summary(changes: readonly Change[]): string {
+  const added = changes.filter(({ before }) => !before);
+  const removed = changes.filter(({ before, after }) => before && !after);
+  const updated = changes.filter(({ before, after }) => before && after);
+  const parts = [phrase('add', added), phrase('update', updated), phrase('remove', removed)].filter(
+    (part) => part !== '',
+  );
+  const text = parts.join(', ') || 'update';
+  return text[0]?.toUpperCase() + text.slice(1);
+}
+
+function phrase(verb: string, changes: readonly Change[]): string {
+  const [first] = changes;
+  if (!first) return '';
+  if (changes.length === 1) return `${verb} ${shorten(first.path)}`;
+  const folder = commonFolder(changes.map(({ path }) => path));
+  return `${verb} ${changes.length} files${folder ? ` in ${displayPath(folder as SitePath)}` : ''}`;
+}
+
+/** A subject line stays a line: long paths keep their end, which says most. */
+function shorten(path: SitePath): string {
+  const text = displayPath(path);
+  return text.length <= 60 ? text : `…${text.slice(-59)}`;
+}
+
+function commonFolder(paths: readonly SitePath[]): string {
+  let common = parentOf(paths[0] ?? '');
+  for (const path of paths) while (common !== '' && !path.startsWith(`${common}/`)) common = parentOf(common);
+  return common;
+}
+
+function mark(before: Change['before'], after: Change['after']): string {
+  if (!before) return '+';
+  return after ? '~' : '-';
+}

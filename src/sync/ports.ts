@@ -1,0 +1,248 @@
+import type { KeptCause, KeptVersion } from '../model/plan.ts';
+import type { NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
+import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
+
+/** What the engine asks of the world, in the engine's own words. */
+
+/** The refs of one site: the ledger. An absent member is an absent ref. */
+export interface Ledger {
+  /** Commit whose tree is what we believe is on disk, path by path. */
+  readonly disk?: Oid;
+  /** The branch as last seen. */
+  readonly remote?: Oid;
+  /** The commit being applied to the directory: the journal. */
+  readonly pending?: Oid;
+  /** The commit last offered to GitLab. */
+  readonly offered?: Oid;
+  /** A person's choice: a commit on top of `disk` that waits to be pushed and applied. */
+  readonly choice?: Oid;
+  /**
+   * The tree to merge from, where history cannot say: after a first connect or a rewritten branch was applied in part.
+   * While it stands, history on both sides is meaningless for deciding who is ahead.
+   */
+  readonly base?: Oid;
+}
+
+export type LedgerName = keyof Ledger;
+
+/** How two commits stand to each other. */
+export type Relation = 'equal' | 'ahead' | 'behind' | 'diverged' | 'unrelated';
+
+export interface Author {
+  readonly name: string;
+  readonly email: string;
+}
+
+/** A path to record, and how to read it. `read` gives undefined when the file changed meanwhile: then it waits. */
+export interface Taking {
+  readonly path: SitePath;
+  /** Absent: the path is gone. */
+  readonly file?: { readonly mode: Mode; readonly open: () => Promise<OpenFile | undefined> };
+}
+
+export interface OpenFile {
+  readonly size: number;
+  /** Exactly `size` bytes, padded when the file shrank. */
+  readonly chunks: AsyncIterable<Buffer>;
+  /** After the last chunk: true if the file was the same from the first byte to the last. Closes it. */
+  finish(): boolean;
+}
+
+export interface Taken {
+  /** The new commit, or the parent when nothing differed. */
+  readonly commit: Oid;
+  readonly entries: ReadonlyMap<SitePath, Entry | undefined>;
+  /** Paths that changed while they were read. */
+  readonly unsteady: readonly SitePath[];
+}
+
+export interface TreeFile extends Entry {
+  readonly path: SitePath;
+  /** Bytes; 0 for submodules. */
+  readonly size: number;
+}
+
+export interface MergeConflict {
+  readonly path: SitePath;
+  readonly kind: string;
+  readonly base?: Entry;
+  readonly ours?: Entry;
+  readonly theirs?: Entry;
+}
+
+export interface Merged {
+  readonly tree: Oid;
+  readonly conflicts: readonly MergeConflict[];
+  /** Every path of the merged tree that a conflict left a trace in, as git staged it. */
+  readonly staged: readonly SitePath[];
+}
+
+export interface CommitRequest {
+  readonly parents: readonly Oid[];
+  /** The tree to begin from. */
+  readonly tree: Oid;
+  /** Paths to set (or, with `entry` absent, to remove) on top of it. */
+  readonly edits?: readonly { readonly path: SitePath; readonly entry?: Entry }[];
+  readonly message: string;
+}
+
+/** One bare git repository per site, outside the site. Every method may be called again after a crash. */
+export interface Repository {
+  /** Creates it where it is missing and clears what a killed git left behind. */
+  prepare(signal?: AbortSignal): Promise<void>;
+  ledger(): Promise<Ledger>;
+  /** Moves refs in one transaction; `null` removes one. Fails if a ref is not what `expect` says. */
+  move(
+    changes: Partial<Record<LedgerName, Oid | null>>,
+    expect?: Partial<Record<LedgerName, Oid | null>>,
+  ): Promise<void>;
+  relation(ours: Oid, theirs: Oid): Promise<Relation>;
+  commit(oid: Oid): Promise<{ tree: Oid; parents: readonly Oid[]; at: number; subject: string; author: string }>;
+  /** All files of a commit. Throws `too-many-files` past the limit. */
+  files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
+  /** Differences between two commits; `undefined` stands for the empty tree. */
+  changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
+  /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
+  take(
+    parent: Oid | undefined,
+    taking: readonly Taking[],
+    message: (changes: readonly Change[]) => string,
+  ): Promise<Taken>;
+  /** Three-way merge of two commits; `base` where history cannot tell it. Nothing is written but objects. */
+  merge(ours: Oid, theirs: Oid, base?: Oid): Promise<Merged>;
+  /** Makes a commit from a tree and edits. */
+  make(request: CommitRequest): Promise<Oid>;
+  /** Contents, in the order asked. The chunks of one must be read before the next comes. */
+  blobs(oids: readonly Oid[]): AsyncIterable<{ oid: Oid; size: number; chunks: AsyncIterable<Buffer> }>;
+  /** Keeps a commit's tree under its own ref, with what is needed to give it back. */
+  keep(request: KeepRequest): Promise<string>;
+  kept(): Promise<readonly KeptVersion[]>;
+  /** The kept commit's files and their modes as they were on disk. */
+  keptFiles(id: string): Promise<{ tree: Oid; files: readonly TreeFile[]; modes: ReadonlyMap<SitePath, KeptMode> }>;
+}
+
+export interface KeepRequest {
+  readonly cause: KeptCause;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly commit: Oid;
+  readonly files: number;
+  readonly bytes: number;
+  readonly modes?: ReadonlyMap<SitePath, KeptMode>;
+}
+
+/** A file's permissions and owner when it was kept. */
+export interface KeptMode {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The branch on GitLab. */
+export interface Remote {
+  /** The branch's tip; `absent` when there is no such branch (an empty repository has none). */
+  head(signal?: AbortSignal): Promise<Oid | 'absent'>;
+  /** Brings the branch's commits here and returns its tip, or `absent`. Moves no ref of the ledger. */
+  fetch(signal?: AbortSignal, progress?: (progress: Progress) => void): Promise<Oid | 'absent'>;
+  /**
+   * Moves the branch from `expected` (null: must not exist) to `commit`. Only ever called with a descendant of
+   * `expected`, so it cannot force anything.
+   */
+  push(commit: Oid, expected: Oid | null, options: { skipCi: boolean }, signal?: AbortSignal): Promise<PushResult>;
+}
+
+export type PushResult =
+  | { readonly kind: 'done'; readonly output: string }
+  /** Someone pushed meanwhile: look again. */
+  | { readonly kind: 'moved'; readonly output: string }
+  /** GitLab's own words, cleaned. */
+  | { readonly kind: 'refused'; readonly text: string; readonly output: string };
+
+/** What a look at the directory found. */
+export interface Found {
+  /** Paths to record, settled and readable. */
+  readonly taking: readonly Taking[];
+  /** Paths that changed too recently; look again in `againInMs`. */
+  readonly unsettled: readonly SitePath[];
+  readonly againInMs?: number;
+  /** Paths the ledger says are on disk, that are not there and that we never saw there: written again, never deleted. */
+  readonly unapplied: readonly SitePath[];
+  readonly notSynced: readonly NotSynced[];
+  /** True after a look at everything. */
+  readonly whole: boolean;
+  readonly files: number;
+}
+
+export interface ApplyRequest {
+  /** What to change, against what the ledger says is there. */
+  readonly changes: readonly Change[];
+  /** Permissions for paths that come back from a kept version. */
+  readonly modes?: ReadonlyMap<SitePath, KeptMode>;
+  readonly blobs: Repository['blobs'];
+  readonly progress?: (progress: Progress) => void;
+}
+
+export interface Applied {
+  readonly applied: readonly SitePath[];
+  /** Busy: not what the ledger says is there. Left alone, looked at again. */
+  readonly skipped: readonly SitePath[];
+  /** Not ours to write: counted as agreed, never written, never scanned. */
+  readonly refused: readonly NotSynced[];
+}
+
+/** A content that was written into a file after it had been replaced. */
+export interface LateWrite {
+  readonly path: SitePath;
+  readonly before: Oid;
+  readonly taking: Taking;
+  /** Call once it is recorded: only then the last copy on disk goes. */
+  done(): void;
+}
+
+/** One file of a folder that is not connected yet. */
+export interface SurveyedFile {
+  readonly path: SitePath;
+  readonly oid: Oid;
+  readonly size: number;
+  readonly taking: Taking;
+}
+
+/** A folder's contents, read without writing anything anywhere. */
+export interface Survey {
+  readonly files: readonly SurveyedFile[];
+  /** Files that changed while they were read. */
+  readonly changing: readonly SitePath[];
+  readonly left: readonly NotSynced[];
+  readonly ignored: number;
+}
+
+/** One site's folder. */
+export interface Directory {
+  /** The folder is there, a directory, listable, and not suddenly empty. Throws `folder-*`. */
+  check(emptied?: 'not-emptied' | 'may-be-empty'): Promise<RootIdentity>;
+  /** What was seen on disk counts no more: what the ledger says is there will be written again. */
+  forget(): Promise<void>;
+  /** Tells what the ledger says is on disk. Cheap when the manifest already agrees. */
+  agree(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
+  /** Puts back what a crash left half-way. Before any look. */
+  recover(): Promise<{ readonly returned: readonly SitePath[] }>;
+  look(scope: 'touched' | 'all'): Promise<Found>;
+  /** Everything that would travel, with its content's id: for the dry run of a first connect. */
+  survey(): Promise<Survey>;
+  /** Contents of a path now, without recording them; undefined when it is gone or not a plain file. */
+  hash(path: SitePath): Promise<Oid | undefined>;
+  /** What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. */
+  recorded(taken: Taken): Promise<void>;
+  apply(request: ApplyRequest): Promise<Applied>;
+  /** The ledger now says `commit`: `applied` paths are as in it. Durable before it returns. */
+  settled(commit: Oid): Promise<void>;
+  /** Looks once more at files replaced a while ago. */
+  lateWrites(): Promise<readonly LateWrite[]>;
+  /** Permissions of the paths, for keeping. */
+  modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode>;
+  /** Why an incoming path would not be written here; undefined: it would. */
+  refusal(file: TreeFile): NotSyncedReason | undefined;
+  readonly replaces: 'exchange' | 'link';
+  tracked(): number;
+  close(): Promise<void>;
+}

@@ -1,0 +1,125 @@
+import PQueue from 'p-queue';
+import type { Trigger } from '../model/event.ts';
+import type { Clock } from '../model/world.ts';
+
+/** What a run asks of its lane: when to be called again by itself, in ms; absent: when the next ring comes. */
+export interface Again {
+  readonly inMs?: number;
+}
+
+export interface LaneWork {
+  /** One run. Never throws: it judges its own failures and says when to try again. */
+  run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again>;
+}
+
+export interface Lane {
+  /** Something may have changed. Rings collapse: one run sees what all of them meant. `inMs`: not before. */
+  ring(trigger: Trigger, inMs?: number): void;
+  /** Something a person asked for, in its turn between the runs. */
+  job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** No new runs. Resolves when nothing of this lane is under way. */
+  close(): Promise<void>;
+}
+
+export interface Queue {
+  lane(work: LaneWork): Lane;
+  /** Lets what is under way finish for at most `ms`, then breaks it off. */
+  drain(ms: number): Promise<void>;
+}
+
+/** One run at a time per site, a few sites at a time. */
+export function createQueue({ clock, concurrency }: { clock: Clock; concurrency: number }): Queue {
+  const slots = new PQueue({ concurrency });
+  const stop = new AbortController();
+  const lanes = new Set<Lane>();
+  return {
+    lane(work) {
+      const lane = new SiteLane(work, clock, slots, stop.signal);
+      lanes.add(lane);
+      return lane;
+    },
+    async drain(ms) {
+      const closed = Promise.all([...lanes].map((lane) => lane.close()));
+      const timer = new AbortController();
+      const limit = clock.sleep(ms, timer.signal).then(
+        () => stop.abort(new Error('the daemon is stopping')),
+        () => {},
+      );
+      await closed;
+      timer.abort();
+      await limit;
+    },
+  };
+}
+
+class SiteLane implements Lane {
+  readonly #work: LaneWork;
+  readonly #clock: Clock;
+  readonly #slots: PQueue;
+  readonly #signal: AbortSignal;
+  readonly #rings = new Set<Trigger>();
+  #wake: { readonly at: number; readonly cancel: AbortController } | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+  #queued = false;
+  #closed = false;
+
+  constructor(work: LaneWork, clock: Clock, slots: PQueue, signal: AbortSignal) {
+    this.#work = work;
+    this.#clock = clock;
+    this.#slots = slots;
+    this.#signal = signal;
+  }
+
+  ring(trigger: Trigger, inMs = 0): void {
+    if (this.#closed) return;
+    this.#rings.add(trigger);
+    const at = this.#clock.monotonic() + inMs;
+    if (this.#queued || (this.#wake && this.#wake.at <= at)) return;
+    this.#wake?.cancel.abort();
+    this.#wake = undefined;
+    if (inMs <= 0) this.#enqueue();
+    else this.#wakeAt(at, inMs);
+  }
+
+  job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new Error('the daemon is stopping'));
+    return this.#inTurn(() => work(this.#signal));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wake?.cancel.abort();
+    await this.#tail.catch(() => {});
+  }
+
+  #wakeAt(at: number, inMs: number): void {
+    const cancel = new AbortController();
+    this.#wake = { at, cancel };
+    this.#clock.sleep(inMs, cancel.signal).then(
+      () => {
+        this.#wake = undefined;
+        if (!this.#queued && !this.#closed) this.#enqueue();
+      },
+      () => {},
+    );
+  }
+
+  #enqueue(): void {
+    this.#queued = true;
+    // `run` never throws; what does is our own bug and must not be swallowed.
+    void this.#inTurn(async () => {
+      this.#queued = false;
+      if (this.#closed) return;
+      const triggers = new Set(this.#rings);
+      this.#rings.clear();
+      const again = await this.#work.run(triggers, this.#signal);
+      if (again.inMs !== undefined) this.ring('retry', again.inMs);
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#tail.then(() => this.#slots.add(work)) as Promise<T>;
+    this.#tail = mine.catch(() => {});
+    return mine;
+  }
+}

@@ -1,0 +1,40 @@
+import type { Change, SitePath } from '../model/tree.ts';
+import type { Directory, Repository } from './ports.ts';
+import { partialCommit } from './partial.ts';
+
+/**
+ * Finishes or undoes what a crash left, before anything looks at the folder: files that were moved aside go back to
+ * their names, and an apply that stopped half-way becomes the commit it would have become if the rest had been busy.
+ * The rest then arrives by an ordinary cycle. May be cut short and called again at any point.
+ */
+export async function recover(repository: Repository, directory: Directory): Promise<readonly SitePath[]> {
+  const { returned } = await directory.recover();
+  const { disk, pending, remote } = await repository.ledger();
+  if (!pending) return returned;
+  if (!disk) {
+    await repository.move({ pending: null });
+    return returned;
+  }
+  const changes = await repository.changes(disk, pending);
+  const missing = new Set<SitePath>();
+  for (const change of changes) if (!(await arrived(directory, change))) missing.add(change.path);
+  if (missing.size === 0) {
+    await repository.move({ disk: pending, pending: null, choice: null }, { disk });
+    return returned;
+  }
+  // Nothing arrived: the next cycle decides anew. Only a first connect must go on from here, since its plan had a yes.
+  if (missing.size === changes.length && remote !== pending) {
+    await repository.move({ pending: null });
+    return returned;
+  }
+  const partial = await partialCommit(repository, disk, pending, changes, missing);
+  // A base of its own means that `pending` is the branch's new line: it is what was agreed on so far.
+  const base = partial.base ? { base: partial.base, remote: pending } : {};
+  await repository.move({ disk: partial.commit, pending: null, ...base }, { disk });
+  return returned;
+}
+
+async function arrived(directory: Directory, { path, after }: Change): Promise<boolean> {
+  const now = await directory.hash(path);
+  return now === after?.oid;
+}

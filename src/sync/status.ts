@@ -1,0 +1,122 @@
+import type { ProblemFacts } from '../model/problem.ts';
+import type { Hold, Moved, NotSynced, Progress, SiteStatus } from '../model/site.ts';
+
+/** What changes a site's status. */
+export type StatusFact =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'progress'; readonly progress: Progress }
+  | {
+      readonly kind: 'ended';
+      readonly result: string;
+      readonly unsettled: number;
+      readonly hold?: Hold;
+      readonly pull?: Moved;
+      readonly push?: Moved;
+      readonly notSynced: readonly NotSynced[];
+      readonly conflicts: number;
+      readonly unpushedSince?: number;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly problem: ProblemFacts;
+      readonly hold?: Hold;
+      readonly nextTryAt: number;
+      readonly asks: boolean;
+    }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'disconnected' }
+  | { readonly kind: 'conflicts'; readonly conflicts: number }
+  | { readonly kind: 'watched'; readonly watched: boolean }
+  | { readonly kind: 'stale' };
+
+const shownPaths = 100;
+
+/** A site of which nothing is known yet. Grey, never green. */
+export function firstStatus(
+  at: number,
+  state: 'off' | 'paused' | 'unknown',
+  replaces: SiteStatus['replaces'],
+): SiteStatus {
+  return {
+    state,
+    since: at,
+    waiting: { toPull: 0, toPush: 0 },
+    notSynced: [],
+    notSyncedCount: 0,
+    conflicts: 0,
+    watched: false,
+    ...(replaces ? { replaces } : {}),
+  };
+}
+
+/** The next status. Pure. While a run goes on the last known facts stay. */
+export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): SiteStatus {
+  switch (fact.kind) {
+    case 'started':
+      return enter(status, 'syncing', at);
+    case 'progress':
+      return { ...enter(status, 'syncing', at), progress: fact.progress };
+    case 'ended':
+      return ended(status, fact, at);
+    case 'failed': {
+      const next = enter(without(status, 'progress', 'hold'), fact.asks ? 'hold' : 'retrying', at);
+      return {
+        ...next,
+        problem: fact.problem,
+        nextTryAt: fact.nextTryAt,
+        lastAttempt: { at, result: fact.problem.code },
+        ...(fact.hold ? { hold: fact.hold } : {}),
+      };
+    }
+    case 'paused':
+      return enter(without(status, 'progress', 'nextTryAt'), 'paused', at);
+    case 'connected':
+      return enter(without(status, 'problem', 'hold', 'progress'), 'unknown', at);
+    case 'disconnected':
+      return firstStatus(at, 'off', status.replaces);
+    case 'conflicts':
+      return { ...status, conflicts: fact.conflicts };
+    case 'watched':
+      return { ...status, watched: fact.watched };
+    case 'stale':
+      return enter(status, 'unknown', at);
+    default:
+      return fact satisfies never;
+  }
+}
+
+function ended(status: SiteStatus, fact: StatusFact & { kind: 'ended' }, at: number): SiteStatus {
+  const state = fact.hold ? 'hold' : fact.unsettled > 0 ? 'waiting' : 'in-sync';
+  const next = enter(without(status, 'progress', 'problem', 'hold', 'nextTryAt'), state, at);
+  return {
+    ...next,
+    checkedAt: at,
+    lastAttempt: { at, result: fact.result },
+    waiting: {
+      toPull: fact.hold?.code === 'branch-lost-files' ? fact.hold.tally.removed : 0,
+      toPush: fact.unsettled,
+      ...(fact.unpushedSince === undefined ? {} : { oldestUnpushedAt: fact.unpushedSince }),
+    },
+    notSynced: fact.notSynced.slice(0, shownPaths),
+    notSyncedCount: fact.notSynced.length,
+    conflicts: fact.conflicts,
+    ...(fact.hold ? { hold: fact.hold } : {}),
+    ...(fact.pull ? { lastPull: fact.pull } : {}),
+    ...(fact.push ? { lastPush: fact.push } : {}),
+  };
+}
+
+/** A state keeps its age while it lasts. */
+function enter(status: SiteStatus, state: SiteStatus['state'], at: number): SiteStatus {
+  return status.state === state ? status : { ...status, state, since: at };
+}
+
+function without<K extends 'progress' | 'problem' | 'hold' | 'nextTryAt'>(
+  status: SiteStatus,
+  ...keys: K[]
+): Omit<SiteStatus, K> & SiteStatus {
+  const rest = { ...status };
+  for (const key of keys) delete (rest as Partial<Record<K, unknown>>)[key];
+  return rest;
+}

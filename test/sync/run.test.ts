@@ -1,0 +1,247 @@
+import { readdirSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { git } from '../support/plain-git.ts';
+
+const sync = suite('one sync');
+
+const website = {
+  'index.html': 'home\n',
+  'about.md': 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n',
+  'posts/a.md': 'a\n',
+  'posts/b.md': 'b\n',
+};
+
+async function connected(options: WorldOptions, test: (world: EngineWorld) => Promise<void>): Promise<void> {
+  const world = await engineWorld({ repository: website, ...options });
+  try {
+    await world.connect();
+    await test(world);
+  } finally {
+    await world.close();
+  }
+}
+
+function bothSidesEqual(world: EngineWorld): void {
+  assert.equal(world.files(), world.branch());
+}
+
+sync('an edit, an addition and a removal in the folder arrive as one commit with nothing else in it', () =>
+  connected({}, async (world) => {
+    const before = world.tip();
+    world.write('about.md', 'new\n');
+    world.write('posts/c.md', 'c\n');
+    world.remove('posts/a.md');
+    const outcome = await world.sync();
+    assert.is(outcome.pushed.length, 3);
+    assert.is(git(world.bare, 'rev-list', '--count', `${before}..main`), '1');
+    assert.equal(git(world.bare, 'diff', '--name-status', before, 'main').split('\n').sort(), [
+      'A\tposts/c.md',
+      'D\tposts/a.md',
+      'M\tabout.md',
+    ]);
+    bothSidesEqual(world);
+  }),
+);
+
+sync('a push appears in the folder, folders come and go with their files', () =>
+  connected({}, async (world) => {
+    world.push({ 'deep/er/x.txt': 'x\n', 'posts/a.md': null, 'posts/b.md': null, 'index.html': 'changed\n' });
+    const outcome = await world.sync();
+    assert.is(outcome.pulled.length, 4);
+    assert.not(world.has('posts'));
+    bothSidesEqual(world);
+  }),
+);
+
+sync('edits of different files on both sides are merged', () =>
+  connected({}, async (world) => {
+    world.push({ 'index.html': 'theirs\n' });
+    world.write('posts/a.md', 'ours\n');
+    await world.sync();
+    assert.is(world.read('index.html'), 'theirs\n');
+    assert.is(world.read('posts/a.md'), 'ours\n');
+    bothSidesEqual(world);
+  }),
+);
+
+sync('edits of different lines of one file are merged', () =>
+  connected({}, async (world) => {
+    world.push({ 'about.md': 'ONE\ntwo\nthree\nfour\nfive\nsix\nseven\n' });
+    world.write('about.md', 'one\ntwo\nthree\nfour\nfive\nsix\nSEVEN\n');
+    const outcome = await world.sync();
+    assert.equal(outcome.lost, []);
+    assert.is(world.read('about.md'), 'ONE\ntwo\nthree\nfour\nfive\nsix\nSEVEN\n');
+    bothSidesEqual(world);
+  }),
+);
+
+sync('edits of the same line: the repository wins and both versions are parents of the merge', () =>
+  connected({}, async (world) => {
+    const theirs = world.push({ 'index.html': 'theirs\n' });
+    world.write('index.html', 'ours\n');
+    const outcome = await world.sync();
+    assert.equal(
+      outcome.lost.map(({ path, live }) => [path, live]),
+      [['index.html', 'repository']],
+    );
+    assert.is(world.read('index.html'), 'theirs\n');
+    const [first = '', second = ''] = git(world.bare, 'log', '-1', '--format=%P', 'main').split(' ');
+    assert.is(git(world.bare, 'show', `${first}:index.html`), 'ours');
+    assert.is(second, theirs);
+    bothSidesEqual(world);
+  }),
+);
+
+sync('the site may win by policy', () =>
+  connected({ settings: { policy: 'site' } }, async (world) => {
+    world.push({ 'index.html': 'theirs\n' });
+    world.write('index.html', 'ours\n');
+    await world.sync();
+    assert.is(world.read('index.html'), 'ours\n');
+    bothSidesEqual(world);
+  }),
+);
+
+sync('an edit beats a removal on either side', () =>
+  connected({}, async (world) => {
+    world.push({ 'posts/a.md': null, 'posts/b.md': 'edited there\n' });
+    world.write('posts/a.md', 'edited here\n');
+    world.remove('posts/b.md');
+    await world.sync();
+    assert.is(world.read('posts/a.md'), 'edited here\n');
+    assert.is(world.read('posts/b.md'), 'edited there\n');
+    bothSidesEqual(world);
+  }),
+);
+
+sync('a file and a folder of the same name on the two sides end with both contents reachable', () =>
+  connected({}, async (world) => {
+    world.push({ 'thing/inside.txt': 'theirs\n' });
+    world.write('thing', 'ours\n');
+    const outcome = await world.sync();
+    assert.is(outcome.lost.length, 1);
+    assert.is(world.read('thing/inside.txt'), 'theirs\n');
+    assert.is(git(world.bare, 'show', 'main^1:thing'), 'ours');
+    bothSidesEqual(world);
+  }),
+);
+
+sync('a folder becomes a file and a file a folder', () =>
+  connected({}, async (world) => {
+    world.push({ posts: null, 'index.html': null });
+    world.push({ posts: 'now a file\n', 'index.html/x': 'now a folder\n' });
+    await world.sync();
+    bothSidesEqual(world);
+  }),
+);
+
+sync('three quiet syncs write nothing', () =>
+  connected({}, async (world) => {
+    world.write('about.md', 'new\n');
+    await world.sync();
+    const before = [world.tip(), git(world.gitDir, 'for-each-ref')];
+    for (let i = 0; i < 3; i += 1) await world.sync({ trigger: 'rescan' });
+    assert.equal([world.tip(), git(world.gitDir, 'for-each-ref')], before);
+  }),
+);
+
+sync('odd names travel both ways', () =>
+  connected({}, async (world) => {
+    world.write('ünïcode näme.txt', 'u\n');
+    world.write('-rf', 'dash\n');
+    world.write('quote"back\\slash\ttab', 'q\n');
+    world.push({ 'naïve/--upload-pack=x': 'n\n', 'new\nline': 'nl\n' });
+    await world.sync();
+    assert.is(world.read('naïve/--upload-pack=x'), 'n\n');
+    assert.is(world.read('new\nline'), 'nl\n');
+    assert.is(git(world.bare, 'show', 'main:ünïcode näme.txt'), 'u');
+    assert.is(git(world.bare, 'show', 'main:quote"back\\slash\ttab'), 'q');
+  }),
+);
+
+sync('a folder that lost most of its files is held, and the files can be put back', () =>
+  connected(
+    { repository: Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`f${i}.txt`, `${i}\n`])) },
+    async (world) => {
+      const before = world.tip();
+      for (let i = 0; i < 40; i += 1) world.remove(`f${i}.txt`);
+      const outcome = await world.sync();
+      assert.is(outcome.hold?.code, 'folder-lost-files');
+      assert.is(outcome.hold?.tally.removed, 40);
+      assert.is(world.tip(), before);
+      await world.sync({ consent: outcome.hold?.step ?? '' });
+      bothSidesEqual(world);
+      assert.is(Object.keys(world.branch()).length, 20);
+    },
+  ),
+);
+
+sync('a push that removes most files is held; nothing is removed until somebody says so', () =>
+  connected(
+    { repository: Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`f${i}.txt`, `${i}\n`])) },
+    async (world) => {
+      world.push(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}.txt`, null])));
+      const outcome = await world.sync();
+      assert.is(outcome.hold?.code, 'branch-lost-files');
+      assert.is(Object.keys(world.files()).length, 60);
+      const again = await world.sync({ consent: 'something else' });
+      assert.is(again.hold?.step, outcome.hold?.step);
+      await world.sync({ consent: outcome.hold?.step ?? '' });
+      assert.is(Object.keys(world.files()).length, 20);
+    },
+  ),
+);
+
+sync('a lost manifest leads to comparing, never to a removal', () =>
+  connected({}, async (world) => {
+    const tip = world.tip();
+    await world.close;
+    await world.directory.forget();
+    world.remove('posts/a.md');
+    await world.sync({ trigger: 'rescan' });
+    assert.is(world.tip(), tip);
+    assert.is(world.read('posts/a.md'), 'a\n');
+  }),
+);
+
+sync('rewritten history without work in the folder is followed; the old tip is kept', () =>
+  connected({}, async (world) => {
+    const old = world.tip();
+    const clone = `${world.dir}/clone`;
+    git(clone, 'fetch', '-q', 'origin');
+    git(clone, 'checkout', '-q', '-B', 'main', 'origin/main');
+    git(clone, 'commit', '-q', '--amend', '-m', 'Rewritten');
+    git(clone, 'push', '-q', '--force', 'origin', 'main');
+    await world.sync();
+    assert.ok((await world.repository.kept()).some(({ cause }) => cause === 'history-rewritten'));
+    world.write('index.html', 'after\n');
+    await world.sync();
+    assert.throws(() => git(world.bare, 'merge-base', '--is-ancestor', old, 'main'));
+    bothSidesEqual(world);
+  }),
+);
+
+sync('a deleted branch is never re-created unasked', () =>
+  connected({}, async (world) => {
+    git(world.bare, 'update-ref', '-d', 'refs/heads/main');
+    world.write('index.html', 'edited meanwhile\n');
+    const outcome = await world.sync();
+    assert.is(outcome.hold?.code, 'branch-missing');
+    assert.is(git(world.bare, 'for-each-ref'), '');
+    assert.is(world.read('index.html'), 'edited meanwhile\n');
+  }),
+);
+
+sync('nothing of ours stays in the folder once replaced files are released', () =>
+  connected({}, async (world) => {
+    world.push({ 'index.html': 'x\n' });
+    await world.sync();
+    const left = readdirSync(world.site).filter((name) => name.startsWith('.mooring-'));
+    assert.is(left.length, 1);
+    assert.not(readdirSync(world.site).includes('.git'));
+  }),
+);
+
+sync.run();
