@@ -1,0 +1,123 @@
+import { Problem } from '../model/problem.ts';
+import { AddressRefused } from './address.ts';
+import type { Certificate } from './probe.ts';
+
+/** Raised inside the client when its own limits end a request. */
+export class LimitReached extends Error {
+  override readonly name = 'LimitReached';
+  readonly limit: 'time' | 'size';
+
+  constructor(limit: 'time' | 'size', message: string) {
+    super(message);
+    this.limit = limit;
+  }
+}
+
+/** Whether an error says that the server's certificate was not accepted: then a look at it gives better facts. */
+export function isTlsFailure(error: unknown): boolean {
+  return tlsCode(codesOf(error)) !== undefined;
+}
+
+/**
+ * What ended a request before there was an answer, as a Problem. Facts: `host`, `address`, `reason` in
+ * words; for TLS `host`, `issuer`, `names`, `until`; each absent when it is not known. Nothing of what
+ * a server said goes into them, so an inner server's answers cannot be read through error pages.
+ */
+export function translateFailure(error: unknown, url: URL, certificate?: Certificate): Problem {
+  const host = url.host;
+  const limit = chain(error).find((e) => e instanceof LimitReached);
+  if (limit?.limit === 'size') {
+    return new Problem(
+      'gitlab-answer-odd',
+      { host, reason: 'the answer is far larger than expected' },
+      { cause: error },
+    );
+  }
+  if (limit || isTimeout(error))
+    return new Problem('gitlab-slow', { host, address: addressOf(error) }, { cause: error });
+  const codes = codesOf(error);
+  const tls = tlsCode(codes);
+  if (tls) return new Problem(tls, certificateFacts(host, certificate), { cause: error });
+  const code = codes.find((c) => c in reasons) ?? codes[0] ?? '';
+  if (code.startsWith('HPE_')) {
+    return new Problem('gitlab-answer-odd', { host, reason: 'the answer is no valid HTTP' }, { cause: error });
+  }
+  const reason = reasons[code] ?? 'the connection failed';
+  return new Problem('gitlab-unreachable', known({ host, address: addressOf(error), reason }), { cause: error });
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'the name is not known to DNS',
+  EAI_AGAIN: 'DNS does not answer',
+  EAI_NODATA: 'the name has no address in DNS',
+  ECONNREFUSED: 'nothing listens on that port (connection refused)',
+  EHOSTUNREACH: 'no route leads to that host',
+  ENETUNREACH: 'no route leads to that network',
+  EHOSTDOWN: 'the host is down',
+  ECONNRESET: 'the connection was cut',
+  ECONNABORTED: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ERR_HTTP_CONTENT_LENGTH_MISMATCH: 'the connection was cut',
+  EADDRREFUSED: 'its address is link-local or a metadata service, which Mooring never calls',
+  EACCES: 'this machine does not allow the connection',
+  EPERM: 'this machine does not allow the connection',
+  ERR_PROXY_TUNNEL: 'the proxy refused to pass the connection on',
+  EPROTO: 'the other side does not speak TLS on that port',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the other side does not speak TLS on that port',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the other side does not speak TLS on that port',
+};
+
+const tlsCodes: Readonly<Record<string, 'tls-untrusted' | 'tls-expired' | 'tls-name'>> = {
+  CERT_HAS_EXPIRED: 'tls-expired',
+  CERT_NOT_YET_VALID: 'tls-expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'tls-name',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'tls-untrusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'tls-untrusted',
+  UNABLE_TO_GET_ISSUER_CERT: 'tls-untrusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'tls-untrusted',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'tls-untrusted',
+  CERT_UNTRUSTED: 'tls-untrusted',
+  CERT_REVOKED: 'tls-untrusted',
+  CERT_SIGNATURE_FAILURE: 'tls-untrusted',
+  INVALID_CA: 'tls-untrusted',
+  INVALID_PURPOSE: 'tls-untrusted',
+};
+
+function tlsCode(codes: readonly string[]): 'tls-untrusted' | 'tls-expired' | 'tls-name' | undefined {
+  return codes.map((code) => tlsCodes[code]).find((found) => found !== undefined);
+}
+
+function certificateFacts(host: string, certificate: Certificate | undefined): Record<string, string> {
+  return known({ host, issuer: certificate?.issuer, names: certificate?.names, until: certificate?.validTo });
+}
+
+function known(facts: Record<string, string | undefined>): Record<string, string> {
+  const found = Object.entries(facts).flatMap(([name, value]) =>
+    value === undefined || value === '' ? [] : [[name, value]],
+  );
+  return Object.fromEntries(found) as Record<string, string>;
+}
+
+function isTimeout(error: unknown): boolean {
+  return chain(error).some((e) => e.name === 'TimeoutError') || codesOf(error).includes('ETIMEDOUT');
+}
+
+function addressOf(error: unknown): string {
+  for (const e of chain(error)) {
+    if (e instanceof AddressRefused) return e.address;
+    if (!('address' in e) || typeof e.address !== 'string') continue;
+    return 'port' in e && typeof e.port === 'number' ? `${e.address} port ${e.port}` : e.address;
+  }
+  return '';
+}
+
+function codesOf(error: unknown): string[] {
+  return chain(error).flatMap((e) => ('code' in e && typeof e.code === 'string' ? [e.code] : []));
+}
+
+/** The error, its causes, and what an AggregateError (several addresses tried) holds. */
+function chain(error: unknown, depth = 0): Error[] {
+  if (!(error instanceof Error) || depth > 5) return [];
+  const inner = error instanceof AggregateError ? error.errors : [];
+  return [error, ...[error.cause, ...inner].flatMap((e) => chain(e, depth + 1))];
+}

@@ -1,0 +1,46 @@
+import type { Buffer } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '../model/problem.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/**
+ * What an answer says about the instance as a whole, whatever was asked: redirects, throttles, outages. Undefined when
+ * the answer is about the question. `nowMs`: wall time, for dates in `Retry-After`.
+ */
+export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | undefined {
+  const { status, headers } = answer;
+  const facts = { host: url.host, status: String(status) };
+  if (status >= 300 && status < 400) return moved(url, headers.location);
+  if (status < 500 && status !== 429) return undefined;
+  if (status === 503 && /maintenance mode/i.test(answer.body.toString('latin1', 0, 2_000))) {
+    return new Problem('gitlab-maintenance', facts, { retryAfterMs: retryAfter(headers, nowMs) ?? 60_000 });
+  }
+  const retryAfterMs = retryAfter(headers, nowMs);
+  // GitLab's limits per endpoint send no Retry-After; a minute is their window, and other calls are not concerned.
+  if (status === 429 && retryAfterMs === undefined) {
+    return new Problem('gitlab-busy', { ...facts, limit: 'endpoint' }, { retryAfterMs: 60_000 });
+  }
+  if (status !== 500 && retryAfterMs !== undefined) return new Problem('gitlab-busy', facts, { retryAfterMs });
+  return new Problem('gitlab-error', facts);
+}
+
+/** `Retry-After` in ms: seconds or an HTTP date, at most an hour; undefined when there is none that can be read. */
+export function retryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
+  const text = headers['retry-after']?.trim();
+  if (text === undefined || text === '') return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  if (Number.isNaN(ms)) return undefined;
+  return Math.min(Math.max(ms, 1_000), 3_600_000);
+}
+
+/** Redirects are never followed: a token must not travel where the other side points. The target is named without its query. */
+function moved(url: URL, location: string | undefined): Problem {
+  const target = location !== undefined && URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+  const to = target ? `${target.protocol}//${target.host}${target.pathname}`.slice(0, 300) : 'another address';
+  return new Problem('gitlab-answer-odd', { host: url.host, to, reason: `it sends on to ${to}`, text: `go to ${to}` });
+}

@@ -1,0 +1,103 @@
+import { Problem } from '../model/problem.ts';
+import { isForbiddenAddress } from './address.ts';
+
+/** What follows from a GitLab URL. All are absolute, without a final slash. */
+export interface InstanceUrls {
+  readonly url: string;
+  readonly authorizeUrl: string;
+  readonly tokenUrl: string;
+  readonly apiUrl: string;
+}
+
+/**
+ * Reads what a person typed as the URL of their GitLab: http or https, a sub-path is kept.
+ * Throws `instance-url-invalid` with facts `url`, `reason` (a sentence), `likely` (the URL that was probably meant; absent
+ * when there is none) and `hint` (both in one).
+ */
+export function parseInstanceUrl(text: string): InstanceUrls {
+  const parsed = parseHttpUrl(text);
+  const path = parsed.pathname.replace(/\/+$/, '');
+  const origin = `${parsed.protocol}//${parsed.host}`;
+  const root = instancePath(path);
+  if (root !== path) {
+    refuse(text, 'This is the address of a page or a repository inside GitLab, not of GitLab itself.', origin + root);
+  }
+  return deriveUrls(origin + path);
+}
+
+/** The endpoints of a GitLab at `url`, which must be normalised already. */
+export function deriveUrls(url: string): InstanceUrls {
+  return { url, authorizeUrl: `${url}/oauth/authorize`, tokenUrl: `${url}/oauth/token`, apiUrl: `${url}/api/v4` };
+}
+
+/**
+ * Any http(s) URL a person typed (proxy, own address, an endpoint), checked like the instance's but with any path.
+ * Throws `instance-url-invalid` like {@link parseInstanceUrl}.
+ */
+export function parseHttpUrl(text: string): URL {
+  const typed = text.trim();
+  if (typed === '') refuse(text, 'Enter the address of your GitLab, such as https://gitlab.example.', '');
+  if (/[\s\\\p{Cc}]/u.test(typed)) refuse(text, 'An address has no spaces and no backslashes.', '');
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(typed)) {
+    // `javascript:x` has a scheme, `gitlab.example:8443/x` only a port: the digits tell.
+    const hasScheme = /^[a-z][a-z0-9+.-]*:(?!\d+(\/|$))/i.test(typed);
+    refuse(
+      text,
+      'The address must begin with https:// or http://.',
+      hasScheme ? '' : `https://${withoutUserInfo(typed)}`,
+    );
+  }
+  if (!/^https?:\/\//i.test(typed)) refuse(text, 'Only https:// and http:// addresses can be used.', '');
+  return checkParts(typed, text);
+}
+
+function checkParts(typed: string, text: string): URL {
+  if (!URL.canParse(typed)) refuse(text, 'This is not a complete address.', '');
+  const url = new URL(typed);
+  const bare = `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
+  if (url.username !== '' || url.password !== '' || rawAuthority(typed).includes('@')) {
+    refuse(withoutUserInfo(typed), 'The address must not contain a user name or password.', bare);
+  }
+  if (url.search !== '' || url.hash !== '' || /[?#]/.test(typed)) {
+    refuse(text, 'The address must not contain ? or #.', bare);
+  }
+  if (isOddHost(rawHost(typed), url.hostname)) {
+    refuse(text, 'Write the IP address in the usual form, such as 192.0.2.10.', bare);
+  }
+  if (isForbiddenAddress(url.hostname.replace(/^\[|\]$/g, ''))) {
+    refuse(text, 'Link-local and metadata addresses are never called.', '');
+  }
+  return url;
+}
+
+/** `0x7f.1`, `2130706433` and `0177.0.0.1` all mean 127.0.0.1 to a URL parser: only the plain form is what it seems. */
+function isOddHost(raw: string, parsed: string): boolean {
+  const isIpv4 = /^\d+\.\d+\.\d+\.\d+$/.test(parsed);
+  if (isIpv4) return raw !== parsed;
+  return raw.includes('%');
+}
+
+const rawAuthority = (typed: string): string => /^[a-z]+:\/\/([^/?#]*)/i.exec(typed)?.[1] ?? '';
+const rawHost = (typed: string): string => rawAuthority(typed).replace(/^.*@/, '').replace(/:\d*$/, '');
+const withoutUserInfo = (typed: string): string => typed.replace(/^([a-z]+:\/\/)?[^/?#]*@/i, '$1');
+
+/** Where GitLab itself probably is, given the path of some page in it. Unchanged when it looks like an instance's own. */
+function instancePath(path: string): string {
+  const marked = path.replace(pageInside, '');
+  const isPage = marked !== path;
+  const names = marked.split('/').slice(1);
+  // `/tools/gitlab` is a sub-path, `/group/project` a repository; nothing but the name tells them apart.
+  const at = names.findIndex((name) => /^git(lab)?$/i.test(name));
+  if (at >= 0) return `/${names.slice(0, at + 1).join('/')}`;
+  if (names.length >= 2 || marked.endsWith('.git')) return '';
+  // `/users/sign_in` leaves '', `/gitlab2/users/sign_in` a sub-path, `/group/-/x` a group: one name may be either.
+  return isPage && path.startsWith(`${marked}/-/`) ? '' : marked;
+}
+
+const pageInside =
+  /\/(?:-|users|oauth|api|dashboard|explore|admin|help|search|groups|projects|profile|user_settings)(?:\/.*)?$/;
+
+function refuse(url: string, reason: string, likely: string): never {
+  const facts = { url: url.slice(0, 300), reason, hint: likely === '' ? reason : `${reason} Did you mean ${likely}?` };
+  throw new Problem('instance-url-invalid', likely === '' ? facts : { ...facts, likely });
+}

@@ -1,0 +1,96 @@
+import { connect } from 'node:net';
+import { inspect } from 'node:util';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Secret } from '../../src/model/secret.ts';
+import { httpFor, listen, listenRaw, makeCertificates, problemOf, settingsFor } from './support.ts';
+
+const tls = suite('net/tls');
+
+tls('names what is wrong with a certificate, and trusts a private authority once it is configured', async () => {
+  const { ca, good, expired, foreign } = makeCertificates();
+  const cases = [
+    { name: 'unknown authority', tls: good, ca: '', code: 'tls-untrusted' },
+    { name: 'expired', tls: expired, ca, code: 'tls-expired' },
+    { name: 'other name', tls: foreign, ca, code: 'tls-name' },
+  ];
+  for (const each of cases) {
+    const gitlab = await listen((_request, response) => response.end('{}'), each.tls);
+    const client = httpFor(settingsFor(gitlab.url, { ca: each.ca }));
+    const problem = await problemOf(client.request({ method: 'GET', url: gitlab.url }));
+    assert.is(problem.code, each.code, each.name);
+    assert.is(problem.facts['issuer'], 'Practice Authority', each.name);
+    assert.is(problem.facts['host'], `localhost:${gitlab.port}`);
+    if (each.code === 'tls-name') assert.is(problem.facts['names'], 'other.example');
+    assert.is(gitlab.requests.length, 0);
+    client.close();
+    await gitlab.close();
+  }
+  const gitlab = await listen((_request, response) => response.end('{}'), good);
+  let present = ca;
+  const client = httpFor({
+    ...settingsFor(gitlab.url),
+    get advanced() {
+      return settingsFor(gitlab.url, { ca: present }).advanced;
+    },
+  });
+  assert.is((await client.request({ method: 'GET', url: gitlab.url })).status, 200);
+  present = '';
+  assert.is((await problemOf(client.request({ method: 'GET', url: gitlab.url }))).code, 'tls-untrusted');
+  client.close();
+  await gitlab.close();
+});
+
+tls('says so when the port does not speak TLS', async () => {
+  const plain = await listen((_request, response) => response.end());
+  const url = plain.url.replace('http:', 'https:');
+  const client = httpFor(settingsFor(url));
+  const problem = await problemOf(client.request({ method: 'GET', url }));
+  assert.is(problem.code, 'gitlab-unreachable');
+  assert.match(problem.facts['reason'] ?? '', 'TLS');
+  client.close();
+  await plain.close();
+});
+
+tls('https goes through a proxy as a tunnel, and the certificate is still checked', async () => {
+  const { ca, good } = makeCertificates();
+  const gitlab = await listen((_request, response) => response.end('{"by":"gitlab"}'), good);
+  const tunnels: string[] = [];
+  const proxy = await listenRaw((socket) => {
+    socket.once('data', (head) => {
+      tunnels.push(head.toString().split('\r\n')[0] ?? '');
+      const onward = connect(gitlab.port, 'localhost', () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        socket.pipe(onward).pipe(socket);
+      });
+      onward.on('error', () => socket.destroy());
+      socket.on('close', () => onward.destroy());
+    });
+  });
+  const trusting = httpFor(settingsFor(gitlab.url, { ca, proxy: proxy.url }));
+  const answer = await trusting.request({ method: 'GET', url: gitlab.url, token: new Secret('canary') });
+  assert.is(answer.body.toString(), '{"by":"gitlab"}');
+  assert.equal(tunnels, [`CONNECT localhost:${gitlab.port} HTTP/1.1`]);
+  trusting.close();
+  const wary = httpFor(settingsFor(gitlab.url, { proxy: proxy.url }));
+  assert.is((await problemOf(wary.request({ method: 'GET', url: gitlab.url }))).code, 'tls-untrusted');
+  wary.close();
+  await proxy.close();
+  await gitlab.close();
+});
+
+tls('a proxy that refuses is told as such', async () => {
+  const proxy = await listenRaw((socket) =>
+    socket.once('data', () => socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')),
+  );
+  const withPassword = proxy.url.replace('//', '//user:canary-pw@');
+  const client = httpFor(settingsFor('https://gitlab.invalid', { proxy: withPassword }));
+  const problem = await problemOf(client.request({ method: 'GET', url: 'https://gitlab.invalid/' }));
+  assert.is(problem.code, 'gitlab-unreachable');
+  assert.match(problem.facts['reason'] ?? '', 'proxy');
+  assert.not.match(inspect(problem, { depth: 20, showHidden: true }), 'canary');
+  client.close();
+  await proxy.close();
+});
+
+tls.run();
