@@ -1,0 +1,219 @@
+import { type z } from 'zod';
+import type { Branch, BranchName, Project, ProjectId } from '../model/instance.ts';
+import { Problem } from '../model/problem.ts';
+import type { Secret } from '../model/secret.ts';
+import type { Http, HttpRequest } from '../net/http.ts';
+import type { HttpAnswer } from '../net/transport.ts';
+import { apiRefusal, type Missing, readJson } from './answer.ts';
+import { toBranch, toHook, toProject } from './read.ts';
+import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectList } from './schema.ts';
+import { userAnswer, versionAnswer } from './schema.ts';
+
+export interface GitlabUser {
+  readonly id: number;
+  readonly username: string;
+  readonly name: string;
+  /** The one for commits where GitLab says it; may be empty. */
+  readonly email: string;
+}
+
+export interface Hook {
+  readonly id: number;
+  readonly url: string;
+  /** `disabled` for good, `resting` until GitLab tries again by itself. */
+  readonly state: 'active' | 'resting' | 'disabled';
+  /** Whether deliveries carry a signature (GitLab 19.0 and later). */
+  readonly signed: boolean;
+}
+
+export interface ProjectPage {
+  readonly projects: readonly Project[];
+  readonly nextPage?: number;
+  /** Absent where GitLab does not count (over 10,000 rows). */
+  readonly total?: number;
+}
+
+/**
+ * GitLab's REST API, as far as we use it. Every call throws the Problems of `Http.request`, and: `grant-lost` (401: the
+ * token is no longer good), `scope-too-small`, `user-blocked`, `not-allowed` (403), `instance-not-gitlab` (a web page
+ * where JSON belongs), `gitlab-answer-odd`; and for a 404 what each says.
+ */
+export interface GitlabClient {
+  user(token: Secret, signal?: AbortSignal): Promise<GitlabUser>;
+  version(token: Secret, signal?: AbortSignal): Promise<{ version: string; enterprise: boolean }>;
+  /** What the token's user is a member of, newest activity first; `search` also looks into group names. */
+  projects(
+    token: Secret,
+    query: { search: string; page: number; perPage?: number },
+    signal?: AbortSignal,
+  ): Promise<ProjectPage>;
+  /** Throws `project-missing`: gone, or not visible to this user. */
+  project(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<Project>;
+  /** At most the first thousand. Throws `project-missing`. */
+  branches(token: Secret, id: ProjectId, search: string, signal?: AbortSignal): Promise<readonly Branch[]>;
+  /** Throws `branch-missing` or `project-missing`. */
+  branch(token: Secret, id: ProjectId, name: BranchName, signal?: AbortSignal): Promise<Branch>;
+  hooks(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<readonly Hook[]>;
+  /** Undefined when there is none with that id. */
+  hook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<Hook | undefined>;
+  /**
+   * Makes the hook of this URL, or renews its secrets where one exists: GitLab itself would pile up doubles. Undefined
+   * when GitLab refuses the address (422: by default it calls no local network).
+   */
+  setHook(token: Secret, id: ProjectId, hook: HookWish, signal?: AbortSignal): Promise<Hook | undefined>;
+  /** Also succeeds when it is gone already. */
+  deleteHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<void>;
+  /** Asks GitLab for a test delivery; false when this version cannot or the project has no commit. */
+  testHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<boolean>;
+}
+
+export interface HookWish {
+  readonly url: string;
+  readonly token: Secret;
+  /** `whsec_` and 32 bytes in base64; GitLab before 19.0 drops it silently. */
+  readonly signingToken?: Secret;
+}
+
+export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () => string }): GitlabClient {
+  const call = async (request: Omit<HttpRequest, 'url'> & { path: string }): Promise<HttpAnswer> => {
+    const { path, ...rest } = request;
+    // JSON also on requests without a body: a read-only GitLab redirects other writes to a web page.
+    const headers = { accept: 'application/json', 'content-type': 'application/json' };
+    return http.request({ ...rest, headers, url: apiUrl() + path });
+  };
+  const get = async <T>(token: Secret, path: string, schema: z.ZodType<T>, missing: Missing, signal?: AbortSignal) => {
+    const answer = await call({ method: 'GET', path, token, ...(signal && { signal }) });
+    if (answer.status >= 400) throw apiRefusal(answer, missing);
+    return { value: readJson(answer, schema), headers: answer.headers };
+  };
+
+  return {
+    async user(token, signal) {
+      const { value } = await get(token, '/user', userAnswer, 'not-found', signal);
+      const email = value.commit_email || value.email || value.public_email || '';
+      return { id: value.id, username: value.username, name: value.name || value.username, email };
+    },
+
+    async version(token, signal) {
+      // /metadata since 15.2; older ones know /version only.
+      const found = await get(token, '/metadata', versionAnswer, 'not-found', signal).catch((error: unknown) => {
+        if (error instanceof Problem && error.code === 'not-found') return undefined;
+        throw error;
+      });
+      const { value } = found ?? (await get(token, '/version', versionAnswer, 'not-found', signal));
+      return { version: value.version, enterprise: value.enterprise ?? /-ee/.test(value.version) };
+    },
+
+    async projects(token, { search, page, perPage = 20 }, signal) {
+      const query = new URLSearchParams({ membership: 'true', order_by: 'last_activity_at', sort: 'desc' });
+      query.set('page', String(page));
+      query.set('per_page', String(perPage));
+      if (search !== '') query.set('search', search);
+      if (search !== '') query.set('search_namespaces', 'true');
+      const { value, headers } = await get(token, `/projects?${query.toString()}`, projectList, 'not-found', signal);
+      const [nextPage, total] = [nextPageOf(headers), countOf(headers['x-total'])];
+      return {
+        projects: value.map(toProject),
+        ...(nextPage === undefined ? {} : { nextPage }),
+        ...(total === undefined ? {} : { total }),
+      };
+    },
+
+    async project(token, id, signal) {
+      return toProject((await get(token, `/projects/${id}`, projectAnswer, 'project-missing', signal)).value);
+    },
+
+    async branches(token, id, search, signal) {
+      const found: Branch[] = [];
+      for (let page: number | undefined = 1; page !== undefined && page <= 10;) {
+        const query = new URLSearchParams({
+          per_page: '100',
+          page: String(page),
+          ...(search === '' ? {} : { search }),
+        });
+        const path = `/projects/${id}/repository/branches?${query.toString()}`;
+        const { value, headers } = await get(token, path, branchList, 'project-missing', signal);
+        found.push(...value.map(toBranch));
+        page = nextPageOf(headers);
+      }
+      return found;
+    },
+
+    async branch(token, id, name, signal) {
+      const path = `/projects/${id}/repository/branches/${encodeURIComponent(name)}`;
+      return toBranch((await get(token, path, branchAnswer, 'branch-missing', signal).catch(asProjectMissing)).value);
+    },
+
+    async hooks(token, id, signal) {
+      const path = `/projects/${id}/hooks?per_page=100`;
+      return (await get(token, path, hookList, 'project-missing', signal)).value.map(toHook);
+    },
+
+    async hook(token, id, hookId, signal) {
+      const answer = await call({
+        method: 'GET',
+        path: `/projects/${id}/hooks/${hookId}`,
+        token,
+        ...(signal && { signal }),
+      });
+      if (answer.status === 404) return undefined;
+      if (answer.status >= 400) throw apiRefusal(answer, 'project-missing');
+      return toHook(readJson(answer, hookAnswer));
+    },
+
+    async setHook(token, id, wish, signal) {
+      const same = (await this.hooks(token, id, signal)).find(({ url }) => url === wish.url);
+      const json = {
+        url: wish.url,
+        token: wish.token.open(),
+        push_events: true,
+        tag_push_events: false,
+        enable_ssl_verification: true,
+        name: 'Mooring',
+        ...(wish.signingToken && { signing_token: wish.signingToken.open() }),
+      };
+      const path = `/projects/${id}/hooks${same ? `/${same.id}` : ''}`;
+      const answer = await call({ method: same ? 'PUT' : 'POST', path, token, json, ...(signal && { signal }) });
+      if (answer.status === 422) return undefined;
+      if (answer.status >= 400) throw apiRefusal(answer, 'project-missing');
+      return toHook(readJson(answer, hookAnswer));
+    },
+
+    async deleteHook(token, id, hookId, signal) {
+      const path = `/projects/${id}/hooks/${hookId}`;
+      const answer = await call({ method: 'DELETE', path, token, ...(signal && { signal }) });
+      if (answer.status >= 400 && answer.status !== 404) throw apiRefusal(answer, 'project-missing');
+    },
+
+    async testHook(token, id, hookId, signal) {
+      const path = `/projects/${id}/hooks/${hookId}/test/push_events`;
+      const answer = await call({ method: 'POST', path, token, ...(signal && { signal }) });
+      if (answer.status === 401 || answer.status === 403) throw apiRefusal(answer, 'project-missing');
+      return answer.status === 201;
+    },
+  };
+}
+
+/** A branch's 404 says which of the two is missing; a member who lost access must not read "branch deleted". */
+function asProjectMissing(error: unknown): never {
+  if (error instanceof Problem && error.code === 'branch-missing' && /project/i.test(error.facts['text'] ?? '')) {
+    throw new Problem('project-missing', error.facts, { cause: error });
+  }
+  throw error;
+}
+
+/**
+ * The number of the next page. `Link` may name another host than the configured one (GitLab's own external URL), so
+ * only its page number is taken; without it `x-next-page` counts.
+ */
+function nextPageOf(headers: HttpAnswer['headers']): number | undefined {
+  const links = [headers.link ?? ''].flat().join(', ');
+  const next = /<([^>]*)>\s*;[^,]*rel="?next"?/.exec(links)?.[1];
+  const fromLink = next === undefined ? undefined : countOf(/[?&]page=(\d+)/.exec(next)?.[1]);
+  const page = fromLink ?? countOf(headers['x-next-page']);
+  return page === undefined || page < 1 ? undefined : page;
+}
+
+function countOf(header: string | string[] | undefined): number | undefined {
+  return typeof header === 'string' && /^\d{1,9}$/.test(header) ? Number(header) : undefined;
+}

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+
+/**
+ * What we read of GitLab's answers, and nothing more: extra members are dropped, so that a GitLab upgrade is harmless,
+ * and members that some versions or roles leave out are optional. Dates stay text until somebody needs them.
+ */
+export const tokenAnswer = z.object({
+  access_token: z.string().min(1),
+  token_type: z.string().optional(),
+  /** s. */
+  expires_in: z.number().positive().nullish(),
+  refresh_token: z.string().min(1).nullish(),
+  scope: z.string().nullish(),
+});
+
+export const oauthError = z.object({ error: z.string(), error_description: z.string().nullish() });
+
+export const userAnswer = z.object({
+  id: z.number().int(),
+  username: z.string(),
+  name: z.string().nullish(),
+  email: z.string().nullish(),
+  public_email: z.string().nullish(),
+  commit_email: z.string().nullish(),
+});
+
+export const versionAnswer = z.object({ version: z.string(), enterprise: z.boolean().nullish() });
+
+const access = z.object({ access_level: z.number().nullish() }).nullish();
+
+export const projectAnswer = z.object({
+  id: z.number().int(),
+  name: z.string(),
+  path_with_namespace: z.string(),
+  web_url: z.string(),
+  http_url_to_repo: z.string(),
+  visibility: z.string().nullish(),
+  archived: z.boolean().nullish(),
+  empty_repo: z.boolean().nullish(),
+  default_branch: z.string().nullish(),
+  last_activity_at: z.string().nullish(),
+  lfs_enabled: z.boolean().nullish(),
+  permissions: z.object({ project_access: access, group_access: access }).nullish(),
+});
+
+export const branchAnswer = z.object({
+  name: z.string(),
+  default: z.boolean().nullish(),
+  protected: z.boolean().nullish(),
+  can_push: z.boolean().nullish(),
+  commit: z.object({ id: z.string() }),
+});
+
+export const hookAnswer = z.object({
+  id: z.number().int(),
+  url: z.string(),
+  alert_status: z.string().nullish(),
+  disabled_until: z.string().nullish(),
+  /** Only 19.0 and later know signatures; absence means that the token alone protects the hook. */
+  signing_token_present: z.boolean().nullish(),
+});
+
+/** `message` and `error` may each be a text or an object, depending on which layer of GitLab refused. */
+export const errorAnswer = z.object({
+  message: z.unknown().optional(),
+  error: z.unknown().optional(),
+  error_description: z.unknown().optional(),
+  /** The scopes that would do, beside `insufficient_scope`. */
+  scope: z.unknown().optional(),
+});
+
+export const projectList = z.array(projectAnswer);
+export const branchList = z.array(branchAnswer);
+export const hookList = z.array(hookAnswer);

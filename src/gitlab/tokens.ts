@@ -1,0 +1,187 @@
+import type { ConnectionId } from '../model/instance.ts';
+import { Problem } from '../model/problem.ts';
+import type { Secret } from '../model/secret.ts';
+import type { Clock } from '../model/world.ts';
+import type { Tokens } from './oauth.ts';
+
+/** Where tokens are kept; writes are durable when they resolve. */
+export interface TokenStore {
+  /** Throws `grant-lost` for a connection that is gone. */
+  tokens(id: ConnectionId): Tokens;
+  saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
+  /** `reconnect`: only a person can authorise again. */
+  setHealth(id: ConnectionId, health: 'reconnect'): Promise<void>;
+}
+
+export interface TokenKeeper {
+  /**
+   * A token good for two minutes or more by our clock. Throws `grant-lost` (connection gone or ended), what a refresh
+   * throws, and the signal's reason. Prefer {@link TokenKeeper.withToken}: this one may be renewed while in use.
+   */
+  tokenFor(id: ConnectionId, signal?: AbortSignal): Promise<Secret>;
+  /**
+   * Runs `use` with a token that is not renewed meanwhile. If it throws `grant-lost` (GitLab said 401), the token is
+   * renewed once and `use` runs once more; a second `grant-lost` marks the connection and is thrown. Do not nest for
+   * one connection: the inner call may have to wait for the outer one.
+   */
+  withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Forgets a connection that was removed. */
+  forget(id: ConnectionId): void;
+}
+
+/** One connection's state in memory. */
+interface Lane {
+  holders: number;
+  /** The last link of this connection's queue of looks and refreshes. */
+  tail: Promise<unknown>;
+  /** A pair GitLab issued for `old` and the store did not take: dropped it is lost for good, so it is offered again. */
+  unsaved?: { readonly old: Tokens; readonly fresh: Tokens };
+  waiting: (() => void)[];
+}
+
+/**
+ * The only one who renews tokens. GitLab ends the old pair in the instant it issues the new one, without grace: so one
+ * refresh at a time, kept durably before use, and never while a git operation stands between its two requests.
+ */
+export function createTokenKeeper(deps: {
+  store: TokenStore;
+  refresh: (token: Secret) => Promise<Tokens>;
+  clock: Clock;
+  /** ms a refresh waits for holders of the old token; then it goes ahead, and they renew and repeat. */
+  holderWaitMs?: number;
+}): TokenKeeper {
+  const lanes = new Map<ConnectionId, Lane>();
+  const laneOf = (id: ConnectionId): Lane => {
+    const lane = lanes.get(id) ?? { holders: 0, tail: Promise.resolve(), waiting: [] };
+    lanes.set(id, lane);
+    return lane;
+  };
+
+  /** Runs `act` after everything queued before it for this connection. */
+  function inTurn<T>(lane: Lane, act: () => Promise<T>): Promise<T> {
+    const turn = lane.tail.then(act, act);
+    lane.tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** The present pair, renewed if it is near its end, or if it still is the one GitLab has just refused. */
+  function current(id: ConnectionId, refused?: Secret, onChosen?: (lane: Lane) => void): Promise<Tokens> {
+    const lane = laneOf(id);
+    return inTurn(lane, async () => {
+      const tokens = await choose(id, lane, refused);
+      onChosen?.(lane);
+      return tokens;
+    });
+  }
+
+  async function choose(id: ConnectionId, lane: Lane, refused: Secret | undefined): Promise<Tokens> {
+    const tokens = await stored(id, lane);
+    const isRefused = refused !== undefined && same(tokens.accessToken, refused);
+    if (!isRefused && !endsWithin(tokens, freshMs)) return tokens;
+    if (tokens.refreshToken.open() === '') throw await lost(id, tokens, new Problem('grant-lost', { reason: 'ended' }));
+    await holdersGone(lane);
+    // Whoever still holds it would be cut off in mid-operation; while it lasts, let them finish.
+    if (lane.holders > 0 && !isRefused && !endsWithin(tokens, 15_000)) return tokens;
+    return renew(id, lane, tokens);
+  }
+
+  /** What the store has, once it has what GitLab issued last. A new connect meanwhile beats both. */
+  async function stored(id: ConnectionId, lane: Lane): Promise<Tokens> {
+    const { unsaved } = lane;
+    if (unsaved && isStill(id, unsaved.old)) await deps.store.saveTokens(id, unsaved.fresh);
+    delete lane.unsaved;
+    return deps.store.tokens(id);
+  }
+
+  async function renew(id: ConnectionId, lane: Lane, old: Tokens): Promise<Tokens> {
+    try {
+      const fresh = await deps.refresh(old.refreshToken);
+      const keepsRefresh = fresh.refreshToken.open() === '';
+      lane.unsaved = { old, fresh: keepsRefresh ? { ...fresh, refreshToken: old.refreshToken } : fresh };
+    } catch (error) {
+      throw isGrantLost(error) ? await lost(id, old, error) : error;
+    }
+    return stored(id, lane);
+  }
+
+  /** Marks the connection, unless somebody has authorised anew meanwhile. */
+  async function lost(id: ConnectionId, old: Tokens, problem: Problem): Promise<Problem> {
+    if (isStill(id, old)) await deps.store.setHealth(id, 'reconnect');
+    return problem;
+  }
+
+  const isStill = (id: ConnectionId, { accessToken }: Tokens): boolean =>
+    same(deps.store.tokens(id).accessToken, accessToken);
+
+  async function holdersGone(lane: Lane): Promise<void> {
+    if (lane.holders === 0) return;
+    const stop = new AbortController();
+    const gone = new Promise<void>((resolve) => lane.waiting.push(resolve));
+    const tooLong = deps.clock.sleep(deps.holderWaitMs ?? 60_000, stop.signal).catch(() => undefined);
+    await Promise.race([gone, tooLong]);
+    stop.abort();
+  }
+
+  const endsWithin = ({ expiresAt }: Tokens, ms: number): boolean => expiresAt - deps.clock.now() < ms;
+
+  /** Takes hold in the same turn that chose the pair, so that no refresh can slip in between. */
+  async function take(id: ConnectionId, signal: AbortSignal | undefined, refused?: Secret): Promise<Tokens> {
+    const taken = current(id, refused, (lane) => (lane.holders += 1));
+    return abortable(taken, signal).catch((error: unknown) => {
+      // Given up while waiting: whenever the turn comes, nobody holds.
+      void taken.then(() => release(id)).catch(() => undefined);
+      throw error;
+    });
+  }
+
+  function release(id: ConnectionId): void {
+    const lane = laneOf(id);
+    lane.holders -= 1;
+    if (lane.holders === 0) for (const wake of lane.waiting.splice(0)) wake();
+  }
+
+  async function hold<T>(id: ConnectionId, tokens: Tokens, use: (token: Secret) => Promise<T>): Promise<T> {
+    try {
+      return await use(tokens.accessToken);
+    } finally {
+      release(id);
+    }
+  }
+
+  return {
+    tokenFor: async (id, signal) => (await abortable(current(id), signal)).accessToken,
+
+    async withToken(id, use, signal) {
+      const tokens = await take(id, signal);
+      try {
+        return await hold(id, tokens, use);
+      } catch (error) {
+        if (!isGrantLost(error)) throw error;
+        const renewed = await take(id, signal, tokens.accessToken);
+        return hold(id, renewed, use).catch(async (again: unknown) => {
+          throw isGrantLost(again) ? await lost(id, renewed, again) : again;
+        });
+      }
+    },
+
+    forget: (id) => void lanes.delete(id),
+  };
+}
+
+/** Renewed when it has less than this left. */
+const freshMs = 120_000;
+
+const same = (a: Secret, b: Secret): boolean => a.open() === b.open();
+const isGrantLost = (error: unknown): error is Problem => error instanceof Problem && error.code === 'grant-lost';
+
+/** Leaves the waiting, not the work: a refresh that somebody else gave up on must still be kept. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  work.catch(() => undefined);
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
