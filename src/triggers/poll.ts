@@ -1,0 +1,116 @@
+import { createTask, type Logger, type ScheduledTask, validate } from 'node-cron';
+import type { Site, SiteId } from '../model/site.ts';
+import type { Clock, Random } from '../model/world.ts';
+
+export interface PollDeps {
+  readonly onRing: (site: SiteId, trigger: 'poll' | 'rescan') => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** ms over which sites with the same schedule are spread. */
+  readonly jitterMs?: number;
+}
+
+export interface Poll {
+  /** Schedules a site, or changes its schedules. A paused or unconnected site is taken off. */
+  update(site: PolledSite): void;
+  remove(id: SiteId): void;
+  /** Ends every schedule; rings that were being delayed never come. */
+  stop(): Promise<void>;
+}
+
+type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
+  readonly settings: Pick<Site['settings'], 'poll' | 'rescan'>;
+};
+
+/**
+ * Rings each site by its two schedules: look at the branch, compare the whole folder. Jitter keeps a thousand sites with
+ * the same minute from asking GitLab in the same second. A schedule that cannot be read is logged and left out.
+ */
+export function createPoll(deps: PollDeps): Poll {
+  const lanes = new Map<SiteId, Lane>();
+  const { jitterMs = 15_000 } = deps;
+
+  function schedule(lane: Lane, id: SiteId, trigger: 'poll' | 'rescan', expression: string): void {
+    const fault = checkCron(expression);
+    if (fault !== undefined) return deps.log('error', `The ${trigger} schedule of site ${id} is not used: ${fault}`);
+    const ring = async () => {
+      await deps.clock.sleep(deps.random.fraction() * jitterMs, lane.stopped.signal);
+      deps.onRing(id, trigger);
+    };
+    const run = () =>
+      ring().catch((error: unknown) => void (lane.stopped.signal.aborted || deps.log('error', String(error))));
+    const options = { noOverlap: true, name: `${trigger} ${id}`, logger: quietLogger(deps.log), unref: true };
+    const task = createTask(expression, run, options);
+    lane.tasks.push(task);
+    void task.start();
+  }
+
+  async function remove(id: SiteId): Promise<void> {
+    const lane = lanes.get(id);
+    lanes.delete(id);
+    lane?.stopped.abort();
+    for (const task of lane?.tasks ?? []) await task.destroy();
+  }
+
+  return {
+    update(site) {
+      const key = JSON.stringify(site.settings);
+      const isOff = site.paused || !site.binding;
+      if (!isOff && lanes.get(site.id)?.key === key) return;
+      void remove(site.id);
+      if (isOff) return;
+      const lane: Lane = { key, tasks: [], stopped: new AbortController() };
+      lanes.set(site.id, lane);
+      schedule(lane, site.id, 'poll', site.settings.poll);
+      schedule(lane, site.id, 'rescan', site.settings.rescan);
+    },
+    remove: (id) => void remove(id),
+    stop: async () => void (await Promise.all([...lanes.keys()].map(remove))),
+  };
+}
+
+interface Lane {
+  /** What it was made from. */
+  readonly key: string;
+  readonly tasks: ScheduledTask[];
+  readonly stopped: AbortController;
+}
+
+/**
+ * What is wrong with a schedule, as a sentence for its field; undefined when it can be used. Seconds are refused (a form
+ * asks for minutes), and so are ranges that run backwards: node-cron would wrap them round, which nobody expects.
+ */
+export function checkCron(expression: string): string | undefined {
+  const fields = expression.trim().split(/\s+/);
+  if (fields.length !== 5) return 'Write five fields: minute, hour, day of month, month, weekday; such as */5 * * * *.';
+  const reversed = fields.flatMap((field) => field.split(',')).find(isReversed);
+  if (reversed !== undefined) return `The range ${reversed} runs backwards. Write it as two, separated by a comma.`;
+  if (validate(fields.join(' '))) return undefined;
+  return 'This is no schedule, or one that never comes. An example: */5 * * * * is every five minutes.';
+}
+
+function isReversed(part: string): boolean {
+  const [, from = '', to = ''] = /^([a-z0-9]+)-([a-z0-9]+)(?:\/\d+)?$/i.exec(part) ?? [];
+  if (from === '') return false;
+  return ordinal(from) > ordinal(to, 'end');
+}
+
+const names = [
+  ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'],
+  ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'],
+];
+
+/** Sunday ends a week as well as it begins one: `fri-sun` runs forwards. */
+function ordinal(text: string, place: 'start' | 'end' = 'start'): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  const word = text.slice(0, 3).toLowerCase();
+  if (word === 'sun' && place === 'end') return 7;
+  return names.map((list) => list.indexOf(word)).find((index) => index >= 0) ?? Number.NaN;
+}
+
+/** Node-cron warns of each overlapped or late run, which is harmless here: a missed look is made up by the next. */
+function quietLogger(log: PollDeps['log']): Logger {
+  const nothing = () => undefined;
+  return { info: nothing, debug: nothing, warn: nothing, error: (message) => log('error', String(message)) };
+}
