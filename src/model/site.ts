@@ -121,6 +121,24 @@ export interface SiteStatus {
   readonly watched: boolean;
 }
 
+/** A site of which nothing is known yet. Grey, never green. */
+export function firstStatus(
+  at: number,
+  state: 'off' | 'paused' | 'unknown',
+  replaces?: SiteStatus['replaces'],
+): SiteStatus {
+  return {
+    state,
+    since: at,
+    waiting: { toPull: 0, toPush: 0 },
+    notSynced: [],
+    notSyncedCount: 0,
+    conflicts: 0,
+    watched: false,
+    ...(replaces ? { replaces } : {}),
+  };
+}
+
 export interface Moved {
   readonly at: number;
   readonly files: number;

@@ -1,0 +1,88 @@
+import type { ActRecord } from '../model/event.ts';
+import type { Conflict, KeptVersion } from '../model/plan.ts';
+import { Problem } from '../model/problem.ts';
+import type { HoldChoice, SiteId } from '../model/site.ts';
+import { type Oid, type SitePath, displayPath } from '../model/tree.ts';
+
+export interface DecisionsDeps {
+  readonly keeper: (id: SiteId) => {
+    choose(step: string, choice: HoldChoice): Promise<void>;
+    resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
+    restore(keptId: string, path: SitePath | undefined): Promise<void>;
+    kept(): Promise<readonly KeptVersion[]>;
+    keptFiles(id: string): Promise<readonly { path: SitePath; oid: Oid; size: number }[]>;
+    content(oid: Oid, limit: number): Promise<Buffer>;
+    conflictsChanged(): void;
+  };
+  readonly conflicts: (id: SiteId) => readonly Conflict[];
+  readonly saveConflicts: (id: SiteId, conflicts: readonly Conflict[]) => Promise<void>;
+  readonly now: () => number;
+  readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
+}
+
+/** At most this much of a version is shown or compared, in bytes. */
+const shownBytes = 5 * 1024 * 1024;
+const fileBytes = 512 * 1024 * 1024;
+
+/** What people choose: answers to holds, the other version of a conflict, a kept version back. */
+export function createDecisions(deps: DecisionsDeps) {
+  const conflictOf = (id: SiteId, conflictId: string): Conflict => {
+    const found = deps.conflicts(id).find((conflict) => conflict.id === conflictId);
+    if (!found) throw new Problem('not-found', {});
+    return found;
+  };
+  const bytes = (id: SiteId, oid: Oid | undefined): Promise<Buffer | undefined> =>
+    oid ? deps.keeper(id).content(oid, shownBytes) : Promise.resolve(undefined);
+
+  return {
+    async choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void> {
+      await deps.keeper(id).choose(step, choice);
+      deps.report({ by, site: id, act: 'chose', detail: choice });
+    },
+
+    conflicts: (id: SiteId): readonly Conflict[] => deps.conflicts(id),
+
+    async versions(id: SiteId, conflictId: string) {
+      const conflict = conflictOf(id, conflictId);
+      const [repository, site, base] = await Promise.all([
+        bytes(id, conflict.repository),
+        bytes(id, conflict.site),
+        bytes(id, conflict.base),
+      ]);
+      return {
+        conflict,
+        ...(repository ? { repository } : {}),
+        ...(site ? { site } : {}),
+        ...(base ? { base } : {}),
+      };
+    },
+
+    async resolve(id: SiteId, conflictId: string, choice: 'repository' | 'site', by: string): Promise<void> {
+      const conflict = conflictOf(id, conflictId);
+      if (choice !== conflict.live) await deps.keeper(id).resolve(conflict, choice);
+      const resolved = { at: deps.now(), by, choice };
+      const rest = deps.conflicts(id).map((each) => (each.id === conflictId ? { ...each, resolved } : each));
+      await deps.saveConflicts(id, rest);
+      deps.keeper(id).conflictsChanged();
+      deps.report({ by, site: id, act: 'resolved', detail: displayPath(conflict.path) });
+    },
+
+    kept: (id: SiteId): Promise<readonly KeptVersion[]> => deps.keeper(id).kept(),
+
+    async keptFiles(id: SiteId, keptId: string) {
+      const files = await deps.keeper(id).keptFiles(keptId);
+      return files.map(({ path, size }) => ({ path, bytes: size }));
+    },
+
+    async keptFile(id: SiteId, keptId: string, path: SitePath): Promise<Buffer> {
+      const file = (await deps.keeper(id).keptFiles(keptId)).find((kept) => kept.path === path);
+      if (!file) throw new Problem('kept-missing', { path: displayPath(path) });
+      return deps.keeper(id).content(file.oid, fileBytes);
+    },
+
+    async restore(id: SiteId, keptId: string, path: SitePath | undefined, by: string): Promise<void> {
+      await deps.keeper(id).restore(keptId, path);
+      deps.report({ by, site: id, act: 'restored', detail: path === undefined ? keptId : displayPath(path) });
+    },
+  };
+}

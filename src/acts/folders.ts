@@ -1,0 +1,160 @@
+import { constants, type Dirent } from 'node:fs';
+import { access, lstat, readdir, realpath } from 'node:fs/promises';
+import { isAbsolute, join, normalize, sep } from 'node:path';
+import { Problem } from '../model/problem.ts';
+import type { Site } from '../model/site.ts';
+
+export interface FolderActsDeps {
+  /** Absolute paths under which sites may lie. */
+  readonly roots: readonly string[];
+  readonly stateDir: string;
+  readonly sites: () => readonly Pick<Site, 'id' | 'name' | 'folder'>[];
+}
+
+export interface FolderOffer {
+  readonly path: string;
+  /** Counted up to a bound: a larger folder shows the bound. */
+  readonly files: number;
+  readonly bytes: number;
+  readonly empty: boolean;
+  /** A sentence, when the folder cannot be used. */
+  readonly disabled?: string;
+}
+
+export interface FolderActs {
+  /** The roots' subfolders, by name. A root that cannot be read is left out. */
+  folders(): Promise<readonly FolderOffer[]>;
+  /**
+   * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`,
+   * `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
+   * `folder-unreadable`, `folder-unwritable`; fact `folder` in each. Called for new sites and again at each start, then
+   * with `self`, the site that lies there already.
+   */
+  checkFolder(path: string, self?: Site['id']): Promise<string>;
+}
+
+/** Which folders can become sites. */
+export function createFolderActs(deps: FolderActsDeps): FolderActs {
+  async function checkFolder(path: string, self?: Site['id']): Promise<string> {
+    const plain = checkText(path);
+    const real = await checkKind(plain);
+    await checkPlace(real, path, deps);
+    await checkNeighbours(real, path, self, deps);
+    await allow(real, constants.R_OK | constants.X_OK, 'folder-unreadable');
+    await allow(real, constants.W_OK | constants.X_OK, 'folder-unwritable');
+    return real;
+  }
+
+  async function offer(path: string): Promise<FolderOffer> {
+    const disabled = await checkFolder(path).then(() => undefined, sentenceOf);
+    const size = await measure(path);
+    return { path, ...size, empty: size.files === 0, ...(disabled === undefined ? {} : { disabled }) };
+  }
+
+  return {
+    checkFolder,
+    async folders() {
+      const paths = await Promise.all(deps.roots.map(subfolders));
+      const offers: FolderOffer[] = [];
+      // One after another: two hundred folders counted at once would only fight for the disk.
+      for (const path of paths.flat().slice(0, mostOffers)) offers.push(await offer(path));
+      return offers;
+    },
+  };
+}
+
+const mostOffers = 500;
+/** Entries looked at per folder before the count stops. */
+const mostCounted = 2_000;
+
+function checkText(path: string): string {
+  if (path.trim() === '') throw invalid(path, 'Enter a folder.');
+  if (/\p{Cc}/u.test(path))
+    throw invalid(path.replace(/\p{Cc}/gu, '?'), 'A folder’s name here must not contain control characters.');
+  if (!isAbsolute(path)) throw invalid(path, 'Enter the whole path, beginning with /.');
+  if (Buffer.byteLength(path) > 4_000) throw invalid(path.slice(0, 100), 'The path is too long.');
+  const plain = normalize(path).replace(/(?<=.)\/+$/, '');
+  if (plain === '/') throw invalid(path, 'The whole disk cannot be a site.');
+  return plain;
+}
+
+/** The folder itself must be no link: what it leads to could be changed under the site's feet. */
+async function checkKind(folder: string): Promise<string> {
+  const found = await lstat(folder).catch((error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    throw new Problem(code === 'EACCES' ? 'folder-unreadable' : 'folder-missing', { folder }, { cause: error });
+  });
+  if (found.isSymbolicLink()) throw new Problem('folder-link', { folder });
+  if (!found.isDirectory()) throw new Problem('folder-not-folder', { folder });
+  return realpath(folder);
+}
+
+async function checkPlace(real: string, folder: string, { roots, stateDir }: FolderActsDeps): Promise<void> {
+  const [realRoots, state] = await Promise.all([Promise.all(roots.map(realOrSame)), realOrSame(stateDir)]);
+  if (real === '/') throw invalid(folder, 'The whole disk cannot be a site.');
+  if (touches(real, state)) throw invalid(folder, 'Mooring keeps its own state there.');
+  if (!realRoots.some((root) => isInside(real, root))) {
+    throw new Problem('folder-outside-roots', { folder, roots: roots.join(', ') });
+  }
+}
+
+async function checkNeighbours(real: string, folder: string, self: Site['id'] | undefined, deps: FolderActsDeps) {
+  for (const site of deps.sites()) {
+    if (site.id === self) continue;
+    if (touches(real, await realOrSame(site.folder))) throw new Problem('folder-overlaps', { folder, site: site.name });
+  }
+}
+
+async function allow(folder: string, mode: number, code: 'folder-unreadable' | 'folder-unwritable'): Promise<void> {
+  await access(folder, mode).catch((error: unknown) => {
+    throw new Problem(code, { folder }, { cause: error });
+  });
+}
+
+async function subfolders(root: string): Promise<string[]> {
+  const entries = await readdir(root, { withFileTypes: true }).catch((): Dirent[] => []);
+  const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
+  return names.sort().map((name) => join(root, name));
+}
+
+async function measure(folder: string): Promise<{ files: number; bytes: number }> {
+  const open = [folder];
+  let looked = 0;
+  let files = 0;
+  let bytes = 0;
+  for (let next = open.pop(); next !== undefined && looked < mostCounted; next = open.pop()) {
+    const entries = await readdir(next, { withFileTypes: true }).catch((): Dirent[] => []);
+    for (const entry of entries.slice(0, mostCounted - looked)) {
+      looked += 1;
+      const path = join(next, entry.name);
+      if (entry.isDirectory() && entry.name !== '.git') open.push(path);
+      if (!entry.isFile()) continue;
+      files += 1;
+      bytes += (await lstat(path).catch(() => undefined))?.size ?? 0;
+    }
+  }
+  return { files, bytes };
+}
+
+const isInside = (path: string, root: string): boolean => path.startsWith(root === '/' ? '/' : root + sep);
+const touches = (a: string, b: string): boolean => a === b || isInside(a, b) || isInside(b, a);
+const realOrSame = (path: string): Promise<string> => realpath(path).catch(() => normalize(path));
+const invalid = (folder: string, reason: string) =>
+  new Problem('folder-invalid', { folder: folder.slice(0, 300), hint: reason });
+
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Problem)) return 'This folder cannot be looked at.';
+  const { site = 'another site', hint = 'This folder cannot be used.' } = error.facts;
+  switch (error.code) {
+    case 'folder-overlaps':
+      return `Overlaps with the site ${site}.`;
+    case 'folder-unreadable':
+      return 'Mooring may not read this folder.';
+    case 'folder-unwritable':
+      return 'Mooring may not write into this folder.';
+    case 'folder-link':
+      return 'This is a link, not a folder.';
+    default:
+      return hint;
+  }
+}

@@ -1,0 +1,174 @@
+import { X509Certificate } from 'node:crypto';
+import type { Advanced, Instance, Scopes } from '../model/instance.ts';
+import { Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
+
+/** What the settings page sends; all texts as typed. */
+export interface InstanceForm {
+  readonly url: string;
+  readonly applicationId: string;
+  /** Empty: the present one stays, as long as the URL does. */
+  readonly secret: string;
+  readonly authorizeUrl: string;
+  readonly tokenUrl: string;
+  readonly apiUrl: string;
+  readonly scopes: Scopes;
+  readonly ca: string;
+  readonly proxy: string;
+  readonly headers: string;
+  readonly reachableAt: string;
+  readonly minAccessLevel: number;
+}
+
+/** Reads URLs as people type them; both throw `instance-url-invalid` with fact `hint`, a sentence. */
+export interface UrlReader {
+  readonly instanceUrls: (text: string) => { url: string; authorizeUrl: string; tokenUrl: string; apiUrl: string };
+  readonly httpUrl: (text: string) => URL;
+}
+
+/**
+ * The form as an instance. Throws `form-invalid` whose facts are keyed by field name, each a sentence, all faults at
+ * once. `configuredAt`: ms since 1970.
+ */
+export function readInstanceForm(
+  form: InstanceForm,
+  { present, urls, configuredAt }: { present: Instance | undefined; urls: UrlReader; configuredAt: number },
+): Instance {
+  const faults: Record<string, string> = {};
+  const read = <T>(field: string, get: () => T, instead: T): T => {
+    try {
+      return get();
+    } catch (error) {
+      faults[field] = sentenceOf(error);
+      return instead;
+    }
+  };
+  const none = { url: '', authorizeUrl: '', tokenUrl: '', apiUrl: '' };
+  const derived = read('url', () => urls.instanceUrls(form.url), none);
+  const endpoint = (field: 'authorizeUrl' | 'tokenUrl' | 'apiUrl') => {
+    const typed = form[field].trim();
+    return typed === '' ? derived[field] : read(field, () => endpointOf(urls.httpUrl(typed), derived.url), '');
+  };
+  const kept = present?.url === derived.url ? present.secret : undefined;
+  const instance: Instance = {
+    url: derived.url,
+    applicationId: read('applicationId', () => applicationIdOf(form.applicationId), ''),
+    secret: read('secret', () => secretOf(form.secret, kept), new Secret('')),
+    authorizeUrl: endpoint('authorizeUrl'),
+    tokenUrl: endpoint('tokenUrl'),
+    apiUrl: endpoint('apiUrl'),
+    scopes: form.scopes,
+    advanced: readAdvanced(form, urls, read),
+    configuredAt,
+  };
+  if (Object.keys(faults).length > 0) throw new Problem('form-invalid', faults);
+  return instance;
+}
+
+type Read = <T>(field: string, get: () => T, instead: T) => T;
+
+function readAdvanced(form: InstanceForm, urls: UrlReader, read: Read): Advanced {
+  return {
+    ca: read('ca', () => caOf(form.ca), ''),
+    proxy: read('proxy', () => proxyOf(form.proxy, urls), ''),
+    headers: read('headers', () => headersOf(form.headers), {}),
+    reachableAt: read('reachableAt', () => optionalUrl(form.reachableAt, urls), ''),
+    minAccessLevel: read('minAccessLevel', () => levelOf(form.minAccessLevel), 30),
+  };
+}
+
+function applicationIdOf(text: string): string {
+  const id = text.trim();
+  if (id === '') throw new Fault('Enter the Application ID that GitLab shows for this application.');
+  if (/\s/.test(id) || id.length > 300) throw new Fault('An Application ID is one word, without spaces.');
+  return id;
+}
+
+/** Spaces are not trimmed away in silence: a secret pasted with half a line around it is the wrong secret. */
+function secretOf(text: string, kept: Secret | undefined): Secret {
+  if (text === '' && kept) return kept;
+  if (text === '') throw new Fault('Enter the Secret. It is needed again whenever the GitLab URL changes.');
+  if (/\s/.test(text)) throw new Fault('The Secret contains a space or a line break. Paste it again without it.');
+  if (text.length > 500) throw new Fault('This is too long for a Secret.');
+  return new Secret(text);
+}
+
+/** The token endpoint receives the secret, the API the token: over http only when the instance itself is http. */
+function endpointOf(url: URL, instanceUrl: string): string {
+  if (url.protocol === 'http:' && instanceUrl.startsWith('https:')) {
+    throw new Fault('This address uses http although your GitLab uses https: secrets would travel in the open.');
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function caOf(text: string): string {
+  const pem = text.replace(/\r\n/g, '\n').trim();
+  if (pem === '') return '';
+  const parts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (/PRIVATE KEY/.test(pem))
+    throw new Fault('This holds a private key. Paste only the certificate of the authority.');
+  if (parts.length === 0) throw new Fault('Paste the certificate as PEM: from BEGIN CERTIFICATE to END CERTIFICATE.');
+  for (const [index, part] of parts.entries()) {
+    try {
+      new X509Certificate(part);
+    } catch {
+      throw new Fault(`Certificate ${index + 1} of ${parts.length} cannot be read. Copy it again, with all its lines.`);
+    }
+  }
+  return `${parts.join('\n')}\n`;
+}
+
+function proxyOf(text: string, urls: UrlReader): string {
+  const typed = text.trim();
+  if (typed === '') return '';
+  // A proxy may ask for a name and password, which the reader of URLs refuses everywhere else.
+  const bare = urls.httpUrl(typed.replace(/^(https?:\/\/)[^/@]*@/i, '$1'));
+  if (bare.pathname !== '/') throw new Fault('A proxy is a host and a port, such as http://proxy.example:3128.');
+  return new URL(typed).href.replace(/\/$/, '');
+}
+
+function headersOf(text: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const line of text.split('\n').map((each) => each.trim())) {
+    if (line === '') continue;
+    const [, name = '', value = ''] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\x21-\x7e][\x20-\x7e]*)$/.exec(line) ?? [];
+    if (name === '')
+      throw new Fault(`Write each header as “Name: value”. This line is different: ${line.slice(0, 60)}`);
+    if (ourHeaders.has(name.toLowerCase())) throw new Fault(`${name} is set by Mooring itself.`);
+    found[name] = value;
+  }
+  return found;
+}
+
+const ourHeaders = new Set(
+  ['authorization', 'host', 'content-length', 'content-type', 'transfer-encoding', 'connection', 'accept'].concat([
+    'accept-encoding',
+    'cookie',
+    'git-protocol',
+    'proxy-authorization',
+    'private-token',
+    'upgrade',
+    'expect',
+    'te',
+  ]),
+);
+
+function optionalUrl(text: string, urls: UrlReader): string {
+  if (text.trim() === '') return '';
+  const url = urls.httpUrl(text);
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function levelOf(level: number): number {
+  if (![10, 15, 20, 25, 30, 40, 50].includes(level)) throw new Fault('Choose one of the levels in the list.');
+  return level;
+}
+
+/** A sentence for the field it is raised for. */
+class Fault extends Error {}
+
+function sentenceOf(error: unknown): string {
+  if (error instanceof Fault) return error.message;
+  if (!(error instanceof Problem)) throw error;
+  return error.facts['hint'] ?? 'This is not a usable address.';
+}

@@ -1,0 +1,88 @@
+import type { ActRecord } from '../model/event.ts';
+import { Problem } from '../model/problem.ts';
+import { type Site, type SiteId, type SiteStatus, firstStatus } from '../model/site.ts';
+
+export interface SiteActsDeps {
+  readonly store: {
+    all(): readonly Site[];
+    get(id: string): Site | undefined;
+    add(site: { name: string; folder: string }): Promise<Site>;
+    change(id: SiteId, to: { paused?: boolean }): Promise<Site>;
+    remove(id: SiteId): Promise<void>;
+  };
+  readonly checkFolder: (path: string) => Promise<string>;
+  readonly keeper: (id: SiteId) => { status(): SiteStatus; ring(trigger: 'person'): void; paused(): void };
+  /** A keeper, schedules and a watcher come with a site and go with it. */
+  readonly siteAdded: (site: Site) => Promise<void>;
+  readonly siteChanged: (site: Site) => Promise<void>;
+  readonly siteRemoved: (id: SiteId) => Promise<void>;
+  readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
+}
+
+export interface SiteActs {
+  all(): readonly Site[];
+  get(id: string): Site | undefined;
+  status(id: SiteId): SiteStatus;
+  /** Throws `form-invalid` (facts by field) and `folder-*`. */
+  add(form: { name: string; folder: string }, by: string): Promise<Site>;
+  remove(id: SiteId, by: string): Promise<void>;
+  pause(id: SiteId, by: string): Promise<void>;
+  resume(id: SiteId, by: string): Promise<void>;
+  syncNow(id: SiteId, by: string): Promise<void>;
+}
+
+/** Sites come, go, rest and are told to look now. Removing one forgets it; its files stay. */
+export function createSiteActs(deps: SiteActsDeps): SiteActs {
+  const { store } = deps;
+  const existing = (id: SiteId): Site => {
+    const site = store.get(id);
+    if (!site) throw new Problem('not-found', {});
+    return site;
+  };
+  return {
+    all: () => store.all(),
+    get: (id) => store.get(id),
+    status: (id) => (store.get(id) ? deps.keeper(id).status() : firstStatus(0, 'unknown')),
+
+    async add(form, by) {
+      const name = form.name.trim();
+      if (name === '' || name.length > 100)
+        throw new Problem('form-invalid', { name: 'Give it a name of 1 to 100 characters.' });
+      if (store.all().some((site) => site.name === name))
+        throw new Problem('form-invalid', { name: `There is a site called ${name} already.` });
+      const folder = await deps.checkFolder(form.folder);
+      const site = await store.add({ name, folder });
+      await deps.siteAdded(site);
+      deps.report({ by, site: site.id, act: 'added-site', detail: site.name });
+      return site;
+    },
+
+    async remove(id, by) {
+      const site = existing(id);
+      if (site.binding) throw new Problem('already-connected', { site: site.name });
+      await deps.siteRemoved(id);
+      await store.remove(id);
+      deps.report({ by, act: 'removed-site', detail: site.name });
+    },
+
+    async pause(id, by) {
+      const site = await store.change(existing(id).id, { paused: true });
+      deps.keeper(id).paused();
+      await deps.siteChanged(site);
+      deps.report({ by, site: id, act: 'paused', detail: site.name });
+    },
+
+    async resume(id, by) {
+      const site = await store.change(existing(id).id, { paused: false });
+      await deps.siteChanged(site);
+      deps.keeper(id).ring('person');
+      deps.report({ by, site: id, act: 'resumed', detail: site.name });
+    },
+
+    // eslint-disable-next-line @typescript-eslint/require-await -- the pages await it; so a throw becomes a rejection
+    async syncNow(id) {
+      existing(id);
+      deps.keeper(id).ring('person');
+    },
+  };
+}

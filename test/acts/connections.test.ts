@@ -1,0 +1,124 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createConnectionActs, type Tokens } from '../../src/acts/connections.ts';
+import { makePkce } from '../../src/gitlab/oauth.ts';
+import type { Connection, ConnectionId } from '../../src/model/instance.ts';
+import type { SiteId } from '../../src/model/site.ts';
+import { handClock, problemOf, realRandom } from '../net/support.ts';
+import { deny, type Scene, withGitLab } from '../gitlab/support.ts';
+
+const connections = suite('acts/connections');
+const me = { accountId: 'account-1', sessionKey: 'session-1' };
+const site = 's1' as SiteId;
+
+function arrange(scene: Scene) {
+  const clock = handClock(Date.now());
+  const kept: { connection: Connection; tokens: Tokens }[] = [];
+  const acts = createConnectionActs({
+    instance: scene.instance,
+    oauth: scene.oauth,
+    makePkce,
+    user: scene.client.user,
+    store: {
+      connection: (id) => kept.findLast(({ connection }) => connection.id === id)?.connection,
+      connectionOf: (owner) => kept.findLast(({ connection }) => connection.owner === owner)?.connection,
+      connect: (made, tokens) => {
+        const id = `c${kept.length}` as ConnectionId;
+        const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
+        kept.push({ connection, tokens });
+        return Promise.resolve(connection);
+      },
+    },
+    clock,
+    random: realRandom,
+  });
+  return { acts, kept, clock };
+}
+
+connections('a person authorises, and the connection is theirs', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept } = arrange(scene);
+    assert.is(acts.mine(me.accountId), undefined);
+    const back = await scene.authorize(await acts.begin(me, site));
+    const done = await acts.finish(me, back);
+    assert.is(done.site, site);
+    assert.is(done.connection.username, 'ana');
+    assert.is(done.connection.email, 'ana@example.org');
+    assert.is(done.connection.owner, me.accountId);
+    assert.is(acts.mine(me.accountId)?.id, done.connection.id);
+    assert.is(acts.get(done.connection.id), done.connection);
+    assert.is((await scene.client.user(kept[0]?.tokens.accessToken ?? (undefined as never))).username, 'ana');
+  }),
+);
+
+connections('saying no in GitLab is told as such', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept } = arrange(scene);
+    const back = await deny(await acts.begin(me, site));
+    assert.is(back['error'], 'access_denied');
+    const problem = await problemOf(acts.finish(me, back));
+    assert.is(problem.code, 'authorisation-denied');
+    assert.is(problem.facts['error'], 'access_denied');
+    assert.is(kept.length, 0);
+  }),
+);
+
+connections('forged, replayed, late and foreign callbacks store nothing and ask GitLab nothing', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept, clock } = arrange(scene);
+    const asked = () => scene.gitlab.requests.filter(({ path }) => path.endsWith('/oauth/token')).length;
+    const forged = async (query: object, browser = me) => {
+      assert.is((await problemOf(acts.finish(browser, query))).code, 'callback-forged');
+    };
+    const fresh = () => acts.begin(me, site).then((url) => new URL(url).searchParams.get('state') ?? '');
+    await forged({});
+    await forged({ code: 'x' });
+    await forged({ state: '', code: 'x' });
+    await forged({ state: 'guess', code: 'x' });
+    await forged({ state: await fresh() });
+    await forged({ state: await fresh(), code: 'x' }, { ...me, sessionKey: 'another browser' });
+    await forged({ state: await fresh(), code: 'x' }, { ...me, accountId: 'another account' });
+    const late = await fresh();
+    clock.pass(10 * 60_000 + 1);
+    await forged({ state: late, code: 'x' });
+    const moved = await fresh();
+    const before = scene.instance();
+    scene.configure({ url: 'http://other.example', tokenUrl: 'http://other.example/oauth/token' });
+    await forged({ state: moved, code: 'x' });
+    scene.configure(before);
+    assert.is(asked(), 0);
+    const back = await scene.authorize(await acts.begin(me, site));
+    await acts.finish(me, back);
+    await forged(back);
+    assert.is(asked(), 1);
+    assert.is(kept.length, 1);
+  }),
+);
+
+connections('states are unguessable and different, and the verifier is not in the URL', () =>
+  withGitLab(async (scene) => {
+    const { acts } = arrange(scene);
+    const urls = await Promise.all([1, 2, 3].map(() => acts.begin(me, site)));
+    const states = urls.map((url) => new URL(url).searchParams.get('state') ?? '');
+    assert.is(new Set(states).size, 3);
+    for (const state of states) assert.ok(Buffer.from(state, 'base64url').length >= 16);
+    for (const url of urls) {
+      assert.is(new URL(url).searchParams.get('code_challenge_method'), 'S256');
+      assert.not.match(url, 'verifier');
+      assert.not.match(url, scene.instance().secret.open());
+    }
+  }),
+);
+
+connections('if GitLab does not tell who it is, the grant is not kept', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept } = arrange(scene);
+    const back = await scene.authorize(await acts.begin(me, site));
+    scene.gitlab.faults.add({ match: ({ path }) => path.endsWith('/user'), status: 500 });
+    assert.is((await problemOf(acts.finish(me, back))).code, 'gitlab-error');
+    assert.is(kept.length, 0);
+    assert.ok(scene.gitlab.requests.some(({ path }) => path.endsWith('/oauth/revoke')));
+  }),
+);
+
+connections.run();

@@ -1,0 +1,225 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createInstanceActs, type InstanceActsDeps } from '../../src/acts/instance.ts';
+import type { InstanceForm } from '../../src/acts/instance-form.ts';
+import type { Instance } from '../../src/model/instance.ts';
+import { Problem } from '../../src/model/problem.ts';
+import { parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
+import { handClock, makeCertificates, problemOf } from '../net/support.ts';
+
+const instance = suite('acts/instance');
+
+const filled: InstanceForm = {
+  url: 'https://gitlab.example/gitlab/',
+  applicationId: 'a1b2',
+  secret: 's3cr3t',
+  authorizeUrl: '',
+  tokenUrl: '',
+  apiUrl: '',
+  scopes: 'api',
+  ca: '',
+  proxy: '',
+  headers: '',
+  reachableAt: '',
+  minAccessLevel: 30,
+};
+
+function arrange(changes: Partial<InstanceActsDeps> = {}) {
+  let saved: Instance | undefined;
+  const done: string[] = [];
+  const clock = handClock();
+  const acts = createInstanceActs({
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl },
+    store: { get: () => saved, configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))) },
+    dropTokens: () => Promise.resolve(void done.push('drop')),
+    report: ({ by, detail }) => done.push(`${by} ${detail}`),
+    clock,
+    redirectUri: 'https://mooring.example/connect/callback',
+    publicUrl: 'https://mooring.example',
+    network: {
+      resolve: () => Promise.resolve(['192.0.2.1']),
+      openPort: () => Promise.resolve(),
+      ask: () =>
+        Promise.resolve({
+          status: 401,
+          headers: { date: new Date(clock.now()).toUTCString(), 'content-type': 'application/json' },
+        }),
+    },
+    version: () => Promise.resolve({ version: '18.5.1' }),
+    knowsApplication: () => Promise.resolve(true),
+    ...changes,
+  });
+  const configure = (form: Partial<InstanceForm> = {}) => acts.configure({ ...filled, ...form }, 'Ana');
+  const faults = async (form: Partial<InstanceForm>) => {
+    const problem = await problemOf(configure(form));
+    assert.is(problem.code, 'form-invalid');
+    return problem.facts;
+  };
+  const line = async (name: string) => (await acts.test()).find((check) => check.name === name);
+  return { acts, configure, faults, line, done, clock };
+}
+
+instance('configuring derives the endpoints, keeps edited ones, and stores what was typed', async () => {
+  const { configure, done } = arrange();
+  const saved = await configure({
+    apiUrl: 'https://api.gitlab.example/v4/',
+    headers: 'X-Door: open\n\nX-Two: a: b',
+    proxy: 'http://u:p@proxy.example:3128',
+  });
+  assert.is(saved.url, 'https://gitlab.example/gitlab');
+  assert.is(saved.tokenUrl, 'https://gitlab.example/gitlab/oauth/token');
+  assert.is(saved.apiUrl, 'https://api.gitlab.example/v4');
+  assert.equal(saved.advanced.headers, { 'X-Door': 'open', 'X-Two': 'a: b' });
+  assert.is(saved.advanced.proxy, 'http://u:p@proxy.example:3128');
+  assert.is(saved.secret.open(), 's3cr3t');
+  assert.equal(done, ['save', 'Ana https://gitlab.example/gitlab']);
+});
+
+instance('a blank secret keeps the old one while the URL stays, and is asked for when it changes', async () => {
+  const { configure, faults } = arrange();
+  assert.match((await faults({ secret: '' }))['secret'] ?? '', 'Enter the Secret');
+  await configure();
+  assert.is((await configure({ secret: '', minAccessLevel: 40 })).secret.open(), 's3cr3t');
+  assert.match((await faults({ secret: '', url: 'https://other.example' }))['secret'] ?? '', 'Secret');
+});
+
+instance('another URL, API, token endpoint or application drops the tokens before it is stored', async () => {
+  const changes = [
+    { url: 'https://b.example' },
+    { apiUrl: 'https://b.example/api' },
+    { tokenUrl: 'https://b.example/t' },
+    { applicationId: 'z' },
+  ];
+  for (const change of changes) {
+    const { configure, done } = arrange();
+    await configure();
+    done.length = 0;
+    await configure({ minAccessLevel: 40 });
+    assert.not(done.includes('drop'));
+    done.length = 0;
+    await configure(change);
+    assert.equal(done.slice(0, 2), ['drop', 'save']);
+  }
+});
+
+instance('every fault is told at once, each beside its field', async () => {
+  const { faults, done } = arrange();
+  const found = await faults({
+    url: 'https://gitlab.example/users/sign_in',
+    applicationId: ' ',
+    secret: ' padded ',
+    tokenUrl: 'ftp://x',
+    ca: 'not a certificate',
+    proxy: 'http://proxy.example/path',
+    headers: 'Authorization: Bearer x',
+    reachableAt: 'mooring.local',
+    minAccessLevel: 7,
+  });
+  assert.equal(Object.keys(found).sort(), [
+    'applicationId',
+    'ca',
+    'headers',
+    'minAccessLevel',
+    'proxy',
+    'reachableAt',
+    'secret',
+    'tokenUrl',
+    'url',
+  ]);
+  assert.match(found['url'] ?? '', 'Did you mean https://gitlab.example?');
+  for (const sentence of Object.values(found)) assert.match(sentence, /[.?]$/);
+  assert.equal(done, []);
+});
+
+instance('the CA must be certificates in PEM, never a key', async () => {
+  const { configure, faults } = arrange();
+  const { ca, good } = makeCertificates();
+  assert.is(
+    (await configure({ ca: `words around\r\n${ca.replaceAll('\n', '\r\n')}\r\n${good.cert}` })).advanced.ca.match(
+      /BEGIN/g,
+    )?.length,
+    2,
+  );
+  assert.match((await faults({ ca: `${ca}${good.key}` }))['ca'] ?? '', 'private key');
+  assert.match((await faults({ ca: ca.replace(/[A-Za-z0-9+/]{20}\n/, 'AAAA\n') }))['ca'] ?? '', 'cannot be read');
+});
+
+instance('secrets and http endpoints under an https GitLab are not mixed', async () => {
+  const { faults } = arrange();
+  assert.match((await faults({ tokenUrl: 'http://gitlab.example/oauth/token' }))['tokenUrl'] ?? '', 'http');
+  assert.match((await faults({ secret: 'two words' }))['secret'] ?? '', 'space');
+  for (const headers of ['Host: x', 'Cookie: x', 'no colon', 'Bad Name: x', 'X: a\x01'])
+    assert.ok((await faults({ headers }))['headers'], headers);
+});
+
+instance('the test has one line per thing, all good where all is well', async () => {
+  const { acts, configure } = arrange();
+  assert.equal(
+    (await acts.test()).map(({ name, result }) => [name, result]),
+    [['Settings', 'bad']],
+  );
+  await configure();
+  assert.equal(
+    (await acts.test()).map(({ name, result }) => [name, result]),
+    [
+      ['Name', 'good'],
+      ['Port', 'good'],
+      ['Encryption', 'good'],
+      ['Clock', 'good'],
+      ['GitLab', 'good'],
+      ['Application', 'good'],
+      ['Redirect URI', 'unknown'],
+      ['Webhook', 'unknown'],
+    ],
+  );
+});
+
+instance('each thing that is wrong shows on its own line, with a fix', async () => {
+  const network = {
+    resolve: () => Promise.resolve(['10.0.0.5']),
+    openPort: () =>
+      Promise.reject(
+        new Problem('gitlab-unreachable', { host: 'gitlab.example', reason: 'nothing listens on that port' }),
+      ),
+    ask: () => Promise.reject(new Problem('tls-untrusted', { host: 'gitlab.example', issuer: 'House CA' })),
+  };
+  const { configure, line } = arrange({ network, knowsApplication: () => Promise.resolve(false) });
+  await configure();
+  assert.is((await line('Name'))?.result, 'good');
+  for (const name of ['Port', 'Encryption', 'GitLab', 'Application']) {
+    assert.is((await line(name))?.result, 'bad', name);
+    assert.ok((await line(name))?.fix, name);
+  }
+  assert.match((await line('Encryption'))?.finding ?? '', 'House CA');
+  assert.is((await line('Clock'))?.result, 'unknown');
+  const webhook = await line('Webhook');
+  assert.is(webhook?.result, 'unknown');
+  assert.match(webhook?.finding ?? '', 'local address');
+  assert.match(webhook?.fix ?? '', 'Outbound requests');
+});
+
+instance('a clock that is off, a page that is no GitLab and a redirect are told', async () => {
+  let headers: Record<string, string> = { 'content-type': 'text/html', date: new Date(0).toUTCString() };
+  const ask = () => Promise.resolve({ status: 200, headers });
+  const base = { resolve: () => Promise.resolve(['192.0.2.1']), openPort: () => Promise.resolve() };
+  const { configure, line } = arrange({ network: { ...base, ask }, version: () => Promise.resolve(undefined) });
+  await configure();
+  assert.is((await line('Clock'))?.result, 'bad');
+  assert.is((await line('GitLab'))?.result, 'bad');
+  headers = {};
+  assert.is((await line('Clock'))?.result, 'unknown');
+  const moved = () => Promise.reject(new Problem('gitlab-answer-odd', { host: 'a.example', to: 'https://b.example/' }));
+  const sent = arrange({ network: { ...base, ask: moved } });
+  await sent.configure();
+  assert.match((await sent.line('GitLab'))?.finding ?? '', 'https://b.example/');
+});
+
+instance('a webhook below GitLab’s own address always gets through', async () => {
+  const { configure, line } = arrange();
+  await configure({ reachableAt: 'https://gitlab.example/mooring' });
+  assert.is((await line('Webhook'))?.result, 'good');
+  await configure({ scopes: 'read_api write_repository' });
+  assert.match((await line('Webhook'))?.finding ?? '', 'polled');
+});
+
+instance.run();
