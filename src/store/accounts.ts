@@ -1,0 +1,181 @@
+import { z } from 'zod';
+import type { Account } from '../model/account.ts';
+import { Problem } from '../model/problem.ts';
+import type { Secret } from '../model/secret.ts';
+import type { Random } from '../model/world.ts';
+import type { Database } from './database.ts';
+import { createTryLimiter, type TryLimiter } from './limiter.ts';
+import { createPasswords, passwordHashSchema, type PasswordHash, type Passwords } from './password.ts';
+import { makeSetupCode, sameSetupCode } from './setup-code.ts';
+
+export interface Accounts {
+  exist(): boolean;
+  all(): readonly Account[];
+  get(id: string): Account | undefined;
+  /** The code that the first visitor must know; undefined once there is an account. New at every start. */
+  readonly setupCode: string | undefined;
+  /**
+   * Makes the first account. Throws `setup-done` when there is one, `form-invalid` with `field` and `hint` otherwise.
+   */
+  setUp(form: { code: string; name: string; password: string }): Promise<Account>;
+  /**
+   * The account, or undefined after the same time for any wrong name or password.
+   * Throws `too-many-tries` with `retryAfterMs`.
+   */
+  check(name: string, password: string, address: string): Promise<Account | undefined>;
+  /**
+   * The account from the environment: made when absent, its password brought up to date. `changed` means that its
+   * sessions must end.
+   */
+  ensure(name: string, password: Secret): Promise<{ account: Account; outcome: 'made' | 'changed' | 'same' }>;
+  /** Throws `not-found`. The caller ends the account's sessions. */
+  setPassword(id: string, password: Secret): Promise<void>;
+}
+
+export interface AccountsData {
+  accounts: { id: string; name: string; createdAt: number; password: PasswordHash }[];
+}
+
+export const accountsSchema: z.ZodType<AccountsData> = z.strictObject({
+  accounts: z.array(
+    z.strictObject({ id: z.string(), name: z.string(), createdAt: z.number(), password: passwordHashSchema }),
+  ),
+});
+
+export interface AccountsDeps {
+  readonly db: Database<AccountsData>;
+  readonly random: Random;
+  readonly now: () => number;
+  /** Called once the first account exists: the code on disk is of no more use. */
+  readonly dropSetupCode: () => Promise<void>;
+  readonly passwords?: Passwords;
+  readonly limiter?: TryLimiter;
+}
+
+const SHORTEST_PASSWORD = 10;
+const LONGEST_PASSWORD = 1_000;
+
+export function createAccounts(deps: AccountsDeps): Accounts {
+  const { db, random, now, passwords = createPasswords(), limiter = createTryLimiter() } = deps;
+  const setupCode = makeSetupCode(random);
+  const atWork = new Map<string, number>();
+
+  const records = (): AccountsData['accounts'] => db.data.accounts;
+  const byName = (name: string): AccountsData['accounts'][number] | undefined =>
+    records().find((record) => nameKey(record.name) === nameKey(name));
+
+  /** `first`: nobody may have come before; checked inside the write, for two may ask at once. */
+  async function make(name: string, password: string, admit: 'first' | 'any'): Promise<Account> {
+    const record = {
+      id: random.bytes(8).toString('hex'),
+      name,
+      createdAt: now(),
+      password: await passwords.hash(password),
+    };
+    await db.update((draft) => {
+      if (admit === 'first' && draft.accounts.length > 0) throw new Problem('setup-done');
+      draft.accounts.push(record);
+    });
+    await deps.dropSetupCode();
+    return toAccount(record);
+  }
+
+  async function setHash(id: string, password: string): Promise<void> {
+    const hash = await passwords.hash(password);
+    await db.update((draft) => {
+      const record = draft.accounts.find((each) => each.id === id);
+      if (!record) throw new Problem('not-found', { account: id });
+      record.password = hash;
+    });
+  }
+
+  return {
+    exist: () => records().length > 0,
+    all: () => records().map(toAccount),
+    get: (id) =>
+      records()
+        .filter((record) => record.id === id)
+        .map(toAccount)[0],
+    get setupCode() {
+      return records().length > 0 ? undefined : setupCode;
+    },
+    async setUp({ code, name, password }) {
+      if (records().length > 0) throw new Problem('setup-done');
+      // Before the slow hash: a guess costs us nothing, and 80 bits need no counting of tries.
+      if (!sameSetupCode(code, setupCode)) {
+        throw invalid('code', 'This is not the set-up code of the running daemon. It changes at every start.');
+      }
+      checkName(name);
+      checkPassword(password);
+      return make(name.trim(), password, 'first');
+    },
+    async check(name, password, address) {
+      const key = nameKey(name);
+      await limiter.check(key, address);
+      const release = enter(atWork, address);
+      try {
+        const record = byName(name);
+        if (await passwords.matches(password.slice(0, LONGEST_PASSWORD), record?.password)) {
+          await limiter.right(key, address);
+          return record && toAccount(record);
+        }
+        await limiter.wrong(key, address);
+        return undefined;
+      } finally {
+        release();
+      }
+    },
+    async ensure(name, password) {
+      checkPassword(password.open());
+      const record = byName(name);
+      if (!record) return { account: await make(name, password.open(), 'any'), outcome: 'made' };
+      if (await passwords.matches(password.open(), record.password))
+        return { account: toAccount(record), outcome: 'same' };
+      await setHash(record.id, password.open());
+      return { account: toAccount(record), outcome: 'changed' };
+    },
+    async setPassword(id, password) {
+      checkPassword(password.open());
+      await setHash(id, password.open());
+    },
+  };
+}
+
+/** One address may have two tries in the slow hash at once; more would keep everybody else waiting. */
+function enter(atWork: Map<string, number>, address: string): () => void {
+  const busy = atWork.get(address) ?? 0;
+  if (busy >= 2) throw new Problem('too-many-tries', { seconds: '1' }, { retryAfterMs: 1_000 });
+  atWork.set(address, busy + 1);
+  return () => {
+    const left = (atWork.get(address) ?? 1) - 1;
+    if (left > 0) atWork.set(address, left);
+    else atWork.delete(address);
+  };
+}
+
+function toAccount({ id, name, createdAt }: AccountsData['accounts'][number]): Account {
+  return { id, name, createdAt };
+}
+
+function nameKey(name: string): string {
+  return name.normalize('NFKC').trim().toLowerCase();
+}
+
+function checkName(name: string): void {
+  const length = [...name.trim()].length;
+  if (length < 1 || length > 64) throw invalid('name', 'Choose a name of 1 to 64 characters.');
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name)) throw invalid('name', 'A name holds no control characters.');
+}
+
+function checkPassword(password: string): void {
+  if ([...password].length < SHORTEST_PASSWORD) {
+    throw invalid('password', `Choose a password of at least ${SHORTEST_PASSWORD} characters.`);
+  }
+  if (password.length > LONGEST_PASSWORD) {
+    throw invalid('password', `A password has at most ${LONGEST_PASSWORD} characters.`);
+  }
+}
+
+function invalid(field: string, hint: string): Problem {
+  return new Problem('form-invalid', { field, text: hint, hint });
+}

@@ -1,0 +1,224 @@
+import { z } from 'zod';
+import type { Connection, ConnectionId, Instance } from '../model/instance.ts';
+import { Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
+import type { Random } from '../model/world.ts';
+import type { Database } from './database.ts';
+import { connectionId } from './shapes.ts';
+import { sealedSchema, type Sealed, type Vault } from './vault.ts';
+
+/** What GitLab gave for one connection. The refresh token works once: see {@link InstanceStore.saveTokens}. */
+export interface Tokens {
+  readonly accessToken: Secret;
+  readonly refreshToken: Secret;
+  /** ms since 1970. */
+  readonly expiresAt: number;
+  /** ms since 1970. */
+  readonly issuedAt: number;
+}
+
+export interface InstanceStore {
+  get(): Instance | undefined;
+  /** Saves the instance. Another URL drops every connection: their tokens were never meant for the new one. */
+  configure(instance: Instance): Promise<void>;
+  connections(): readonly Connection[];
+  connection(id: string): Connection | undefined;
+  /** The newest usable connection of an account. */
+  connectionOf(accountId: string): Connection | undefined;
+  /** A new connection, or the same person's at GitLab renewed under its old id, so that their sites go on. */
+  connect(made: Omit<Connection, 'id' | 'health' | 'renewedAt'>, tokens: Tokens): Promise<Connection>;
+  /** Throws `grant-lost` for a connection that is gone, `store-damaged` for tokens that were altered. */
+  tokens(id: ConnectionId): Tokens;
+  /** On disk when it resolves: the old refresh token is dead from the moment GitLab answered. */
+  saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
+  setHealth(id: ConnectionId, health: Connection['health']): Promise<void>;
+  disconnect(id: ConnectionId): Promise<void>;
+}
+
+type Plain = Omit<Instance, 'secret' | 'advanced'> & {
+  advanced: Omit<Instance['advanced'], 'headers' | 'proxy'>;
+};
+
+interface StoredConnection {
+  connection: Connection;
+  tokens: { access: Sealed; refresh: Sealed; expiresAt: number; issuedAt: number };
+}
+
+export interface InstanceData {
+  /** `hidden`: headers and proxy, which often hold passwords. */
+  instance?: { plain: Plain; secret: Sealed; hidden: Sealed };
+  connections: StoredConnection[];
+}
+
+const hiddenSchema = z.strictObject({ proxy: z.string(), headers: z.record(z.string(), z.string()) });
+
+export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
+  instance: z
+    .strictObject({
+      plain: z.strictObject({
+        url: z.string(),
+        applicationId: z.string(),
+        authorizeUrl: z.string(),
+        tokenUrl: z.string(),
+        apiUrl: z.string(),
+        scopes: z.enum(['api', 'read_api write_repository']),
+        advanced: z.strictObject({ ca: z.string(), reachableAt: z.string(), minAccessLevel: z.number() }),
+        configuredAt: z.number(),
+      }),
+      secret: sealedSchema,
+      hidden: sealedSchema,
+    })
+    .exactOptional(),
+  connections: z.array(
+    z.strictObject({
+      connection: z.strictObject({
+        id: connectionId,
+        owner: z.string(),
+        gitlabUserId: z.int(),
+        username: z.string(),
+        name: z.string(),
+        email: z.string(),
+        scopes: z.string(),
+        health: z.enum(['good', 'reconnect']),
+        renewedAt: z.number(),
+      }),
+      tokens: z.strictObject({
+        access: sealedSchema,
+        refresh: sealedSchema,
+        expiresAt: z.number(),
+        issuedAt: z.number(),
+      }),
+    }),
+  ),
+});
+
+// The URL is part of each record's identity: a secret opens only for the instance that it was entered for, even when
+// somebody edits the URL in the file.
+const recordOf = {
+  secret: (url: string) => `instance secret of ${url}`,
+  hidden: (url: string) => `instance settings of ${url}`,
+  access: (id: string, url: string) => `access token ${id} for ${url}`,
+  refresh: (id: string, url: string) => `refresh token ${id} for ${url}`,
+};
+
+export function createInstanceStore(deps: { db: Database<InstanceData>; vault: Vault; random: Random }): InstanceStore {
+  const { db, vault, random } = deps;
+  const find = (id: string): StoredConnection | undefined =>
+    db.data.connections.find((each) => each.connection.id === id);
+  const url = (): string => db.data.instance?.plain.url ?? '';
+
+  /** Opening for each reader would cost, and a Secret that stays the same can be told apart from a new one. */
+  let opened: { from: InstanceData['instance']; instance: Instance } | undefined;
+
+  function get(): Instance | undefined {
+    const from = db.data.instance;
+    if (!from) return undefined;
+    if (opened?.from !== from) opened = { from, instance: openInstance(vault, from) };
+    return opened.instance;
+  }
+
+  function sealTokens(id: string, tokens: Tokens): StoredConnection['tokens'] {
+    return {
+      access: vault.seal(tokens.accessToken, recordOf.access(id, url())),
+      refresh: vault.seal(tokens.refreshToken, recordOf.refresh(id, url())),
+      expiresAt: tokens.expiresAt,
+      issuedAt: tokens.issuedAt,
+    };
+  }
+
+  async function change(id: ConnectionId, apply: (stored: StoredConnection) => void): Promise<void> {
+    await db.update((draft) => {
+      const stored = draft.connections.find((each) => each.connection.id === id);
+      if (!stored) throw new Problem('grant-lost', { connection: id });
+      apply(stored);
+    });
+  }
+
+  return {
+    get,
+    async configure(instance) {
+      await db.update((draft) => {
+        if (draft.instance && draft.instance.plain.url !== instance.url) draft.connections = [];
+        draft.instance = sealInstance(vault, instance);
+      });
+    },
+    connections: () => db.data.connections.map((each) => each.connection),
+    connection: (id) => find(id)?.connection,
+    connectionOf: (accountId) =>
+      db.data.connections
+        .map((each) => each.connection)
+        .filter((each) => each.owner === accountId && each.health === 'good')
+        .sort((a, b) => b.renewedAt - a.renewedAt)[0],
+    async connect(made, tokens) {
+      return db.update((draft) => {
+        const same = (each: StoredConnection): boolean =>
+          each.connection.owner === made.owner && each.connection.gitlabUserId === made.gitlabUserId;
+        const before = draft.connections.find(same);
+        const id = before?.connection.id ?? (random.bytes(8).toString('hex') as ConnectionId);
+        const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
+        draft.connections = draft.connections.filter((each) => each !== before);
+        draft.connections.push({ connection, tokens: sealTokens(id, tokens) });
+        return connection;
+      });
+    },
+    tokens(id) {
+      const stored = find(id);
+      if (!stored) throw new Problem('grant-lost', { connection: id });
+      return {
+        accessToken: vault.open(stored.tokens.access, recordOf.access(id, url())),
+        refreshToken: vault.open(stored.tokens.refresh, recordOf.refresh(id, url())),
+        expiresAt: stored.tokens.expiresAt,
+        issuedAt: stored.tokens.issuedAt,
+      };
+    },
+    saveTokens: (id, tokens) =>
+      change(id, (stored) => {
+        stored.tokens = sealTokens(id, tokens);
+        stored.connection = { ...stored.connection, health: 'good', renewedAt: tokens.issuedAt };
+      }),
+    setHealth: (id, health) =>
+      change(id, (stored) => {
+        stored.connection = { ...stored.connection, health };
+      }),
+    async disconnect(id) {
+      await db.update((draft) => {
+        draft.connections = draft.connections.filter((each) => each.connection.id !== id);
+      });
+    },
+  };
+}
+
+/** Seals anew whatever an older key sealed. */
+export async function renewInstance(db: Database<InstanceData>, vault: Vault): Promise<void> {
+  await db.update((draft) => {
+    const { instance } = draft;
+    if (!instance) return;
+    const { url } = instance.plain;
+    instance.secret = vault.renew(instance.secret, recordOf.secret(url));
+    instance.hidden = vault.renew(instance.hidden, recordOf.hidden(url));
+    for (const { connection, tokens } of draft.connections) {
+      tokens.access = vault.renew(tokens.access, recordOf.access(connection.id, url));
+      tokens.refresh = vault.renew(tokens.refresh, recordOf.refresh(connection.id, url));
+    }
+  });
+}
+
+function sealInstance(vault: Vault, instance: Instance): NonNullable<InstanceData['instance']> {
+  const { secret, advanced, ...rest } = instance;
+  const { headers, proxy, ...open } = advanced;
+  const hidden = new Secret(JSON.stringify({ headers, proxy }));
+  return {
+    plain: { ...rest, advanced: open },
+    secret: vault.seal(secret, recordOf.secret(instance.url)),
+    hidden: vault.seal(hidden, recordOf.hidden(instance.url)),
+  };
+}
+
+function openInstance(vault: Vault, { plain, secret, hidden }: NonNullable<InstanceData['instance']>): Instance {
+  const settings = hiddenSchema.parse(JSON.parse(vault.open(hidden, recordOf.hidden(plain.url)).open()));
+  return {
+    ...plain,
+    secret: vault.open(secret, recordOf.secret(plain.url)),
+    advanced: { ...plain.advanced, ...settings },
+  };
+}

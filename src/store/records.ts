@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import type { ActRecord, RunRecord } from '../model/event.ts';
+import { fileMoved, holdCode, oid, problemFacts, siteId, sitePath, tally, whole } from './shapes.ts';
+
+/** One line of a site's history file. */
+export const runRecord = whole<RunRecord>()(
+  z.strictObject({
+    id: z.string(),
+    at: z.number(),
+    durationMs: z.number(),
+    triggers: z.array(z.enum(['watch', 'poll', 'webhook', 'rescan', 'start', 'person', 'retry'])),
+    result: z.enum(['pulled', 'pushed', 'merged', 'connected', 'held', 'failed', 'refused', 'recovered', 'restored']),
+    before: oid.exactOptional(),
+    after: oid.exactOptional(),
+    pulled: tally,
+    pushed: tally,
+    files: z.array(fileMoved),
+    conflicts: z.array(sitePath),
+    subject: z.string().exactOptional(),
+    by: z.string().exactOptional(),
+    hold: holdCode.exactOptional(),
+    problem: problemFacts.exactOptional(),
+    output: z.string(),
+  }),
+);
+
+/** One line of `acts.jsonl`. */
+export const actRecord = whole<ActRecord>()(
+  z.strictObject({
+    id: z.string(),
+    at: z.number(),
+    by: z.string(),
+    site: siteId.exactOptional(),
+    act: z.enum([
+      'set-up',
+      'configured-instance',
+      'connected-gitlab',
+      'added-site',
+      'removed-site',
+      'connected',
+      'disconnected',
+      'paused',
+      'resumed',
+      'restored',
+      'resolved',
+      'chose',
+      'allowed',
+    ]),
+    detail: z.string(),
+  }),
+);

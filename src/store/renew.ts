@@ -1,0 +1,22 @@
+import { Secret } from '../model/secret.ts';
+import { exists } from './durable.ts';
+import { renewInstance } from './instance.ts';
+import { dropPreviousKey, previousKeyPath } from './key-file.ts';
+import { renewSites } from './sites.ts';
+import type { Databases } from './store.ts';
+import { KEY_CHECK, type Vault } from './vault.ts';
+
+/**
+ * Ends a change of keys, also one that was broken off: seals anew whatever the previous key sealed, in the older
+ * generations too, and only then forgets that key. No effect when there is no previous key.
+ */
+export async function finishRotation(dbs: Databases, vault: Vault, keyPath: string): Promise<void> {
+  if (!(await exists(previousKeyPath(keyPath)))) return;
+  await renewInstance(dbs.instance, vault);
+  await renewSites(dbs.sites, vault);
+  await dbs.state.update((draft) => {
+    if (draft.keyCheck.keyId !== vault.keyId) draft.keyCheck = vault.seal(new Secret(KEY_CHECK), KEY_CHECK);
+  });
+  for (const db of [dbs.instance, dbs.sites, dbs.state]) await db.forgetGenerations();
+  await dropPreviousKey(keyPath);
+}

@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import type { BranchName, ConnectionId, ProjectId } from '../model/instance.ts';
+import type { Conflict } from '../model/plan.ts';
+import type { ProblemCode, ProblemFacts } from '../model/problem.ts';
+import type { Binding, Hold, Moved, NotSynced, SiteId, SiteSettings, SiteStatus, Webhook } from '../model/site.ts';
+import type { Oid, SitePath } from '../model/tree.ts';
+
+/** The model's words as they stand in JSON. Strict: a member we do not know is damage or a forgotten version step. */
+
+/** Every member present and changeable: the two sides may differ in `readonly` and `?`, in nothing else. */
+type Writable<T> = T extends string | number | boolean | undefined
+  ? T
+  : T extends readonly (infer E)[]
+    ? Writable<E>[]
+    : { -readonly [K in keyof T]-?: Writable<T[K]> };
+
+type Same<A, B> = [A, B] extends [B, A] ? unknown : 'the schema lacks a value or a member';
+
+/**
+ * The schema, once it is known to take every value of the type. `z.ZodType<T>` alone proves only that it gives nothing
+ * else: a state that the model gains and the schema lacks would make the store refuse to be written.
+ */
+export const whole =
+  <T>() =>
+  <O extends T>(schema: z.ZodType<O> & Same<Writable<T>, Writable<O>>): z.ZodType<T> =>
+    schema;
+
+const branded = <T extends string>(): z.ZodType<T> => z.string() as unknown as z.ZodType<T>;
+
+export const siteId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/) as unknown as z.ZodType<SiteId>;
+export const connectionId = branded<ConnectionId>();
+export const projectId = z.int().positive() as unknown as z.ZodType<ProjectId>;
+export const branchName = branded<BranchName>();
+export const oid = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/) as unknown as z.ZodType<Oid>;
+export const sitePath = z.string().min(1) as unknown as z.ZodType<SitePath>;
+export const tally = z.strictObject({ added: z.number(), changed: z.number(), removed: z.number() });
+const side = z.enum(['repository', 'site']);
+const mark = z.enum(['+', '~', '-']);
+
+export const problemFacts = whole<ProblemFacts>()(
+  z.strictObject({
+    // Not listed here: an old code in a history file must not make it unreadable.
+    code: branded<ProblemCode>(),
+    facts: z.record(z.string(), z.string()),
+    cause: z.string(),
+    retryAfterMs: z.number().exactOptional(),
+  }),
+);
+
+export const webhook = whole<Webhook>()(
+  z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('none'), reason: z.string() }),
+    z.strictObject({ kind: z.literal('blocked'), address: z.string() }),
+    z.strictObject({ kind: z.literal('waiting'), hookId: z.int() }),
+    z.strictObject({ kind: z.literal('working'), hookId: z.int(), lastDeliveryAt: z.number() }),
+  ]),
+);
+
+export const binding = whole<Binding>()(
+  z.strictObject({
+    connectionId,
+    projectId,
+    projectPath: z.string(),
+    webUrl: z.string(),
+    cloneUrl: z.string(),
+    branch: branchName,
+    connectedAt: z.number(),
+    webhook,
+  }),
+);
+
+export const settings = whole<SiteSettings>()(
+  z.strictObject({
+    policy: side,
+    poll: z.string(),
+    rescan: z.string(),
+    quietMs: z.number().nonnegative(),
+    quietMaxMs: z.number().nonnegative(),
+    limits: z.strictObject({
+      fileBytes: z.number(),
+      files: z.number(),
+      siteBytes: z.number(),
+      massPaths: z.number(),
+      massShare: z.number(),
+    }),
+    keepDays: z.number(),
+    ignore: z.array(z.string()),
+    allow: z.array(z.string()),
+    skipCi: z.boolean(),
+  }),
+);
+
+export const conflict = whole<Conflict>()(
+  z.strictObject({
+    id: z.string(),
+    at: z.number(),
+    path: sitePath,
+    kind: z.enum(['content', 'add-add', 'modify-delete', 'file-directory', 'rename', 'binary', 'mode']),
+    live: side,
+    base: oid.exactOptional(),
+    repository: oid.exactOptional(),
+    site: oid.exactOptional(),
+    resolved: z.strictObject({ at: z.number(), by: z.string(), choice: side }).exactOptional(),
+  }),
+);
+
+const moved = whole<Moved>()(
+  z.strictObject({
+    at: z.number(),
+    files: z.number(),
+    commit: oid,
+    subject: z.string(),
+    by: z.string().exactOptional(),
+  }),
+);
+
+const plainReason = z.enum([
+  'link',
+  'submodule',
+  'special',
+  'nested-repository',
+  'unreadable',
+  'unwritable',
+  'too-many',
+  'secret',
+  'control-file',
+  'bad-name',
+  'lfs-pointer',
+  'ignored-in-the-way',
+  'never-quiet',
+]);
+
+const notSynced = whole<NotSynced>()(
+  z.strictObject({
+    path: sitePath,
+    reason: z.union([
+      z.strictObject({ kind: plainReason }),
+      z.strictObject({ kind: z.literal('too-large'), bytes: z.number(), limit: z.number() }),
+      z.strictObject({ kind: z.literal('collides'), with: sitePath }),
+    ]),
+  }),
+);
+
+export const holdCode = z.enum([
+  'folder-lost-files',
+  'branch-lost-files',
+  'root-missing',
+  'root-changed',
+  'root-emptied',
+  'history-rewritten',
+  'branch-missing',
+  'push-refused',
+  'reconnect',
+]);
+
+export const hold = whole<Hold>()(
+  z.strictObject({
+    code: holdCode,
+    at: z.number(),
+    step: z.string(),
+    total: z.number(),
+    tally,
+    samples: z.array(z.strictObject({ path: sitePath, mark })),
+    choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again'])),
+  }),
+);
+
+export const status = whole<SiteStatus>()(
+  z.strictObject({
+    state: z.enum(['in-sync', 'syncing', 'waiting', 'retrying', 'hold', 'paused', 'off', 'unknown']),
+    since: z.number(),
+    checkedAt: z.number().exactOptional(),
+    lastPull: moved.exactOptional(),
+    lastPush: moved.exactOptional(),
+    lastAttempt: z.strictObject({ at: z.number(), result: z.string() }).exactOptional(),
+    waiting: z.strictObject({ toPull: z.number(), toPush: z.number(), oldestUnpushedAt: z.number().exactOptional() }),
+    nextTryAt: z.number().exactOptional(),
+    problem: problemFacts.exactOptional(),
+    hold: hold.exactOptional(),
+    notSynced: z.array(notSynced),
+    notSyncedCount: z.number(),
+    progress: z
+      .strictObject({ act: z.enum(['fetching', 'pulling', 'pushing', 'reading']), done: z.number(), total: z.number() })
+      .exactOptional(),
+    conflicts: z.number(),
+    replaces: z.enum(['exchange', 'link']).exactOptional(),
+    watched: z.boolean(),
+  }),
+);
+
+export const fileMoved = z.strictObject({ mark, path: sitePath, to: z.enum(['site', 'gitlab']) });

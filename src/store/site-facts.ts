@@ -1,0 +1,77 @@
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { Conflict } from '../model/plan.ts';
+import type { SiteId, SiteStatus } from '../model/site.ts';
+import { openDatabase, type Database, type StoreNote } from './database.ts';
+import { exists, syncFolder } from './durable.ts';
+import { conflict, status } from './shapes.ts';
+
+/** What one site remembers between runs. Losing it costs words on a page, never a file: git's refs hold the truth. */
+export interface SiteFacts {
+  /** As last told; `state` is judged anew after a start. */
+  status?: SiteStatus;
+  conflicts: Conflict[];
+}
+
+export interface SiteFactsStore {
+  /** The site's facts; opened, or made, at the first call. */
+  of(id: SiteId): Promise<Database<SiteFacts>>;
+  /** Removes the site's file, its generations included. */
+  forget(id: SiteId): Promise<void>;
+  settled(): Promise<void>;
+}
+
+const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
+  status: status.exactOptional(),
+  conflicts: z.array(conflict),
+});
+
+/** One file per site, so that a busy site rewrites only its own few kilobytes. */
+export function createSiteFacts(deps: {
+  folder: string;
+  now: () => number;
+  onNotes: (notes: readonly StoreNote[]) => void;
+}): SiteFactsStore {
+  const { folder, now, onNotes } = deps;
+  const open = new Map<SiteId, Promise<Database<SiteFacts>>>();
+  const pathOf = (id: SiteId): string => join(folder, `${id}.json`);
+
+  async function openOne(id: SiteId): Promise<Database<SiteFacts>> {
+    const db = await openDatabase<SiteFacts>({
+      path: pathOf(id),
+      kind: 'site',
+      version: 1,
+      schema: factsSchema,
+      migrations: [],
+      initial: { conflicts: [] },
+      missing: 'create',
+      now,
+    });
+    if (db.notes.length > 0) onNotes(db.notes);
+    return db;
+  }
+
+  return {
+    of(id) {
+      const known = open.get(id);
+      if (known) return known;
+      const opening = openOne(id);
+      open.set(id, opening);
+      // A failed opening is tried again at the next call.
+      opening.catch(() => open.delete(id));
+      return opening;
+    },
+    async forget(id) {
+      const db = await open.get(id)?.catch(() => undefined);
+      await db?.settled();
+      open.delete(id);
+      for (const end of ['', '.1', '.2', '.3']) await rm(`${pathOf(id)}${end}`, { force: true });
+      if (await exists(folder)) await syncFolder(dirname(pathOf(id)));
+    },
+    async settled() {
+      const all = await Promise.allSettled(open.values());
+      for (const each of all) if (each.status === 'fulfilled') await each.value.settled();
+    },
+  };
+}

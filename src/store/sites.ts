@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { Problem } from '../model/problem.ts';
+import type { Secret } from '../model/secret.ts';
+import { defaultSettings, type Binding, type Site, type SiteId, type Webhook } from '../model/site.ts';
+import type { Random } from '../model/world.ts';
+import type { Database } from './database.ts';
+import { binding, settings, siteId } from './shapes.ts';
+import { sealedSchema, type Sealed, type Vault } from './vault.ts';
+
+export interface SitesStore {
+  all(): readonly Site[];
+  get(id: string): Site | undefined;
+  /** Whether name and folder are good is for the caller to know. */
+  add(site: Pick<Site, 'name' | 'folder'> & Partial<Pick<Site, 'root' | 'settings'>>): Promise<Site>;
+  /** Only the members given change. Throws `not-found`. */
+  change(id: SiteId, to: Partial<Pick<Site, 'name' | 'paused' | 'root' | 'settings'>>): Promise<Site>;
+  /** Ties the site to a branch; `hookToken` is what GitLab must show when it calls. */
+  bind(id: SiteId, to: Binding, hookToken: Secret): Promise<Site>;
+  /** The site stays, unconnected. */
+  unbind(id: SiteId): Promise<Site>;
+  /** No effect on a site that is not connected. */
+  setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
+  /** Undefined where there is no such site or no binding. Throws `store-damaged` when it was altered. */
+  hookToken(id: string): Secret | undefined;
+  /** Forgets the site; may be called for one that is gone. Its history and its own file are the caller's. */
+  remove(id: SiteId): Promise<void>;
+}
+
+type Draft<T> = { -readonly [K in keyof T]: T[K] };
+
+interface StoredSite {
+  site: Draft<Site>;
+  hookToken?: Sealed;
+}
+
+export interface SitesData {
+  sites: StoredSite[];
+}
+
+export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
+  sites: z.array(
+    z.strictObject({
+      site: z.strictObject({
+        id: siteId,
+        name: z.string(),
+        folder: z.string(),
+        createdAt: z.number(),
+        paused: z.boolean(),
+        binding: binding.exactOptional(),
+        root: z.strictObject({ dev: z.string(), ino: z.string() }).exactOptional(),
+        settings,
+      }),
+      hookToken: sealedSchema.exactOptional(),
+    }),
+  ),
+});
+
+const recordOf = (id: string): string => `webhook token of ${id}`;
+
+export function createSitesStore(deps: {
+  db: Database<SitesData>;
+  vault: Vault;
+  random: Random;
+  now: () => number;
+}): SitesStore {
+  const { db, vault, random, now } = deps;
+  const find = (id: string): StoredSite | undefined => db.data.sites.find((each) => each.site.id === id);
+
+  function alter(id: SiteId, apply: (stored: StoredSite) => void): Promise<Site> {
+    return db.update((draft) => {
+      const stored = draft.sites.find((each) => each.site.id === id);
+      if (!stored) throw new Problem('not-found', { site: id });
+      apply(stored);
+      return stored.site;
+    });
+  }
+
+  return {
+    all: () => db.data.sites.map((each) => each.site),
+    get: (id) => find(id)?.site,
+    async add(made) {
+      const id = random.bytes(5).toString('hex') as SiteId;
+      const site: Site = { settings: defaultSettings, ...made, id, createdAt: now(), paused: false };
+      await db.update((draft) => {
+        draft.sites.push({ site });
+      });
+      return site;
+    },
+    change: (id, to) =>
+      alter(id, (stored) => {
+        Object.assign(stored.site, to);
+      }),
+    bind: (id, to, hookToken) =>
+      alter(id, (stored) => {
+        stored.site.binding = to;
+        stored.hookToken = vault.seal(hookToken, recordOf(id));
+      }),
+    unbind: (id) =>
+      alter(id, (stored) => {
+        delete stored.site.binding;
+        delete stored.hookToken;
+      }),
+    async setWebhook(id, webhook) {
+      await alter(id, ({ site }) => {
+        if (site.binding) site.binding = { ...site.binding, webhook };
+      });
+    },
+    hookToken(id) {
+      const sealed = find(id)?.hookToken;
+      return sealed && vault.open(sealed, recordOf(id));
+    },
+    async remove(id) {
+      await db.update((draft) => {
+        draft.sites = draft.sites.filter((each) => each.site.id !== id);
+      });
+    },
+  };
+}
+
+/** Seals anew whatever an older key sealed. */
+export async function renewSites(db: Database<SitesData>, vault: Vault): Promise<void> {
+  await db.update((draft) => {
+    for (const stored of draft.sites) {
+      if (stored.hookToken) stored.hookToken = vault.renew(stored.hookToken, recordOf(stored.site.id));
+    }
+  });
+}

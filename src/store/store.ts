@@ -1,0 +1,157 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
+import type { Random } from '../model/world.ts';
+import { accountsSchema, createAccounts, type Accounts, type AccountsData } from './accounts.ts';
+import { openDatabase, type Database, type StoreNote } from './database.ts';
+import { createHistory, type History } from './history.ts';
+import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
+import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
+import { finishRotation } from './renew.ts';
+import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
+import { createSiteFacts, type SiteFactsStore } from './site-facts.ts';
+import { createSitesStore, sitesSchema, type SitesData, type SitesStore } from './sites.ts';
+import { MARK, openStateDir, type StateDir } from './state-dir.ts';
+import { createVault, KEY_CHECK, sealedSchema, type Sealed, type Vault } from './vault.ts';
+
+/** Everything that outlives the process, but what git holds. */
+export interface Store {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly instance: InstanceStore;
+  readonly sites: SitesStore;
+  readonly siteFacts: SiteFactsStore;
+  readonly history: History;
+  readonly keyPath: string;
+  /** What was put right while opening: log it and show it. */
+  readonly notes: readonly StoreNote[];
+  /** Waits for writes under way, then frees the state directory. May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  readonly path: string;
+  /** Where the key is, if not in the state directory. */
+  readonly keyPath?: string;
+  readonly random: Random;
+  readonly now: () => number;
+  /** Told of faults that stop nobody: a session that could not be written. */
+  readonly onFault: (error: unknown) => void;
+  /** Told of notes that come later, when a site's own file is opened. */
+  readonly onNotes: (notes: readonly StoreNote[]) => void;
+  /** Tests hash faster. */
+  readonly passwordCost?: PasswordCost;
+}
+
+/** The files that every installation has, and the value by which the key is recognised. */
+export interface StateData {
+  createdAt: number;
+  keyCheck: Sealed;
+  stores: string[];
+}
+
+export interface Databases {
+  readonly state: Database<StateData>;
+  readonly accounts: Database<AccountsData>;
+  readonly sessions: Database<SessionsData>;
+  readonly instance: Database<InstanceData>;
+  readonly sites: Database<SitesData>;
+}
+
+const stateSchema: z.ZodType<StateData> = z.strictObject({
+  createdAt: z.number(),
+  keyCheck: sealedSchema,
+  stores: z.array(z.string()),
+});
+
+const STORES = ['accounts', 'sessions', 'instance', 'sites'];
+
+/**
+ * Opens the state directory and all that is in it. Throws `state-in-use`, `store-missing`, `store-damaged`,
+ * `store-newer`, `key-missing`, `key-wrong`; then nothing was changed.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { path, keyPath = join(path, 'secret.key'), random, now } = options;
+  const dir = await openStateDir({ path, keyPath, random });
+  try {
+    const vault = createVault(dir.keys, random);
+    const dbs = await openDatabases(dir, vault, now);
+    await dir.settle();
+    await finishRotation(dbs, vault, keyPath);
+    return await assemble(options, dir, vault, dbs);
+  } catch (error) {
+    dir.close();
+    throw error;
+  }
+}
+
+async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs: Databases): Promise<Store> {
+  const { random, now, onFault, onNotes } = options;
+  const passwords = createPasswords(options.passwordCost ?? passwordCost);
+  const secret = vault.derive('form tokens');
+  const accounts = createAccounts({ db: dbs.accounts, random, now, passwords, dropSetupCode: dir.dropSetupCode });
+  const siteFacts = createSiteFacts({ folder: join(dir.path, 'sites'), now, onNotes });
+  const history = createHistory({ folder: join(dir.path, 'history') });
+  if (accounts.setupCode !== undefined) await dir.writeSetupCode(accounts.setupCode);
+  return {
+    accounts,
+    sessions: createSessions({ db: dbs.sessions, random, now, secret, onFault }),
+    instance: createInstanceStore({ db: dbs.instance, vault, random }),
+    sites: createSitesStore({ db: dbs.sites, vault, random, now }),
+    siteFacts,
+    history,
+    keyPath: dir.keyPath,
+    notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
+    async close() {
+      await Promise.all(Object.values(dbs).map((db: Database<unknown>) => db.settled()));
+      await siteFacts.settled();
+      await history.settled();
+      dir.close();
+    },
+  };
+}
+
+/** `state.json` is written last: once it is there, the others were, and one that is missing is an error. */
+async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Promise<Databases> {
+  const state = dir.fresh ? undefined : await openState(dir, vault, now);
+  const expected = new Set(state?.data.stores);
+  const open = <T>(kind: string, schema: z.ZodType<T>, initial: T): Promise<Database<T>> =>
+    openDatabase({
+      path: join(dir.path, `${kind}.json`),
+      kind,
+      version: 1,
+      schema,
+      migrations: [],
+      initial,
+      missing: expected.has(kind) ? 'must-exist' : 'create',
+      now,
+    });
+  const others = {
+    accounts: await open<AccountsData>('accounts', accountsSchema, { accounts: [] }),
+    sessions: await open<SessionsData>('sessions', sessionsSchema, { sessions: {} }),
+    instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
+    sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
+  };
+  return { state: state ?? (await openState(dir, vault, now)), ...others };
+}
+
+async function openState(dir: StateDir, vault: Vault, now: () => number): Promise<Database<StateData>> {
+  const state = await openDatabase<StateData>({
+    path: join(dir.path, MARK),
+    kind: 'state',
+    version: 1,
+    schema: stateSchema,
+    migrations: [],
+    initial: { createdAt: now(), keyCheck: vault.seal(new Secret(KEY_CHECK), KEY_CHECK), stores: STORES },
+    missing: dir.fresh ? 'create' : 'must-exist',
+    now,
+  });
+  try {
+    vault.open(state.data.keyCheck, KEY_CHECK);
+  } catch (cause) {
+    const expected = state.data.keyCheck.keyId;
+    throw new Problem('key-wrong', { path: dir.keyPath, expected, found: vault.keyId }, { cause });
+  }
+  return state;
+}

@@ -1,0 +1,133 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readConfig, settings, type Config } from '../src/config.ts';
+import { Problem } from '../src/model/problem.ts';
+
+const config = suite('config');
+const PATH = process.env['PATH'];
+const around = { terminal: false, uid: 1000 };
+
+const read = (env: Record<string, string> = {}): Config => readConfig({ PATH, ...env }, around);
+
+function faultsOf(env: Record<string, string>): string[] {
+  try {
+    read(env);
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'config-invalid') return error.facts['text']?.split('\n') ?? [];
+    throw error;
+  }
+  return [];
+}
+
+config('with nothing set, the defaults hold', () => {
+  const { git, ...rest } = read();
+  assert.match(git, /^\/.*\/git$/);
+  assert.equal(rest, {
+    stateDir: join(process.cwd(), 'data'),
+    roots: [join(process.cwd(), 'sites')],
+    host: '127.0.0.1',
+    port: 7420,
+    publicUrl: 'http://127.0.0.1:7420',
+    keyFile: join(process.cwd(), 'data/secret.key'),
+    log: { format: 'json', level: 'info' },
+    trustedProxies: [],
+    warnings: [],
+  });
+});
+
+config('an empty variable counts as not set', () => {
+  assert.equal(read({ MOORING_PORT: '', MOORING_LOG: '', MOORING_KEY_FILE: '' }), read());
+});
+
+config('it is frozen through and through', () => {
+  const made = read();
+  assert.throws(() => Object.assign(made, { port: 1 }));
+  assert.throws(() => Object.assign(made.log, { level: 'debug' }));
+  assert.throws(() => (made.roots as string[]).push('/'));
+});
+
+config('every fault is said at once, each with its variable and a valid example', () => {
+  const faults = faultsOf({
+    MOORING_PORT: '70000',
+    MOORING_PUBLIC_URL: 'ftp://x',
+    MOORING_LOG: 'loud',
+    MOORING_LOG_LEVEL: 'all',
+    MOORING_HOST: 'a b',
+    MOORING_TRUSTED_PROXIES: '10.0.0.0/99',
+    MOORING_ALLOW_ROOT: 'maybe',
+    MOORING_SITES: '/srv:/',
+    MOORING_GIT: 'git',
+    MOORING_ADMIN_PASSWORD: 'short',
+  });
+  assert.is(faults.length, 10, faults.join('\n'));
+  for (const line of faults) {
+    const name = line.split(':')[0] ?? '';
+    const example = settings.find((setting) => setting.name === name)?.example;
+    assert.ok(line.endsWith(`Example: ${name}=${example}`), line);
+  }
+});
+
+config('every example is valid', () => {
+  for (const { name, example } of settings) {
+    // Files and programs of the examples need not be here.
+    if (name.endsWith('_FILE') && name !== 'MOORING_KEY_FILE') continue;
+    assert.equal(faultsOf({ [name]: name === 'MOORING_GIT' ? read().git : example }), [], name);
+  }
+});
+
+config('a public URL keeps its path and loses its slash; other parts are refused', () => {
+  assert.is(read({ MOORING_PUBLIC_URL: 'https://git.example/mooring/' }).publicUrl, 'https://git.example/mooring');
+  for (const url of ['https://u:p@h', 'https://h/?x', 'https://h/#x', 'h', 'javascript:1']) {
+    assert.is(faultsOf({ MOORING_PUBLIC_URL: url }).length, 1, url);
+  }
+});
+
+config('the public URL follows the address it is served on', () => {
+  assert.is(read({ MOORING_HOST: '0.0.0.0' }).publicUrl, 'http://127.0.0.1:7420');
+  assert.is(read({ MOORING_HOST: '::1', MOORING_PORT: '80' }).publicUrl, 'http://[::1]:80');
+});
+
+config('the password comes from a file or the environment, not both, and prints as [secret]', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'mooring-config-')), 'password');
+  writeFileSync(file, 'a long password\n');
+  const { admin } = read({ MOORING_ADMIN_PASSWORD_FILE: file, MOORING_ADMIN_NAME: 'root' });
+  assert.equal([admin?.name, admin?.password.open()], ['root', 'a long password']);
+  assert.not.match(JSON.stringify(admin), 'long');
+  const both = faultsOf({ MOORING_ADMIN_PASSWORD_FILE: file, MOORING_ADMIN_PASSWORD: 'another password' });
+  assert.match(both[0] ?? '', 'together');
+  assert.match(faultsOf({ MOORING_ADMIN_PASSWORD_FILE: `${file}-x` })[0] ?? '', 'cannot be read');
+  writeFileSync(file, '');
+  assert.match(faultsOf({ MOORING_ADMIN_PASSWORD_FILE: file })[0] ?? '', 'empty');
+});
+
+config('what is odd but works is a warning', () => {
+  const warnings = (env: Record<string, string>, uid = 1000): readonly string[] =>
+    readConfig({ PATH, ...env }, { terminal: false, uid }).warnings;
+  assert.match(warnings({ MOORING_PROT: '1' })[0] ?? '', 'MOORING_PROT');
+  assert.match(warnings({}, 0)[0] ?? '', 'root');
+  assert.equal(warnings({ MOORING_ALLOW_ROOT: 'yes' }, 0), []);
+  assert.match(warnings({ MOORING_PUBLIC_URL: 'http://mooring.example' })[0] ?? '', 'https');
+});
+
+config('on a terminal the log is for people', () => {
+  assert.is(readConfig({ PATH }, { ...around, terminal: true }).log.format, 'pretty');
+  assert.is(readConfig({ PATH, MOORING_LOG: 'json' }, { ...around, terminal: true }).log.format, 'json');
+});
+
+config('example.env documents every setting: meaning, default, example; and no other', () => {
+  const text = readFileSync(join(import.meta.dirname, '../config/example.env'), 'utf8');
+  const blocks = text.split('\n\n').slice(1);
+  assert.equal(
+    blocks.map((block) => block.trim().split('\n').at(-1)),
+    settings.map(({ name, example }) => `#${name}=${example}`),
+  );
+  for (const block of blocks) {
+    const lines = block.trim().split('\n');
+    assert.ok(lines.length >= 3 && lines.at(-2)?.startsWith('# Default: '), block);
+  }
+});
+
+config.run();
