@@ -1,0 +1,237 @@
+#!/usr/bin/env node
+/*
+ * Starts Mooring, its demo or its tests straight after `git clone`, with nothing done before:
+ *
+ *     node config/launch.js start|demo|test|lint|types [arguments …]
+ *
+ * Runs on whatever Node is there, from 18 on, hence plain JavaScript without a dependency. Where that Node is older than
+ * package.json asks for, it fetches one outside the repository, once, and goes on with it.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const NODE_MAJOR = 24;
+/** sysexits: a wrong command line, a wrong configuration. */
+const EXIT_USAGE = 64;
+const EXIT_CONFIG = 78;
+const LOCK_STALE_MS = 15 * 60_000;
+
+const prettier = 'node_modules/prettier/bin/prettier.cjs --config config/prettier.json --check --log-level warn .';
+const commands = {
+  start: { build: true, run: ['dist/main.js serve'] },
+  demo: { build: false, run: ['test/support/demo.ts'] },
+  test: { build: false, run: ['test/run.ts'] },
+  lint: { build: false, run: ['node_modules/eslint/bin/eslint.js --config config/eslint.config.js .', prettier] },
+  types: { build: false, run: ['node_modules/typescript/bin/tsc -p tsconfig.json --noEmit'] },
+};
+
+await main(process.argv.slice(2));
+
+async function main([name, ...args]) {
+  const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
+  if (!command) leave(EXIT_USAGE, 'usage: node config/launch.js start|demo|test|lint|types [arguments …]');
+  const node = await findNode();
+  if (node !== process.execPath) process.env.PATH = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;
+  await install();
+  if (command.build) await build(node);
+  for (const line of command.run) {
+    const code = await run(node, [...line.split(' '), ...args]);
+    if (code !== 0) return void (process.exitCode = code);
+  }
+}
+
+/** The Node to go on with: this one, if it is new enough. */
+async function findNode() {
+  const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const needed = engines.node.replace(/^>=/, '');
+  if (isAtLeast(process.versions.node, needed)) return process.execPath;
+  const platform = `${process.platform}-${process.arch}`;
+  if (!['linux-x64', 'linux-arm64'].includes(platform)) {
+    leave(
+      EXIT_CONFIG,
+      `Mooring needs Node ${needed} or newer; this is ${process.versions.node}. Install Node ${NODE_MAJOR} and try again.`,
+    );
+  }
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mooring', `node-${NODE_MAJOR}`);
+  const binary = join(cache, 'node_modules', `node-${platform}`, 'bin', 'node');
+  await alone(cache, () => {
+    if (works(binary)) return;
+    say(
+      `This is Node ${process.versions.node}; Mooring needs ${needed} or newer. Fetching Node ${NODE_MAJOR} into ${cache}, once …`,
+    );
+    // A fresh start: half a package of a broken-off fetch would count as installed.
+    rmSync(join(cache, 'node_modules'), { recursive: true, force: true });
+    const fetched = npm(
+      [
+        'install',
+        '--prefix',
+        cache,
+        '--no-save',
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+        `node-${platform}@${NODE_MAJOR}`,
+      ],
+      cache,
+    );
+    if (fetched !== 0 || !works(binary))
+      leave(EXIT_CONFIG, `Node ${NODE_MAJOR} could not be fetched. Install it yourself and try again.`);
+  });
+  return binary;
+}
+
+/** Packages exactly as package-lock.json names them; done again only when that file changed. */
+async function install() {
+  const stamp = join(root, 'node_modules', '.mooring-stamp');
+  const lockfile = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  const done = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === lockfile;
+  if (done()) return;
+  await alone(root, () => {
+    if (done()) return;
+    if (!matchesLockfile(lockfile)) {
+      say('Installing the packages named in package-lock.json (half a minute) …');
+      // Scripts of packages never run: nothing we use needs one, and an attack would.
+      const status = npm(['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'], root);
+      if (status !== 0) leave(status || 1, 'npm ci failed.');
+    }
+    writeFileSync(stamp, lockfile);
+  });
+}
+
+/** Packages that somebody else installed just so: npm leaves its own copy of the lock file, one entry per package. */
+function matchesLockfile(lockfile) {
+  const copy = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(copy)) return false;
+  const wanted = JSON.parse(lockfile).packages;
+  const found = JSON.parse(readFileSync(copy, 'utf8')).packages;
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) => path === '' || optional === true || found[path]?.version === version,
+  );
+}
+
+/** `dist` anew when it is missing or older than any source. */
+async function build(node) {
+  const built = join(root, 'dist', '.built');
+  const upToDate = () => existsSync(built) && newest(join(root, 'src')) <= statSync(built).mtimeMs;
+  if (upToDate()) return;
+  await alone(root, () => {
+    if (upToDate()) return;
+    say('Building …');
+    rmSync(join(root, 'dist'), { recursive: true, force: true });
+    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    const began = new Date();
+    const { status } = spawnSync(node, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+    if (status !== 0) leave(status ?? 1, 'The build failed.');
+    // The time at which it began: a source saved during the build is newer.
+    writeFileSync(built, `${began.toISOString()}\n`);
+  });
+}
+
+/** Becomes the command, as nearly as Node can: same signals, same exit. */
+async function run(node, args) {
+  const child = spawn(node, args, { cwd: root, stdio: 'inherit' });
+  // Ctrl+C reaches the child by itself, for a terminal signals the whole group; a `kill` of this process does not.
+  process.on('SIGINT', () => {
+    if (!process.stdin.isTTY) child.kill('SIGINT');
+  });
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  const { code, signal } = await new Promise((resolve) => {
+    child.once('error', (error) => leave(1, `${node} could not be started: ${error.message}`));
+    child.once('exit', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
+  });
+  return code ?? 128 + (signal === 'SIGKILL' ? 9 : signal === 'SIGINT' ? 2 : 15);
+}
+
+/** One launch at a time in a folder. A folder is made or not, on every file system; a dead owner's is taken over. */
+async function alone(folder, work) {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    leave(EXIT_CONFIG, `${folder} cannot be made (${error.code}). Set XDG_CACHE_HOME to a folder that can be written.`);
+  }
+  const lock = join(folder, '.mooring-launch');
+  for (let said = false; !take(lock); said = true) {
+    if (!said) say('Waiting for another launch to finish …');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  const release = () => rmSync(lock, { recursive: true, force: true });
+  process.once('exit', release);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, quit);
+  try {
+    work();
+  } finally {
+    release();
+    process.off('exit', release);
+    for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, quit);
+  }
+}
+
+function quit() {
+  process.exit(130);
+}
+
+function take(lock) {
+  try {
+    mkdirSync(lock);
+    writeFileSync(join(lock, 'pid'), String(process.pid));
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    if (isAbandoned(lock)) rmSync(lock, { recursive: true, force: true });
+    return false;
+  }
+}
+
+function isAbandoned(lock) {
+  try {
+    const age = Date.now() - statSync(lock).mtimeMs;
+    if (age > LOCK_STALE_MS) return true;
+    // Just made: its owner has not written its number yet.
+    if (!existsSync(join(lock, 'pid'))) return age > 5_000;
+    process.kill(Number(readFileSync(join(lock, 'pid'), 'utf8')), 0);
+    return false;
+  } catch (error) {
+    return error.code === 'ESRCH';
+  }
+}
+
+function npm(args, cwd) {
+  const { status, error } = spawnSync('npm', args, { cwd, stdio: ['ignore', 2, 2] });
+  if (error) leave(EXIT_CONFIG, `npm could not be started: ${error.message}`);
+  return status ?? 1;
+}
+
+function works(binary) {
+  return existsSync(binary) && spawnSync(binary, ['--version']).status === 0;
+}
+
+function newest(folder) {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  const times = entries.map((e) =>
+    e.isDirectory() ? newest(join(folder, e.name)) : statSync(join(folder, e.name)).mtimeMs,
+  );
+  return Math.max(statSync(folder).mtimeMs, ...times);
+}
+
+function isAtLeast(version, needed) {
+  const [a, b] = [version, needed].map((text) => text.split('.').map(Number));
+  for (let i = 0; i < 3; i += 1) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
+
+/** On standard error, so that what the command itself prints stays clean. */
+function say(text) {
+  console.error(text);
+}
+
+function leave(code, text) {
+  say(text);
+  process.exit(code);
+}

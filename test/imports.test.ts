@@ -1,0 +1,155 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import ts from 'typescript';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const imports = suite('imports');
+
+/** Who may import whom; a room not named here is an error. `everything` is for those that put the others together. */
+const rooms: Readonly<Record<string, readonly string[] | 'everything'>> = {
+  model: [],
+  sync: ['model'],
+  net: ['model'],
+  store: ['model'],
+  acts: ['model'],
+  git: ['model', 'net'],
+  files: ['model', 'net'],
+  gitlab: ['model', 'net'],
+  triggers: ['model'],
+  web: ['model'],
+  events: ['model'],
+  metrics: ['model'],
+  log: ['model'],
+  config: ['model'],
+  world: ['model'],
+  daemon: 'everything',
+  moorings: 'everything',
+  cli: 'everything',
+  main: 'everything',
+};
+
+/** The engine's own words, which those who serve it may read as types. */
+const ports = { file: 'sync/ports.ts', readers: ['git', 'files'] };
+
+/** What reaches outside, and where alone it may: rooms, or single files. */
+const seams: readonly { what: string; found: RegExp; allowed: readonly string[] }[] = [
+  { what: 'process.env', found: /\bprocess\s*\.\s*env\b/, allowed: ['config', 'daemon', 'cli', 'main'] },
+  { what: 'node:child_process', found: /from 'node:child_process'/, allowed: ['git', 'store/lock.ts'] },
+  {
+    what: 'node:fs',
+    found: /from 'node:fs(\/promises)?'/,
+    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'moorings', 'cli', 'main'],
+  },
+  {
+    what: 'a timer',
+    found: /(?<![.\w])(?:setTimeout|setInterval)\(|from 'node:timers(\/promises)?'/,
+    allowed: [
+      'world',
+      'net',
+      'triggers',
+      'daemon',
+      'cli',
+      'main',
+      'git/driver.ts',
+      'web/live.ts',
+      'web/routes/hooks.ts',
+    ],
+  },
+  {
+    what: 'the wall clock',
+    found: /\bDate\.now\(\)|\bperformance\.now\(\)|new Date\(\)/,
+    allowed: ['world', 'daemon', 'cli', 'main'],
+  },
+  { what: 'process.exit', found: /\bprocess\s*\.\s*exit\(/, allowed: ['main'] },
+];
+
+/** Every breach, one line each. `sources`: path below `src/` to text. */
+function breaches(sources: ReadonlyMap<string, string>): string[] {
+  const found: string[] = [];
+  for (const [file, source] of sources) {
+    const room = roomOf(file);
+    const mayImport = rooms[room];
+    if (mayImport === undefined) found.push(`${file}: no room is called ${room}`);
+    for (const { fileName: specifier } of ts.preProcessFile(source).importedFiles) {
+      if (!specifier.startsWith('.')) {
+        if (room === 'model' && !['zod', 'node:util'].includes(specifier))
+          found.push(`${file}: model imports ${specifier}`);
+        continue;
+      }
+      const target = posix.join(posix.dirname(file), specifier);
+      if (mayImport === 'everything' || roomOf(target) === room || mayImport?.includes(roomOf(target))) continue;
+      if (target === ports.file && ports.readers.includes(room) && isTypeImport(source, specifier)) continue;
+      found.push(`${file}: ${room} imports ${target}`);
+    }
+    const code = withoutComments(source);
+    for (const seam of seams) {
+      if (seam.found.test(code) && !seam.allowed.includes(room) && !seam.allowed.includes(file)) {
+        found.push(`${file}: uses ${seam.what}`);
+      }
+    }
+  }
+  return found;
+}
+
+function roomOf(file: string): string {
+  return file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
+}
+
+function isTypeImport(source: string, specifier: string): boolean {
+  const parsed = ts.createSourceFile('x.ts', source, ts.ScriptTarget.Latest);
+  return parsed.statements
+    .filter((statement) => ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement))
+    .filter((s) => s.moduleSpecifier && ts.isStringLiteral(s.moduleSpecifier) && s.moduleSpecifier.text === specifier)
+    .every((s) =>
+      ts.isImportDeclaration(s) ? s.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword : s.isTypeOnly,
+    );
+}
+
+function withoutComments(source: string): string {
+  return source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+}
+
+function realSources(): Map<string, string> {
+  const root = join(import.meta.dirname, '..', 'src');
+  const files = globSync('**/*.ts', { cwd: root });
+  return new Map(files.map((file) => [file.replaceAll('\\', '/'), readFileSync(join(root, file), 'utf8')]));
+}
+
+imports('every room imports only what the table allows, and reaches outside only where it may', () => {
+  const sources = realSources();
+  assert.ok(sources.size > 20);
+  assert.equal(breaches(sources), []);
+});
+
+imports('a planted breach is found', () => {
+  const planted: [string, string, string][] = [
+    ['web/page.ts', `import { x } from '../store/sites.ts';`, 'web/page.ts: web imports store/sites.ts'],
+    ['store/x.ts', `export * from '../git/driver.ts';`, 'store/x.ts: store imports git/driver.ts'],
+    ['sync/x.ts', `const x = await import('../files/scan.ts');`, 'sync/x.ts: sync imports files/scan.ts'],
+    ['model/x.ts', `import got from 'got';`, 'model/x.ts: model imports got'],
+    ['git/x.ts', `import { y } from '../sync/ports.ts';`, 'git/x.ts: git imports sync/ports.ts'],
+    ['gitlab/x.ts', `import type { Y } from '../sync/ports.ts';`, 'gitlab/x.ts: gitlab imports sync/ports.ts'],
+    ['log.ts', `import type { L } from './config.ts';`, 'log.ts: log imports config.ts'],
+    ['helpers/x.ts', ``, 'helpers/x.ts: no room is called helpers'],
+    ['web/x.ts', `const home = process.env['HOME'];`, 'web/x.ts: uses process.env'],
+    ['store/y.ts', `import { spawn } from 'node:child_process';`, 'store/y.ts: uses node:child_process'],
+    ['sync/y.ts', `import { readFile } from 'node:fs/promises';`, 'sync/y.ts: uses node:fs'],
+    ['sync/z.ts', `setTimeout(() => undefined, 5);`, 'sync/z.ts: uses a timer'],
+    ['sync/t.ts', `const now = Date.now();`, 'sync/t.ts: uses the wall clock'],
+    ['web/e.ts', `process.exit(1);`, 'web/e.ts: uses process.exit'],
+  ];
+  for (const [file, source, breach] of planted) assert.equal(breaches(new Map([[file, source]])), [breach]);
+});
+
+imports('what is allowed passes', () => {
+  const good = new Map([
+    ['git/x.ts', `import type { Y } from '../sync/ports.ts';\nimport { spawn } from 'node:child_process';`],
+    ['web/routes/x.ts', `import { Problem } from '../../model/problem.ts';\nimport { y } from '../y.ts';`],
+    ['daemon.ts', `import { a } from './web/app.ts';\nconst b = process.env['B'];`],
+    ['sync/x.ts', `// process.env is read elsewhere\n/* Date.now() too */`],
+  ]);
+  assert.equal(breaches(good), []);
+});
+
+imports.run();
