@@ -79,7 +79,6 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
       deps.report({ by, site: id, act: 'resumed', detail: site.name });
     },
 
-    // eslint-disable-next-line @typescript-eslint/require-await -- the pages await it; so a throw becomes a rejection
     async syncNow(id) {
       existing(id);
       deps.keeper(id).ring('person');

@@ -4,7 +4,7 @@ import { isAbsolute, join, normalize, sep } from 'node:path';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
 
-export interface FolderActsDeps {
+export interface SiteFoldersDeps {
   /** Absolute paths under which sites may lie. */
   readonly roots: readonly string[];
   readonly stateDir: string;
@@ -21,7 +21,7 @@ export interface FolderOffer {
   readonly disabled?: string;
 }
 
-export interface FolderActs {
+export interface SiteFolders {
   /** The roots' subfolders, by name. A root that cannot be read is left out. */
   folders(): Promise<readonly FolderOffer[]>;
   /**
@@ -34,7 +34,7 @@ export interface FolderActs {
 }
 
 /** Which folders can become sites. */
-export function createFolderActs(deps: FolderActsDeps): FolderActs {
+export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
   async function checkFolder(path: string, self?: Site['id']): Promise<string> {
     const plain = checkText(path);
     const real = await checkKind(plain);
@@ -89,7 +89,7 @@ async function checkKind(folder: string): Promise<string> {
   return realpath(folder);
 }
 
-async function checkPlace(real: string, folder: string, { roots, stateDir }: FolderActsDeps): Promise<void> {
+async function checkPlace(real: string, folder: string, { roots, stateDir }: SiteFoldersDeps): Promise<void> {
   const [realRoots, state] = await Promise.all([Promise.all(roots.map(realOrSame)), realOrSame(stateDir)]);
   if (real === '/') throw invalid(folder, 'The whole disk cannot be a site.');
   if (touches(real, state)) throw invalid(folder, 'Mooring keeps its own state there.');
@@ -98,7 +98,7 @@ async function checkPlace(real: string, folder: string, { roots, stateDir }: Fol
   }
 }
 
-async function checkNeighbours(real: string, folder: string, self: Site['id'] | undefined, deps: FolderActsDeps) {
+async function checkNeighbours(real: string, folder: string, self: Site['id'] | undefined, deps: SiteFoldersDeps) {
   for (const site of deps.sites()) {
     if (site.id === self) continue;
     if (touches(real, await realOrSame(site.folder))) throw new Problem('folder-overlaps', { folder, site: site.name });

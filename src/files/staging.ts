@@ -39,12 +39,15 @@ export class Staging {
   readonly #journal: string;
   readonly #folders = new Set<SitePath>();
   readonly #moves = new Map<string, Held & { settled: boolean }>();
+  /** Names of an earlier life of the process may still be held. */
+  readonly #run: string;
   #next = 0;
 
   constructor(fs: Fs, random: Random, journal: string) {
     this.#fs = fs;
     this.#random = random;
     this.#journal = journal;
+    this.#run = random.bytes(4).toString('hex');
     for (const row of readRows(journal)) this.#take(row);
   }
 
@@ -68,7 +71,7 @@ export class Staging {
   /** A name no other move uses. */
   freshName(): string {
     this.#next += 1;
-    return `${Date.now().toString(36)}-${this.#next}`;
+    return `${this.#run}-${this.#next}`;
   }
 
   /** Notes moves that are about to happen; on disk before it returns. */

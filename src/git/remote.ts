@@ -129,7 +129,8 @@ async function run(
         stdout: Buffer.concat(result.stdOut).toString('utf8'),
         stderr: Buffer.concat(result.stdErr).toString('utf8'),
       };
-      return error instanceof Error ? error : undefined;
+      // A negative code: it could not be started at all. Any other is git's answer, and is read as such.
+      return result.exitCode < 0 && error instanceof Error ? error : undefined;
     },
   }).env(environment);
   try {

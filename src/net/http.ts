@@ -85,7 +85,13 @@ export function createHttp(deps: {
     try {
       refuseAddress(url);
       const agents = pool.for(settings.advanced);
-      const answer = await send(wanted, { url, headers, agents, limits: limitsOf(wanted) });
+      const answer = await send(wanted, {
+        url,
+        headers,
+        agents,
+        limits: limitsOf(wanted),
+        monotonic: () => deps.clock.monotonic(),
+      });
       const refusal = refusalOf(answer, url, deps.clock.now());
       if (refusal) throw refusal;
       breaker.succeeded();

@@ -55,6 +55,8 @@ export interface Way {
   readonly headers: Record<string, string>;
   readonly agents: Agents;
   readonly limits: Limits;
+  /** Monotonic ms. */
+  readonly monotonic: () => number;
 }
 
 /**
@@ -78,8 +80,9 @@ class StaleConnection extends Error {
   override readonly name = 'StaleConnection';
 }
 
-async function sendOnce(wanted: Sent, { url, headers, agents, limits }: Way): Promise<HttpAnswer> {
-  const watch = watchLimits(limits, wanted.signal);
+async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
+  const { url, headers, agents, limits } = way;
+  const watch = watchLimits(way, wanted.signal);
   let sent: ClientRequest | undefined;
   let answer: { status: number; headers: IncomingHttpHeaders } | undefined;
   const stream = got.stream(url, {
@@ -121,9 +124,9 @@ async function sendOnce(wanted: Sent, { url, headers, agents, limits }: Way): Pr
 }
 
 /** Counts bytes and time; aborts its signal, with `reached` set, when a limit is passed. */
-function watchLimits(limits: Limits, outer: AbortSignal | undefined) {
+function watchLimits({ limits, monotonic }: Way, outer: AbortSignal | undefined) {
   const own = new AbortController();
-  const startedAt = performance.now();
+  const startedAt = monotonic();
   let received = 0;
   let uploaded = 0;
   let reached: LimitReached | undefined;
@@ -133,7 +136,7 @@ function watchLimits(limits: Limits, outer: AbortSignal | undefined) {
     return reached;
   };
   const look = () => {
-    const leftMs = limits.totalMs + (received + uploaded) * limits.msPerByte - (performance.now() - startedAt);
+    const leftMs = limits.totalMs + (received + uploaded) * limits.msPerByte - (monotonic() - startedAt);
     if (leftMs <= 0) return void reach('time', `not done in time, ${received} bytes received`);
     timer = setTimeout(look, Math.min(leftMs, 60_000) + 1);
   };

@@ -29,9 +29,6 @@ export interface Watch {
  * hundred at once take three times the memory and stall the process.
  */
 export function createWatch(deps: WatchDeps): Watch {
-  // Chokidar obeys these, and a stray one would silently turn events into polling.
-  delete process.env['CHOKIDAR_USEPOLLING'];
-  delete process.env['CHOKIDAR_INTERVAL'];
   const watchers = new Map<SiteId, FSWatcher>();
   let queue: Promise<unknown> = Promise.resolve();
   let isClosed = false;

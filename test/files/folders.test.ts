@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createFolderActs } from '../../src/acts/folders.ts';
+import { createSiteFolders } from '../../src/files/folders.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { problemOf } from '../net/support.ts';
 
@@ -19,7 +19,7 @@ function arrange() {
   writeFileSync(join(root, 'file'), 'x');
   symlinkSync(join(home, 'other'), join(root, 'link'));
   symlinkSync(join(root, 'shop'), join(root, 'inner-link'));
-  const acts = createFolderActs({
+  const acts = createSiteFolders({
     roots: [root],
     stateDir: join(root, 'state'),
     sites: () => [{ id: 's1' as SiteId, name: 'Taken', folder: join(root, 'taken') }],

@@ -36,7 +36,7 @@ export function gitBytes(cwd: string, ...args: string[]): Buffer {
 export function gitAsync(cwd: string, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile('git', args, { cwd, env: environment, encoding: 'utf8', maxBuffer: 1 << 28 }, (error, stdout, stderr) =>
-      error ? reject(Object.assign(error, { message: `${error.message}\n${stderr}` })) : resolve(stdout.trim()),
+      error ? reject(new Error(`${error.message}\n${stderr}`)) : resolve(stdout.trim()),
     );
   });
 }

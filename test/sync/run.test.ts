@@ -197,7 +197,6 @@ sync('a push that removes most files is held; nothing is removed until somebody 
 sync('a lost manifest leads to comparing, never to a removal', () =>
   connected({}, async (world) => {
     const tip = world.tip();
-    await world.close;
     await world.directory.forget();
     world.remove('posts/a.md');
     await world.sync({ trigger: 'rescan' });

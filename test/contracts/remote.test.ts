@@ -1,0 +1,237 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createDriver } from '../../src/git/driver.ts';
+import { basicAuthorization } from '../../src/git/environment.ts';
+import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import { openRepository } from '../../src/git/repository.ts';
+import { wireRemote } from '../../src/git/wire.ts';
+import type { Oid, SitePath } from '../../src/model/tree.ts';
+import { createHttp } from '../../src/net/http.ts';
+import type { Remote, Repository } from '../../src/sync/ports.ts';
+import { systemClock, systemRandom } from '../../src/world.ts';
+import { startGitLab } from '../support/gitlab/server.ts';
+import { git, scratch } from '../support/plain-git.ts';
+import { plainRemote } from '../support/plain-remote.ts';
+
+/** What every Remote must do, whatever carries it: the real ones against the practice GitLab, and the tests' own. */
+interface Subject {
+  readonly remote: Remote;
+  readonly repository: Repository;
+  readonly gitDir: string;
+  /** A commit on main by somebody else; returns its id. */
+  push(path: string, content: string): Promise<string>;
+  removeBranch(): Promise<void>;
+  refuse(text: string): void;
+  tip(): Promise<string>;
+}
+
+type Arrange = (options: { empty: boolean }, test: (subject: Subject) => Promise<void>) => Promise<void>;
+
+const limited = new URL('../../config/git-limited.sh', import.meta.url).pathname;
+const author = () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' });
+
+for (const [name, arrange] of Object.entries({
+  plain,
+  cli: (o, t) => overHttp('cli', o, t),
+  wire: (o, t) => overHttp('wire', o, t),
+} as Record<string, Arrange>)) {
+  const contract = suite(`remote contract: ${name}`);
+
+  contract('tells the tip of the branch, and that there is none', () =>
+    arrange({ empty: false }, async ({ remote, tip, removeBranch }) => {
+      assert.is(await remote.head(), await tip());
+      await removeBranch();
+      assert.is(await remote.head(), 'absent');
+      assert.is(await remote.fetch(), 'absent');
+    }),
+  );
+
+  contract('an empty repository has no branch', () =>
+    arrange({ empty: true }, async ({ remote }) => {
+      assert.is(await remote.head(), 'absent');
+      assert.is(await remote.fetch(), 'absent');
+    }),
+  );
+
+  contract('fetches the branch’s commits and moves no ref of the ledger', () =>
+    arrange({ empty: false }, async ({ remote, repository, push }) => {
+      const commit = await push('new.txt', 'new\n');
+      assert.is(await remote.fetch(), commit);
+      assert.is(
+        (await repository.files(commit as Oid, 100)).some(({ path }) => path === 'new.txt'),
+        true,
+      );
+      assert.equal(await repository.ledger(), {});
+    }),
+  );
+
+  contract('pushes a descendant; the first push makes the branch', () =>
+    arrange({ empty: true }, async ({ remote, repository, tip }) => {
+      const first = await commitOn(repository, undefined, 'a.txt');
+      assert.is((await remote.push(first, null, { skipCi: false })).kind, 'done');
+      assert.is(await tip(), first);
+      const second = await commitOn(repository, first, 'b.txt');
+      assert.is((await remote.push(second, first, { skipCi: false })).kind, 'done');
+      assert.is(await tip(), second);
+    }),
+  );
+
+  contract('says that somebody was faster, and forces nothing', () =>
+    arrange({ empty: false }, async ({ remote, repository, push, tip }) => {
+      const known = (await remote.fetch()) as Oid;
+      const theirs = await push('theirs.txt', 'theirs\n');
+      const ours = await commitOn(repository, known, 'ours.txt');
+      assert.is((await remote.push(ours, known, { skipCi: false })).kind, 'moved');
+      assert.is(await tip(), theirs);
+    }),
+  );
+
+  contract('does not make a branch again that was removed meanwhile', () =>
+    arrange({ empty: false }, async ({ remote, repository, removeBranch }) => {
+      const known = (await remote.fetch()) as Oid;
+      await removeBranch();
+      const ours = await commitOn(repository, known, 'ours.txt');
+      assert.is((await remote.push(ours, known, { skipCi: false })).kind, 'moved');
+      assert.is(await remote.head(), 'absent');
+    }),
+  );
+
+  contract('tells a refusal in the server’s own words, without control characters', () =>
+    arrange({ empty: false }, async ({ remote, repository, refuse, tip }) => {
+      const known = (await remote.fetch()) as Oid;
+      refuse('not on a Sunday');
+      const ours = await commitOn(repository, known, 'ours.txt');
+      const result = await remote.push(ours, known, { skipCi: false });
+      assert.is(result.kind, 'refused');
+      if (result.kind === 'refused') assert.match(result.text, /not on a Sunday/);
+      assert.is(await tip(), known);
+    }),
+  );
+
+  contract.run();
+}
+
+async function commitOn(repository: Repository, parent: Oid | undefined, path: string): Promise<Oid> {
+  const bytes = Buffer.from(`${path}\n`);
+  const open = async () => ({ size: bytes.length, chunks: one(bytes), finish: () => true });
+  const taken = await repository.take(
+    parent,
+    [{ path: path as SitePath, file: { mode: '100644', open } }],
+    () => 'Ours\n',
+  );
+  return taken.commit;
+}
+
+async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+async function prepared(dir: string): Promise<{ repository: Repository; gitDir: string; home: string }> {
+  const gitDir = join(dir, 'site.git');
+  const home = join(dir, 'home');
+  const repository = openRepository({
+    dir: gitDir,
+    home,
+    driver: createDriver('/usr/bin/git'),
+    clock: systemClock,
+    author,
+  });
+  await repository.prepare();
+  return { repository, gitDir, home };
+}
+
+async function plain(options: { empty: boolean }, test: (subject: Subject) => Promise<void>): Promise<void> {
+  const { dir, remove } = scratch();
+  try {
+    const bare = join(dir, 'gitlab.git');
+    const clone = join(dir, 'clone');
+    git(dir, 'init', '-q', '--bare', '--initial-branch=main', bare);
+    git(dir, 'clone', '-q', bare, clone);
+    const push = async (path: string, content: string): Promise<string> => {
+      writeFileSync(join(clone, path), content);
+      git(clone, 'add', '-A');
+      git(clone, 'commit', '-q', '-m', 'Theirs');
+      git(clone, 'push', '-q', 'origin', 'HEAD:main');
+      return git(clone, 'rev-parse', 'HEAD');
+    };
+    if (!options.empty) await push('index.html', 'home\n');
+    const { repository, gitDir } = await prepared(dir);
+    await test({
+      remote: plainRemote({ gitDir, bare, branch: 'main' }),
+      repository,
+      gitDir,
+      push,
+      removeBranch: async () => void git(bare, 'update-ref', '-d', 'refs/heads/main'),
+      refuse(text) {
+        mkdirSync(join(bare, 'hooks'), { recursive: true });
+        writeFileSync(join(bare, 'hooks', 'pre-receive'), `#!/bin/sh\necho "${text}"\nexit 1\n`, { mode: 0o755 });
+      },
+      tip: async () => git(bare, 'rev-parse', 'main'),
+    });
+  } finally {
+    remove();
+  }
+}
+
+async function overHttp(
+  kind: 'cli' | 'wire',
+  options: { empty: boolean },
+  test: (subject: Subject) => Promise<void>,
+): Promise<void> {
+  const { dir, remove } = scratch();
+  const gitlab = await startGitLab();
+  try {
+    const ana = gitlab.users.add({
+      username: 'ana',
+      name: 'Ana Petrović',
+      email: 'ana@harbour.example',
+      password: 'pw',
+    });
+    gitlab.groups.add({ path: 'harbour', owner: ana });
+    const files = options.empty ? {} : { files: { 'index.html': 'home\n' } };
+    const project = await gitlab.projects.create({ path: 'harbour/site', owner: ana, ...files });
+    const token = gitlab.tokens.add(ana, ['api']);
+    const { repository, gitDir, home } = await prepared(dir);
+    const address = async <T>(use: (address: RemoteAddress) => Promise<T>): Promise<T> =>
+      use({
+        url: project.cloneUrl,
+        project: project.path,
+        branch: 'main',
+        network: { baseUrl: gitlab.url, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
+      });
+    const cli = cliRemote({ dir: gitDir, home, git: '/usr/bin/git', limited, author, address, maxFileBytes: 2 ** 30 });
+    const http = createHttp({
+      instance: () => ({
+        url: gitlab.url,
+        apiUrl: `${gitlab.url}/api/v4`,
+        tokenUrl: `${gitlab.url}/oauth/token`,
+        advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+      }),
+      clock: systemClock,
+      random: systemRandom,
+    });
+    const remote = kind === 'cli' ? cli : wireRemote({ post: (request) => http.post(request), address, fallback: cli });
+    await test({
+      remote,
+      repository,
+      gitDir,
+      push: (path, content) => project.push('main', { [path]: content }),
+      async removeBranch() {
+        project.unprotect('main');
+        await project.deleteBranch('main');
+      },
+      refuse: (text) =>
+        writeFileSync(join(project.repoPath, 'hooks', 'pre-receive'), `#!/bin/sh\necho "GitLab: ${text}"\nexit 1\n`, {
+          mode: 0o755,
+        }),
+      tip: async () => String(await project.head('main')),
+    });
+    http.close();
+    assert.equal(gitlab.violations, []);
+  } finally {
+    await gitlab.stop();
+    remove();
+  }
+}
