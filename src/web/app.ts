@@ -1,0 +1,85 @@
+import { bodyParser } from '@koa/bodyparser';
+import Router from '@koa/router';
+import Koa from 'koa';
+import serve from 'koa-static';
+import { createAddress, type Address } from './address.ts';
+import type { App, Context, Next, Room, State } from './context.ts';
+import { formTokens, sameOrigin } from './csrf.ts';
+import type { WebDeps } from './deps.ts';
+import { failure } from './failure.ts';
+import { gate } from './gate.ts';
+import { createRoom, publicFolder } from './render.ts';
+import { securityHeaders } from './security.ts';
+import { sessions } from './session.ts';
+import { activity } from './routes/activity.ts';
+import { addSite } from './routes/add-site.ts';
+import { confirm } from './routes/confirm.ts';
+import { conflicts } from './routes/conflicts.ts';
+import { connect } from './routes/connect.ts';
+import { disconnect } from './routes/disconnect.ts';
+import { events } from './routes/events.ts';
+import { health } from './routes/health.ts';
+import { hold } from './routes/hold.ts';
+import { hooks } from './routes/hooks.ts';
+import { instance } from './routes/instance.ts';
+import { kept } from './routes/kept.ts';
+import { repository } from './routes/repository.ts';
+import { setup } from './routes/setup.ts';
+import { signInRoutes } from './routes/sign-in.ts';
+import { site } from './routes/site.ts';
+import { sites } from './routes/sites.ts';
+import { syncing } from './routes/syncing.ts';
+import { theme } from './routes/theme.ts';
+
+/** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
+export function createApp(deps: WebDeps): Koa {
+  const address = createAddress(deps.about.publicUrl);
+  const room = createRoom(deps, address);
+  const app: App = new Koa<State>();
+  // A reader who went away in the middle of a stream is no error of ours.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET') return;
+    deps.log('warn', 'An answer broke off.', { error: error.message });
+  });
+
+  app.use(mount(address));
+  app.use(failure(room));
+  app.use(securityHeaders(deps, address));
+  app.use(staticFiles());
+  app.use(open(room));
+  app.use(sessions(deps, address));
+  app.use(sameOrigin(address));
+  app.use(gate(deps, address));
+  app.use(bodyParser({ enableTypes: ['form'], formLimit: '256kb' }));
+  app.use(formTokens(deps));
+  app.use(pages(room));
+  return app as unknown as Koa;
+}
+
+/** Cuts the sub-path off, so that everything behind sees the same paths wherever Mooring is mounted. */
+function mount(address: Address) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    ctx.path = address.inside(ctx.path);
+    await next();
+  };
+}
+
+/** `public/` only: names in it carry a digest in their address, so browsers may keep them. */
+function staticFiles() {
+  return serve(publicFolder, { maxage: 31_536_000_000, immutable: true, index: false });
+}
+
+/** For programs: no session, no form token, no page around the answer. */
+function open(room: Room) {
+  const router = new Router<State>();
+  health(router, room);
+  hooks(router, room);
+  return router.routes();
+}
+
+function pages(room: Room) {
+  const router = new Router<State>();
+  const screens = [setup, signInRoutes, theme, sites, addSite, syncing, connect, repository, confirm, disconnect];
+  for (const add of [...screens, instance, hold, conflicts, kept, activity, events, site]) add(router, room);
+  return router.routes();
+}

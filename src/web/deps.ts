@@ -1,0 +1,201 @@
+import type { Account, Session } from '../model/account.ts';
+import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
+import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scopes } from '../model/instance.ts';
+import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
+import type { ProblemFacts } from '../model/problem.ts';
+import type { HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { SitePath } from '../model/tree.ts';
+
+/**
+ * All that the pages are handed; nothing else reaches them. Methods throw a `Problem` for whatever a person can do
+ * something about; the failure middleware turns it into a page, a form handler may show it beside the field.
+ */
+export interface WebDeps {
+  readonly about: {
+    readonly version: string;
+    /** Origin and sub-path under which browsers reach Mooring, no final slash. Links are made from this alone. */
+    readonly publicUrl: string;
+    /** Folders under which sites may lie. */
+    readonly roots: readonly string[];
+    readonly stateDir: string;
+  };
+  readonly now: () => number;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+
+  readonly accounts: {
+    /** False until the first account exists; then the set-up page is gone for good. */
+    exist(): boolean;
+    /** Checks the one-time set-up code and makes the first account. */
+    setUp(form: { code: string; name: string; password: string }): Promise<Account>;
+    /** The account, or undefined after the same time for any wrong name or password. */
+    check(name: string, password: string, address: string): Promise<Account | undefined>;
+  };
+
+  readonly sessions: {
+    /** A new session; the returned id goes into the cookie and is stored only as its hash. */
+    create(account: Account): Promise<{ id: string; session: Session }>;
+    find(id: string): Session | undefined;
+    end(id: string): Promise<void>;
+    /**
+     * Form token for a visitor without a session (sign-in, set-up): bound to a random cookie value.
+     */
+    visitorToken(cookie: string): string;
+  };
+
+  readonly instance: {
+    get(): Instance | undefined;
+    /** What would be derived from a GitLab URL; throws `instance-url-invalid` with `facts.hint`. */
+    derive(url: string): { url: string; authorizeUrl: string; tokenUrl: string; apiUrl: string };
+    /** `secret` empty keeps the old one (only while the URL stays the same). */
+    configure(form: InstanceForm, by: string): Promise<Instance>;
+    /** One line per thing that can be wrong, each checked on its own. Never throws. */
+    test(): Promise<readonly Check[]>;
+    /** The redirect URI to register in GitLab. */
+    redirectUri: string;
+  };
+
+  readonly connections: {
+    /** This account's usable connection, if any. */
+    mine(accountId: string): Connection | undefined;
+    get(id: string): Connection | undefined;
+    /** Where to send the browser; remembers state, PKCE verifier, session and site for ten minutes. */
+    begin(session: { accountId: string; sessionKey: string }, site: SiteId): Promise<string>;
+    /** The callback: checks state against the session, swaps the code. Returns the site it began from. */
+    finish(
+      session: { accountId: string; sessionKey: string },
+      query: { state?: string; code?: string; error?: string; errorDescription?: string },
+    ): Promise<{ site: SiteId; connection: Connection }>;
+  };
+
+  readonly repositories: {
+    /** One page of what this connection may see, searched at GitLab, newest activity first. */
+    list(connection: Connection, query: { search: string; page: number }): Promise<RepositoryPage>;
+    project(connection: Connection, id: ProjectId): Promise<Project>;
+    branches(connection: Connection, id: ProjectId, search: string): Promise<readonly Branch[]>;
+    /** The instance's page for a new project. */
+    newProjectUrl(): string;
+  };
+
+  readonly sites: {
+    all(): readonly Site[];
+    get(id: string): Site | undefined;
+    status(id: SiteId): SiteStatus;
+    /** Subfolders of the roots, with why one cannot be used. */
+    folders(): Promise<readonly FolderOffer[]>;
+    add(form: { name: string; folder: string }, by: string): Promise<Site>;
+    remove(id: SiteId, by: string): Promise<void>;
+    pause(id: SiteId, by: string): Promise<void>;
+    resume(id: SiteId, by: string): Promise<void>;
+    /** Rings; the run happens on its own time. */
+    syncNow(id: SiteId, by: string): Promise<void>;
+  };
+
+  readonly connecting: {
+    /** Dry run of a first connect. May take long on a large repository; reports progress through the site's status. */
+    plan(request: ConnectRequest, accountId: string): Promise<Plan>;
+    /** Carries out the plan the person saw, or throws `plan-outdated` when either side changed since. */
+    confirm(request: ConnectRequest & { planId: string }, by: Account['name'], accountId: string): Promise<void>;
+    /** Stops syncing. Files stay. Lists what could not be undone, in sentences. */
+    disconnect(id: SiteId, by: string): Promise<{ leftOver: readonly string[] }>;
+    /** What disconnecting would keep and end, for the confirmation. */
+    disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
+    /** Tries to set the webhook up again. */
+    retryWebhook(id: SiteId): Promise<void>;
+  };
+
+  readonly decisions: {
+    /** Answers a hold; `step` is what the person was shown. */
+    choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void>;
+    conflicts(id: SiteId): readonly Conflict[];
+    /** The two (three) versions of a conflict as bytes, at most 5 MiB each, for showing or downloading. */
+    versions(id: SiteId, conflictId: string): Promise<ConflictVersions>;
+    resolve(id: SiteId, conflictId: string, choice: 'repository' | 'site', by: string): Promise<void>;
+    kept(id: SiteId): Promise<readonly KeptVersion[]>;
+    keptFiles(id: SiteId, keptId: string): Promise<readonly { path: SitePath; bytes: number }[]>;
+    keptFile(id: SiteId, keptId: string, path: SitePath): Promise<Buffer>;
+    /** Whole folder as it was, or the one path. */
+    restore(id: SiteId, keptId: string, path: SitePath | undefined, by: string): Promise<void>;
+  };
+
+  readonly history: {
+    /** Newest first. `before`: id of the last row of the page before. */
+    runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
+    acts(page: {
+      limit: number;
+      offset: number;
+      site?: SiteId;
+    }): Promise<{ rows: readonly ActRecord[]; total: number }>;
+  };
+
+  readonly events: {
+    /** Calls back with every event after `sinceId`, then live. Returns the way to stop. */
+    follow(sinceId: number | undefined, listener: (event: Numbered) => void): () => void;
+  };
+
+  /** GitLab's call after a push. Answers at once; checks the token in constant time on the raw body. */
+  readonly webhook: (
+    siteId: string,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    body: Buffer,
+  ) => 'accepted' | 'refused';
+
+  readonly health: { ready(): boolean };
+
+  /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
+  readonly stopping?: AbortSignal;
+}
+
+export interface InstanceForm {
+  readonly url: string;
+  readonly applicationId: string;
+  readonly secret: string;
+  /** Empty: derived from the URL. */
+  readonly authorizeUrl: string;
+  readonly tokenUrl: string;
+  readonly apiUrl: string;
+  readonly scopes: Scopes;
+  readonly ca: string;
+  readonly proxy: string;
+  /** One `Name: value` a line. */
+  readonly headers: string;
+  readonly reachableAt: string;
+  readonly minAccessLevel: number;
+}
+
+export interface Check {
+  readonly name: string;
+  readonly result: 'good' | 'bad' | 'unknown';
+  readonly finding: string;
+  readonly fix?: string;
+  readonly problem?: ProblemFacts;
+}
+
+export interface RepositoryPage {
+  readonly rows: readonly { project: Project; disabled?: string }[];
+  readonly page: number;
+  readonly nextPage?: number;
+  readonly total?: number;
+}
+
+export interface FolderOffer {
+  readonly path: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly empty: boolean;
+  /** A sentence, when the folder cannot be used. */
+  readonly disabled?: string;
+}
+
+export interface ConnectRequest {
+  readonly site: SiteId;
+  readonly projectId: ProjectId;
+  readonly branch: BranchName;
+  readonly direction: Direction;
+}
+
+export interface ConflictVersions {
+  readonly conflict: Conflict;
+  readonly repository?: Buffer;
+  readonly site?: Buffer;
+  readonly base?: Buffer;
+}

@@ -1,0 +1,67 @@
+import { asProblem, Problem, type ProblemCode } from '../model/problem.ts';
+import { describe } from '../model/remedy.ts';
+import type { Context, Next, Room } from './context.ts';
+
+/**
+ * Any error becomes the problem page. Stands first: koa's own handler would drop the security headers and answer in
+ * plain text. What is no Problem is our bug: the page says so, the log has the stack.
+ */
+export function failure(room: Room) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined) throw new Problem('not-found');
+    } catch (error) {
+      const problem = translate(error);
+      if (problem.code === 'unexpected') {
+        room.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
+      }
+      answer(room, ctx, problem);
+    }
+  };
+}
+
+function answer(room: Room, ctx: Context, problem: Problem): void {
+  try {
+    room.showProblem(ctx, problem);
+  } catch (error) {
+    room.deps.log('error', 'The problem page itself failed.', { path: ctx.path, error: stackOf(error) });
+    ctx.status = 500;
+    ctx.type = 'text/plain';
+    ctx.body = describe(problem.toFacts()).title;
+  }
+}
+
+/** Koa's and the body parser's own errors carry a status; they are about the request, not about us. */
+function translate(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const status = error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 500;
+  if (status === 404) return new Problem('not-found', {}, { cause: error });
+  if (status >= 400 && status < 500)
+    return new Problem('form-invalid', { size: status === 413 ? 'large' : '' }, { cause: error });
+  return asProblem(error);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** Where the page leads to, as the one thing to do next. */
+export function wayOut(code: ProblemCode): 'instance' | 'folders' | 'site' | 'sites' {
+  if (instanceCodes.has(code)) return 'instance';
+  if (code.startsWith('folder-') || code === 'too-many-files') return 'folders';
+  return code === 'not-found' || code === 'setup-done' ? 'sites' : 'site';
+}
+
+const instanceCodes = new Set<ProblemCode>([
+  'instance-url-invalid',
+  'instance-not-gitlab',
+  'instance-missing',
+  'gitlab-unreachable',
+  'tls-untrusted',
+  'tls-expired',
+  'tls-name',
+  'application-unknown',
+  'redirect-not-registered',
+  'scope-too-small',
+]);

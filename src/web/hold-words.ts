@@ -1,0 +1,219 @@
+import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
+import { count, number } from './times.ts';
+
+/** A choice as a card: what it means, what stays, and the button's words. */
+export interface ChoiceWords {
+  readonly choice: HoldChoice;
+  readonly title: string;
+  readonly body: string;
+  readonly button: string;
+  readonly icon: string;
+  /** Takes something away on one side; the button says so by its colour. */
+  readonly loses: boolean;
+}
+
+/** The question, in one sentence without full stop. */
+export function holdTitle(hold: Hold): string {
+  return questions[hold.code].title(hold);
+}
+
+/** Why Mooring asks, and what happens meanwhile. */
+export function holdReason(hold: Hold): string {
+  return questions[hold.code].reason;
+}
+
+/** The choices the engine offers, in its order. */
+export function holdChoices(hold: Hold): readonly ChoiceWords[] {
+  return hold.choices.map((choice) => ({
+    choice,
+    ...plain[choice](hold),
+    ...questions[hold.code].choices[choice]?.(hold),
+  }));
+}
+
+interface Question {
+  readonly title: (hold: Hold) => string;
+  readonly reason: string;
+  readonly choices: Partial<Record<HoldChoice, (hold: Hold) => Partial<ChoiceWords>>>;
+}
+
+const lost = (hold: Hold): string => count(hold.tally.removed, 'file');
+const meanwhile = 'Nothing moves in either direction until someone chooses; edits in the folder are kept.';
+const massReason = `Someone may have meant this, or a script may have gone wrong, so Mooring asks. ${meanwhile}`;
+
+const questions: Record<HoldCode, Question> = {
+  'folder-lost-files': {
+    title: (hold) => `The folder lost ${number(hold.tally.removed)} of ${count(hold.total, 'file')}`,
+    reason: massReason,
+    choices: {
+      'put-back': (hold) => ({
+        title: 'It was a mistake',
+        body: `Puts ${lost(hold)} back into the folder. The repository stays as it is.`,
+        button: `Put ${lost(hold)} back`,
+      }),
+      'go-on': (hold) => ({
+        title: 'It was meant',
+        body: `Removes ${lost(hold)} from the branch with a new commit. They stay in the repository’s history.`,
+        button: `Remove ${lost(hold)}`,
+        icon: 'trash',
+        loses: true,
+      }),
+    },
+  },
+  'branch-lost-files': {
+    title: (hold) => `GitLab would remove ${number(hold.tally.removed)} of this site’s ${count(hold.total, 'file')}`,
+    reason: massReason,
+    choices: {
+      'put-back': (hold) => ({
+        title: 'It was a mistake',
+        body: `Puts ${lost(hold)} back in the repository with a new commit. The folder stays as it is, and the commit that removed them stays in the history.`,
+        button: `Put ${lost(hold)} back`,
+      }),
+      'go-on': (hold) => ({
+        title: 'It was meant',
+        body: `Removes ${lost(hold)} from the folder. They are kept first and can be restored with one click.`,
+        button: `Remove ${lost(hold)}`,
+        icon: 'trash',
+        loses: true,
+      }),
+    },
+  },
+  'root-missing': {
+    title: () => 'The site’s folder is missing',
+    reason: `A disk may not be mounted, or the folder was moved. Mooring takes this for no deletion. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({
+        title: 'It is back',
+        body: 'Looks again. When the folder is the one it was, syncing goes on.',
+        button: 'Look again',
+      }),
+      'put-back': () => ({
+        title: 'Make it anew',
+        body: 'Creates the folder and fills it from the branch.',
+        button: 'Fill the folder from GitLab',
+      }),
+    },
+  },
+  'root-changed': {
+    title: () => 'Another folder stands where the site’s folder was',
+    reason: `Its identity on disk changed, and its content is not what it was: it may be a restored backup or the wrong disk. ${meanwhile}`,
+    choices: {
+      adopt: () => ({
+        title: 'This is the right folder',
+        body: 'Takes its content as an edit: what differs is committed and merged like any other change.',
+        button: 'Use this folder',
+      }),
+      'try-again': () => ({ title: 'The right one is back', body: 'Looks again.', button: 'Look again' }),
+    },
+  },
+  'root-emptied': {
+    title: () => 'The site’s folder is empty',
+    reason: `It held files before. A disk may not be mounted, or something emptied it. ${meanwhile}`,
+    choices: {
+      'put-back': (hold) => ({
+        title: 'It was a mistake',
+        body: `Puts ${count(hold.total, 'file')} back into the folder. The repository stays as it is.`,
+        button: 'Put the files back',
+      }),
+      'go-on': (hold) => ({
+        title: 'It was meant',
+        body: `Removes ${count(hold.total, 'file')} from the branch with a new commit. They stay in the repository’s history.`,
+        button: 'Remove all files',
+        icon: 'trash',
+        loses: true,
+      }),
+    },
+  },
+  'history-rewritten': {
+    title: () => 'The branch’s history was rewritten',
+    reason: `Someone pushed with force: the commit this site was on is no longer part of the branch. ${meanwhile}`,
+    choices: {
+      'put-back': () => ({
+        title: 'It was a mistake',
+        body: 'Pushes what this site has on top of the new history, as one commit.',
+        button: 'Push this site’s files',
+      }),
+      'go-on': () => ({
+        title: 'It was meant',
+        body: 'Takes the branch as it is now. What the folder loses is kept first and can be restored with one click.',
+        button: 'Take the new history',
+        icon: 'pull',
+        loses: true,
+      }),
+    },
+  },
+  'branch-missing': {
+    title: () => 'The branch is gone from GitLab',
+    reason: `It was deleted or renamed. Mooring does not create it again unasked. ${meanwhile}`,
+    choices: {
+      'put-back': () => ({
+        title: 'It was a mistake',
+        body: 'Creates the branch again from what this site has.',
+        button: 'Create the branch again',
+        icon: 'branch',
+      }),
+      'try-again': () => ({
+        title: 'It is back',
+        body: 'Looks again. To use another branch, disconnect and connect again.',
+        button: 'Look again',
+      }),
+    },
+  },
+  'push-refused': {
+    title: () => 'GitLab refuses the push',
+    reason:
+      'A rule of the repository turns this commit down. The folder and the branch are as they were, and the commit waits here. Its text is in the activity.',
+    choices: {
+      'try-again': () => ({
+        title: 'The rule is changed',
+        body: 'Pushes the waiting commit once more.',
+        button: 'Push again',
+        icon: 'push',
+      }),
+    },
+  },
+  reconnect: {
+    title: () => 'GitLab must be connected again',
+    reason:
+      'GitLab no longer accepts this site’s authorisation. The folder and the branch are as they were; edits are committed here and pushed afterwards.',
+    choices: {
+      'try-again': () => ({
+        title: 'It works again',
+        body: 'Asks GitLab once more with the authorisation that is stored.',
+        button: 'Try again',
+      }),
+    },
+  },
+};
+
+/** Words for a choice in a place nobody foresaw: true everywhere, if less exact. */
+const plain: Record<HoldChoice, (hold: Hold) => Omit<ChoiceWords, 'choice'>> = {
+  'put-back': (hold) => ({
+    title: 'It was a mistake',
+    body: `Puts ${lost(hold)} back on the side that lost them.`,
+    button: 'Put the files back',
+    icon: 'restore',
+    loses: false,
+  }),
+  'go-on': (hold) => ({
+    title: 'It was meant',
+    body: `Goes on; ${lost(hold)} are removed on the other side too. They can be restored.`,
+    button: 'Go on',
+    icon: 'check',
+    loses: true,
+  }),
+  adopt: () => ({
+    title: 'This is the right folder',
+    body: 'Goes on with the folder that is there now.',
+    button: 'Use this folder',
+    icon: 'folder',
+    loses: false,
+  }),
+  'try-again': () => ({
+    title: 'Look again',
+    body: 'Checks whether the cause is gone.',
+    button: 'Try again',
+    icon: 'refresh',
+    loses: false,
+  }),
+};

@@ -1,0 +1,91 @@
+import type { Project } from '../model/instance.ts';
+import type { Plan, PlanSample } from '../model/plan.ts';
+import type { NotSynced, Site } from '../model/site.ts';
+import { displayPath, escapeControls } from '../model/tree.ts';
+import type { Room } from './context.ts';
+import type { ConnectRequest } from './deps.ts';
+import { bytes, count, number, when } from './times.ts';
+import { notSyncedWords } from './words.ts';
+
+/** The warning before a first connect: what goes, what stays, how to undo, in numbers from the dry run. */
+export function planView({ deps, address }: Room, site: Site, request: ConnectRequest, plan: Plan, project: Project) {
+  const home = address.link(`/sites/${site.id}`);
+  const name = escapeControls(site.name);
+  const kept = plan.replaced + plan.removed;
+  const other = plan.direction === 'replace' ? 'start-from-folder' : 'replace';
+  return {
+    site: { name, folder: escapeControls(site.folder), home },
+    kind: kindOf(plan),
+    question: questionOf(plan, name),
+    action: `${home}/confirm`,
+    cancel: `${home}/repository`,
+    verb: 'Connect Self Hosted GitLab',
+    final: false,
+    hidden: [
+      { name: 'planId', value: plan.id },
+      { name: 'project', value: String(request.projectId) },
+      { name: 'branch', value: request.branch },
+      { name: 'direction', value: plan.direction },
+    ],
+    project: escapeControls(project.path),
+    branch: escapeControls(plan.branch),
+    newBranch: plan.tip === undefined,
+    direction: plan.direction,
+    tally: {
+      replaced: number(plan.replaced),
+      added: number(plan.added),
+      removed: number(plan.removed),
+      same: number(plan.same),
+    },
+    samples: plan.samples.slice(0, 20).map(sampleView),
+    moreSamples: moreOf(plan.replaced + plan.added + plan.removed - Math.min(plan.samples.length, 20), 'change'),
+    kept: kept === 0 ? '' : count(kept, 'present file'),
+    keptVerb: kept === 1 ? 'changes is' : 'change are',
+    keepDays: count(site.settings.keepDays, 'day'),
+    secretsTitle: `${count(plan.secrets.length, 'file')} ${plan.secrets.length === 1 ? 'looks like a secret and stays' : 'look like secrets and stay'} as ${plan.secrets.length === 1 ? 'it is' : 'they are'}`,
+    secrets: plan.secrets.slice(0, 20).map(displayPath),
+    untouched: plan.untouched.slice(0, 50).map(refusalView),
+    untouchedTitle: `${count(plan.untouchedCount, 'path')} ${plan.untouchedCount === 1 ? 'is' : 'are'} left exactly as ${plan.untouchedCount === 1 ? 'it is' : 'they are'}`,
+    moreUntouched: moreOf(plan.untouchedCount - Math.min(plan.untouched.length, 50), 'path'),
+    refused: plan.refused.slice(0, 50).map(refusalView),
+    refusedTitle: `${count(plan.refused.length, 'file')} of the repository ${plan.refused.length === 1 ? 'is' : 'are'} not written into the folder`,
+    ignored: plan.ignored === 0 ? '' : count(plan.ignored, 'ignored file'),
+    counted: when(plan.countedAt, deps.now()),
+    otherWay: `${home}/confirm?${new URLSearchParams({ project: String(request.projectId), branch: request.branch, direction: other })}`,
+  };
+}
+
+/** `fill`: the folder is empty, nothing can be lost. */
+function kindOf(plan: Plan): 'replace' | 'fill' | 'push' {
+  if (plan.direction === 'start-from-folder') return 'push';
+  const present = plan.replaced + plan.removed + plan.same + plan.untouchedCount + plan.secrets.length + plan.ignored;
+  return present === 0 ? 'fill' : 'replace';
+}
+
+function questionOf(plan: Plan, name: string): string {
+  return {
+    replace: `Replace the files of ${name}?`,
+    fill: `Fill the folder of ${name}?`,
+    push: `Push the files of ${name}?`,
+  }[kindOf(plan)];
+}
+
+function sampleView({ mark, path, bytes: size }: PlanSample) {
+  return { ...markView[mark], path: displayPath(path), size: bytes(size) };
+}
+
+/** A mark with its colour and, for those who do not see it, its word. */
+export const markView = {
+  '+': { mark: '+', tone: 'good', word: 'added' },
+  '~': { mark: '~', tone: 'busy', word: 'changed' },
+  '-': { mark: '−', tone: 'bad', word: 'removed' },
+} as const;
+
+/** A path that does not travel, and why. */
+export function refusalView({ path, reason }: NotSynced) {
+  return { path: displayPath(path), why: escapeControls(notSyncedWords(reason)) };
+}
+
+function moreOf(amount: number, what: string): string {
+  return amount > 0 ? `and ${count(amount, `more ${what}`)}` : '';
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import nunjucks from 'nunjucks';
+import type { Problem } from '../model/problem.ts';
+import { describe } from '../model/remedy.ts';
+import { escapeControls } from '../model/tree.ts';
+import type { Address } from './address.ts';
+import type { Context, Notice, Room } from './context.ts';
+import type { WebDeps } from './deps.ts';
+import { wayOut } from './failure.ts';
+import { createFlash } from './flash.ts';
+import { formToken } from './session.ts';
+import { readTheme } from './routes/theme.ts';
+import { when } from './times.ts';
+
+export const publicFolder = fileURLToPath(new URL('../../public', import.meta.url));
+const viewsFolder = fileURLToPath(new URL('../../views', import.meta.url));
+
+/** Nunjucks, and what every page receives beside its own model. */
+export function createRoom(deps: WebDeps, address: Address): Room {
+  const views = environment(address);
+  const flash = createFlash();
+  const room: Room = {
+    deps,
+    address,
+    show(ctx, template, model, status = 200) {
+      const shared = frame(ctx, deps, address);
+      // Script that follows a redirect throws the page away: the notice waits for the one that is seen.
+      const seen = askedPart(ctx) === 'page' && ctx.state.sessionId !== undefined;
+      const notice = seen ? flash.take(ctx.state.sessionId ?? '') : undefined;
+      ctx.status = status;
+      ctx.type = 'html';
+      ctx.set('Cache-Control', 'no-store');
+      ctx.vary('X-Part');
+      ctx.body = views.render(template, { ...shared, notice: notice ?? null, ...model });
+    },
+    showProblem: (ctx, problem, status) => showProblem(room, ctx, problem, status),
+    leave(ctx, path, notice?: Notice) {
+      if (notice && ctx.state.sessionId !== undefined) flash.put(ctx.state.sessionId, notice);
+      ctx.status = 303;
+      ctx.redirect(address.link(path));
+    },
+  };
+  return room;
+}
+
+/** Which frame a page is asked for in: the whole, its live parts, or the inside of a dialog. */
+export function askedPart(ctx: Context): 'page' | 'live' | 'dialog' {
+  const part = ctx.get('X-Part');
+  return part === 'live' || part === 'dialog' ? part : 'page';
+}
+
+function environment(address: Address): nunjucks.Environment {
+  const loader = new nunjucks.FileSystemLoader(viewsFolder, { watch: false, noCache: false });
+  const views = new nunjucks.Environment(loader, { autoescape: true, throwOnUndefined: true });
+  for (const name of ['app.css', 'app.js', 'icons.svg', 'mark.svg']) {
+    views.addGlobal(name.replace('.', '_'), address.link(`/${name}?v=${digest(name)}`));
+  }
+  views.addGlobal('base', address.base);
+  // All at once: a template that does not compile fails at the start. Found only when it is included, nunjucks throws
+  // the error outside of every request, and the process ends.
+  for (const name of readdirSync(viewsFolder, { recursive: true, encoding: 'utf8' })) {
+    if (name.endsWith('.njk')) views.getTemplate(name.replaceAll('\\', '/'), true);
+  }
+  return views;
+}
+
+/** The address changes with the content, so browsers may keep the file for ever. */
+function digest(name: string): string {
+  return createHash('sha256')
+    .update(readFileSync(`${publicFolder}/${name}`))
+    .digest('base64url')
+    .slice(0, 10);
+}
+
+function frame(ctx: Context, deps: WebDeps, address: Address): Record<string, unknown> {
+  const part = askedPart(ctx);
+  return {
+    shell: part === 'live' ? 'shells/live.njk' : 'shells/page.njk',
+    askShell: part === 'dialog' ? 'shells/ask-dialog.njk' : 'shells/ask-page.njk',
+    token: formToken(ctx, deps, address),
+    account: ctx.state.session ? escapeControls(ctx.state.session.accountName) : '',
+    theme: readTheme(ctx),
+    version: deps.about.version,
+    here: address.known(ctx.url) ?? '/',
+    nav: '',
+    live: '',
+    clock: when(deps.now(), deps.now()),
+  };
+}
+
+function showProblem(room: Room, ctx: Context, problem: Problem, status?: number): void {
+  const facts = problem.toFacts();
+  const words = describe(facts);
+  const { site, session } = ctx.state;
+  const out = wayOut(problem.code);
+  const back = site
+    ? { name: escapeControls(site.name), href: room.address.link(`/sites/${site.id}/settings/syncing`) }
+    : null;
+  if (facts.retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(facts.retryAfterMs / 1_000)));
+  room.show(
+    ctx,
+    askedPart(ctx) === 'dialog' ? 'pages/problem-dialog.njk' : 'pages/problem.njk',
+    {
+      code: problem.code,
+      title: escapeControls(words.title),
+      happened: escapeControls(words.happened),
+      untouched: escapeControls(words.untouched),
+      todo: escapeControls(words.todo),
+      cause: escapeControls(facts.cause),
+      facts: Object.entries(facts.facts).map(([name, value]) => ({
+        name: escapeControls(name),
+        value: escapeControls(value),
+      })),
+      signedIn: session !== undefined,
+      out,
+      back,
+    },
+    status ?? words.status,
+  );
+}

@@ -1,0 +1,88 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { ProblemCode } from '../../model/problem.ts';
+import { escapeControls } from '../../model/tree.ts';
+import type { Context, Room, State } from '../context.ts';
+import type { FolderOffer } from '../deps.ts';
+import { beside, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
+import { bytes, count } from '../times.ts';
+
+const form = z
+  .object({
+    name: filledLine('a name', 100),
+    folder: z.string({ error: 'Choose a folder.' }),
+    path: line('a path', 4_000).default(''),
+  })
+  .refine(({ folder, path }) => folder !== 'other' || path !== '', {
+    path: ['path'],
+    message: 'Enter the path of the folder.',
+  });
+
+/** Names a folder. Reads and changes nothing in it. */
+export function addSite(router: Router<State>, room: Room): void {
+  router.get('/sites/add', (ctx) => showForm(ctx, room, {}, {}));
+
+  router.post('/sites/add', async (ctx) => {
+    const entered = fields(ctx.request.body);
+    const parsed = parse(form, entered);
+    if (parsed.kind === 'bad') return showForm(ctx, room, entered, parsed.errors, 422);
+    const { name, folder, path } = parsed.values;
+    const other = folder === 'other';
+    try {
+      const by = ctx.state.session?.accountName ?? '';
+      const site = await room.deps.sites.add({ name, folder: other ? path : folder }, by);
+      room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+    } catch (error) {
+      const errors = beside(error, places(other ? 'path' : 'folder'));
+      await showForm(ctx, room, entered, errors, 422);
+    }
+  });
+}
+
+const folderCodes = [
+  'invalid',
+  'outside-roots',
+  'overlaps',
+  'missing',
+  'link',
+  'not-folder',
+  'unreadable',
+  'unwritable',
+] as const;
+
+function places(field: string): Partial<Record<ProblemCode, string>> {
+  const found: Partial<Record<ProblemCode, string>> = { 'form-invalid': 'name' };
+  for (const code of folderCodes) found[`folder-${code}`] = field;
+  return found;
+}
+
+async function showForm(
+  ctx: Context,
+  room: Room,
+  entered: Readonly<Record<string, string>>,
+  errors: FieldErrors,
+  status = 200,
+) {
+  const offers = await room.deps.sites.folders();
+  const usable = offers.filter(({ disabled }) => disabled === undefined);
+  const chosen = entered['folder'] ?? (usable.length > 0 ? '' : 'other');
+  const model = {
+    nav: 'sites',
+    name: entered['name'] ?? '',
+    path: entered['path'] ?? '',
+    chosen,
+    errors,
+    roots: room.deps.about.roots.map(escapeControls),
+    offers: offers.map(offerView),
+  };
+  room.show(ctx, 'pages/add-site.njk', model, status);
+}
+
+function offerView({ path, files, bytes: size, empty, disabled }: FolderOffer) {
+  return {
+    path,
+    shown: escapeControls(path),
+    about: escapeControls(disabled ?? (empty ? 'Empty' : `${count(files, 'file')}, ${bytes(size)}`)),
+    disabled: disabled !== undefined,
+  };
+}

@@ -1,0 +1,97 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { BranchName } from '../../model/instance.ts';
+import { Problem, type ProblemCode } from '../../model/problem.ts';
+import type { Site } from '../../model/site.ts';
+import type { Context, Room, State } from '../context.ts';
+import type { ConnectRequest } from '../deps.ts';
+import { beside, fields, line, parse } from '../form.ts';
+import { planView } from '../plan-view.ts';
+import { siteOf } from '../site-frame.ts';
+import { projectId, showPicker, usableConnection } from './repository.ts';
+import { who } from './syncing.ts';
+
+const question = z.object({
+  project: z.string({ error: 'Choose a repository.' }).regex(/^[1-9]\d{0,15}$/, 'Choose a repository.'),
+  branch: line('a branch', 300).default(''),
+  newBranch: line('a branch', 300).default(''),
+  direction: z.enum(['replace', 'start-from-folder']).default('replace'),
+});
+const answer = question.extend({ planId: z.string().min(1).max(200) });
+
+/** What is wrong with the branch belongs beside its field, not on a page of its own. */
+const places: Partial<Record<ProblemCode, string>> = {
+  'branch-invalid': 'newBranch',
+  'branch-missing': 'branch',
+  'push-not-allowed': 'branch',
+  'project-in-use': 'branch',
+};
+
+/** The warning with real numbers, and the click that connects. As a page, or as the inside of a dialog. */
+export function confirm(router: Router<State>, room: Room): void {
+  const { deps } = room;
+
+  router.get('/sites/:id/confirm', async (ctx) => {
+    const site = siteOf(ctx, room);
+    if (site.binding) return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+    const request = requestOf(site, fields(ctx.query));
+    if (request === undefined)
+      return backToPicker(ctx, room, site, { branch: 'Choose a branch, or enter the name of a new one.' });
+    try {
+      await showPlan(ctx, room, site, request, 'first');
+    } catch (error) {
+      await backToPicker(ctx, room, site, beside(error, places));
+    }
+  });
+
+  router.post('/sites/:id/confirm', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const parsed = parse(answer, ctx.request.body);
+    const request = requestOf(site, fields(ctx.request.body));
+    if (parsed.kind === 'bad' || request === undefined) throw new Problem('form-invalid');
+    try {
+      await deps.connecting.confirm({ ...request, planId: parsed.values.planId }, who(ctx), account(ctx));
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'plan-outdated') throw error;
+      return showPlan(ctx, room, site, request, 'again');
+    }
+    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+      tone: 'good',
+      title: `${site.name} is connected`,
+      lines: ['From now on pushes appear in the folder, and edits in the folder are committed and pushed.'],
+    });
+  });
+}
+
+function requestOf(site: Site, entered: Readonly<Record<string, string>>): ConnectRequest | undefined {
+  const parsed = parse(question, entered);
+  const id = projectId(entered['project']);
+  if (parsed.kind === 'bad' || id === undefined) return undefined;
+  const branch = parsed.values.newBranch || parsed.values.branch;
+  if (branch === '') return undefined;
+  return { site: site.id, projectId: id, branch: branch as BranchName, direction: parsed.values.direction };
+}
+
+type Turn = 'first' | 'again';
+
+async function showPlan(ctx: Context, room: Room, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
+  const connection = usableConnection(ctx, room, site);
+  if (!connection) return;
+  const plan = await room.deps.connecting.plan(request, account(ctx));
+  const project = await room.deps.repositories.project(connection, request.projectId);
+  const view = planView(room, site, request, plan, project);
+  room.show(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
+}
+
+async function backToPicker(
+  ctx: Context,
+  room: Room,
+  site: Site,
+  errors: Readonly<Record<string, string>>,
+): Promise<void> {
+  await showPicker(ctx, room, site, fields(ctx.query), errors);
+}
+
+function account(ctx: Context): string {
+  return ctx.state.session?.accountId ?? '';
+}

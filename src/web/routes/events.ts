@@ -1,0 +1,17 @@
+import type { Router } from '@koa/router';
+import { Problem } from '../../model/problem.ts';
+import type { Room, State } from '../context.ts';
+import { liveStream } from '../live.ts';
+
+/** The live line to a page that is open. Resumes after the id the browser saw last. */
+export function events(router: Router<State>, { deps }: Room): void {
+  router.get('/events', (ctx) => {
+    const { sessionId } = ctx.state;
+    if (sessionId === undefined) throw new Problem('not-allowed', { why: 'signed-out' });
+    const last = ctx.get('Last-Event-ID');
+    ctx.type = 'text/event-stream';
+    ctx.set('Cache-Control', 'no-store');
+    ctx.set('X-Accel-Buffering', 'no');
+    ctx.body = liveStream(deps, sessionId, /^\d{1,15}$/.test(last) ? Number(last) : undefined);
+  });
+}

@@ -1,0 +1,82 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import { Problem } from '../../model/problem.ts';
+import type { Hold, HoldChoice } from '../../model/site.ts';
+import { displayPath } from '../../model/tree.ts';
+import type { Room, State } from '../context.ts';
+import { parse } from '../form.ts';
+import { holdChoices, holdReason, holdTitle } from '../hold-words.ts';
+import { markView } from '../plan-view.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { count, number } from '../times.ts';
+import { problemView, who } from './syncing.ts';
+
+const form = z.object({
+  step: z.string().min(1).max(500),
+  choice: z.enum(['put-back', 'go-on', 'adopt', 'try-again'] satisfies HoldChoice[]),
+});
+
+/** Why a site stopped, and the choices as buttons. The answer names the step that was shown, so it fits no other. */
+export function hold(router: Router<State>, room: Room): void {
+  const { deps } = room;
+
+  router.get('/sites/:id/hold', (ctx) => {
+    const site = siteOf(ctx, room);
+    const status = deps.sites.status(site.id);
+    const held = status.hold;
+    if (!held)
+      return room.leave(ctx, `/sites/${site.id}`, {
+        tone: 'busy',
+        title: 'This site is not on hold any more',
+        lines: [],
+      });
+    room.show(ctx, 'pages/hold.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'activity'),
+      title: holdTitle(held),
+      reason: holdReason(held),
+      code: held.code,
+      step: held.step,
+      choices: holdChoices(held),
+      split: splitView(held),
+      samples: held.samples.map(({ path, mark }) => ({ path: displayPath(path), ...markView[mark] })),
+      more: moreOf(held),
+      problem: status.problem ? problemView(status.problem) : null,
+      reconnect: held.code === 'reconnect' && site.binding !== undefined,
+    });
+  });
+
+  router.post('/sites/:id/hold', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const parsed = parse(form, ctx.request.body);
+    if (parsed.kind === 'bad') throw new Problem('form-invalid');
+    const held = deps.sites.status(site.id).hold;
+    if (!held || held.step !== parsed.values.step) {
+      return room.leave(ctx, `/sites/${site.id}${held ? '/hold' : ''}`, {
+        tone: 'warn',
+        title: 'Nothing was done: the question changed meanwhile',
+        lines: [held ? 'Look at the new numbers and choose again.' : 'The site is not on hold any more.'],
+      });
+    }
+    const words = holdChoices(held).find(({ choice }) => choice === parsed.values.choice);
+    if (!words) throw new Problem('form-invalid');
+    await deps.decisions.choose(site.id, parsed.values.step, parsed.values.choice, who(ctx));
+    room.leave(ctx, `/sites/${site.id}`, {
+      tone: 'good',
+      title: `Chosen: ${words.button}`,
+      lines: ['Mooring is at it; the activity says what came of it.'],
+    });
+  });
+}
+
+/** The share that would go, as a picture with its sentence. Only where there is a share to show. */
+function splitView({ total, tally }: Hold): { total: number; gone: number; words: string } | null {
+  if (total === 0 || tally.removed === 0 || tally.removed > total) return null;
+  const words = `${number(tally.removed)} of ${count(total, 'file')} would be removed, ${number(total - tally.removed)} stay`;
+  return { total, gone: tally.removed, words };
+}
+
+function moreOf({ tally, samples }: Hold): string {
+  const rest = tally.added + tally.changed + tally.removed - samples.length;
+  return rest > 0 && samples.length > 0 ? `and ${count(rest, 'more path')}` : '';
+}

@@ -1,0 +1,184 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { Instance } from '../../model/instance.ts';
+import type { ProblemCode } from '../../model/problem.ts';
+import { escapeControls } from '../../model/tree.ts';
+import { webUrl } from '../address.ts';
+import type { Context, Room, State } from '../context.ts';
+import type { Check, InstanceForm } from '../deps.ts';
+import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
+import { number, when } from '../times.ts';
+import { who } from './syncing.ts';
+
+const address = (label: string) =>
+  line(label, 500)
+    .default('')
+    .refine(
+      (text) => text === '' || webUrl(text) !== undefined,
+      'Enter an address that begins with https:// or http://.',
+    );
+
+const form = z.object({
+  url: filledLine('the GitLab URL', 500),
+  applicationId: filledLine('the Application ID', 500),
+  // Not trimmed: a space that came along with a paste is pointed out, not guessed away.
+  secret: z.string().max(500, 'At most 500 characters.').default(''),
+  authorizeUrl: address('the Authorize URL'),
+  tokenUrl: address('the Token URL'),
+  apiUrl: address('the API Endpoint'),
+  scopes: z.enum(['api', 'read_api write_repository'], { error: 'Choose the scopes.' }).default('api'),
+  ca: block(200_000).refine(
+    (text) => text.trim() === '' || text.includes('-----BEGIN CERTIFICATE-----'),
+    'Paste a certificate in PEM form: it begins with -----BEGIN CERTIFICATE-----.',
+  ),
+  proxy: address('the proxy'),
+  headers: block(10_000).refine(
+    (text) => text.split('\n').every((one) => one.trim() === '' || /^[\w!#$%&'*+.^`|~-]+:\s*\S/.test(one.trim())),
+    'One `Name: value` a line.',
+  ),
+  reachableAt: address('the address'),
+  minAccessLevel: z.enum(['20', '30', '40']).default('30'),
+});
+
+const places: Partial<Record<ProblemCode, string>> = {
+  'instance-url-invalid': 'url',
+  'instance-not-gitlab': 'url',
+  'application-unknown': 'applicationId',
+};
+
+/** Account Settings / Self Hosted GitLab: once per installation. */
+export function instance(router: Router<State>, room: Room): void {
+  const { deps } = room;
+
+  router.get('/account', (ctx) => room.leave(ctx, '/account/gitlab'));
+  router.get('/account/gitlab', (ctx) => showForm(ctx, room, stored(deps.instance.get()), {}));
+
+  router.post('/account/gitlab', async (ctx) => {
+    const entered = fields(ctx.request.body);
+    const parsed = parse(form, entered);
+    if (parsed.kind === 'bad') return showForm(ctx, room, entered, parsed.errors, { status: 422 });
+    const before = deps.instance.get();
+    const values = { ...parsed.values, minAccessLevel: Number(parsed.values.minAccessLevel) };
+    if (values.secret === '' && !keepsSecret(room, before, values.url)) {
+      const why = before
+        ? 'Another GitLab needs another secret: the stored one belongs to the old URL.'
+        : 'Enter the secret.';
+      return showForm(ctx, room, entered, { secret: why }, { status: 422 });
+    }
+    try {
+      await deps.instance.configure(withoutStaleAddresses(room, before, values), who(ctx));
+    } catch (error) {
+      return showForm(ctx, room, entered, beside(error, places), { status: 422 });
+    }
+    room.leave(ctx, '/account/gitlab', {
+      tone: 'good',
+      title: 'Self Hosted GitLab is configured',
+      lines: ['Press Test connection to see whether everything answers, or go on and connect a site.'],
+    });
+  });
+
+  // Not stored anywhere, so the answer is the page itself.
+  router.post('/account/gitlab/test', async (ctx) => {
+    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    showForm(ctx, room, stored(deps.instance.get()), {}, { checks: await deps.instance.test() });
+  });
+}
+
+function keepsSecret({ deps }: Room, before: Instance | undefined, url: string): boolean {
+  if (!before) return false;
+  try {
+    return deps.instance.derive(url).url === before.url;
+  } catch {
+    return true; // configure() says what is wrong with the URL
+  }
+}
+
+/** Addresses that were derived from the old URL do not survive a new one; those typed by hand do. */
+function withoutStaleAddresses({ deps }: Room, before: Instance | undefined, values: InstanceForm): InstanceForm {
+  if (!before || values.url === before.url) return values;
+  const old = deps.instance.derive(before.url);
+  return {
+    ...values,
+    authorizeUrl: values.authorizeUrl === old.authorizeUrl ? '' : values.authorizeUrl,
+    tokenUrl: values.tokenUrl === old.tokenUrl ? '' : values.tokenUrl,
+    apiUrl: values.apiUrl === old.apiUrl ? '' : values.apiUrl,
+  };
+}
+
+function stored(from: Instance | undefined): Record<string, string> {
+  if (!from) return {};
+  const { ca, proxy, headers, reachableAt, minAccessLevel } = from.advanced;
+  return {
+    url: from.url,
+    applicationId: from.applicationId,
+    authorizeUrl: from.authorizeUrl,
+    tokenUrl: from.tokenUrl,
+    apiUrl: from.apiUrl,
+    scopes: from.scopes,
+    ca,
+    proxy,
+    headers: Object.entries(headers)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join('\n'),
+    reachableAt,
+    minAccessLevel: String(minAccessLevel),
+  };
+}
+
+interface Extra {
+  readonly status?: number;
+  readonly checks?: readonly Check[];
+}
+
+const advanced = ['ca', 'proxy', 'headers', 'reachableAt'];
+
+function showForm(
+  ctx: Context,
+  room: Room,
+  entered: Readonly<Record<string, string>>,
+  errors: FieldErrors,
+  extra: Extra = {},
+): void {
+  const { deps } = room;
+  const configured = deps.instance.get();
+  const now = deps.now();
+  const value = (name: string, otherwise = ''): string => entered[name] ?? otherwise;
+  const names = ['url', 'applicationId', 'authorizeUrl', 'tokenUrl', 'apiUrl', 'ca', 'proxy', 'headers', 'reachableAt'];
+  room.show(
+    ctx,
+    'pages/instance.njk',
+    {
+      nav: 'account',
+      configured: configured !== undefined,
+      secretSince: configured ? when(configured.configuredAt, now) : null,
+      values: Object.fromEntries(names.map((name) => [name, value(name)])),
+      scopes: value('scopes', 'api'),
+      level: value('minAccessLevel', '30'),
+      errors,
+      openAdvanced:
+        advanced.some((name) => value(name) !== '' || errors[name] !== undefined) || value('scopes', 'api') !== 'api',
+      openAddresses:
+        configured !== undefined || ['authorizeUrl', 'tokenUrl', 'apiUrl'].some((name) => value(name) !== ''),
+      publicUrl: deps.about.publicUrl,
+      redirectUri: deps.instance.redirectUri,
+      applications: configured && webUrl(configured.url) ? `${configured.url}/-/user_settings/applications` : '',
+      checks: extra.checks ? extra.checks.map(checkView) : null,
+      passed: extra.checks ? passedWords(extra.checks) : '',
+    },
+    extra.status ?? 200,
+  );
+}
+
+function checkView({ name, result, finding, fix }: Check) {
+  const looks = {
+    good: { tone: 'good', icon: 'state-in-sync', word: 'passed' },
+    bad: { tone: 'bad', icon: 'error', word: 'failed' },
+    unknown: { tone: 'mute', icon: 'state-unknown', word: 'not known' },
+  }[result];
+  return { ...looks, name: escapeControls(name), finding: escapeControls(finding), fix: escapeControls(fix ?? '') };
+}
+
+function passedWords(checks: readonly Check[]): string {
+  const good = checks.filter(({ result }) => result === 'good').length;
+  return good === checks.length ? `All ${number(good)} passed.` : `${number(good)} of ${number(checks.length)} passed.`;
+}

@@ -1,0 +1,141 @@
+import type { Router } from '@koa/router';
+import type { KeptVersion } from '../../model/plan.ts';
+import { Problem } from '../../model/problem.ts';
+import type { Site } from '../../model/site.ts';
+import { displayPath, pathBytes, sitePath, type SitePath } from '../../model/tree.ts';
+import type { Context, Room, State } from '../context.ts';
+import { fields } from '../form.ts';
+import { pageNumber, pages } from '../paging.ts';
+import { sendFile } from '../send-file.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { bytes, count, number, when } from '../times.ts';
+import { keptWords } from '../words.ts';
+import { who } from './syncing.ts';
+
+const day = 86_400_000;
+const perPage = 200;
+
+/** What syncs replaced and can give back: the list, the files of one version, and the way back. */
+export function kept(router: Router<State>, room: Room): void {
+  const { deps, address } = room;
+
+  router.get('/sites/:id/kept', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const all = [...(await deps.decisions.kept(site.id))].sort((a, b) => b.at - a.at);
+    const asked = pageNumber(fields(ctx.query)['page']);
+    const home = address.link(`/sites/${site.id}/kept`);
+    const paging = pages(asked, 50, all.length, (n) => (n === 1 ? home : `${home}?page=${n}`));
+    room.show(ctx, 'pages/kept.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'kept'),
+      keepDays: count(site.settings.keepDays, 'day'),
+      amount:
+        all.length === 0
+          ? ''
+          : `${count(all.length, 'version')}, ${bytes(all.reduce((sum, one) => sum + one.bytes, 0))}`,
+      rows: all.slice(paging.from, paging.to).map((one) => rowView(room, site, one)),
+      pages: paging,
+    });
+  });
+
+  router.get('/sites/:id/kept/:kid', async (ctx) => {
+    const { site, version } = await versionOf(ctx, room);
+    const query = fields(ctx.query);
+    const q = (query['q'] ?? '').slice(0, 200);
+    const files = await deps.decisions.keptFiles(site.id, version.id);
+    const found = files.filter(({ path }) => displayPath(path).toLowerCase().includes(q.toLowerCase()));
+    const row = rowView(room, site, version);
+    const paging = pages(
+      pageNumber(query['page']),
+      perPage,
+      found.length,
+      (n) => `${row.href}?${new URLSearchParams({ q, page: String(n) })}`,
+    );
+    room.show(ctx, 'pages/kept-version.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'kept'),
+      kept: row,
+      q,
+      files: found
+        .slice(paging.from, paging.to)
+        .map((file) => ({ path: displayPath(file.path), p: encodePath(file.path), size: bytes(file.bytes) })),
+      pages: paging,
+    });
+  });
+
+  router.get('/sites/:id/kept/:kid/file', async (ctx) => {
+    const { site, version } = await versionOf(ctx, room);
+    const path = decodePath(fields(ctx.query)['p']);
+    if (path === undefined) throw new Problem('not-found', { what: 'file' });
+    sendFile(ctx, path, await deps.decisions.keptFile(site.id, version.id, path));
+  });
+
+  router.get('/sites/:id/kept/:kid/restore', async (ctx) => {
+    const { site, version } = await versionOf(ctx, room);
+    const p = fields(ctx.query)['p'];
+    const path = decodePath(p);
+    const row = rowView(room, site, version);
+    room.show(ctx, 'pages/restore.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'kept'),
+      kept: row,
+      path: path === undefined ? '' : displayPath(path),
+      question:
+        path === undefined
+          ? `Restore the whole folder of ${siteFrame(room, site, 'kept').name}?`
+          : 'Restore this file?',
+      action: `${row.href}/restore`,
+      cancel: row.href,
+      verb: path === undefined ? 'Restore the whole folder' : 'Restore',
+      final: false,
+      hidden: path === undefined ? [] : [{ name: 'p', value: encodePath(path) }],
+    });
+  });
+
+  router.post('/sites/:id/kept/:kid/restore', async (ctx) => {
+    const { site, version } = await versionOf(ctx, room);
+    const p = fields(ctx.request.body)['p'];
+    const path = decodePath(p);
+    // A damaged path must not turn "this file" into "the whole folder".
+    if (p !== undefined && path === undefined) throw new Problem('form-invalid');
+    await deps.decisions.restore(site.id, version.id, path, who(ctx));
+    room.leave(ctx, `/sites/${site.id}`, {
+      tone: 'good',
+      title: path === undefined ? 'The folder is being restored' : `${displayPath(path)} is being restored`,
+      lines: ['It is an edit like any other: committed, pushed, and itself to be undone under Kept versions.'],
+    });
+  });
+}
+
+async function versionOf(
+  ctx: Context & { params: Record<string, string> },
+  room: Room,
+): Promise<{ site: Site; version: KeptVersion }> {
+  const site = siteOf(ctx, room);
+  const version = (await room.deps.decisions.kept(site.id)).find(({ id }) => id === ctx.params['kid']);
+  if (!version) throw new Problem('kept-missing');
+  return { site, version };
+}
+
+function rowView({ deps, address }: Room, site: Site, version: KeptVersion) {
+  const now = deps.now();
+  return {
+    title: keptWords[version.cause],
+    time: when(version.at, now),
+    until: when(version.at + site.settings.keepDays * day, now),
+    files: number(version.files),
+    filesWords: count(version.files, 'file'),
+    size: bytes(version.bytes),
+    whole: version.cause === 'connect',
+    href: address.link(`/sites/${site.id}/kept/${encodeURIComponent(version.id)}`),
+  };
+}
+
+/** Paths are bytes; a form carries text. */
+function encodePath(path: SitePath): string {
+  return pathBytes(path).toString('base64url');
+}
+
+function decodePath(text: string | undefined): SitePath | undefined {
+  return text !== undefined && /^[\w-]{1,8000}$/.test(text) ? sitePath(Buffer.from(text, 'base64url')) : undefined;
+}

@@ -1,0 +1,163 @@
+import type { Router } from '@koa/router';
+import type { Branch, Connection, Project, ProjectId } from '../../model/instance.ts';
+import { asProblem } from '../../model/problem.ts';
+import { describe } from '../../model/remedy.ts';
+import type { Site } from '../../model/site.ts';
+import { escapeControls } from '../../model/tree.ts';
+import { webUrl } from '../address.ts';
+import type { Context, Room, State } from '../context.ts';
+import type { RepositoryPage } from '../deps.ts';
+import { fields, type FieldErrors } from '../form.ts';
+import { pageNumber } from '../paging.ts';
+import { siteOf } from '../site-frame.ts';
+import { number, when } from '../times.ts';
+
+/**
+ * The picker. Everything is a GET form: search, then choose a project, then its branch; the answer to the last is the
+ * confirmation, which counts and changes nothing.
+ */
+export function repository(router: Router<State>, room: Room): void {
+  router.get('/sites/:id/repository', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await showPicker(ctx, room, site, fields(ctx.query), {});
+  });
+}
+
+/** This account's usable connection; undefined after the browser was sent to make one. */
+export function usableConnection(ctx: Context, room: Room, site: Site): Connection | undefined {
+  const mine = room.deps.connections.mine(ctx.state.session?.accountId ?? '');
+  if (mine?.health === 'good') return mine;
+  room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+  return undefined;
+}
+
+/** Also shown again with what is wrong when a branch cannot be used. */
+export async function showPicker(
+  ctx: Context,
+  room: Room,
+  site: Site,
+  query: Readonly<Record<string, string>>,
+  errors: FieldErrors,
+): Promise<void> {
+  const { deps, address } = room;
+  if (site.binding) return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+  const connection = usableConnection(ctx, room, site);
+  if (!connection) return;
+  const search = (query['q'] ?? '').slice(0, 200);
+  const page = pageNumber(query['page']);
+  const list = await deps.repositories.list(connection, { search, page });
+  const chosen = await chosenProject(room, connection, query['project'], query['branches'] ?? '');
+  const here = address.link(`/sites/${site.id}/repository`);
+  const now = deps.now();
+  const model = {
+    nav: 'sites',
+    site: {
+      name: escapeControls(site.name),
+      folder: escapeControls(site.folder),
+      home: address.link(`/sites/${site.id}`),
+    },
+    as: { name: escapeControls(connection.name), username: escapeControls(connection.username) },
+    here,
+    q: search,
+    page,
+    refresh: link(here, search, page),
+    all: here,
+    newProject: webUrl(deps.repositories.newProjectUrl()) ?? '',
+    rows: list.rows.map((row) => rowView(row.project, row.disabled, now, chosen?.project.id)),
+    pages: pagesView(list, here, search),
+    chosen: chosen ? chosenView(chosen, query) : null,
+    confirm: address.link(`/sites/${site.id}/confirm`),
+    errors,
+  };
+  room.show(ctx, 'pages/repository.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+}
+
+/** A number from a query, or undefined. */
+export function projectId(text: string | undefined): ProjectId | undefined {
+  return text !== undefined && /^[1-9]\d{0,15}$/.test(text) ? (Number(text) as ProjectId) : undefined;
+}
+
+interface Chosen {
+  readonly project: Project;
+  readonly branches: readonly Branch[];
+  readonly search: string;
+  /** GitLab's refusal: shown in place of the branches, so that another repository can be chosen. */
+  readonly problem?: string;
+}
+
+async function chosenProject(
+  { deps }: Room,
+  connection: Connection,
+  id: string | undefined,
+  search: string,
+): Promise<Chosen | undefined> {
+  const wanted = projectId(id);
+  if (wanted === undefined) return undefined;
+  const project = await deps.repositories.project(connection, wanted);
+  if (project.empty) return { project, branches: [], search };
+  try {
+    return { project, branches: await deps.repositories.branches(connection, wanted, search.slice(0, 200)), search };
+  } catch (error) {
+    const { happened, todo } = describe(asProblem(error).toFacts());
+    return { project, branches: [], search, problem: `${happened} ${todo}` };
+  }
+}
+
+function chosenView({ project, branches, search, problem }: Chosen, query: Readonly<Record<string, string>>) {
+  const usable = branches.filter(({ canPush }) => canPush);
+  const wanted = query['branch'] ?? usable.find((branch) => branch.default)?.name ?? usable[0]?.name ?? '';
+  return {
+    id: project.id,
+    path: escapeControls(project.path),
+    empty: project.empty,
+    lfs: project.lfs,
+    start: escapeControls(project.defaultBranch ?? 'main'),
+    branches: branches.map((branch) => ({
+      name: branch.name,
+      shown: escapeControls(branch.name),
+      note: branch.canPush ? (branch.default ? ' (default)' : '') : ' (protected: you may not push)',
+      disabled: !branch.canPush,
+      selected: branch.name === wanted,
+    })),
+    newBranch: query['newBranch'] ?? (project.empty ? (project.defaultBranch ?? 'main') : ''),
+    search,
+    // GitLab gives a hundred at most; below twenty nobody needs to search.
+    searchable: search !== '' || branches.length >= 20,
+    problem: problem === undefined ? '' : escapeControls(problem),
+  };
+}
+
+function rowView(project: Project, disabled: string | undefined, now: number, chosen: ProjectId | undefined) {
+  const slash = project.path.lastIndexOf('/');
+  const visibility = { private: 'Private', internal: 'Internal', public: 'Public' }[project.visibility];
+  const about = project.empty ? `${visibility}, empty: the first push creates the branch` : visibility;
+  return {
+    id: project.id,
+    group: escapeControls(project.path.slice(0, slash + 1)),
+    name: escapeControls(project.path.slice(slash + 1)),
+    about: escapeControls(disabled ?? about),
+    disabled: disabled !== undefined,
+    checked: project.id === chosen && disabled === undefined,
+    active: project.lastActivityAt === undefined ? null : when(project.lastActivityAt, now),
+  };
+}
+
+function pagesView(list: RepositoryPage, here: string, q: string) {
+  const total = list.total === undefined ? '' : ` of ${number(list.total)}`;
+  return {
+    words:
+      list.page > 1 || list.nextPage !== undefined
+        ? `Page ${number(list.page)}, ${number(list.rows.length)}${total} repositories`
+        : '',
+    newer: list.page > 1 ? link(here, q, list.page - 1) : '',
+    older: list.nextPage === undefined ? '' : link(here, q, list.nextPage),
+    total: list.total === undefined ? '' : number(list.total),
+  };
+}
+
+function link(here: string, q: string, page: number): string {
+  const words = new URLSearchParams();
+  if (q !== '') words.set('q', q);
+  if (page > 1) words.set('page', String(page));
+  return words.size === 0 ? here : `${here}?${words}`;
+}

@@ -1,0 +1,56 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import { Problem } from '../../model/problem.ts';
+import type { Context, Room, State } from '../context.ts';
+import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
+import { signIn } from '../session.ts';
+
+const form = z
+  .object({
+    code: filledLine('the set-up code'),
+    name: filledLine('a name', 100),
+    password: z
+      .string({ error: 'Enter a password.' })
+      .min(12, 'At least 12 characters.')
+      .max(1_000, 'At most 1,000 characters.'),
+  })
+  .strip();
+
+/** First start: the one-time code, a name, a password. Closed for good once an account exists. */
+export function setup(router: Router<State>, room: Room): void {
+  const { deps, address } = room;
+
+  router.get('/setup', (ctx) => {
+    if (deps.accounts.exist()) return room.leave(ctx, '/');
+    showForm(ctx, room, {}, {});
+  });
+
+  router.post('/setup', async (ctx) => {
+    if (deps.accounts.exist()) throw new Problem('setup-done');
+    const parsed = parse(form, ctx.request.body);
+    if (parsed.kind === 'bad') return showForm(ctx, room, parsed.entered, parsed.errors, 422);
+    try {
+      await signIn(ctx, room, await deps.accounts.setUp(parsed.values));
+    } catch (error) {
+      const errors = beside(error, { 'not-allowed': 'code', 'form-invalid': 'form', 'too-many-tries': 'form' });
+      return showForm(ctx, room, fields(ctx.request.body), errors, 422);
+    }
+    ctx.status = 303;
+    ctx.redirect(address.link('/'));
+  });
+}
+
+function showForm(
+  ctx: Context,
+  room: Room,
+  entered: Readonly<Record<string, string>>,
+  errors: FieldErrors,
+  status = 200,
+): void {
+  room.show(
+    ctx,
+    'pages/setup.njk',
+    { code: entered['code'] ?? '', name: entered['name'] ?? '', errors, stateDir: room.deps.about.stateDir },
+    status,
+  );
+}

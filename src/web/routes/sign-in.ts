@@ -1,0 +1,60 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { Context, Room, State } from '../context.ts';
+import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
+import { signIn, signOut } from '../session.ts';
+
+const form = z.object({
+  name: filledLine('your name', 100),
+  password: z
+    .string({ error: 'Enter your password.' })
+    .min(1, 'Enter your password.')
+    .max(1_000, 'At most 1,000 characters.'),
+  to: z.string().optional(),
+});
+
+/** In and out. A wrong name and a wrong password get the same answer after the same time. */
+export function signInRoutes(router: Router<State>, room: Room): void {
+  const { deps, address } = room;
+
+  router.get('/sign-in', (ctx) => {
+    if (!deps.accounts.exist()) return room.leave(ctx, '/setup');
+    if (ctx.state.session) return room.leave(ctx, '/');
+    showForm(ctx, room, fields(ctx.query), {});
+  });
+
+  router.post('/sign-in', async (ctx) => {
+    const parsed = parse(form, ctx.request.body);
+    if (parsed.kind === 'bad') return showForm(ctx, room, parsed.entered, parsed.errors, 422);
+    try {
+      const account = await deps.accounts.check(parsed.values.name, parsed.values.password, ctx.ip);
+      if (!account) return showForm(ctx, room, fields(ctx.request.body), { form: 'Name or password is wrong.' }, 401);
+      await signIn(ctx, room, account);
+    } catch (error) {
+      return showForm(ctx, room, fields(ctx.request.body), beside(error, { 'too-many-tries': 'form' }), 429);
+    }
+    ctx.status = 303;
+    ctx.redirect(address.link(address.known(parsed.values.to) ?? '/'));
+  });
+
+  router.post('/sign-out', async (ctx) => {
+    await signOut(ctx, room);
+    ctx.status = 303;
+    ctx.redirect(address.link('/sign-in'));
+  });
+}
+
+function showForm(
+  ctx: Context,
+  room: Room,
+  entered: Readonly<Record<string, string>>,
+  errors: FieldErrors,
+  status = 200,
+): void {
+  room.show(
+    ctx,
+    'pages/sign-in.njk',
+    { name: entered['name'] ?? '', to: room.address.known(entered['to']) ?? '', errors },
+    status,
+  );
+}

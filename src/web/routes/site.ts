@@ -1,0 +1,53 @@
+import type { Router } from '@koa/router';
+import type { Context, Room, State } from '../context.ts';
+import { fields } from '../form.ts';
+import { pageNumber, pages } from '../paging.ts';
+import { refusalView } from '../plan-view.ts';
+import { runDays } from '../run-view.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { count, number } from '../times.ts';
+import { progressWords } from '../words.ts';
+import { showConnected, syncView } from './syncing.ts';
+
+const perPage = 25;
+
+/** One site: its activity, newest first, and the facts beside it. */
+export function site(router: Router<State>, room: Room): void {
+  router.get('/sites/:id', (ctx) => showActivity(ctx, room));
+  // The parts of a page that change while somebody looks at it. Script asks for them after an event.
+  router.get('/sites/:id/live', (ctx) => {
+    ctx.request.headers['x-part'] = 'live';
+    const found = siteOf(ctx, room);
+    if (fields(ctx.query)['view'] !== 'syncing') return showActivity(ctx, room);
+    if (found.binding) return showConnected(ctx, room, found);
+    ctx.status = 204;
+  });
+}
+
+async function showActivity(ctx: Context & { params: Record<string, string> }, room: Room): Promise<void> {
+  const { deps, address } = room;
+  const found = siteOf(ctx, room);
+  const status = deps.sites.status(found.id);
+  const now = deps.now();
+  const asked = pageNumber(fields(ctx.query)['page']);
+  const { rows, total } = await deps.history.runs(found.id, { limit: perPage, offset: (asked - 1) * perPage });
+  const home = address.link(`/sites/${found.id}`);
+  const paging = pages(asked, perPage, total, (n) => (n === 1 ? home : `${home}?page=${n}`));
+  room.show(ctx, 'pages/site.njk', {
+    nav: 'sites',
+    live: address.link(`/sites/${found.id}/live${asked > 1 ? `?page=${asked}` : ''}`),
+    site: siteFrame(room, found, 'activity'),
+    sync: syncView(room, found, status),
+    running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
+    days: runDays(found, rows, now),
+    pages: paging,
+    conflicts: status.conflicts > 0 ? count(status.conflicts, 'conflict') : '',
+    policy: found.settings.policy,
+    notSynced: status.notSynced.slice(0, 100).map(refusalView),
+    notSyncedCount: status.notSyncedCount > 0 ? number(status.notSyncedCount) : '',
+    moreNotSynced:
+      status.notSyncedCount > status.notSynced.length
+        ? `and ${count(status.notSyncedCount - status.notSynced.length, 'more path')}`
+        : '',
+  });
+}

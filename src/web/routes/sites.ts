@@ -1,0 +1,126 @@
+import type { Router } from '@koa/router';
+import type { Site, SiteState, SiteStatus } from '../../model/site.ts';
+import { escapeControls } from '../../model/tree.ts';
+import type { Context, Room, State } from '../context.ts';
+import { fields } from '../form.ts';
+import { pageNumber, pages } from '../paging.ts';
+import { bindingView, statusView } from '../site-frame.ts';
+import { count, number, when } from '../times.ts';
+import { stateWords } from '../words.ts';
+
+/** Fifty rows keep the page under 60 KB with a thousand sites. */
+const perPage = 50;
+
+/** Those that need someone come first. */
+const order: readonly SiteState[] = ['hold', 'retrying', 'unknown', 'syncing', 'waiting', 'off', 'paused', 'in-sync'];
+
+/** The dashboard: every site with one word of state and its age. */
+export function sites(router: Router<State>, room: Room): void {
+  router.get('/', (ctx) => dashboard(ctx, room, fields(ctx.query)));
+  router.get('/live', (ctx) => dashboard(ctx, room, fields(ctx.query)));
+}
+
+interface Row {
+  readonly site: Site;
+  readonly status: SiteStatus;
+}
+
+function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, string>>): void {
+  const { deps, address } = room;
+  const now = deps.now();
+  const all = deps.sites.all().map((site): Row => ({ site, status: deps.sites.status(site.id) }));
+  const q = (query['q'] ?? '').slice(0, 200);
+  const state = order.find((one) => one === query['state']);
+  const found = all.filter((row) => matches(row.site, q) && (state === undefined || row.status.state === state));
+  found.sort(
+    (a, b) => order.indexOf(a.status.state) - order.indexOf(b.status.state) || a.site.name.localeCompare(b.site.name),
+  );
+  const page = pages(pageNumber(query['page']), perPage, found.length, (n) =>
+    link(address.link('/'), { q, state, page: n }),
+  );
+  room.show(ctx, 'pages/sites.njk', {
+    shell: ctx.path === '/live' ? 'shells/live.njk' : 'shells/page.njk',
+    nav: 'sites',
+    live: link(address.link('/live'), { q, state, page: page.page }),
+    configured: deps.instance.get() !== undefined,
+    total: all.length,
+    lede: lede(all, now),
+    q: escapeControls(q),
+    state: state ?? '',
+    chips: chips(all, address.link('/'), q, state),
+    rows: found.slice(page.from, page.to).map((row) => rowView(row, room, now)),
+    pages: page,
+    // Filtering in the browser is only honest when the browser has every row.
+    whole: found.length <= perPage && q === '',
+  });
+}
+
+function matches(site: Site, q: string): boolean {
+  const text = searchText(site);
+  return q
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}
+
+function searchText({ name, folder, binding }: Site): string {
+  return `${name} ${folder} ${binding?.projectPath ?? ''} ${binding?.branch ?? ''}`.toLowerCase();
+}
+
+function rowView({ site, status }: Row, { deps, address }: Room, now: number) {
+  const home = address.link(`/sites/${site.id}`);
+  return {
+    id: site.id,
+    name: escapeControls(site.name),
+    folder: escapeControls(site.folder),
+    text: escapeControls(searchText(site)),
+    href: site.binding ? home : `${home}/settings/syncing`,
+    status: statusView(status, now),
+    act: action(site, status, home),
+    binding: bindingView(site),
+    success: status.checkedAt === undefined ? null : when(status.checkedAt, deps.now()),
+  };
+}
+
+/** The link that leads to the choice, for states that wait for somebody. */
+function action({ binding }: Site, status: SiteStatus, home: string): { href: string; word: string } | null {
+  if (status.hold) return { href: `${home}/hold`, word: 'See why, and choose' };
+  if (status.conflicts > 0)
+    return { href: `${home}/conflicts`, word: `${count(status.conflicts, 'conflict')}: compare and choose` };
+  return binding ? null : { href: `${home}/settings/syncing`, word: 'Connect a repository' };
+}
+
+function lede(all: readonly Row[], now: number): { text: string; checked: ReturnType<typeof when> } {
+  const held = all.filter(({ status }) => status.state === 'hold').length;
+  const retrying = all.filter(({ status }) => status.state === 'retrying').length;
+  const text =
+    held > 0
+      ? `${number(held)} of ${number(all.length)} ${held === 1 ? 'is on hold and needs a choice' : 'are on hold and need a choice'}.`
+      : retrying > 0
+        ? `${number(retrying)} of ${number(all.length)} ${retrying === 1 ? 'is' : 'are'} retrying; nothing needs a choice.`
+        : `${count(all.length, 'site')}; nothing needs a choice.`;
+  return { text, checked: when(now, now) };
+}
+
+function chips(all: readonly Row[], home: string, q: string, current: SiteState | undefined) {
+  const present = order.map((state) => ({
+    state,
+    word: stateWords[state],
+    amount: all.filter(({ status }) => status.state === state).length,
+    href: link(home, { q, state }),
+    current: state === current,
+  }));
+  const every = { state: '', word: 'All', amount: all.length, href: link(home, { q }), current: current === undefined };
+  return [every, ...present.filter(({ amount }) => amount > 0)].map((chip) => ({
+    ...chip,
+    amount: number(chip.amount),
+  }));
+}
+
+function link(path: string, query: { q?: string; state?: string | undefined; page?: number }): string {
+  const words = new URLSearchParams();
+  if (query.q) words.set('q', query.q);
+  if (query.state) words.set('state', query.state);
+  if (query.page !== undefined && query.page > 1) words.set('page', String(query.page));
+  return words.size === 0 ? path : `${path}?${words}`;
+}

@@ -1,0 +1,157 @@
+import type { Router } from '@koa/router';
+import type { Connection } from '../../model/instance.ts';
+import { describe } from '../../model/remedy.ts';
+import type { Moved, Site, SiteStatus, Webhook } from '../../model/site.ts';
+import { escapeControls } from '../../model/tree.ts';
+import { webUrl } from '../address.ts';
+import type { Context, Room, State } from '../context.ts';
+import { fields } from '../form.ts';
+import { bindingView, commitUrl, shortOid, siteFrame, siteOf } from '../site-frame.ts';
+import { count, number, when } from '../times.ts';
+
+/** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
+export function syncing(router: Router<State>, room: Room): void {
+  const { deps } = room;
+
+  router.get('/sites/:id/settings/syncing', (ctx) => {
+    const site = siteOf(ctx, room);
+    if (site.binding) return showConnected(ctx, room, site);
+    showProvider(ctx, room, site);
+  });
+
+  router.post('/sites/:id/sync', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.sites.syncNow(site.id, who(ctx));
+    back(ctx, room, site, 'Asked for a sync', ['It begins at once, or right after the one that is running.']);
+  });
+
+  router.post('/sites/:id/pause', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.sites.pause(site.id, who(ctx));
+    back(ctx, room, site, 'Paused', [
+      'Nothing is pulled or pushed until somebody resumes. Edits in the folder stay where they are.',
+    ]);
+  });
+
+  router.post('/sites/:id/resume', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.sites.resume(site.id, who(ctx));
+    back(ctx, room, site, 'Resumed', ['What changed meanwhile on both sides is synced now.']);
+  });
+
+  router.post('/sites/:id/webhook', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.connecting.retryWebhook(site.id);
+    room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+  });
+}
+
+/** Who acts, for the story of what people did. */
+export function who(ctx: Context): string {
+  return ctx.state.session?.accountName ?? '';
+}
+
+/** To the page the button was pressed on. */
+function back(ctx: Context, room: Room, site: Site, title: string, lines: readonly string[]): void {
+  const to = room.address.known(fields(ctx.request.body)['to']) ?? `/sites/${site.id}`;
+  room.leave(ctx, to, { tone: 'good', title, lines });
+}
+
+function showProvider(ctx: Context, room: Room, site: Site): void {
+  const { deps, address } = room;
+  const instance = deps.instance.get();
+  const mine = deps.connections.mine(ctx.state.session?.accountId ?? '');
+  const ready = mine?.health === 'good';
+  room.show(ctx, 'pages/syncing.njk', {
+    nav: 'sites',
+    live: address.link(`/sites/${site.id}/live?view=syncing`),
+    site: siteFrame(room, site, 'settings'),
+    state: !instance ? 'Not configured' : ready ? 'Choose a repository' : 'Authentication required',
+    configured: instance !== undefined,
+    host: instance && URL.canParse(instance.url) ? new URL(instance.url).host : '',
+    as: mine && ready ? { name: escapeControls(mine.name), username: escapeControls(mine.username) } : null,
+  });
+}
+
+/** Also the live part of the page. */
+export function showConnected(ctx: Context, room: Room, site: Site): void {
+  const { deps, address } = room;
+  const status = deps.sites.status(site.id);
+  const connection = site.binding && deps.connections.get(site.binding.connectionId);
+  room.show(ctx, 'pages/connected.njk', {
+    nav: 'sites',
+    live: address.link(`/sites/${site.id}/live?view=syncing`),
+    site: siteFrame(room, site, 'settings'),
+    sync: syncView(room, site, status),
+    repository: bindingView(site),
+    connection: connection ? connectionView(room, connection) : null,
+    webhook: site.binding ? webhookView(room, site.binding.webhook) : null,
+  });
+}
+
+/** The facts of the Sync card. Last known facts stay while a run goes on. */
+export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
+  const now = deps.now();
+  const at = (ms: number | undefined) => (ms === undefined ? null : when(ms, now));
+  const attempt = status.lastAttempt;
+  return {
+    stale: status.state === 'syncing',
+    asOf: at(status.checkedAt),
+    pull: status.lastPull ? movedView(site, status.lastPull, now) : null,
+    push: status.lastPush ? movedView(site, status.lastPush, now) : null,
+    attempt: attempt ? { time: when(attempt.at, now), result: escapeControls(attempt.result) } : null,
+    waiting: `${number(status.waiting.toPull)} to pull, ${number(status.waiting.toPush)} to push`,
+    oldest: at(status.waiting.oldestUnpushedAt),
+    next: at(status.nextTryAt),
+    watched: status.watched,
+    gap: status.replaces === 'link',
+    problem: status.problem ? problemView(status.problem) : null,
+    progress: status.progress ?? null,
+  };
+}
+
+/** A problem that is shown inside a page, not instead of it. */
+export function problemView(problem: NonNullable<SiteStatus['problem']>) {
+  const words = describe(problem);
+  return {
+    code: problem.code,
+    title: escapeControls(words.title),
+    happened: escapeControls(words.happened),
+    untouched: escapeControls(words.untouched),
+    todo: escapeControls(words.todo),
+    cause: escapeControls(problem.cause),
+  };
+}
+
+function movedView(site: Site, moved: Moved, now: number) {
+  return {
+    time: when(moved.at, now),
+    files: count(moved.files, 'file'),
+    sha: shortOid(moved.commit),
+    href: commitUrl(site, moved.commit),
+    subject: escapeControls(moved.subject),
+    by: moved.by === undefined ? '' : escapeControls(moved.by),
+  };
+}
+
+function connectionView({ deps }: Room, connection: Connection) {
+  return {
+    name: escapeControls(connection.name),
+    username: escapeControls(connection.username),
+    email: escapeControls(connection.email),
+    good: connection.health === 'good',
+    renewed: when(connection.renewedAt, deps.now()),
+  };
+}
+
+function webhookView({ deps }: Room, webhook: Webhook) {
+  const instance = deps.instance.get();
+  const admin = instance && webUrl(instance.url) ? `${instance.url}/admin/application_settings/network` : '';
+  return {
+    kind: webhook.kind,
+    last: webhook.kind === 'working' ? when(webhook.lastDeliveryAt, deps.now()) : null,
+    reason: webhook.kind === 'none' ? escapeControls(webhook.reason) : '',
+    address: webhook.kind === 'blocked' ? escapeControls(webhook.address) : '',
+    admin,
+  };
+}

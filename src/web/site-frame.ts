@@ -1,0 +1,93 @@
+import { Problem } from '../model/problem.ts';
+import type { Site, SiteStatus } from '../model/site.ts';
+import { escapeControls } from '../model/tree.ts';
+import { webUrl } from './address.ts';
+import type { Context, Room } from './context.ts';
+import { number, when } from './times.ts';
+import { stateWords, statusSentence } from './words.ts';
+
+/** The tab a page of a site stands under. */
+export type Tab = 'activity' | 'conflicts' | 'kept' | 'settings';
+
+/** The site that the address names; from here on a problem page leads back to it. */
+export function siteOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): Site {
+  const site = deps.sites.get(ctx.params['id'] ?? '');
+  if (!site) throw new Problem('not-found', { what: 'site' });
+  ctx.state.site = site;
+  return site;
+}
+
+/** What the head of every page of a site shows: name, state with its time, folder, rope, branch, tabs. */
+export function siteFrame({ deps, address }: Room, site: Site, tab: Tab) {
+  const now = deps.now();
+  const status = deps.sites.status(site.id);
+  const home = address.link(`/sites/${site.id}`);
+  return {
+    name: escapeControls(site.name),
+    folder: escapeControls(site.folder),
+    home,
+    settings: `${home}/settings/syncing`,
+    status: statusView(status, now),
+    binding: bindingView(site),
+    paused: site.paused,
+    busy: status.state === 'syncing',
+    held: status.hold !== undefined,
+    tabs: tabs(site, status, home, tab),
+  };
+}
+
+export function statusView(status: SiteStatus, now: number) {
+  const good = status.state === 'in-sync' && status.checkedAt !== undefined;
+  return {
+    state: status.state,
+    word: stateWords[status.state],
+    verb: good ? 'checked' : 'since',
+    time: when(good ? (status.checkedAt ?? status.since) : status.since, now),
+    sentence: statusSentence(status, now),
+  };
+}
+
+/** Repository and branch with their pages in GitLab. */
+export function bindingView({ binding }: Site) {
+  if (!binding) return null;
+  const project = webUrl(binding.webUrl);
+  return {
+    project: escapeControls(binding.projectPath),
+    branch: escapeControls(binding.branch),
+    projectUrl: project ?? '',
+    branchUrl: project === undefined ? '' : `${project}/-/tree/${encodeBranch(binding.branch)}`,
+  };
+}
+
+export function commitUrl({ binding }: Site, oid: string): string {
+  const project = binding && webUrl(binding.webUrl);
+  return project !== undefined && /^[0-9a-f]{40,64}$/.test(oid) ? `${project}/-/commit/${oid}` : '';
+}
+
+/** Eight characters, as GitLab shows them. */
+export function shortOid(oid: string): string {
+  return oid.slice(0, 8);
+}
+
+/** GitLab's addresses keep the slashes of a branch. */
+function encodeBranch(branch: string): string {
+  return branch.split('/').map(encodeURIComponent).join('/');
+}
+
+interface TabView {
+  readonly word: string;
+  readonly href: string;
+  readonly current: boolean;
+  readonly count: string;
+}
+
+function tabs(site: Site, status: SiteStatus, home: string, tab: Tab): readonly TabView[] {
+  const conflicts = status.conflicts > 0 ? number(status.conflicts) : '';
+  const all: TabView[] = [
+    { word: 'Activity', href: home, current: tab === 'activity', count: '' },
+    { word: 'Conflicts', href: `${home}/conflicts`, current: tab === 'conflicts', count: conflicts },
+    { word: 'Kept versions', href: `${home}/kept`, current: tab === 'kept', count: '' },
+    { word: 'Site Settings', href: `${home}/settings/syncing`, current: tab === 'settings', count: '' },
+  ];
+  return site.binding ? all : all.filter(({ word }) => word !== 'Conflicts');
+}

@@ -1,0 +1,204 @@
+import type { ActRecord, RunRecord, Trigger } from '../model/event.ts';
+import type { KeptCause } from '../model/plan.ts';
+import { describe } from '../model/remedy.ts';
+import type { NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
+import { displayPath, escapeControls, type Tally } from '../model/tree.ts';
+import { holdTitle } from './hold-words.ts';
+import { count, mebibytes, number, when } from './times.ts';
+
+/** The one word of a state, as on every screen. */
+export const stateWords: Record<SiteState, string> = {
+  'in-sync': 'In sync',
+  syncing: 'Syncing',
+  waiting: 'Changes waiting',
+  retrying: 'Retrying',
+  hold: 'On hold',
+  paused: 'Paused',
+  off: 'Not connected',
+  unknown: 'Unknown',
+};
+
+/** Why a path does not travel, as half a sentence after the path. */
+export function notSyncedWords(reason: NotSyncedReason): string {
+  switch (reason.kind) {
+    case 'link':
+      return 'A link: links are not followed and not written';
+    case 'submodule':
+      return 'A submodule: shown, never fetched';
+    case 'special':
+      return 'A device, socket or pipe, not a file';
+    case 'nested-repository':
+      return 'A repository of its own, not Mooring’s to write';
+    case 'unreadable':
+      return 'Mooring may not read it';
+    case 'unwritable':
+      return 'Mooring may not write it';
+    case 'too-large':
+      return `${mebibytes(reason.bytes)}, the limit is ${mebibytes(reason.limit)}`;
+    case 'too-many':
+      return 'Over the limit of files for this site';
+    case 'secret':
+      return 'Looks like a secret: not pushed until allowed';
+    case 'control-file':
+      return 'Server control file, not taken from the repository';
+    case 'bad-name':
+      return 'A name that cannot exist on both sides';
+    case 'collides':
+      return `Differs from ${displayPath(reason.with)} only in upper and lower case`;
+    case 'lfs-pointer':
+      return 'A pointer to a large file (LFS), not the file itself';
+    case 'ignored-in-the-way':
+      return 'An ignored file stands where the repository’s would go';
+    case 'never-quiet':
+      return 'Changes all the time: taken when it rests';
+  }
+}
+
+/** One sentence under the state: cause, number, next try. Empty when the word says it all. */
+export function statusSentence(status: SiteStatus, now: number): string {
+  switch (status.state) {
+    case 'hold':
+      return status.hold ? `${holdTitle(status.hold)}.` : '';
+    case 'retrying': {
+      const cause = status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
+      const next = status.nextTryAt === undefined ? '' : ` Next try ${when(status.nextTryAt, now).text}.`;
+      return `${cause}${next}`.trim();
+    }
+    case 'syncing':
+      return status.progress ? `${progressWords(status.progress)}.` : '';
+    case 'waiting':
+      return waitingWords(status.waiting);
+    case 'unknown':
+      return status.checkedAt === undefined
+        ? 'Not checked yet.'
+        : `No good check since ${when(status.checkedAt, now).text}.`;
+    case 'in-sync':
+    case 'paused':
+    case 'off':
+      return '';
+  }
+}
+
+export function progressWords({ act, done, total }: NonNullable<SiteStatus['progress']>): string {
+  const verb = { fetching: 'Fetching', pulling: 'Pulling', pushing: 'Pushing', reading: 'Reading the folder' }[act];
+  return total > 0 ? `${verb}, ${number(done)} of ${number(total)}` : verb;
+}
+
+/** The first words of a line of activity. */
+export function runHeadline(run: RunRecord): string {
+  const pulled = total(run.pulled);
+  const pushed = total(run.pushed);
+  switch (run.result) {
+    case 'pulled':
+      return `Pulled ${count(pulled, 'file')}`;
+    case 'pushed':
+      return `Pushed ${count(pushed, 'file')}`;
+    case 'merged':
+      return `Merged both sides: ${count(pulled, 'file')} pulled, ${count(pushed, 'file')} pushed`;
+    case 'connected':
+      return pushed > pulled
+        ? `Connected, ${count(pushed, 'file')} pushed`
+        : `Connected, ${count(pulled, 'file')} pulled`;
+    case 'held':
+      return run.hold ? `On hold: ${holdNames[run.hold]}` : 'On hold';
+    case 'failed':
+      return run.problem ? describe(run.problem).title : 'Failed';
+    case 'refused':
+      return run.problem ? describe(run.problem).title : 'Refused by GitLab';
+    case 'recovered':
+      return 'Finished what a stop had interrupted';
+    case 'restored':
+      return `Restored ${count(pulled + pushed, 'file')}`;
+  }
+}
+
+const holdNames: Record<NonNullable<RunRecord['hold']>, string> = {
+  'folder-lost-files': 'the folder lost many files',
+  'branch-lost-files': 'the branch lost many files',
+  'root-missing': 'the folder is missing',
+  'root-changed': 'another folder stands in its place',
+  'root-emptied': 'the folder is empty',
+  'history-rewritten': 'the branch’s history was rewritten',
+  'branch-missing': 'the branch is gone',
+  'push-refused': 'GitLab refuses the push',
+  reconnect: 'GitLab must be connected again',
+};
+
+export const triggerWords: Record<Trigger, string> = {
+  watch: 'an edit in the folder',
+  poll: 'poll',
+  webhook: 'webhook',
+  rescan: 'full rescan',
+  start: 'start of Mooring',
+  person: 'asked for by a person',
+  retry: 'another try',
+};
+
+/** What a person did, before and after the site's name. */
+export function actWords({ act, detail }: ActRecord): { readonly before: string; readonly after: string } {
+  const what = escapeControls(detail);
+  switch (act) {
+    case 'set-up':
+      return { before: 'Set up Mooring', after: '' };
+    case 'configured-instance':
+      return { before: 'Configured Self Hosted GitLab', after: what };
+    case 'connected-gitlab':
+      return { before: 'Authorised Mooring in GitLab', after: what };
+    case 'added-site':
+      return { before: 'Added the site', after: what };
+    case 'removed-site':
+      return { before: 'Removed the site', after: what };
+    case 'connected':
+      return { before: 'Connected', after: what };
+    case 'disconnected':
+      return { before: 'Disconnected', after: what };
+    case 'paused':
+      return { before: 'Paused', after: what };
+    case 'resumed':
+      return { before: 'Resumed', after: what };
+    case 'restored':
+      return { before: 'Restored in', after: what };
+    case 'resolved':
+      return { before: 'Resolved a conflict of', after: what };
+    case 'chose':
+      return { before: 'Answered the hold of', after: what };
+    case 'allowed':
+      return { before: 'Allowed in', after: what };
+  }
+}
+
+export const actIcons: Record<ActRecord['act'], string> = {
+  'set-up': 'user',
+  'configured-instance': 'settings',
+  'connected-gitlab': 'key',
+  'added-site': 'plus',
+  'removed-site': 'trash',
+  connected: 'gitlab',
+  disconnected: 'close',
+  paused: 'pause',
+  resumed: 'play',
+  restored: 'restore',
+  resolved: 'conflict',
+  chose: 'check',
+  allowed: 'lock',
+};
+
+export const keptWords: Record<KeptCause, string> = {
+  connect: 'As it was before connecting',
+  conflict: 'The losing side of a conflict',
+  'late-write': 'An edit that came while a file was being replaced',
+  'history-rewritten': 'Before the branch’s rewritten history was taken',
+  restore: 'Before a restore',
+  removed: 'Files that a sync removed',
+};
+
+function waitingWords({ toPull, toPush }: SiteStatus['waiting']): string {
+  const parts = [];
+  if (toPush > 0) parts.push(`${count(toPush, 'file')} to push`);
+  if (toPull > 0) parts.push(`${count(toPull, 'file')} to pull`);
+  return parts.length === 0 ? '' : `${parts.join(', ')}.`;
+}
+
+function total({ added, changed, removed }: Tally): number {
+  return added + changed + removed;
+}

@@ -1,0 +1,362 @@
+import type { ActRecord } from '../../src/model/event.ts';
+import type { SiteId } from '../../src/model/site.ts';
+import { pathFromText } from '../../src/model/tree.ts';
+import { ana, binding, createWorld, gitlab, now, oid, project, run, site, status, type World } from './support.ts';
+
+/** A world as a council's web team would have it: every page has something to show. */
+export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
+  const world = createWorld(over);
+  world.instance = { ...gitlab(), advanced: { ...gitlab().advanced, headers: { 'X-Northwick-Zone': 'dmz' } } };
+  world.connection = ana;
+  const add = (
+    id: string,
+    name: string,
+    repo: string,
+    branchName: string,
+    state: ReturnType<typeof status>,
+    paused = false,
+  ): void => {
+    world.sites.push(site(id, { name, binding: binding(repo, branchName), paused }));
+    world.statuses.set(id, state);
+  };
+  const moved = {
+    at: now - 291_000,
+    files: 3,
+    commit: oid('9e41c07b'),
+    subject: 'Winter opening hours',
+    by: 'Ana Petrović',
+  };
+  add(
+    'museum',
+    'Museum website',
+    'museum/www',
+    'main',
+    status('syncing', {
+      since: now - 11_000,
+      lastPull: moved,
+      lastPush: { at: now - 1_105_000, files: 1, commit: oid('5d20f8ae'), subject: 'Update content/visit/hours.md' },
+      lastAttempt: { at: now - 4_000, result: 'nothing to do' },
+      waiting: { toPull: 1_140, toPush: 0 },
+      nextTryAt: now + 58_000,
+      progress: { act: 'pulling', done: 214, total: 1_140 },
+      conflicts: 2,
+      notSynced: [
+        {
+          path: pathFromText('static/film/tour-4k.mp4'),
+          reason: { kind: 'too-large', bytes: 432_013_312, limit: 104_857_600 },
+        },
+        { path: pathFromText('.htaccess'), reason: { kind: 'control-file' } },
+        { path: pathFromText('current'), reason: { kind: 'link' } },
+      ],
+      notSyncedCount: 3,
+    }),
+  );
+  add(
+    'shop',
+    'Museum shop',
+    'museum/shop',
+    'production',
+    status('hold', {
+      since: now - 1_555_000,
+      checkedAt: now - 1_560_000,
+      hold: {
+        code: 'branch-lost-files',
+        at: now - 1_555_000,
+        step: 'step-1',
+        total: 968,
+        tally: { added: 0, changed: 0, removed: 412 },
+        samples: [
+          'assets/products/harbour.jpg',
+          'assets/catalogue/2025/p1.webp',
+          'content/products/prints/harbour-etching.md',
+          'robots.txt',
+        ].map((path) => ({ path: pathFromText(path), mark: '-' })),
+        choices: ['put-back', 'go-on'],
+      },
+    }),
+  );
+  add(
+    'library',
+    'Library help',
+    'library/help',
+    'main',
+    status('retrying', {
+      since: now - 660_000,
+      checkedAt: now - 660_000,
+      nextTryAt: now + 78_000,
+      problem: {
+        code: 'gitlab-error',
+        facts: { host: 'gitlab.northwick.example', status: '502 Bad Gateway' },
+        cause: 'HTTPError: Response code 502 (Bad Gateway)',
+      },
+    }),
+  );
+  add(
+    'minutes',
+    'Council minutes',
+    'council/minutes',
+    'main',
+    status('unknown', { since: now - 10_020_000, checkedAt: now - 10_020_000 }),
+  );
+  add(
+    'docs-next',
+    'Product docs, next',
+    'docs/handbook',
+    'next',
+    status('waiting', { waiting: { toPull: 0, toPush: 3, oldestUnpushedAt: now - 800 } }),
+  );
+  add('intranet', 'Council intranet', 'council/intranet', 'main', status('in-sync', { lastPull: moved, conflicts: 1 }));
+  add('events', 'Tourism events', 'tourism/events', 'release/winter', status('in-sync', { lastPull: moved }));
+  add('summer', 'Summer school', 'schools/summer', 'main', status('paused', { since: now - 3 * 86_400_000 }), true);
+  world.sites.push(site('parks'));
+  const blocked = world.sites.findIndex(({ id }) => id === 'events');
+  world.sites[blocked] = site('events', {
+    name: 'Tourism events',
+    binding: binding('tourism/events', 'release/winter', {
+      webhook: { kind: 'blocked', address: 'mooring.northwick.example:8443' },
+    }),
+  });
+  fillRest(world);
+  return world;
+}
+
+function fillRest(world: World): void {
+  const reporter = 'You may not push: your role is Reporter, Developer is needed';
+  world.projects = [
+    { project: project(12, 'parks/gardens-site') },
+    {
+      project: project(13, 'parks/internal/opening-times', {
+        visibility: 'internal',
+        lastActivityAt: now - 90_000_000,
+      }),
+    },
+    {
+      project: project(14, 'parks/trails-map', {
+        visibility: 'public',
+        empty: true,
+        lastActivityAt: now - 16 * 86_400_000,
+      }),
+    },
+    { project: project(15, 'parks/allotments'), disabled: reporter },
+    { project: project(16, 'council/intranet'), disabled: 'Used by the site Council intranet' },
+    {
+      project: project(17, 'parks/archive/site-2019', { archived: true }),
+      disabled: 'Archived in GitLab: nothing can be pushed',
+    },
+  ];
+  world.runs = [
+    run('r1', {
+      files: [
+        { mark: '~', path: pathFromText('content/visit/hours.md'), to: 'site' },
+        { mark: '~', path: pathFromText('data/opening.yml'), to: 'site' },
+        { mark: '+', path: pathFromText('static/img/winter-courtyard.webp'), to: 'site' },
+      ],
+      subject: 'Winter opening hours',
+      output:
+        '$ git fetch --no-tags https://gitlab.northwick.example/museum/www.git main\nPOST git-upload-pack (214 bytes)\n   5d20f8ae..9e41c07b  main\ncredential: [secret]',
+    }),
+    run('r2', {
+      at: now - 1_105_000,
+      durationMs: 600,
+      triggers: ['watch'],
+      result: 'pushed',
+      before: oid('77c90be4'),
+      after: oid('5d20f8ae'),
+      pulled: zero,
+      pushed: { added: 0, changed: 1, removed: 0 },
+      files: [{ mark: '~', path: pathFromText('content/visit/hours.md'), to: 'gitlab' }],
+    }),
+    run('r3', {
+      at: now - 9_740_000,
+      durationMs: 500,
+      triggers: ['watch'],
+      result: 'refused',
+      pulled: zero,
+      files: [],
+      problem: {
+        code: 'push-refused',
+        facts: {
+          project: 'museum/www',
+          text: 'Author’s email cms@localhost does not follow the pattern @northwick\\.example$',
+        },
+        cause: 'pre-receive hook declined',
+      },
+      output:
+        "remote: GitLab: Author's email 'cms@localhost' does not follow the pattern\n ! [remote rejected] main -> main (pre-receive hook declined)",
+    }),
+    run('r4', {
+      at: now - 72_900_000,
+      triggers: ['person'],
+      by: 'Ana Petrović',
+      result: 'restored',
+      pulled: { added: 402, changed: 0, removed: 0 },
+      files: [],
+    }),
+    run('r5', {
+      at: now - 73_700_000,
+      triggers: ['rescan'],
+      result: 'held',
+      hold: 'folder-lost-files',
+      pulled: zero,
+      files: [],
+    }),
+    run('r6', {
+      at: now - 127_000_000,
+      durationMs: 130_000,
+      triggers: ['poll', 'retry'],
+      result: 'failed',
+      pulled: zero,
+      files: [],
+      problem: {
+        code: 'gitlab-unreachable',
+        facts: { host: 'gitlab.northwick.example' },
+        cause: 'ECONNREFUSED connect ECONNREFUSED 10.0.4.12:443',
+      },
+    }),
+  ];
+  world.acts = [
+    act('1', 'connected', 900_000, 'parks', 'to parks/gardens-site on main: 38 replaced, 121 added, 43 removed'),
+    act('2', 'resolved', 17_000_000, 'intranet', 'results/ward-03.md: the site’s version'),
+    act('3', 'chose', 72_900_000, 'museum', 'Put 402 files back'),
+    act('4', 'configured-instance', 80_000_000, undefined, 'https://gitlab.northwick.example'),
+  ];
+  world.conflicts = [
+    {
+      id: 'k1',
+      at: now - 14_000_000,
+      path: pathFromText('content/exhibitions/tidal-lives.md'),
+      kind: 'content',
+      live: 'repository',
+      base: oid('1'),
+      repository: oid('2'),
+      site: oid('3'),
+    },
+    {
+      id: 'k2',
+      at: now - 78_000_000,
+      path: pathFromText('static/img/poster-tidal-lives.png'),
+      kind: 'binary',
+      live: 'repository',
+      repository: oid('4'),
+      site: oid('5'),
+    },
+    {
+      id: 'k3',
+      at: now - 98_000_000,
+      path: pathFromText('content/visit/café.md'),
+      kind: 'modify-delete',
+      live: 'site',
+      site: oid('5'),
+      resolved: { at: now - 90_000_000, by: 'Jonas Lindqvist', choice: 'site' },
+    },
+  ];
+  const lines = Array.from({ length: 22 }, (_, i) => `Paragraph ${i + 1} stays as it was.`);
+  world.versions = {
+    repository: Buffer.from(
+      [
+        '---',
+        'title: Tidal lives',
+        'closes: 2027-01-10',
+        '---',
+        '',
+        'Two centuries of work on the estuary, told by the people who fished, dredged and drew it.',
+        '',
+        'Admission is free for members of the library.',
+        ...lines,
+        'Guided tours: Wednesdays, 14:00, in English and Welsh.',
+        '',
+      ].join('\n'),
+    ),
+    site: Buffer.from(
+      [
+        '---',
+        'title: Tidal lives',
+        'closes: 2027-02-28',
+        '---',
+        '',
+        'Two centuries of work on the estuary, told by the people who fished and painted it.',
+        '',
+        '**Extended until 28 February.** The last entry is at 16:15.',
+        '',
+        'Admission is free for members of the library.',
+        ...lines,
+        '',
+      ].join('\n'),
+    ),
+  };
+  world.kept = [
+    { id: 'kv2', at: now - 291_000, cause: 'removed', files: 2, bytes: 2_400 },
+    { id: 'kv3', at: now - 5_291_000, cause: 'conflict', files: 1, bytes: 812 },
+    { id: 'kv1', at: now - 17 * 86_400_000, cause: 'connect', files: 83, bytes: 61_000_000 },
+  ];
+  world.keptFiles = [
+    'content/opening-times.md',
+    'uploads/2024/bandstand-programme.pdf',
+    'uploads/2024/rose-garden.jpg',
+  ].map((path, i) => ({ path: pathFromText(path), bytes: 1_800 * (i + 1) ** 5 }));
+  world.folders = [
+    { path: '/srv/sites/parks', files: 318, bytes: 42_000_000, empty: false },
+    { path: '/srv/sites/heritage', files: 0, bytes: 0, empty: true },
+    {
+      path: '/srv/sites/intranet',
+      files: 900,
+      bytes: 1,
+      empty: false,
+      disabled: 'Belongs to the site Council intranet',
+    },
+  ];
+  world.checks = [
+    { name: 'Name', result: 'good', finding: 'gitlab.northwick.example is 10.0.4.12' },
+    { name: 'TLS', result: 'good', finding: 'TLS 1.3, issued by Northwick Internal CA R2, valid until 3 Mar 2027' },
+    {
+      name: 'Clock',
+      result: 'bad',
+      finding: 'This server is 94 seconds behind GitLab.',
+      fix: 'Start time synchronisation here: timedatectl set-ntp true.',
+    },
+    { name: 'Version', result: 'good', finding: 'GitLab 17.8.2, supported' },
+    { name: 'Webhook’s way back', result: 'unknown', finding: 'Known after the first site is connected.' },
+  ];
+}
+
+const zero = { added: 0, changed: 0, removed: 0 };
+
+function act(id: string, what: ActRecord['act'], ago: number, siteId: string | undefined, detail: string): ActRecord {
+  return {
+    id,
+    at: now - ago,
+    by: 'Miriam Okafor',
+    act: what,
+    detail,
+    ...(siteId === undefined ? {} : { site: siteId as SiteId }),
+  };
+}
+
+/** Every page of the signed-in, by a short name. */
+export const screens: Readonly<Record<string, string>> = {
+  dashboard: '/',
+  'add-site': '/sites/add',
+  'source-syncing': '/sites/parks/settings/syncing',
+  'pick-repository': '/sites/parks/repository',
+  'pick-branch': '/sites/parks/repository?project=12',
+  'pick-none': '/sites/parks/repository?q=playground',
+  confirm: '/sites/parks/confirm?project=12&branch=main',
+  'confirm-push': '/sites/parks/confirm?project=12&branch=main&direction=start-from-folder',
+  connected: '/sites/intranet/settings/syncing',
+  'connected-blocked': '/sites/events/settings/syncing',
+  disconnect: '/sites/intranet/disconnect',
+  remove: '/sites/parks/remove',
+  site: '/sites/museum',
+  'site-retrying': '/sites/library',
+  'site-off': '/sites/parks',
+  hold: '/sites/shop/hold',
+  conflicts: '/sites/museum/conflicts',
+  conflict: '/sites/museum/conflicts/k1',
+  'conflict-inline': '/sites/museum/conflicts/k1?view=inline',
+  kept: '/sites/museum/kept',
+  'kept-version': '/sites/museum/kept/kv1',
+  restore: '/sites/museum/kept/kv1/restore',
+  account: '/account/gitlab',
+  activity: '/activity',
+  problem: '/oauth/callback',
+};

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import request from 'supertest';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Numbered } from '../../src/model/event.ts';
+import { createApp } from '../../src/web/app.ts';
+import { signedIn } from './browser.ts';
+import { fullWorld } from './content.ts';
+import { status } from './support.ts';
+
+const test = suite('programs');
+
+test('the webhook hands over the raw body, needs no session, and answers at once', async () => {
+  const world = fullWorld();
+  const app = createApp(world.deps).callback();
+  const good = await request(app)
+    .post('/hooks/gitlab/museum')
+    .set('X-Gitlab-Token', 'right')
+    .type('json')
+    .send('{"a": 1}');
+  assert.is(good.status, 200);
+  assert.is(good.text, '{}');
+  assert.equal(world.calls[0]?.args, ['museum', '{"a": 1}']);
+  assert.is((await request(app).post('/hooks/gitlab/museum').set('X-Gitlab-Token', 'wrong').send('{}')).status, 401);
+  assert.is((await request(app).get('/hooks/gitlab/museum')).status, 303);
+});
+
+test('a webhook body over one MiB is refused', async () => {
+  const world = fullWorld();
+  const answer = await request(createApp(world.deps).callback())
+    .post('/hooks/gitlab/museum')
+    .type('json')
+    .send('x'.repeat(1_100_000));
+  assert.is(answer.status, 413);
+  assert.equal(world.calls, []);
+});
+
+test('health says alive, readiness says whether it can work', async () => {
+  const world = fullWorld();
+  const app = createApp(world.deps).callback();
+  assert.is((await request(app).get('/healthz')).text, 'ok\n');
+  assert.is((await request(app).get('/readyz')).status, 200);
+  world.failing.set('ready', true);
+  assert.is((await request(app).get('/readyz')).status, 503);
+});
+
+test('events stream live, say only what changed, and stop when the daemon does', async () => {
+  const world = fullWorld();
+  const stopping = new AbortController();
+  Object.assign(world.deps, { stopping: stopping.signal });
+  const { id } = await signedIn(world);
+  const server = createApp(world.deps).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/events`;
+  const answer = await fetch(address, { headers: { Cookie: `mooring=${id}` } });
+  assert.match(answer.headers.get('content-type') ?? '', 'text/event-stream');
+  assert.is(answer.headers.get('x-accel-buffering'), 'no');
+  const event = { kind: 'status', site: 'museum', status: status('in-sync'), id: 42, at: 1 } as unknown as Numbered;
+  for (const listener of world.listeners) listener(event);
+  setTimeout(() => stopping.abort(), 100);
+  const text = await answer.text();
+  assert.match(text, 'id: 42\nevent: status\ndata: {"site":"museum"}\n\n');
+  assert.is(world.listeners.size, 0);
+  server.close();
+});
+
+test('static files may be kept, and lead nowhere else', async () => {
+  const app = createApp(fullWorld().deps).callback();
+  const sheet = await request(app).get('/app.css');
+  assert.match(sheet.headers['cache-control'] ?? '', 'immutable');
+  assert.is((await request(app).get('/..%2fpackage.json')).status !== 200, true);
+});
+
+test.run();

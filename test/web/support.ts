@@ -1,0 +1,383 @@
+import { createHash } from 'node:crypto';
+import type { Account, Session } from '../../src/model/account.ts';
+import type { ActRecord, Numbered, RunRecord } from '../../src/model/event.ts';
+import type {
+  Branch,
+  BranchName,
+  Connection,
+  ConnectionId,
+  Instance,
+  Project,
+  ProjectId,
+} from '../../src/model/instance.ts';
+import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
+import { Problem } from '../../src/model/problem.ts';
+import { Secret } from '../../src/model/secret.ts';
+import { defaultSettings, type Binding, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
+import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
+import type { Check, ConflictVersions, FolderOffer, WebDeps } from '../../src/web/deps.ts';
+
+export const now = Date.UTC(2026, 10, 19, 14, 7, 2);
+export const publicUrl = 'http://127.0.0.1:8080';
+export const password = 'correct horse battery';
+
+/** Everything a test may put in or look at. The pages see only `deps`. */
+export interface World {
+  deps: WebDeps;
+  accounts: Account[];
+  sites: Site[];
+  statuses: Map<string, SiteStatus>;
+  instance: Instance | undefined;
+  connection: Connection | undefined;
+  projects: { project: Project; disabled?: string }[];
+  branches: Branch[];
+  plan: Plan;
+  runs: RunRecord[];
+  acts: ActRecord[];
+  conflicts: Conflict[];
+  versions: Omit<ConflictVersions, 'conflict'>;
+  kept: KeptVersion[];
+  keptFiles: { path: SitePath; bytes: number }[];
+  folders: FolderOffer[];
+  checks: Check[];
+  listeners: Set<(event: Numbered) => void>;
+  /** What was asked of the other rooms, in order. */
+  calls: { name: string; args: unknown[] }[];
+  /** Methods by name that throw this instead. */
+  failing: Map<string, unknown>;
+}
+
+export function createWorld(over: { publicUrl?: string; account?: boolean; now?: () => number } = {}): World {
+  const sessions = new Map<string, Session>();
+  let made = 0;
+  const world: World = {
+    deps: undefined as unknown as WebDeps,
+    accounts: over.account === false ? [] : [miriam],
+    sites: [],
+    statuses: new Map(),
+    instance: undefined,
+    connection: undefined,
+    projects: [],
+    branches: [
+      branch('main', { default: true }),
+      branch('next'),
+      branch('release/spring', { canPush: false, protected: true }),
+    ],
+    plan: plan(),
+    runs: [],
+    acts: [],
+    conflicts: [],
+    versions: {},
+    kept: [],
+    keptFiles: [],
+    folders: [],
+    checks: [],
+    listeners: new Set(),
+    calls: [],
+    failing: new Map(),
+  };
+  const did = (name: string, ...args: unknown[]): void => {
+    world.calls.push({ name, args });
+    if (world.failing.has(name)) throw world.failing.get(name);
+  };
+  const url = over.publicUrl ?? publicUrl;
+  world.deps = {
+    about: { version: '1.4.0', publicUrl: url, roots: ['/srv/sites', '/mnt/archive'], stateDir: '/var/lib/mooring' },
+    now: over.now ?? (() => now),
+    log: (level, message, fields) => void world.calls.push({ name: `log.${level}`, args: [message, fields] }),
+    accounts: {
+      exist: () => world.accounts.length > 0,
+      setUp: async (form) => {
+        did('accounts.setUp', form);
+        if (form.code !== 'kelp-4417-bight')
+          throw new Problem('not-allowed', { text: 'This code is not the one printed last.' });
+        world.accounts.push({ id: 'a1', name: form.name, createdAt: now });
+        return world.accounts[0] as Account;
+      },
+      check: async (name, given) => {
+        did('accounts.check', name);
+        return given === password ? world.accounts.find((one) => one.name === name) : undefined;
+      },
+    },
+    sessions: {
+      create: async (account) => {
+        made += 1;
+        const id = `session-${made}-${'x'.repeat(20)}`;
+        const session = {
+          accountId: account.id,
+          accountName: account.name,
+          formToken: `token-${made}`,
+          createdAt: now,
+        };
+        sessions.set(id, session);
+        return { id, session };
+      },
+      find: (id) => sessions.get(id),
+      end: async (id) => void sessions.delete(id),
+      visitorToken: (cookie) => createHash('sha256').update(`visitor ${cookie}`).digest('hex'),
+    },
+    instance: {
+      get: () => world.instance,
+      derive: (text) => {
+        if (!/^https?:\/\//.test(text))
+          throw new Problem('instance-url-invalid', { url: text, hint: 'It has to begin with https:// or http://.' });
+        const clean = text.replace(/\/+$/, '');
+        return {
+          url: clean,
+          authorizeUrl: `${clean}/oauth/authorize`,
+          tokenUrl: `${clean}/oauth/token`,
+          apiUrl: `${clean}/api/v4`,
+        };
+      },
+      configure: async (form, by) => {
+        did('instance.configure', form, by);
+        const derived = world.deps.instance.derive(form.url);
+        world.instance = { ...gitlab(), ...derived, applicationId: form.applicationId };
+        return world.instance;
+      },
+      test: async () => world.checks,
+      redirectUri: `${url}/oauth/callback`,
+    },
+    connections: {
+      mine: () => world.connection,
+      get: () => world.connection,
+      begin: async (session, site) => {
+        did('connections.begin', session, site);
+        return `${world.instance?.authorizeUrl ?? 'https://gitlab.invalid'}?state=s1`;
+      },
+      finish: async (session, query) => {
+        did('connections.finish', session, query);
+        if (query.error) throw new Problem('authorisation-denied', { text: query.errorDescription ?? '' });
+        if (query.state !== 's1' || !query.code) throw new Problem('callback-forged');
+        world.connection = ana;
+        return { site: (world.sites[0] as Site).id, connection: ana };
+      },
+    },
+    repositories: {
+      list: async (_connection, { search, page }) => {
+        did('repositories.list', search, page);
+        const rows = world.projects.filter(({ project }) => project.path.includes(search));
+        return { rows, page, total: rows.length };
+      },
+      project: async (_connection, id) => {
+        did('repositories.project', id);
+        const found = world.projects.find(({ project }) => project.id === id);
+        if (!found) throw new Problem('project-missing');
+        return found.project;
+      },
+      branches: async () => {
+        did('repositories.branches');
+        return world.branches;
+      },
+      newProjectUrl: () => 'https://gitlab.northwick.example/projects/new',
+    },
+    sites: {
+      all: () => world.sites,
+      get: (id) => world.sites.find((one) => one.id === id),
+      status: (id) => world.statuses.get(id) ?? status('off'),
+      folders: async () => world.folders,
+      add: async (form, by) => {
+        did('sites.add', form, by);
+        const made = site('parks', { name: form.name, folder: form.folder });
+        world.sites.push(made);
+        return made;
+      },
+      remove: async (id, by) => did('sites.remove', id, by),
+      pause: async (id, by) => did('sites.pause', id, by),
+      resume: async (id, by) => did('sites.resume', id, by),
+      syncNow: async (id, by) => did('sites.syncNow', id, by),
+    },
+    connecting: {
+      plan: async (request) => {
+        did('connecting.plan', request);
+        return { ...world.plan, direction: request.direction, branch: request.branch };
+      },
+      confirm: async (request, by, accountId) => did('connecting.confirm', request, by, accountId),
+      disconnect: async (id, by) => {
+        did('connecting.disconnect', id, by);
+        return { leftOver: [] };
+      },
+      disconnectFacts: async () => ({ files: 1206, keptVersions: 14, revokes: true, webhook: false }),
+      retryWebhook: async (id) => did('connecting.retryWebhook', id),
+    },
+    decisions: {
+      choose: async (...args) => did('decisions.choose', ...args),
+      conflicts: () => world.conflicts,
+      versions: async (_site, id) => ({
+        ...world.versions,
+        conflict: world.conflicts.find((one) => one.id === id) as Conflict,
+      }),
+      resolve: async (...args) => did('decisions.resolve', ...args),
+      kept: async () => world.kept,
+      keptFiles: async () => world.keptFiles,
+      keptFile: async (_site, _kept, path) => {
+        did('decisions.keptFile', path);
+        return Buffer.from('<script>alert(1)</script>');
+      },
+      restore: async (...args) => did('decisions.restore', ...args),
+    },
+    history: {
+      runs: async (_site, { limit, offset }) => ({
+        rows: world.runs.slice(offset, offset + limit),
+        total: world.runs.length,
+      }),
+      acts: async ({ limit, offset }) => ({ rows: world.acts.slice(offset, offset + limit), total: world.acts.length }),
+    },
+    events: {
+      follow: (_since, listener) => {
+        world.listeners.add(listener);
+        return () => void world.listeners.delete(listener);
+      },
+    },
+    webhook: (siteId, headers, body) => {
+      did('webhook', siteId, body.toString());
+      return headers['x-gitlab-token'] === 'right' ? 'accepted' : 'refused';
+    },
+    health: { ready: () => !world.failing.has('ready') },
+  };
+  return world;
+}
+
+export const miriam: Account = { id: 'a1', name: 'Miriam Okafor', createdAt: now };
+
+export const ana: Connection = {
+  id: 'c1' as ConnectionId,
+  owner: 'a1',
+  gitlabUserId: 7,
+  username: 'a.petrovic',
+  name: 'Ana Petrović',
+  email: 'ana.petrovic@northwick.example',
+  scopes: 'api',
+  health: 'good',
+  renewedAt: now - 3_420_000,
+};
+
+export function gitlab(): Instance {
+  const url = 'https://gitlab.northwick.example';
+  return {
+    url,
+    applicationId: '4f0c1b7e29aa8d5e6c31f7b20d9e84a3c5b6f1e08d7a42935c10be6fa8d2734e',
+    secret: new Secret('gloas-very-secret'),
+    authorizeUrl: `${url}/oauth/authorize`,
+    tokenUrl: `${url}/oauth/token`,
+    apiUrl: `${url}/api/v4`,
+    scopes: 'api',
+    advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+    configuredAt: now - 48 * 86_400_000,
+  };
+}
+
+export function site(id: string, over: Partial<Site> = {}): Site {
+  return {
+    id: id as SiteId,
+    name: 'Parks and gardens',
+    folder: `/srv/sites/${id}`,
+    createdAt: now - 86_400_000,
+    paused: false,
+    settings: defaultSettings,
+    ...over,
+  };
+}
+
+export function binding(projectPath: string, branchName: string, over: Partial<Binding> = {}): Binding {
+  return {
+    connectionId: ana.id,
+    projectId: 12 as ProjectId,
+    projectPath,
+    webUrl: `https://gitlab.northwick.example/${projectPath}`,
+    cloneUrl: `https://gitlab.northwick.example/${projectPath}.git`,
+    branch: branchName as BranchName,
+    connectedAt: now - 86_400_000,
+    webhook: { kind: 'working', hookId: 3, lastDeliveryAt: now - 291_000 },
+    ...over,
+  };
+}
+
+export function status(state: SiteStatus['state'], over: Partial<SiteStatus> = {}): SiteStatus {
+  return {
+    state,
+    since: now - 4_000,
+    waiting: { toPull: 0, toPush: 0 },
+    notSynced: [],
+    notSyncedCount: 0,
+    conflicts: 0,
+    watched: true,
+    ...(state === 'off' ? {} : { checkedAt: now - 4_000 }),
+    ...over,
+  };
+}
+
+export function project(id: number, path: string, over: Partial<Project> = {}): Project {
+  return {
+    id: id as ProjectId,
+    path,
+    name: path.slice(path.lastIndexOf('/') + 1),
+    webUrl: `https://gitlab.northwick.example/${path}`,
+    cloneUrl: `https://gitlab.northwick.example/${path}.git`,
+    visibility: 'private',
+    archived: false,
+    empty: false,
+    defaultBranch: 'main' as BranchName,
+    lastActivityAt: now - 7_200_000,
+    accessLevel: 30,
+    lfs: false,
+    ...over,
+  };
+}
+
+export function branch(name: string, over: Partial<Branch> = {}): Branch {
+  return { name: name as BranchName, head: oid('9e41c07b'), default: false, protected: false, canPush: true, ...over };
+}
+
+export function plan(over: Partial<Plan> = {}): Plan {
+  return {
+    id: 'plan-1',
+    direction: 'replace',
+    branch: 'main' as BranchName,
+    tip: oid('9e41c07b'),
+    replaced: 38,
+    added: 121,
+    removed: 43,
+    same: 235,
+    samples: [
+      { mark: '~', path: pathFromText('content/allotments/rules.md'), bytes: 4_100 },
+      { mark: '~', path: pathFromText('content/opening-times.md'), bytes: 1_800 },
+      { mark: '+', path: pathFromText('content/trails/heron-walk.md'), bytes: 3_300 },
+      { mark: '-', path: pathFromText('uploads/2024/bandstand-programme.pdf'), bytes: 2_600_000 },
+      { mark: '-', path: pathFromText('uploads/2024/rose-garden.jpg'), bytes: 840_000 },
+    ],
+    secrets: [pathFromText('.env'), pathFromText('backup/parks-2026-10-01.sql')],
+    untouched: [
+      { path: pathFromText('.git'), reason: { kind: 'nested-repository' } },
+      { path: pathFromText('current'), reason: { kind: 'link' } },
+    ],
+    untouchedCount: 2,
+    refused: [{ path: pathFromText('.htaccess'), reason: { kind: 'control-file' } }],
+    ignored: 12,
+    countedAt: now - 50_000,
+    ...over,
+  };
+}
+
+export function run(id: string, over: Partial<RunRecord> = {}): RunRecord {
+  const none = { added: 0, changed: 0, removed: 0 };
+  return {
+    id,
+    at: now - 291_000,
+    durationMs: 400,
+    triggers: ['webhook'],
+    result: 'pulled',
+    before: oid('5d20f8ae'),
+    after: oid('9e41c07b'),
+    pulled: { added: 1, changed: 2, removed: 0 },
+    pushed: none,
+    files: [{ mark: '~', path: pathFromText('content/visit/hours.md'), to: 'site' }],
+    conflicts: [],
+    output: '',
+    ...over,
+  };
+}
+
+export function oid(start: string): Oid {
+  return start.padEnd(40, '0') as Oid;
+}
