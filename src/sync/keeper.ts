@@ -5,14 +5,15 @@ import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
 import type { Hold, HoldChoice, HoldCode, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
-import { type SitePath, tally } from '../model/tree.ts';
+import { firstStatus } from '../model/site.ts';
+import { type Oid, type SitePath, tally } from '../model/tree.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
-import type { Directory, KeptMode, Remote, Repository } from './ports.ts';
+import type { Directory, KeptMode, Remote, Repository, TreeFile } from './ports.ts';
 import type { Lane, Queue } from './queue.ts';
 import { type Outcome, markOf, run } from './run.ts';
-import { type StatusFact, firstStatus, nextStatus } from './status.ts';
+import { type StatusFact, nextStatus } from './status.ts';
 
 export interface KeeperDeps {
   /** The site as it is now: its settings and binding change while the daemon runs. */
@@ -28,8 +29,6 @@ export interface KeeperDeps {
   readonly saveRoot: (root: RootIdentity) => Promise<void>;
   readonly conflicts: () => readonly Conflict[];
   readonly saveConflicts: (conflicts: readonly Conflict[]) => Promise<void>;
-  /** The grant does not work any more: the page asks for a new one. */
-  readonly grantLost: () => Promise<void>;
 }
 
 /** Keeps one site: its lane, its status, and everything a person may ask of it. */
@@ -52,7 +51,15 @@ export interface Keeper {
   choose(step: string, choice: HoldChoice): Promise<void>;
   restore(keptId: string, path: SitePath | undefined): Promise<void>;
   resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
+  /** The list of conflicts was changed by a person. */
+  conflictsChanged(): void;
   kept(): Promise<readonly KeptVersion[]>;
+  /** Throws `kept-missing`. */
+  keptFiles(id: string): Promise<readonly TreeFile[]>;
+  /** A blob's bytes, at most `limit` of them. Throws `kept-missing` for one that is not there. */
+  content(oid: Oid, limit: number): Promise<Buffer>;
+  /** Files under Mooring's care in the folder. */
+  tracked(): number;
   close(): Promise<void>;
 }
 
@@ -114,6 +121,8 @@ class SiteKeeper implements Keeper {
     bound: () => Promise<void>,
   ): Promise<Plan> {
     const plan = await this.#lane.job(async (signal) => {
+      // Two browsers, or a double click: the first one won while this one waited for its turn.
+      if (this.#deps.site().binding) throw new Problem('already-connected', {});
       const before = this.#status;
       this.#tell({ kind: 'started' });
       try {
@@ -185,9 +194,39 @@ class SiteKeeper implements Keeper {
     this.ring('person');
   }
 
+  conflictsChanged(): void {
+    this.#tell({ kind: 'conflicts', conflicts: this.#openConflicts() });
+  }
+
+  #openConflicts(): number {
+    return this.#deps.conflicts().filter(({ resolved }) => !resolved).length;
+  }
+
   async kept(): Promise<readonly KeptVersion[]> {
     await this.#prepare();
     return this.#deps.repository.kept();
+  }
+
+  async keptFiles(id: string): Promise<readonly TreeFile[]> {
+    await this.#prepare();
+    return (await this.#deps.repository.keptFiles(id)).files;
+  }
+
+  async content(oid: Oid, limit: number): Promise<Buffer> {
+    await this.#prepare();
+    const chunks: Buffer[] = [];
+    let left = limit;
+    for await (const blob of this.#deps.repository.blobs([oid])) {
+      for await (const chunk of blob.chunks) {
+        if (left > 0) chunks.push(Buffer.from(chunk.subarray(0, left)));
+        left -= chunk.length;
+      }
+    }
+    return Buffer.concat(chunks);
+  }
+
+  tracked(): number {
+    return this.#deps.directory.tracked();
   }
 
   close(): Promise<void> {
@@ -297,7 +336,7 @@ class SiteKeeper implements Keeper {
       result: outcome.pulled.length + outcome.pushed.length > 0 ? resultOf(outcome) : 'nothing',
       unsettled: outcome.unsettled,
       notSynced: outcome.notSynced,
-      conflicts: this.#deps.conflicts().filter(({ resolved }) => !resolved).length,
+      conflicts: this.#openConflicts(),
       ...(hold ? { hold } : {}),
       ...(pull ? { pull } : {}),
       ...(push ? { push } : {}),
@@ -339,7 +378,6 @@ class SiteKeeper implements Keeper {
     const { clock } = this.#deps;
     const now = clock.now();
     this.#failures += 1;
-    if (problem.code === 'grant-lost') await this.#deps.grantLost();
     const retry = remedies[problem.code].retry;
     const inMs = Math.max(retry === 'soon' ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
     const facts = problem.toFacts();

@@ -1,5 +1,5 @@
 import type { ProblemFacts } from '../model/problem.ts';
-import type { Hold, Moved, NotSynced, Progress, SiteStatus } from '../model/site.ts';
+import { type Hold, type Moved, type NotSynced, type Progress, type SiteStatus, firstStatus } from '../model/site.ts';
 
 /** What changes a site's status. */
 export type StatusFact =
@@ -31,24 +31,6 @@ export type StatusFact =
   | { readonly kind: 'stale' };
 
 const shownPaths = 100;
-
-/** A site of which nothing is known yet. Grey, never green. */
-export function firstStatus(
-  at: number,
-  state: 'off' | 'paused' | 'unknown',
-  replaces: SiteStatus['replaces'],
-): SiteStatus {
-  return {
-    state,
-    since: at,
-    waiting: { toPull: 0, toPush: 0 },
-    notSynced: [],
-    notSyncedCount: 0,
-    conflicts: 0,
-    watched: false,
-    ...(replaces ? { replaces } : {}),
-  };
-}
 
 /** The next status. Pure. While a run goes on the last known facts stay. */
 export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): SiteStatus {

@@ -1,0 +1,80 @@
+import { type Config, readConfig } from './config.ts';
+import { startDaemon, version } from './daemon.ts';
+import { createLog, createMask } from './log.ts';
+import { type Problem, asProblem } from './model/problem.ts';
+import { describe } from './model/remedy.ts';
+
+/** sysexits: wrong usage, wrong configuration, and everything else. */
+const exit = { usage: 64, config: 78, failed: 1 } as const;
+
+const usage = `usage: mooring serve      run the daemon
+       mooring version    print the version`;
+
+/** Runs one command; resolves with the exit code when it is done. */
+export async function cli(args: readonly string[]): Promise<number> {
+  const [command = 'serve', ...rest] = args;
+  if (command === 'version' || command === '--version') {
+    process.stdout.write(`mooring ${version}\n`);
+    return 0;
+  }
+  if (command === 'serve' && rest.length === 0) return serve();
+  process.stderr.write(`${usage}\n`);
+  return exit.usage;
+}
+
+async function serve(): Promise<number> {
+  // Nothing we make is for other users of this machine; folders in sites get their modes set on purpose.
+  process.umask(0o077);
+  try {
+    const config = readConfig();
+    await run(config);
+    return 0;
+  } catch (error) {
+    const problem = asProblem(error);
+    process.stderr.write(`${inWords(problem)}\n`);
+    return problem.code === 'config-invalid' ? exit.config : exit.failed;
+  }
+}
+
+async function run(config: Config): Promise<void> {
+  const mask = createMask();
+  const log = createLog({ ...config.log, mask, colour: process.stdout.isTTY ? 'yes' : 'no' });
+  for (const warning of config.warnings) log('warn', warning);
+  const stopped = signalled();
+  const daemon = await startDaemon(config, { log, mask });
+  greet(daemon.url, daemon.setupCode, config);
+  const signal = await stopped;
+  log('info', `Stopping on ${signal}: runs under way finish first.`);
+  await daemon.stop();
+}
+
+/** Not through the log: whoever starts it must find these lines, and the code must not end up in a log file's copy. */
+function greet(url: string, setupCode: string | undefined, config: Config): void {
+  const lines = [
+    '',
+    `  Mooring     ${url}`,
+    `  Sites in    ${config.roots.join(', ')}`,
+    `  State in    ${config.stateDir}`,
+  ];
+  if (setupCode)
+    lines.push('', `  First start: open ${url}/setup and enter this set-up code:`, '', `      ${setupCode}`);
+  process.stdout.write(`${lines.join('\n')}\n\n`);
+}
+
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+function inWords(problem: Problem): string {
+  const { title, happened, untouched, todo } = describe(problem.toFacts());
+  const { cause } = problem.toFacts();
+  return [
+    title,
+    happened,
+    `Not touched: ${untouched}`,
+    `To do: ${todo}`,
+    ...(cause ? [`(${problem.code}: ${cause})`] : [`(${problem.code})`]),
+  ].join('\n');
+}

@@ -1,0 +1,235 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cloneUrl } from './acts/connecting.ts';
+import type { Config } from './config.ts';
+import { type Touchable, openDirectory } from './files/directory.ts';
+import { realFs } from './files/disk.ts';
+import { createScanner } from './files/scanner.ts';
+import { createDriver } from './git/driver.ts';
+import { basicAuthorization } from './git/environment.ts';
+import { type RemoteAddress, cliRemote } from './git/remote.ts';
+import { openRepository } from './git/repository.ts';
+import { type WirePost, wireRemote } from './git/wire.ts';
+import type { SyncEvent } from './model/event.ts';
+import type { ConnectionId, Instance } from './model/instance.ts';
+import type { Conflict } from './model/plan.ts';
+import { Problem } from './model/problem.ts';
+import type { Secret } from './model/secret.ts';
+import type { Binding, Site, SiteId } from './model/site.ts';
+import type { Clock, Fs, Random } from './model/world.ts';
+import type { Store } from './store/store.ts';
+import { type Keeper, createKeeper } from './sync/keeper.ts';
+import type { Author, Directory, Remote, Repository } from './sync/ports.ts';
+import { createQueue } from './sync/queue.ts';
+import { createPoll } from './triggers/poll.ts';
+import { createWatch } from './triggers/watch.ts';
+
+/** What tests may own instead of the real world; each part is the real one unless given. */
+export interface Overrides {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly fs?: Fs;
+  /** Wrap a site's ports as they are made: for faults and kills at named points. */
+  readonly repository?: (repository: Repository, site: SiteId) => Repository;
+  readonly directory?: (directory: Directory & Touchable, site: SiteId) => Directory & Touchable;
+  readonly remote?: (remote: Remote, site: SiteId) => Remote;
+}
+
+export interface MooringsDeps {
+  readonly config: Config;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly instance: () => Instance | undefined;
+  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly post: WirePost;
+  /** Where the instance's own certificate authority lies for git. */
+  readonly caFile: string;
+  /** `config/git-limited.sh`. */
+  readonly limited: string;
+  readonly publish: (event: SyncEvent) => void;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  readonly overrides: Overrides;
+}
+
+/** Where a branch is, and whose grant reaches it. */
+export type Where = Pick<Binding, 'connectionId' | 'projectPath' | 'branch'>;
+
+/** Every site's repository, folder, keeper, schedules and watcher: made with the site, ended with it. */
+export interface Moorings {
+  /** Throws `not-found`. */
+  keeper(id: SiteId): Keeper;
+  find(id: string): Keeper | undefined;
+  conflicts(id: SiteId): readonly Conflict[];
+  saveConflicts(id: SiteId, conflicts: readonly Conflict[]): Promise<void>;
+  remote(id: SiteId, where: Where): Remote;
+  add(site: Site): Promise<void>;
+  /** Connected, disconnected, paused, resumed, or set otherwise: schedules and watcher follow. */
+  changed(site: Site): Promise<void>;
+  remove(id: SiteId): Promise<void>;
+  /** No new rings; runs under way finish within `ms`. */
+  stop(ms: number): Promise<void>;
+}
+
+/** How many sites are synced at the same time. */
+const concurrency = 4;
+
+interface Moored {
+  readonly keeper: Keeper;
+  readonly directory: Directory & Touchable;
+  readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
+}
+
+export function createMoorings(deps: MooringsDeps): Moorings {
+  const { config, store, clock, random, log, overrides } = deps;
+  const home = join(config.stateDir, 'git-home');
+  const driver = createDriver(config.git);
+  const scanner = createScanner();
+  const queue = createQueue({ clock, concurrency });
+  const fs = overrides.fs ?? realFs();
+  const moored = new Map<SiteId, Moored>();
+  const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
+  const manifestDir = (id: SiteId): string => join(config.stateDir, 'manifests', id);
+
+  const watch = createWatch({
+    onTouched(id, path) {
+      const site = moored.get(id);
+      site?.directory.touched(path);
+      site?.keeper.touched();
+    },
+    onUnwatched(id, { text }) {
+      moored.get(id)?.keeper.watched(false);
+      log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
+    },
+  });
+  const poll = createPoll({ onRing: (id, trigger) => moored.get(id)?.keeper.ring(trigger), clock, random, log });
+
+  const find = (id: SiteId): Moored => {
+    const found = moored.get(id);
+    if (!found) throw new Problem('not-found', { site: id });
+    return found;
+  };
+
+  function remote(id: SiteId, where: Where): Remote {
+    const address = addressOf(deps, () => where);
+    return remoteAt(id, address, () => authorOf(store, where.connectionId));
+  }
+
+  function remoteAt(id: SiteId, address: AddressOf, author: () => Author): Remote {
+    const maxFileBytes = store.sites.get(id)?.settings.limits.siteBytes ?? 0;
+    const { git } = config;
+    const cli = cliRemote({ dir: repositoryDir(id), home, git, limited: deps.limited, address, author, maxFileBytes });
+    const wire = wireRemote({ post: deps.post, address, fallback: cli });
+    return overrides.remote?.(wire, id) ?? wire;
+  }
+
+  return {
+    keeper: (id) => find(id).keeper,
+    find: (id) => moored.get(id as SiteId)?.keeper,
+    conflicts: (id) => find(id).conflicts.get(),
+    saveConflicts: (id, conflicts) => find(id).conflicts.save(conflicts),
+    remote,
+
+    async add(site) {
+      const { id } = site;
+      const present = (): Site => store.sites.get(id) ?? site;
+      const author = (): Author => authorOf(store, present().binding?.connectionId);
+      await mkdir(manifestDir(id), { recursive: true, mode: 0o700 });
+      const facts = await store.siteFacts.of(id);
+      const conflicts: Moored['conflicts'] = {
+        get: () => facts.data.conflicts,
+        save: (next) => facts.update((draft) => void (draft.conflicts = [...next])),
+      };
+      const opened = openDirectory({
+        fs,
+        clock,
+        random,
+        scanner,
+        root: site.folder,
+        stateDir: manifestDir(id),
+        settings: () => present().settings,
+      });
+      const directory = overrides.directory?.(opened, id) ?? opened;
+      const bare = openRepository({ dir: repositoryDir(id), home, driver, clock, author });
+      const keeper = createKeeper({
+        site: present,
+        repository: overrides.repository?.(bare, id) ?? bare,
+        directory,
+        queue,
+        clock,
+        random,
+        remote: remoteAt(
+          id,
+          addressOf(deps, () => present().binding),
+          author,
+        ),
+        report: (event) => deps.publish(event),
+        saveRoot: async (root) => void (await store.sites.change(id, { root })),
+        conflicts: conflicts.get,
+        saveConflicts: conflicts.save,
+      });
+      moored.set(id, { keeper, directory, conflicts });
+    },
+
+    async changed(site) {
+      poll.update(site);
+      if (!site.binding || site.paused) return watch.stop(site.id);
+      const { keeper } = find(site.id);
+      keeper.watched(true);
+      await watch.start(site.id, site.folder);
+      keeper.ring('start');
+    },
+
+    async remove(id) {
+      poll.remove(id);
+      await watch.stop(id);
+      await moored.get(id)?.keeper.close();
+      moored.delete(id);
+      await store.siteFacts.forget(id);
+      await store.history.forget(id);
+      await rm(manifestDir(id), { recursive: true, force: true });
+      await rm(repositoryDir(id), { recursive: true, force: true });
+    },
+
+    async stop(ms) {
+      await poll.stop();
+      await watch.close();
+      await queue.drain(ms);
+      for (const { keeper } of moored.values()) await keeper.close();
+      await scanner.close();
+    },
+  };
+}
+
+type AddressOf = <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+
+/** Asked anew for each command: projects move, tokens are renewed, settings change. */
+function addressOf({ instance, withToken, caFile }: MooringsDeps, where: () => Where | undefined): AddressOf {
+  return (use, signal) => {
+    const site = where();
+    if (!site) return Promise.reject(new Problem('not-connected', {}));
+    const act = (token: Secret): ReturnType<typeof use> => {
+      const present = instance();
+      if (!present) throw new Problem('instance-missing', {});
+      const { ca, proxy, headers } = present.advanced;
+      const network = {
+        baseUrl: present.url,
+        authorization: basicAuthorization(token.open()),
+        headers,
+        caFile: ca ? caFile : '',
+        proxy,
+      };
+      const { projectPath: project, branch } = site;
+      return use({ url: cloneUrl(present.url, project), project, branch, network });
+    };
+    return withToken(site.connectionId, act, signal);
+  };
+}
+
+/** Push rules check author and committer: both are the person whose grant is used. */
+function authorOf(store: Store, id: ConnectionId | undefined): Author {
+  const connection = id === undefined ? undefined : store.instance.connection(id);
+  if (!connection) return { name: 'Mooring', email: 'mooring@localhost' };
+  const host = new URL(store.instance.get()?.url ?? 'http://localhost').hostname;
+  return { name: connection.name, email: connection.email || `${connection.username}@users.noreply.${host}` };
+}
