@@ -203,6 +203,7 @@ function webDeps(parts: Parts): WebDeps {
         keeper,
         siteChanged,
         report,
+        nextCheck: moorings.nextCheck,
         siteAdded: moorings.add,
         siteRemoved: moorings.remove,
         checkFolder: (path) => folders.checkFolder(path),

@@ -67,6 +67,8 @@ export interface Moorings {
   /** Connected, disconnected, paused, resumed, or set otherwise: schedules and watcher follow. */
   changed(site: Site): Promise<void>;
   remove(id: SiteId): Promise<void>;
+  /** When the branch is looked at next by the clock, in ms since 1970. */
+  nextCheck(id: SiteId): number | undefined;
   /** No new rings; runs under way finish within `ms`. */
   stop(ms: number): Promise<void>;
 }
@@ -129,6 +131,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     conflicts: (id) => find(id).conflicts.get(),
     saveConflicts: (id, conflicts) => find(id).conflicts.save(conflicts),
     remote,
+    nextCheck: (id) => poll.next(id),
 
     async add(site) {
       const { id } = site;

@@ -12,6 +12,8 @@ export interface SiteActsDeps {
   };
   readonly checkFolder: (path: string) => Promise<string>;
   readonly keeper: (id: SiteId) => { status(): SiteStatus; ring(trigger: 'person'): void; paused(): void };
+  /** When the branch is looked at next by the clock, in ms since 1970. */
+  readonly nextCheck: (id: SiteId) => number | undefined;
   /** A keeper, schedules and a watcher come with a site and go with it. */
   readonly siteAdded: (site: Site) => Promise<void>;
   readonly siteChanged: (site: Site) => Promise<void>;
@@ -42,7 +44,11 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
   return {
     all: () => store.all(),
     get: (id) => store.get(id),
-    status: (id) => (store.get(id) ? deps.keeper(id).status() : firstStatus(0, 'unknown')),
+    status(id) {
+      const status = store.get(id) ? deps.keeper(id).status() : firstStatus(0, 'unknown');
+      const next = status.nextTryAt ?? deps.nextCheck(id);
+      return next === undefined ? status : { ...status, nextTryAt: next };
+    },
 
     async add(form, by) {
       const name = form.name.trim();

@@ -49,6 +49,8 @@ export interface Touchable {
 const graceMs = 600_000;
 /** From so many touched paths on, a look at everything is cheaper. */
 const manyPaths = 512;
+/** Paths at rest wait for moving ones this many quiet times. */
+const gatherTimes = 3;
 
 export function openDirectory(options: DirectoryOptions): Directory & Touchable {
   return new SiteDirectory(options);
@@ -84,7 +86,11 @@ class SiteDirectory implements Directory, Touchable {
     if (path === this.#o.root) return;
     const below = path.startsWith(`${this.#o.root}/`) ? path.slice(this.#o.root.length + 1) : '';
     if (below === '' || this.#touched.size > 4 * manyPaths) this.#all = true;
-    else this.#touched.add(pathFromText(below));
+    else {
+      const path = pathFromText(below);
+      this.#touched.add(path);
+      this.#quiet.noticed(path);
+    }
   }
 
   touchedAll(): void {
@@ -164,7 +170,7 @@ class SiteDirectory implements Directory, Touchable {
     return !now || isStaged(now.stat, move);
   }
 
-  async look(scope: 'touched' | 'all'): Promise<Found> {
+  async look(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<Found> {
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...this.#touched];
     this.#touched.clear();
@@ -178,7 +184,7 @@ class SiteDirectory implements Directory, Touchable {
     }
     if (whole) this.#left = sighting.left;
     else this.#left = merge(this.#left, sighting.left, asked);
-    return this.#judge(sighting, whole);
+    return this.#judge(sighting, whole, burst);
   }
 
   async #sight(whole: boolean, asked: readonly SitePath[]): Promise<Sighting> {
@@ -188,7 +194,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** What of the differences may be recorded now, and what must settle first. */
-  async #judge(sighting: Sighting, whole: boolean): Promise<Found> {
+  async #judge(sighting: Sighting, whole: boolean, burst: 'gather' | 'take'): Promise<Found> {
     const taking: Taking[] = [];
     const unsettled: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
@@ -198,6 +204,9 @@ class SiteDirectory implements Directory, Touchable {
     for (const path of sighting.gone) {
       if (this.#quiet.settled(path, undefined)) taking.push({ path });
       else unsettled.push(path);
+    }
+    if (burst === 'gather' && this.#gathers(taking.length, unsettled.length)) {
+      for (const { path } of taking.splice(0)) unsettled.push(path);
     }
     for (const path of unsettled) this.#touched.add(path);
     this.#manifest.save(this.#manifest.commit);
@@ -211,6 +220,24 @@ class SiteDirectory implements Directory, Touchable {
       files: this.#manifest.size,
     };
   }
+
+  /**
+   * While some paths still move, those at rest wait for them a little: one upload is one commit. Not for long, or a
+   * log that is written without end would hold up everything else.
+   */
+  #gathers(ready: number, moving: number): boolean {
+    const now = this.#o.clock.monotonic();
+    if (ready === 0 || moving === 0) {
+      this.#gatheringSince = undefined;
+      return false;
+    }
+    this.#gatheringSince ??= now;
+    if (now - this.#gatheringSince < gatherTimes * this.#o.settings().quietMs) return true;
+    this.#gatheringSince = undefined;
+    return false;
+  }
+
+  #gatheringSince: number | undefined;
 
   /** True when only the stat is new, not the content: noted, nothing to record. */
   async #knownContent(path: SitePath, stat: Stat): Promise<boolean> {

@@ -6,7 +6,8 @@ interface Watched {
   readonly first: number;
   /** Monotonic ms: since when it looks as it does. */
   readonly since: number;
-  readonly look: string;
+  /** Undefined: an event came, nobody has looked yet. */
+  readonly look: string | undefined;
 }
 
 /**
@@ -23,13 +24,20 @@ export class Quiet {
     this.#settings = settings;
   }
 
+  /** An event came for the path: from now on it rests, or does not. */
+  noticed(path: SitePath): void {
+    const now = this.#clock.monotonic();
+    this.#watched.set(path, { first: this.#watched.get(path)?.first ?? now, since: now, look: undefined });
+  }
+
   /** `stat` undefined: the path is gone, which an editor's save also looks like for a moment. */
   settled(path: SitePath, stat: Stat | undefined): boolean {
     const { quietMs, quietMaxMs } = this.#settings();
     const now = this.#clock.monotonic();
     const look = stat ? `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : 'gone';
     const before = this.#watched.get(path);
-    const watched = { first: before?.first ?? now, since: before?.look === look ? before.since : now, look };
+    const unchanged = before !== undefined && (before.look === undefined || before.look === look);
+    const watched = { first: before?.first ?? now, since: unchanged ? before.since : now, look };
     this.#watched.set(path, watched);
     // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two looks decide.
     const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;

@@ -178,6 +178,8 @@ class Scan {
   }
 
   #leaf(path: SitePath, kind: Stat['kind']): void {
+    // Asked about by itself and as part of its folder: once is enough.
+    if (this.#met.has(path)) return;
     const line = this.#known.get(path);
     if (line?.refused) return;
     if (kind === 'link') return this.#leave(path, { kind: 'link' });

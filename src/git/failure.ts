@@ -70,7 +70,7 @@ export function cleanOutput(text: string): string {
   return text
     .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
     .split(/\r\n|\n|\r/)
-    .map((line) => escapeControls(line).trimEnd())
+    .map((line) => escapeControls(line.replaceAll('\t', '  ')).trimEnd())
     .join('\n')
     .replace(/(oauth2:|Basic |Bearer |glpat-)[A-Za-z0-9+/=_.~-]+/g, '$1[secret]')
     .slice(0, 20_000);

@@ -174,7 +174,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       const mark = await stream.commit({
         author: author(),
         date: date(parentAt),
-        message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode))),
+        message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode)).filter(isChange)),
         parents: parent ? [parent] : [],
         edits,
       });
@@ -338,6 +338,11 @@ function parseRaw(output: Buffer): Change[] {
 
 function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
   return a?.oid === b?.oid && a?.mode === b?.mode;
+}
+
+/** Made and removed again before anybody looked: nothing to tell. */
+function isChange({ before, after }: Change): boolean {
+  return before !== undefined || after !== undefined;
 }
 
 /** For the message only: the new blob's id is not known yet. */

@@ -334,7 +334,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) =>
       `${folderFirst(f)} does not lie under ${f['roots'] ?? 'a folder that this installation allows'}, or lies in Mooring’s own state.`,
     untouched: nothing,
-    todo: () => 'Choose a folder under an allowed root. The roots are set with MOORING_ROOTS.',
+    todo: () => 'Choose a folder under an allowed root. The roots are set with MOORING_SITES.',
     status: 422,
     retry: 'after-admin',
   },

@@ -11,7 +11,7 @@ import type { Clock, Random } from '../model/world.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import type { Directory, KeptMode, Remote, Repository, TreeFile } from './ports.ts';
-import type { Lane, Queue } from './queue.ts';
+import type { Again, Lane, Queue } from './queue.ts';
 import { type Outcome, markOf, run } from './run.ts';
 import { type StatusFact, nextStatus } from './status.ts';
 
@@ -129,7 +129,7 @@ class SiteKeeper implements Keeper {
         const startedAt = this.#deps.clock.now();
         const done = await connect(this.#connectDeps(branch, remote, signal), direction, planId, bound);
         await this.#deps.saveRoot(await this.#deps.directory.check());
-        this.#tell({ kind: 'connected' });
+        this.#tell({ kind: 'connected', ...(await this.#firstMove(done)) });
         this.#report(startedAt, new Set(['person']), {
           result: 'connected',
           ...(done.direction === 'replace'
@@ -150,6 +150,16 @@ class SiteKeeper implements Keeper {
     });
     this.ring('start');
     return plan;
+  }
+
+  /** Connecting moved files too: the pages count from here. */
+  async #firstMove(plan: Plan): Promise<{ pull?: Moved; push?: Moved }> {
+    const { disk } = await this.#deps.repository.ledger();
+    const files = plan.added + plan.replaced + plan.removed;
+    if (!disk || files === 0) return {};
+    const { subject, author } = await this.#deps.repository.commit(disk);
+    const moved = { at: this.#deps.clock.now(), files, commit: disk, subject, by: author };
+    return plan.direction === 'replace' ? { pull: moved } : { push: moved };
   }
 
   async disconnected(): Promise<void> {
@@ -259,7 +269,7 @@ class SiteKeeper implements Keeper {
     };
   }
 
-  async #run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<{ inMs?: number }> {
+  async #run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again> {
     const { binding, paused } = this.#deps.site();
     if (!binding || paused) return {};
     try {
@@ -270,7 +280,7 @@ class SiteKeeper implements Keeper {
     }
   }
 
-  async #once(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<{ inMs?: number }> {
+  async #once(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again> {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
     await this.#prepare();
@@ -294,7 +304,7 @@ class SiteKeeper implements Keeper {
     this.#refusal = outcome.refused;
     this.#failures = 0;
     await this.#settle(outcome, triggers, at);
-    return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs };
+    return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs, trigger: 'watch' };
   }
 
   /** Another folder in the site's place with the same contents is the same site, remounted. */

@@ -226,7 +226,8 @@ export interface Directory {
   agree(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
   /** Puts back what a crash left half-way. Before any look. */
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
-  look(scope: 'touched' | 'all'): Promise<Found>;
+  /** `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. */
+  look(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<Found>;
   /** Everything that would travel, with its content's id: for the dry run of a first connect. */
   survey(): Promise<Survey>;
   /** Contents of a path now, without recording them; undefined when it is gone or not a plain file. */

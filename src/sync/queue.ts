@@ -5,6 +5,8 @@ import type { Clock } from '../model/world.ts';
 /** What a run asks of its lane: when to be called again by itself, in ms; absent: when the next ring comes. */
 export interface Again {
   readonly inMs?: number;
+  /** `watch`: paths come to rest; `retry`: something failed. */
+  readonly trigger?: 'watch' | 'retry';
 }
 
 export interface LaneWork {
@@ -113,7 +115,7 @@ class SiteLane implements Lane {
       const triggers = new Set(this.#rings);
       this.#rings.clear();
       const again = await this.#work.run(triggers, this.#signal);
-      if (again.inMs !== undefined) this.ring('retry', again.inMs);
+      if (again.inMs !== undefined) this.ring(again.trigger ?? 'retry', again.inMs);
     });
   }
 

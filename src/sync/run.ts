@@ -130,7 +130,8 @@ async function takeEdits({ repository, directory, triggers }: RunDeps, notes: No
   if (!disk) throw new Problem('not-connected', {});
   await directory.agree(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
   const everything = triggers.has('rescan') || triggers.has('start');
-  const found = await directory.look(everything ? 'all' : 'touched');
+  const hurried = [...triggers].some((trigger) => trigger !== 'watch');
+  const found = await directory.look(everything ? 'all' : 'touched', hurried ? 'take' : 'gather');
   notes.unsettled = found.unsettled.length;
   if (found.againInMs !== undefined) notes.againInMs = found.againInMs;
   notes.notSynced = [...found.notSynced];

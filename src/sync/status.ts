@@ -24,7 +24,7 @@ export type StatusFact =
       readonly asks: boolean;
     }
   | { readonly kind: 'paused' }
-  | { readonly kind: 'connected' }
+  | { readonly kind: 'connected'; readonly pull?: Moved; readonly push?: Moved }
   | { readonly kind: 'disconnected' }
   | { readonly kind: 'conflicts'; readonly conflicts: number }
   | { readonly kind: 'watched'; readonly watched: boolean }
@@ -54,7 +54,11 @@ export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): Si
     case 'paused':
       return enter(without(status, 'progress', 'nextTryAt'), 'paused', at);
     case 'connected':
-      return enter(without(status, 'problem', 'hold', 'progress'), 'unknown', at);
+      return {
+        ...enter(without(status, 'problem', 'hold', 'progress'), 'unknown', at),
+        ...(fact.pull ? { lastPull: fact.pull } : {}),
+        ...(fact.push ? { lastPush: fact.push } : {}),
+      };
     case 'disconnected':
       return firstStatus(at, 'off', status.replaces);
     case 'conflicts':

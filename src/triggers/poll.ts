@@ -15,6 +15,8 @@ export interface Poll {
   /** Schedules a site, or changes its schedules. A paused or unconnected site is taken off. */
   update(site: PolledSite): void;
   remove(id: SiteId): void;
+  /** When the branch is looked at next, in ms since 1970; undefined for a site without schedules. */
+  next(id: SiteId): number | undefined;
   /** Ends every schedule; rings that were being delayed never come. */
   stop(): Promise<void>;
 }
@@ -66,6 +68,7 @@ export function createPoll(deps: PollDeps): Poll {
       schedule(lane, site.id, 'rescan', site.settings.rescan);
     },
     remove: (id) => void remove(id),
+    next: (id) => lanes.get(id)?.tasks[0]?.getNextRun()?.getTime(),
     stop: async () => void (await Promise.all([...lanes.keys()].map(remove))),
   };
 }
