@@ -41,6 +41,8 @@ export interface EngineWorld {
   tip(): string;
   connect(direction?: Direction): Promise<void>;
   sync(options?: Partial<Parameters<typeof run>[0]> & { trigger?: Trigger }): Promise<Outcome>;
+  /** The same world with its clock `ms` ahead. */
+  later(ms: number): EngineWorld;
   close(): Promise<void>;
 }
 
@@ -65,7 +67,8 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   mkdirSync(join(dir, 'state'), { recursive: true });
   if (!existsSync(paths.bare)) git(dir, 'init', '-q', '--bare', '--initial-branch=main', paths.bare);
   const settings: SiteSettings = { ...defaultSettings, quietMs: 0, ...options.settings };
-  const clock = { now: () => Date.now(), monotonic: () => performance.now(), sleep: () => Promise.resolve() };
+  let ahead = 0;
+  const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now(), sleep: () => Promise.resolve() };
   const random = { bytes: (n: number) => randomBytes(n), fraction: () => 0.5 };
   const scanner: Scanner = createScanner();
   const repository = openRepository({
@@ -123,7 +126,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   if (options.repository) push({ ...options.repository } as Record<string, string>, 'Begin');
   for (const [path, content] of Object.entries(options.files ?? {})) write(path, content);
 
-  return {
+  const world: EngineWorld = {
     dir,
     site: paths.site,
     bare: paths.bare,
@@ -173,12 +176,17 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
         ...more,
       });
     },
+    later(ms) {
+      ahead += ms;
+      return world;
+    },
     async close() {
       await directory.close();
       await scanner.close();
       remove();
     },
   };
+  return world;
 }
 
 /** Files below a folder with their text, staging folders left out. */

@@ -1,0 +1,221 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readConfig } from '../../src/config.ts';
+import { type Daemon, startDaemon } from '../../src/daemon.ts';
+import { createLog, createMask } from '../../src/log.ts';
+import type { Overrides } from '../../src/moorings.ts';
+import { until } from './clicker.ts';
+import { type Example, exampleWorld } from './gitlab/example.ts';
+import { type GitLab, startGitLab } from './gitlab/server.ts';
+
+/** The real daemon as a process of its own, with a practice GitLab beside it that knows its application. */
+export interface Harbour {
+  /** Holds everything below; removed by close(). */
+  readonly dir: string;
+  readonly stateDir: string;
+  /** The root under which sites may lie. */
+  readonly sites: string;
+  readonly port: number;
+  readonly url: string;
+  readonly gitlab: GitLab;
+  readonly world: Example;
+  readonly application: Application;
+  readonly admin: { readonly name: string; readonly password: string };
+  /** The process that runs now; undefined when none does. */
+  readonly daemon: Running | undefined;
+  /** Everything all its processes wrote so far. */
+  output(): string;
+  /** Starts it again on the same state. Resolves when it answers. */
+  start(): Promise<Running>;
+  /** SIGTERM; gives the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL to the process and its children. */
+  kill(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Running {
+  readonly pid: number;
+  /** Resolves with the exit code when the process ends; null after a signal. */
+  readonly ended: Promise<number | null>;
+}
+
+export interface Application {
+  readonly applicationId: string;
+  readonly secret: string;
+}
+
+export interface HarbourOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** No account from the environment: the set-up page makes it. */
+  readonly account?: 'from-environment' | 'set-up-page';
+  /** A user id (and group id) to run the daemon as; needs root. */
+  readonly uid?: number;
+  readonly allowLocalWebhooks?: boolean;
+  /** False: start() is called later. */
+  readonly started?: boolean;
+}
+
+export const admin = { name: 'Ana', password: 'moor-the-tests-well' } as const;
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
+  const dir = await mkdtemp(join(tmpdir(), 'mooring-e2e-'));
+  await chmod(dir, 0o755);
+  const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
+  await mkdir(sites, { mode: 0o755 });
+  await mkdir(stateDir, { mode: 0o700 });
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const { gitlab, world, application } = await practice(`${url}/oauth/callback`, options);
+  const env = {
+    ...{ PATH: process.env['PATH'] ?? '', HOME: dir, NODE_ENV: 'production', LANG: 'C.UTF-8' },
+    ...{ MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port), MOORING_ALLOW_ROOT: 'yes' },
+    ...(options.account === 'set-up-page'
+      ? {}
+      : { MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password }),
+    ...options.env,
+  };
+  const output: string[] = [];
+  let now: (Running & { readonly child: ChildProcess }) | undefined;
+
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (!now) return null;
+    const { child, ended, pid } = now;
+    if (signal === 'SIGKILL') killGroup(pid);
+    else child.kill(signal);
+    const code = await ended;
+    // A git that was cut off from its parent would still write.
+    killGroup(pid);
+    now = undefined;
+    return code;
+  };
+  const start = async (): Promise<Running> => {
+    if (now) throw new Error('the daemon runs already');
+    now = spawnServe(env, options.uid, (text) => output.push(text));
+    const { ended } = now;
+    const gone = ended.then((code) => {
+      throw new Error(`the daemon ended with ${code}:\n${output.join('')}`);
+    });
+    // Only a failure when it ends before it answered.
+    gone.catch(() => {});
+    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok, 30_000);
+    await Promise.race([answers, gone]);
+    return now;
+  };
+
+  const made: Harbour = {
+    ...{ dir, stateDir, sites, port, url, gitlab, world, application, admin },
+    get daemon() {
+      return now;
+    },
+    output: () => output.join(''),
+    start,
+    stop: () => end('SIGTERM'),
+    kill: async () => void (await end('SIGKILL')),
+    async close() {
+      await end('SIGKILL');
+      await gitlab.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  try {
+    if (options.started !== false) await start();
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
+  return made;
+}
+
+/** Runs `use` in a harbour and takes everything down afterwards, whatever happened. Says what the daemon said on failure. */
+export async function inHarbour(use: (harbour: Harbour) => Promise<void>, options: HarbourOptions = {}): Promise<void> {
+  const made = await harbour(options);
+  try {
+    await use(made);
+  } catch (error) {
+    process.stdout.write(`${made.output().slice(-6_000)}\n`);
+    throw error;
+  } finally {
+    await made.close();
+  }
+}
+
+/** A practice GitLab with the example world and an application for the daemon. */
+export async function practice(
+  redirectUri: string,
+  { allowLocalWebhooks = true }: { readonly allowLocalWebhooks?: boolean } = {},
+): Promise<{ gitlab: GitLab; world: Example; application: Application }> {
+  const gitlab = await startGitLab({ allowLocalWebhooks });
+  const world = await exampleWorld(gitlab);
+  const application = gitlab.applications.add({
+    ...{ name: 'Mooring', redirectUris: [redirectUri], scopes: ['api', 'read_api', 'write_repository'] },
+    confidential: true,
+  });
+  await gitlab.quiet();
+  return { gitlab, world, application };
+}
+
+/** The daemon in this process, for tests that own its clock or its ports. */
+export async function inProcess(
+  { dir, port, env = {} }: { dir: string; port: number; env?: Record<string, string> },
+  overrides: Overrides = {},
+): Promise<Daemon & { readonly stateDir: string; readonly sites: string; output(): string }> {
+  const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
+  const config = readConfig(
+    {
+      ...{ PATH: process.env['PATH'], MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port) },
+      ...{ MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password, MOORING_ALLOW_ROOT: 'yes', ...env },
+    },
+    { terminal: false, uid: process.getuid?.() },
+  );
+  const mask = createMask();
+  const lines: string[] = [];
+  const log = createLog({ ...config.log, mask, level: 'error' });
+  const daemon = await startDaemon(config, { log, mask }, overrides);
+  return { ...daemon, stateDir, sites, output: () => lines.join('\n') };
+}
+
+/** A port of this machine that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** `node src/main.ts serve`, in a process group of its own. */
+export function spawnServe(
+  env: Readonly<Record<string, string>>,
+  uid: number | undefined,
+  heard: (text: string) => void,
+): Running & { readonly child: ChildProcess } {
+  const serve = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src', 'main.ts'), 'serve'];
+  const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+  const [program = '', ...args] = [...as, ...serve];
+  const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  child.stdout.on('data', (chunk: Buffer) => heard(chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => heard(chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('error', () => resolve(127));
+    child.once('exit', (code) => resolve(code));
+  });
+  return { child, pid: child.pid ?? 0, ended };
+}
+
+function killGroup(pid: number): void {
+  if (pid === 0) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody of the group is left.
+  }
+}

@@ -1,0 +1,114 @@
+import { readConfig } from '../../src/config.ts';
+import { startDaemon } from '../../src/daemon.ts';
+import { realFs } from '../../src/files/disk.ts';
+import { createLog, createMask } from '../../src/log.ts';
+import type { Fs } from '../../src/model/world.ts';
+import type { Overrides } from '../../src/moorings.ts';
+import type { Taking } from '../../src/sync/ports.ts';
+
+/**
+ * The real daemon, which SIGKILLs itself when it reaches the point named in MOORING_TEST_KILL for the n-th time
+ * (`apply.captured:2`). Nothing of this is in the product: the points are calls of its ports.
+ */
+const [point = '', nth = '1'] = (process.env['MOORING_TEST_KILL'] ?? '').split(':');
+let left = Number(nth);
+
+function reached(name: string): void {
+  if (name !== point) return;
+  left -= 1;
+  if (left > 0) return;
+  // The parent reads this line: the kill counts only if the point was met.
+  process.stdout.write(`\nkilled at ${point}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** Somewhere inside a git process: after so many milliseconds, if it still runs. */
+function reachedWhile<T>(name: string, work: Promise<T>): Promise<T> {
+  if (name !== point) return work;
+  const timer = setTimeout(() => {
+    left = 1;
+    reached(name);
+  }, Number(nth));
+  return work.finally(() => clearTimeout(timer));
+}
+
+const overrides: Overrides = {
+  fs: doomedFs(realFs()),
+  repository: (repository) => ({
+    ...repository,
+    async take(parent, taking, message) {
+      const taken = await repository.take(parent, taking.map(doomedReading), message);
+      if (taking.length > 0) reached('snapshot.made');
+      return taken;
+    },
+    async move(moves, expect) {
+      const isSnapshot = Object.keys(moves).join() === 'disk';
+      if (isSnapshot) reached('snapshot.moving');
+      await repository.move(moves, expect);
+      if (isSnapshot) reached('snapshot.moved');
+    },
+  }),
+  directory: (directory) => {
+    const apply = directory.apply.bind(directory);
+    directory.apply = async (request) => {
+      const applied = await apply(request);
+      reached('apply.done');
+      return applied;
+    };
+    return directory;
+  },
+  remote: (remote) => ({
+    head: (signal) => remote.head(signal),
+    async fetch(signal, progress) {
+      reached('fetch.before');
+      const tip = await reachedWhile('fetch.running', remote.fetch(signal, progress));
+      reached('fetch.done');
+      return tip;
+    },
+    async push(commit, expected, options, signal) {
+      reached('push.before');
+      const result = await reachedWhile('push.running', remote.push(commit, expected, options, signal));
+      reached('push.after');
+      return result;
+    },
+  }),
+};
+
+function doomedReading(taking: Taking): Taking {
+  const { file } = taking;
+  if (!file) return taking;
+  const open = async () => {
+    reached('snapshot.reading');
+    return file.open();
+  };
+  return { ...taking, file: { ...file, open } };
+}
+
+function doomedFs(real: Fs): Fs {
+  const { exchange, ...rest } = real;
+  const wrapped: Fs = {
+    ...rest,
+    createFile(...args) {
+      reached('apply.staging');
+      return real.createFile(...args);
+    },
+    rename(...args) {
+      real.rename(...args);
+      // Without exchange this is the gap of a replace: the old file is aside, the new one not yet at its name.
+      reached('apply.gap');
+    },
+  };
+  if (point === 'apply.gap' || !exchange) return wrapped;
+  return {
+    ...wrapped,
+    exchange(...args) {
+      reached('apply.before-swap');
+      exchange(...args);
+      reached('apply.captured');
+    },
+  };
+}
+
+const config = readConfig();
+const mask = createMask();
+await startDaemon(config, { log: createLog({ ...config.log, mask }), mask }, overrides);
