@@ -44,14 +44,15 @@ export function openRepository(options: RepositoryOptions): Repository {
   const date = (parentAt: number): number => Math.max(Math.floor(clock.now() / 1000), parentAt);
 
   const commit: Repository['commit'] = async (oid) => {
-    const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s', oid])).toString('utf8');
-    const [tree = '', parents = '', at = '0', name = '', subject = ''] = text.split('\n');
+    const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s%n%b', oid])).toString('utf8');
+    const [tree = '', parents = '', at = '0', name = '', subject = '', ...body] = text.split('\n');
     return {
       tree: tree as Oid,
       parents: parents.split(' ').filter(Boolean) as Oid[],
       at: Number(at),
       subject,
       author: name,
+      body: body.join('\n'),
     };
   };
 
@@ -83,6 +84,22 @@ export function openRepository(options: RepositoryOptions): Repository {
     return (await stream.finish()).get(mark) as Oid;
   };
 
+  /** The refs as last read, and what told that nobody touched them since: an idle site starts no process. */
+  let known: { readonly ledger: Ledger; readonly stamp: string } | undefined;
+  const ledger: Repository['ledger'] = async () => {
+    const stamp = await refsStamp(dir);
+    if (known?.stamp === stamp) return known.ledger;
+    const refs = ledgerNames.map((name) => `refs/sync/${name}`);
+    const text = (await ask(['for-each-ref', '--format=%(refname) %(objectname)', ...refs])).toString('latin1');
+    const found: Partial<Record<LedgerName, Oid>> = {};
+    for (const row of text.split('\n').filter(Boolean)) {
+      const [ref = '', oid = ''] = row.split(' ');
+      found[ref.slice('refs/sync/'.length) as LedgerName] = oid as Oid;
+    }
+    known = { ledger: found, stamp };
+    return found;
+  };
+
   return {
     async prepare() {
       await mkdir(home, { recursive: true, mode: 0o500 });
@@ -95,16 +112,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       await clearLeftovers(dir);
     },
 
-    async ledger() {
-      const refs = ledgerNames.map((name) => `refs/sync/${name}`);
-      const text = (await ask(['for-each-ref', '--format=%(refname) %(objectname)', ...refs])).toString('latin1');
-      const ledger: Partial<Record<LedgerName, Oid>> = {};
-      for (const row of text.split('\n').filter(Boolean)) {
-        const [ref = '', oid = ''] = row.split(' ');
-        ledger[ref.slice('refs/sync/'.length) as LedgerName] = oid as Oid;
-      }
-      return ledger satisfies Ledger;
-    },
+    ledger,
 
     async move(moves, expect = {}) {
       const lines = ['start'];
@@ -259,6 +267,17 @@ export function openRepository(options: RepositoryOptions): Repository {
     const oids = await stream.finish();
     return { ours: oids.get(left) as Oid, theirs: oids.get(right) as Oid };
   }
+}
+
+/** Changes whenever a ref of ours does: git moves each into this folder under a new name, or packs them all. */
+async function refsStamp(dir: string): Promise<string> {
+  const times = [join(dir, 'refs', 'sync'), join(dir, 'packed-refs')].map((path) =>
+    stat(path, { bigint: true }).then(
+      ({ mtimeNs, ino }) => `${mtimeNs}.${ino}`,
+      () => 'none',
+    ),
+  );
+  return (await Promise.all(times)).join(' ');
 }
 
 const zero = '0'.repeat(40);

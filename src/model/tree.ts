@@ -77,6 +77,12 @@ export function tally(changes: Iterable<Change>): Tally {
   return { added, changed, removed };
 }
 
+/** `+` added, `~` changed, `-` removed. */
+export function markOf({ before, after }: Pick<Change, 'before' | 'after'>): '+' | '~' | '-' {
+  if (!before) return '+';
+  return after ? '~' : '-';
+}
+
 /** The folder a path lies in; `''` for the root. */
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');

@@ -42,18 +42,14 @@ async function merged(repository: Repository, disk: Oid, incoming: Oid): Promise
 }
 
 /** Gives a kept version back: the whole folder as it was, or one path. */
-export async function restoreKept(
-  repository: Repository,
-  keptId: string,
-  path: SitePath | undefined,
-): Promise<ReadonlyMap<SitePath, KeptMode>> {
+export async function restoreKept(repository: Repository, keptId: string, path: SitePath | undefined): Promise<void> {
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
-  const { tree, files, modes } = await repository.keptFiles(keptId);
+  const { tree, files } = await repository.keptFiles(keptId);
   if (path === undefined) {
-    const message = `Restore the kept version of ${keptId.slice(0, 8)}\n\n${trailer}\n`;
+    const message = `Restore the kept version of ${keptId.slice(0, 8)}\n\n${restores(keptId)}\n${trailer}\n`;
     await move(repository, await repository.make({ parents: [disk], tree, message }));
-    return modes;
+    return;
   }
   const file = files.find((kept) => kept.path === path);
   if (!file) throw new Problem('kept-missing', { id: keptId, path: displayPath(path) });
@@ -62,9 +58,23 @@ export async function restoreKept(
     [disk],
     disk,
     [{ path, entry: { mode: file.mode, oid: file.oid } }],
-    `Restore ${displayPath(path)}`,
+    `Restore ${displayPath(path)}\n\n${restores(keptId)}`,
   );
-  return modes;
+}
+
+/** The line by which a commit says what it gives back: permissions come from there, also after a crash. */
+const restoresKey = 'Restores-kept-version: ';
+const restores = (keptId: string): string => `${restoresKey}${keptId}`;
+
+/** The permissions a choice brings back, if it restores a kept version. */
+export async function modesOf(
+  repository: Repository,
+  choice: Oid,
+): Promise<ReadonlyMap<SitePath, KeptMode> | undefined> {
+  const { body } = await repository.commit(choice);
+  const line = body.split('\n').find((row) => row.startsWith(restoresKey));
+  if (line === undefined) return undefined;
+  return (await repository.keptFiles(line.slice(restoresKey.length))).modes;
 }
 
 /** Makes the other version of a conflict live; `entry` absent: that side had removed the path. */

@@ -4,15 +4,18 @@ import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
-import type { Hold, HoldChoice, HoldCode, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
+import type { HoldChoice, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
 import { firstStatus } from '../model/site.ts';
 import { type Oid, type SitePath, tally } from '../model/tree.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
+import { refusedHold, rootHold } from './hold.ts';
+import type { Outcome } from './notes.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
-import type { Directory, KeptMode, Remote, Repository, TreeFile } from './ports.ts';
+import type { Directory, Remote, Repository, TreeFile } from './ports.ts';
 import type { Again, Lane, Queue } from './queue.ts';
-import { type Outcome, markOf, run } from './run.ts';
+import { filesOf, planTally, resultOf, worthTelling } from './record.ts';
+import { run } from './run.ts';
 import { type StatusFact, nextStatus } from './status.ts';
 
 export interface KeeperDeps {
@@ -66,7 +69,6 @@ export interface Keeper {
 const longestWaitMs = 300_000;
 /** A refused push and a site that waits for a person are looked at again this often. */
 const slowMs = 300_000;
-const filesInRecord = 200;
 
 export function createKeeper(deps: KeeperDeps): Keeper {
   return new SiteKeeper(deps);
@@ -78,8 +80,8 @@ class SiteKeeper implements Keeper {
   #status: SiteStatus;
   #failures = 0;
   #prepared = false;
-  /** The step a person said yes to, and permissions a restore brings back: for the next run only. */
-  #consent: { step?: string; modes?: ReadonlyMap<SitePath, KeptMode>; root?: 'changed' | 'emptied' } = {};
+  /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
+  #consent: { step?: string; root?: 'changed' | 'emptied' } = {};
   /** Nothing is pushed again by itself after a refusal until something changed. */
   #refusal: Outcome['refused'];
 
@@ -190,12 +192,23 @@ class SiteKeeper implements Keeper {
   }
 
   async restore(keptId: string, path: SitePath | undefined): Promise<void> {
-    await this.#now('person');
-    const modes = await this.#lane.job(() => restoreKept(this.#deps.repository, keptId, path));
-    const { choice, remote } = await this.#deps.repository.ledger();
-    // The person asked for exactly this: the guard against mass removal has nothing to ask again.
-    this.#consent = { modes, step: `${choice}:${remote ?? 'none'}` };
+    await this.#lane.job(async (signal) => {
+      await this.#once(new Set(['person', 'rescan']), signal);
+      await this.#keepPresent();
+      await restoreKept(this.#deps.repository, keptId, path);
+    });
     this.ring('person');
+  }
+
+  /** A restore replaces files too: what it replaces can be given back in the same way. */
+  async #keepPresent(): Promise<void> {
+    const { repository, directory, clock } = this.#deps;
+    const { disk } = await repository.ledger();
+    if (!disk) throw new Problem('not-connected', {});
+    const files = await repository.files(disk, Number.POSITIVE_INFINITY);
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    const modes = directory.modes(files.map(({ path }) => path));
+    await repository.keep({ cause: 'restore', at: clock.now(), commit: disk, files: files.length, bytes, modes });
   }
 
   async resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void> {
@@ -243,13 +256,6 @@ class SiteKeeper implements Keeper {
     return this.#lane.close().then(() => this.#deps.directory.close());
   }
 
-  /** Waits for a run that looks at everything now. */
-  async #now(trigger: Trigger): Promise<void> {
-    await this.#lane.job(async (signal) => {
-      await this.#once(new Set([trigger]), signal);
-    });
-  }
-
   async #prepare(): Promise<void> {
     if (this.#prepared) return;
     await this.#deps.repository.prepare();
@@ -285,7 +291,8 @@ class SiteKeeper implements Keeper {
     const at = clock.now();
     await this.#prepare();
     await this.#checkRoot();
-    const { step, modes } = this.#consent;
+    const consent = this.#consent;
+    const { step } = consent;
     const outcome = await run({
       site: site(),
       repository,
@@ -296,11 +303,10 @@ class SiteKeeper implements Keeper {
       signal,
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
-      ...(modes ? { modes } : {}),
       ...(this.#refusal && !triggers.has('person') ? { refusal: this.#refusal } : {}),
       progress: (progress) => this.#tell({ kind: 'progress', progress }),
     });
-    this.#consent = {};
+    if (this.#consent === consent) this.#consent = {};
     this.#refusal = outcome.refused;
     this.#failures = 0;
     await this.#settle(outcome, triggers, at);
@@ -453,57 +459,3 @@ class SiteKeeper implements Keeper {
 }
 
 const none = { added: 0, changed: 0, removed: 0 };
-
-function planTally(plan: Plan): RunRecord['pulled'] {
-  return { added: plan.added, changed: plan.replaced, removed: plan.removed };
-}
-
-function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): RunRecord['result'] {
-  if (pulled.length > 0 && pushed.length > 0) return 'merged';
-  if (pushed.length > 0) return 'pushed';
-  if (pulled.length > 0) return 'pulled';
-  return returned.length > 0 || lateWrites.length > 0 ? 'recovered' : 'pulled';
-}
-
-function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | undefined): boolean {
-  const moved = outcome.pulled.length + outcome.pushed.length + outcome.returned.length + outcome.lateWrites.length;
-  return moved > 0 || (hold !== undefined && was.hold?.step !== hold.step) || was.problem !== undefined;
-}
-
-function filesOf({ pulled, pushed }: Outcome): RunRecord['files'] {
-  const rows = [
-    ...pushed.map((change) => ({ change, to: 'gitlab' as const })),
-    ...pulled.map((change) => ({ change, to: 'site' as const })),
-  ];
-  return rows
-    .slice(0, filesInRecord)
-    .map(({ change, to }) => ({ mark: markOf(change.before, change.after), path: change.path, to }));
-}
-
-function refusedHold(outcome: Outcome, at: number): Hold {
-  return {
-    code: 'push-refused',
-    at,
-    step: `refused:${outcome.before ?? ''}`,
-    total: 0,
-    tally: none,
-    samples: [],
-    choices: ['try-again'],
-  };
-}
-
-/** Problems of the folder itself, as questions to a person. */
-function rootHold(problem: Problem, at: number): Hold | undefined {
-  const codes: Partial<Record<Problem['code'], { code: HoldCode; choices: HoldChoice[] }>> = {
-    'folder-missing': { code: 'root-missing', choices: ['try-again'] },
-    'folder-link': { code: 'root-missing', choices: ['try-again'] },
-    'folder-not-folder': { code: 'root-missing', choices: ['try-again'] },
-    'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
-    'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
-    'grant-lost': { code: 'reconnect', choices: [] },
-    'user-blocked': { code: 'reconnect', choices: [] },
-  };
-  const known = codes[problem.code];
-  if (!known) return undefined;
-  return { ...known, at, step: `${problem.code}:${problem.facts.folder ?? ''}`, total: 0, tally: none, samples: [] };
-}

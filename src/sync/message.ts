@@ -1,10 +1,10 @@
-import { type Change, type SitePath, displayPath, parentOf } from '../model/tree.ts';
+import { type Change, type SitePath, displayPath, markOf, parentOf } from '../model/tree.ts';
 
 const listed = 20;
 
 /** The message of a commit made from edits in the folder: what changed, in a line, then up to twenty paths. */
 export function editMessage(changes: readonly Change[]): string {
-  const rows = changes.slice(0, listed).map(({ path, before, after }) => `${mark(before, after)} ${displayPath(path)}`);
+  const rows = changes.slice(0, listed).map((change) => `${markOf(change)} ${displayPath(change.path)}`);
   if (changes.length > listed) rows.push(`and ${changes.length - listed} more`);
   const body = changes.length > 1 ? `${rows.join('\n')}\n\n` : '';
   return `${summary(changes)}\n\n${body}${trailer}\n`;
@@ -44,7 +44,11 @@ function commonFolder(paths: readonly SitePath[]): string {
   return common;
 }
 
-function mark(before: Change['before'], after: Change['after']): string {
-  if (!before) return '+';
-  return after ? '~' : '-';
+/** The message of a merge commit; `conflicts`: how many paths needed the policy. */
+export function mergeMessage(conflicts: number): string {
+  const settled =
+    conflicts === 0
+      ? ''
+      : `\n${conflicts} ${conflicts === 1 ? 'path was' : 'paths were'} changed on both sides; both versions are in the parents.\n`;
+  return `Merge edits of the site and of the repository\n${settled}\n${trailer}\n`;
 }

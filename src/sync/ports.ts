@@ -77,6 +77,17 @@ export interface Merged {
   readonly staged: readonly SitePath[];
 }
 
+export interface CommitFacts {
+  readonly tree: Oid;
+  readonly parents: readonly Oid[];
+  /** Committer's time, seconds since 1970. */
+  readonly at: number;
+  readonly author: string;
+  readonly subject: string;
+  /** The message after its subject. */
+  readonly body: string;
+}
+
 export interface CommitRequest {
   readonly parents: readonly Oid[];
   /** The tree to begin from. */
@@ -97,7 +108,7 @@ export interface Repository {
     expect?: Partial<Record<LedgerName, Oid | null>>,
   ): Promise<void>;
   relation(ours: Oid, theirs: Oid): Promise<Relation>;
-  commit(oid: Oid): Promise<{ tree: Oid; parents: readonly Oid[]; at: number; subject: string; author: string }>;
+  commit(oid: Oid): Promise<CommitFacts>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
   /** Differences between two commits; `undefined` stands for the empty tree. */

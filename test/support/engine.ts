@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type Touchable, openDirectory } from '../../src/files/directory.ts';
 import { realFs } from '../../src/files/disk.ts';
 import { type Scanner, createScanner } from '../../src/files/scanner.ts';
-import { createDriver } from '../../src/git/driver.ts';
+import { type GitDriver, createDriver } from '../../src/git/driver.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import type { Trigger } from '../../src/model/event.ts';
 import type { BranchName } from '../../src/model/instance.ts';
@@ -13,7 +13,8 @@ import { type Site, type SiteId, type SiteSettings, defaultSettings } from '../.
 import type { Fs } from '../../src/model/world.ts';
 import { connect, planConnect } from '../../src/sync/connect.ts';
 import type { Directory, Remote, Repository } from '../../src/sync/ports.ts';
-import { type Outcome, run } from '../../src/sync/run.ts';
+import type { Outcome } from '../../src/sync/notes.ts';
+import { run } from '../../src/sync/run.ts';
 import { git, scratch } from './plain-git.ts';
 import { plainRemote } from './plain-remote.ts';
 
@@ -49,10 +50,13 @@ export interface EngineWorld {
 export interface WorldOptions {
   readonly settings?: Partial<SiteSettings>;
   readonly fs?: Fs;
+  /** Instead of the thread, which always looks at the real file system. */
+  readonly scanner?: Scanner;
   readonly files?: Record<string, string>;
   readonly repository?: Record<string, string | Buffer>;
   readonly remote?: (remote: Remote) => Remote;
   readonly keep?: string;
+  readonly driver?: GitDriver;
 }
 
 export async function engineWorld(options: WorldOptions = {}): Promise<EngineWorld> {
@@ -70,11 +74,11 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   let ahead = 0;
   const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now(), sleep: () => Promise.resolve() };
   const random = { bytes: (n: number) => randomBytes(n), fraction: () => 0.5 };
-  const scanner: Scanner = createScanner();
+  const scanner: Scanner = options.scanner ?? createScanner();
   const repository = openRepository({
     dir: paths.gitDir,
     home: join(dir, 'state', 'home'),
-    driver: createDriver('/usr/bin/git'),
+    driver: options.driver ?? createDriver('/usr/bin/git'),
     clock,
     author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
   });

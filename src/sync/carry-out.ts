@@ -1,0 +1,226 @@
+import type { Hold } from '../model/site.ts';
+import { type Change, type Oid, tally } from '../model/tree.ts';
+import { modesOf } from './choice.ts';
+import { settle } from './conflict.ts';
+import { type Loss, guard } from './guard.ts';
+import { heldStep, stepId } from './hold.ts';
+import { mergeMessage } from './message.ts';
+import type { Notes, RunDeps } from './notes.ts';
+import { partialCommit } from './partial.ts';
+import type { Ledger } from './ports.ts';
+import type { Standing, Step } from './reconcile.ts';
+
+/** Carries one step out. `again`: somebody pushed meanwhile. */
+export async function carryOut(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  standing: Standing,
+  step: Step,
+): Promise<Oid | undefined | 'again'> {
+  switch (step.kind) {
+    case 'nothing':
+      return undefined;
+    case 'branch-missing':
+      notes.hold = heldStep(deps, 'branch-missing', stepId(standing), [], 0, ['put-back']);
+      if (deps.consent !== notes.hold.step) return undefined;
+      delete notes.hold;
+      return offer(deps, notes, ledger, standing.local, null);
+    case 'rewritten':
+      return rewritten(deps, notes, ledger, standing, step);
+    case 'push':
+      return offer(deps, notes, ledger, step.commit, step.expected);
+    case 'pull':
+      if (step.rewritten && ledger.remote) await keepOldTip(deps, ledger.remote);
+      return follow(deps, notes, ledger, standing, step.target);
+    case 'merge':
+      return merge(deps, notes, ledger, standing, step);
+    default:
+      return step satisfies never;
+  }
+}
+
+/** The branch's history was replaced while the folder had work of its own: a person decides. */
+async function rewritten(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  standing: Standing,
+  step: Step & { kind: 'rewritten' },
+): Promise<Oid | undefined | 'again'> {
+  const changes = await deps.repository.changes(step.ours, step.theirs);
+  const asked = heldStep(deps, 'history-rewritten', stepId(standing), changes, deps.directory.tracked(), ['go-on']);
+  if (deps.consent !== asked.step) {
+    notes.hold = asked;
+    return undefined;
+  }
+  await keepOldTip(deps, step.known);
+  // Only the new history as parent: what somebody removed from it must not come back through ours.
+  return merge(deps, notes, ledger, standing, {
+    kind: 'merge',
+    ours: step.ours,
+    theirs: step.theirs,
+    base: step.known,
+    parents: [step.theirs],
+  });
+}
+
+async function keepOldTip({ repository, now }: RunDeps, tip: Oid): Promise<void> {
+  const already = await repository.kept();
+  if (already.some(({ cause, id }) => cause === 'history-rewritten' && id.includes(tip.slice(0, 12)))) return;
+  await repository.keep({ cause: 'history-rewritten', at: now(), commit: tip, files: 0, bytes: 0 });
+}
+
+async function merge(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  standing: Standing,
+  step: Step & { kind: 'merge' },
+): Promise<Oid | undefined | 'again'> {
+  const { repository, site, now } = deps;
+  const merged = await repository.merge(step.ours, step.theirs, step.base);
+  const { edits, lost } = settle(merged, site.settings.policy);
+  const commit = await repository.make({
+    parents: step.parents,
+    tree: merged.tree,
+    edits,
+    message: mergeMessage(lost.length),
+  });
+  notes.lost = [...lost];
+  const [made, theirs] = await Promise.all([repository.commit(commit), repository.commit(step.theirs)]);
+  // A merge that brings the branch nothing new makes no commit: or a refused path would make merges for ever. A version
+  // that lost is something new, although no file shows it: as a parent it stays on GitLab.
+  if (made.tree === theirs.tree && lost.length === 0) return follow(deps, notes, ledger, standing, step.theirs);
+  if (lost.length > 0 && !step.parents.includes(step.ours)) {
+    await repository.keep({ cause: 'conflict', at: now(), commit: step.ours, files: lost.length, bytes: 0 });
+  }
+  return offer(deps, notes, ledger, commit, standing.remote === 'absent' ? null : standing.remote);
+}
+
+/** Pushes `commit` and then lets the folder follow it. */
+async function offer(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  commit: Oid,
+  expected: Oid | null,
+): Promise<Oid | undefined | 'again'> {
+  const { repository, remote, site, signal } = deps;
+  const going = await repository.changes(expected ?? undefined, commit);
+  const coming = ledger.disk === commit ? [] : await repository.changes(ledger.disk, commit);
+  // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
+  const asked =
+    commit !== ledger.choice && (await ask(deps, going, coming, `${commit}:${expected ?? 'none'}`, expected));
+  if (asked) {
+    notes.hold = asked;
+    return undefined;
+  }
+  if (deps.refusal?.commit === commit) {
+    notes.refused = deps.refusal;
+    return undefined;
+  }
+  await repository.move({ offered: commit });
+  deps.progress?.({ act: 'pushing', done: 0, total: going.length });
+  const result = await remote.push(commit, expected, { skipCi: site.settings.skipCi }, signal);
+  if (result.output) notes.output.push(result.output);
+  if (result.kind === 'moved') return 'again';
+  if (result.kind === 'refused') {
+    notes.refused = { commit, text: result.text };
+    // What GitLab sent keeps arriving: the merge is applied here although it could not be offered there.
+    if (ledger.disk !== commit) await bring(deps, notes, ledger, commit);
+    return undefined;
+  }
+  notes.pushed = [...going];
+  await repository.move({ remote: commit, offered: null });
+  if (ledger.disk === commit) await repository.move({ choice: null, base: null });
+  else await bring(deps, notes, { ...ledger, remote: commit }, commit);
+  return commit;
+}
+
+/** Nothing to push: the folder follows the branch. */
+async function follow(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  standing: Standing,
+  target: Oid,
+): Promise<Oid | undefined> {
+  const coming = await deps.repository.changes(ledger.disk, target);
+  const asked = await ask(deps, [], coming, stepId(standing), null);
+  if (asked) {
+    notes.hold = asked;
+    return undefined;
+  }
+  await bring(deps, notes, ledger, target, { remote: target, offered: null });
+  return target;
+}
+
+/**
+ * Applies `target` to the folder. Paths that are busy are left out, and a commit says so: without it the next snapshot
+ * would hold the old content of those paths against the branch's new one, and silently revert it.
+ */
+export async function bring(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  target: Oid,
+  moves: { remote?: Oid; offered?: null } = {},
+): Promise<void> {
+  const { repository, directory } = deps;
+  const disk = ledger.disk as Oid;
+  const changes = await repository.changes(disk, target);
+  await repository.move({ pending: target });
+  const modes = ledger.choice && (await modesOf(repository, ledger.choice));
+  const { applied, skipped, refused } = await directory.apply({
+    changes,
+    blobs: (oids) => repository.blobs(oids),
+    ...(modes ? { modes } : {}),
+    ...(deps.progress ? { progress: deps.progress } : {}),
+  });
+  const moved = new Set(applied);
+  notes.pulled = changes.filter(({ path }) => moved.has(path));
+  notes.notSynced = [...notes.notSynced, ...refused];
+  if (skipped.length === 0) {
+    await repository.move({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
+    await directory.settled(target);
+    return;
+  }
+  notes.unsettled += skipped.length;
+  notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
+  const partial = await partialCommit(repository, disk, target, changes, new Set(skipped));
+  await repository.move(
+    { disk: partial.commit, pending: null, choice: null, ...(partial.base ? { base: partial.base } : {}), ...moves },
+    { disk },
+  );
+  await directory.settled(partial.commit);
+}
+
+/** A hold, if the step would take too much away from either side and nobody agreed to exactly this. */
+async function ask(
+  deps: RunDeps,
+  going: readonly Change[],
+  coming: readonly Change[],
+  step: string,
+  remoteTip: Oid | null,
+): Promise<Hold | undefined> {
+  if (deps.consent === step) return undefined;
+  const { repository, directory, site } = deps;
+  const branch: Loss = { removed: tally(going).removed, total: 0 };
+  if (branch.removed > 0 && remoteTip) {
+    Object.assign(branch, { total: (await repository.files(remoteTip, Number.POSITIVE_INFINITY)).length });
+  }
+  const folder: Loss = { removed: tally(coming).removed, total: directory.tracked() };
+  const verdict = guard({ branch, folder }, site.settings.limits);
+  if (verdict.kind === 'go') return undefined;
+  const lost = verdict.code === 'folder-lost-files' ? going : coming;
+  const { total } = verdict.code === 'folder-lost-files' ? branch : folder;
+  return heldStep(
+    deps,
+    verdict.code,
+    step,
+    lost.filter(({ after }) => !after),
+    total,
+    ['put-back', 'go-on'],
+  );
+}

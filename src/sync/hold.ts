@@ -1,0 +1,54 @@
+import type { Problem } from '../model/problem.ts';
+import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
+import { type Change, markOf, tally } from '../model/tree.ts';
+import type { Outcome, RunDeps } from './notes.ts';
+import type { Standing } from './reconcile.ts';
+
+const none = { added: 0, changed: 0, removed: 0 };
+
+/** A step that waits for a person's word. */
+export function heldStep(
+  deps: RunDeps,
+  code: HoldCode,
+  step: string,
+  changes: readonly Change[],
+  total: number,
+  choices: Hold['choices'],
+): Hold {
+  const samples = changes.slice(0, 200).map((change) => ({ path: change.path, mark: markOf(change) }));
+  return { code, at: deps.now(), step, total, tally: tally(changes), samples, choices };
+}
+
+/** Names exactly what a person is asked about: another tip or another snapshot is another question. */
+export function stepId({ local, remote }: Standing): string {
+  return `${local}:${remote}`;
+}
+
+/** Pulling goes on; pushing waits until something is different. */
+export function refusedHold(outcome: Outcome, at: number): Hold {
+  return {
+    code: 'push-refused',
+    at,
+    step: `refused:${outcome.before ?? ''}`,
+    total: 0,
+    tally: none,
+    samples: [],
+    choices: ['try-again'],
+  };
+}
+
+/** Problems of the folder itself, as questions to a person. */
+export function rootHold(problem: Problem, at: number): Hold | undefined {
+  const codes: Partial<Record<Problem['code'], { code: HoldCode; choices: HoldChoice[] }>> = {
+    'folder-missing': { code: 'root-missing', choices: ['try-again'] },
+    'folder-link': { code: 'root-missing', choices: ['try-again'] },
+    'folder-not-folder': { code: 'root-missing', choices: ['try-again'] },
+    'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
+    'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
+    'grant-lost': { code: 'reconnect', choices: [] },
+    'user-blocked': { code: 'reconnect', choices: [] },
+  };
+  const known = codes[problem.code];
+  if (!known) return undefined;
+  return { ...known, at, step: `${problem.code}:${problem.facts.folder ?? ''}`, total: 0, tally: none, samples: [] };
+}

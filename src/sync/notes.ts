@@ -1,0 +1,75 @@
+import type { Trigger } from '../model/event.ts';
+import type { Hold, NotSynced, Progress, Site } from '../model/site.ts';
+import type { Change, Oid, SitePath, Tally } from '../model/tree.ts';
+import type { Random } from '../model/world.ts';
+import type { Lost } from './conflict.ts';
+import type { Directory, Remote, Repository } from './ports.ts';
+
+export interface RunDeps {
+  readonly site: Site;
+  readonly repository: Repository;
+  readonly directory: Directory;
+  readonly remote: Remote;
+  readonly random: Random;
+  /** Wall time in ms. */
+  readonly now: () => number;
+  readonly triggers: ReadonlySet<Trigger>;
+  /** The step a person said yes to. */
+  readonly consent?: string;
+  /** The last push GitLab refused: not offered again by itself until something is different. */
+  readonly refusal?: Refusal;
+  readonly progress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A push GitLab would not take, in its own words. */
+export interface Refusal {
+  readonly commit: Oid;
+  readonly text: string;
+}
+
+/** What one run did and where it left the site. */
+export interface Outcome {
+  readonly hold?: Hold;
+  readonly refused?: Refusal;
+  readonly snapshot?: Tally;
+  readonly pulled: readonly Change[];
+  readonly pushed: readonly Change[];
+  readonly lost: readonly Lost[];
+  readonly before?: Oid;
+  readonly after?: Oid;
+  /** Paths that must rest first, and how long to wait, in ms. */
+  readonly unsettled: number;
+  readonly againInMs?: number;
+  readonly notSynced: readonly NotSynced[];
+  /** Files a crash had moved aside and that are back at their names. */
+  readonly returned: readonly SitePath[];
+  readonly lateWrites: readonly SitePath[];
+  readonly output: string;
+}
+
+/** What a run gathers while it goes. */
+export interface Notes {
+  hold?: Hold;
+  refused?: Refusal;
+  snapshot?: Tally;
+  pulled: Change[];
+  pushed: Change[];
+  lost: Lost[];
+  before?: Oid | undefined;
+  unsettled: number;
+  againInMs?: number;
+  notSynced: NotSynced[];
+  returned: SitePath[];
+  lateWrites: SitePath[];
+  output: string[];
+}
+
+export function noNotes(): Notes {
+  return { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], output: [], unsettled: 0 };
+}
+
+export function finish(notes: Notes, after?: Oid): Outcome {
+  const { before, output, ...rest } = notes;
+  return { ...rest, output: output.join('\n'), ...(before ? { before } : {}), ...(after ? { after } : {}) };
+}

@@ -1,0 +1,33 @@
+import type { RunRecord } from '../model/event.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Hold, SiteStatus } from '../model/site.ts';
+import { markOf } from '../model/tree.ts';
+import type { Outcome } from './notes.ts';
+
+/** How a run becomes a line of the site's activity. Pure. */
+
+const filesInRecord = 200;
+
+export function planTally(plan: Plan): RunRecord['pulled'] {
+  return { added: plan.added, changed: plan.replaced, removed: plan.removed };
+}
+
+export function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): RunRecord['result'] {
+  if (pulled.length > 0 && pushed.length > 0) return 'merged';
+  if (pushed.length > 0) return 'pushed';
+  if (pulled.length > 0) return 'pulled';
+  return returned.length > 0 || lateWrites.length > 0 ? 'recovered' : 'pulled';
+}
+
+export function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | undefined): boolean {
+  const moved = outcome.pulled.length + outcome.pushed.length + outcome.returned.length + outcome.lateWrites.length;
+  return moved > 0 || (hold !== undefined && was.hold?.step !== hold.step) || was.problem !== undefined;
+}
+
+export function filesOf({ pulled, pushed }: Outcome): RunRecord['files'] {
+  const rows = [
+    ...pushed.map((change) => ({ change, to: 'gitlab' as const })),
+    ...pulled.map((change) => ({ change, to: 'site' as const })),
+  ];
+  return rows.slice(0, filesInRecord).map(({ change, to }) => ({ mark: markOf(change), path: change.path, to }));
+}
