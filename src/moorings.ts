@@ -15,7 +15,7 @@ import type { ConnectionId, Instance } from './model/instance.ts';
 import type { Conflict } from './model/plan.ts';
 import { Problem } from './model/problem.ts';
 import type { Secret } from './model/secret.ts';
-import type { Binding, Site, SiteId } from './model/site.ts';
+import type { Binding, Site, SiteId, SiteStatus } from './model/site.ts';
 import type { Clock, Fs, Random } from './model/world.ts';
 import type { Store } from './store/store.ts';
 import { type Keeper, createKeeper } from './sync/keeper.ts';
@@ -143,6 +143,10 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         get: () => facts.data.conflicts,
         save: (next) => facts.update((draft) => void (draft.conflicts = [...next])),
       };
+      const remember = (status: SiteStatus): void => {
+        const noted = facts.update((draft) => void (draft.status = status));
+        noted.catch((error: unknown) => log('warn', 'A site’s status could not be noted.', { site: id, error }));
+      };
       const opened = openDirectory({
         fs,
         clock,
@@ -154,7 +158,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       });
       const directory = overrides.directory?.(opened, id) ?? opened;
       const bare = openRepository({ dir: repositoryDir(id), home, driver, clock, author });
-      const keeper = createKeeper({
+      const keeper: Keeper = createKeeper({
         site: present,
         repository: overrides.repository?.(bare, id) ?? bare,
         directory,
@@ -166,7 +170,11 @@ export function createMoorings(deps: MooringsDeps): Moorings {
           addressOf(deps, () => present().binding),
           author,
         ),
-        report: (event) => deps.publish(event),
+        ...(facts.data.status ? { remembered: facts.data.status } : {}),
+        report(event) {
+          deps.publish(event);
+          if (event.kind === 'run') remember(keeper.status());
+        },
         saveRoot: async (root) => void (await store.sites.change(id, { root })),
         conflicts: conflicts.get,
         saveConflicts: conflicts.save,

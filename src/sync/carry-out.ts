@@ -85,7 +85,7 @@ async function merge(
     parents: step.parents,
     tree: merged.tree,
     edits,
-    message: mergeMessage(lost.length),
+    message: mergeMessage(lost.length, step.parents.includes(step.ours) ? 'parents' : 'kept'),
   });
   notes.lost = [...lost];
   const [made, theirs] = await Promise.all([repository.commit(commit), repository.commit(step.theirs)]);
@@ -134,7 +134,7 @@ async function offer(
   notes.pushed = [...going];
   await repository.move({ remote: commit, offered: null });
   if (ledger.disk === commit) await repository.move({ choice: null, base: null });
-  else await bring(deps, notes, { ...ledger, remote: commit }, commit);
+  else await bring(deps, notes, ledger, commit);
   return commit;
 }
 
@@ -188,7 +188,12 @@ export async function bring(
   }
   notes.unsettled += skipped.length;
   notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
-  const partial = await partialCommit(repository, disk, target, changes, new Set(skipped));
+  if (applied.length + refused.length === 0) {
+    // Nothing arrived, so there is nothing to agree on: the next run decides anew from where the folder stands.
+    await repository.move({ pending: null, ...moves });
+    return;
+  }
+  const partial = await partialCommit(repository, { ...ledger, disk }, target, changes, new Set(skipped));
   await repository.move(
     { disk: partial.commit, pending: null, choice: null, ...(partial.base ? { base: partial.base } : {}), ...moves },
     { disk },

@@ -171,7 +171,7 @@ async function replaceFolder(
     return;
   }
   // Edited in the instant of the swap: that edit is a conflict of the next cycle, with both versions kept.
-  const partial = await partialCommit(repository, kept, tip, changes, new Set(skipped));
+  const partial = await partialCommit(repository, { disk: kept, remote: tip }, tip, changes, new Set(skipped));
   await repository.move({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
   await directory.settled(partial.commit);
 }

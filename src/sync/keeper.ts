@@ -27,6 +27,8 @@ export interface KeeperDeps {
   readonly queue: Queue;
   readonly clock: Clock;
   readonly random: Random;
+  /** The status before the last restart: what happened is still true, how it stands must be seen anew. */
+  readonly remembered?: SiteStatus;
   readonly report: (event: SyncEvent) => void;
   /** Durable before it resolves. */
   readonly saveRoot: (root: RootIdentity) => Promise<void>;
@@ -89,7 +91,10 @@ class SiteKeeper implements Keeper {
     this.#deps = deps;
     const { paused, binding } = deps.site();
     const state = !binding ? 'off' : paused ? 'paused' : 'unknown';
-    this.#status = firstStatus(deps.clock.now(), state, deps.directory.replaces);
+    this.#status = {
+      ...firstStatus(deps.clock.now(), state, deps.directory.replaces),
+      ...(binding && deps.remembered ? whatHappened(deps.remembered) : {}),
+    };
     this.#lane = deps.queue.lane({ run: (triggers, signal) => this.#run(triggers, signal) });
   }
 
@@ -423,7 +428,11 @@ class SiteKeeper implements Keeper {
   }
 
   #tell(fact: StatusFact): void {
-    const next = nextStatus(this.#status, fact, this.#deps.clock.now());
+    const now = this.#deps.clock.now();
+    const told = nextStatus(this.#status, fact, now);
+    // A run that was under way when somebody paused the site ends in a paused site.
+    const { binding, paused } = this.#deps.site();
+    const next = binding && paused ? nextStatus(told, { kind: 'paused' }, now) : told;
     if (next === this.#status) return;
     this.#status = next;
     this.#publish();
@@ -456,6 +465,16 @@ class SiteKeeper implements Keeper {
       },
     });
   }
+}
+
+function whatHappened({ lastPull, lastPush, lastAttempt, checkedAt, conflicts }: SiteStatus): Partial<SiteStatus> {
+  return {
+    conflicts,
+    ...(checkedAt === undefined ? {} : { checkedAt }),
+    ...(lastPull ? { lastPull } : {}),
+    ...(lastPush ? { lastPush } : {}),
+    ...(lastAttempt ? { lastAttempt } : {}),
+  };
 }
 
 const none = { added: 0, changed: 0, removed: 0 };

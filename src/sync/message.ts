@@ -44,11 +44,10 @@ function commonFolder(paths: readonly SitePath[]): string {
   return common;
 }
 
-/** The message of a merge commit; `conflicts`: how many paths needed the policy. */
-export function mergeMessage(conflicts: number): string {
-  const settled =
-    conflicts === 0
-      ? ''
-      : `\n${conflicts} ${conflicts === 1 ? 'path was' : 'paths were'} changed on both sides; both versions are in the parents.\n`;
+/** The message of a merge commit. `lost`: how many paths needed the policy; `where` the versions that lost are found. */
+export function mergeMessage(lost: number, where: 'parents' | 'kept' = 'parents'): string {
+  const paths = lost === 1 ? '1 path was' : `${lost} paths were`;
+  const found = where === 'parents' ? 'both versions are in the parents' : 'the site’s version is kept at the site';
+  const settled = lost === 0 ? '' : `\n${paths} changed on both sides; ${found}.\n`;
   return `Merge edits of the site and of the repository\n${settled}\n${trailer}\n`;
 }

@@ -9,7 +9,8 @@ import { partialCommit } from './partial.ts';
  */
 export async function recover(repository: Repository, directory: Directory): Promise<readonly SitePath[]> {
   const { returned } = await directory.recover();
-  const { disk, pending, remote } = await repository.ledger();
+  const ledger = await repository.ledger();
+  const { disk, pending, remote } = ledger;
   if (!pending) return returned;
   if (!disk) {
     await repository.move({ pending: null });
@@ -27,7 +28,7 @@ export async function recover(repository: Repository, directory: Directory): Pro
     await repository.move({ pending: null });
     return returned;
   }
-  const partial = await partialCommit(repository, disk, pending, changes, missing);
+  const partial = await partialCommit(repository, { ...ledger, disk }, pending, changes, missing);
   // A base of its own means that `pending` is the branch's new line: it is what was agreed on so far.
   const base = partial.base ? { base: partial.base, remote: pending } : {};
   await repository.move({ disk: partial.commit, pending: null, ...base }, { disk });

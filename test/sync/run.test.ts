@@ -233,6 +233,26 @@ sync('a deleted branch is never re-created unasked', () =>
   }),
 );
 
+sync('an edit that had no time to rest yet is merged with two parents all the same', () =>
+  connected({ settings: { quietMs: 300 } }, async (world) => {
+    world.push({ 'index.html': 'theirs\n', 'about.md': 'theirs too\n' });
+    world.write('index.html', 'ours\n');
+    const first = await world.sync();
+    assert.is(first.unsettled > 0, true);
+    assert.is(world.read('about.md'), 'theirs too\n');
+    assert.is(world.read('index.html'), 'ours\n');
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const second = await world.sync({ trigger: 'watch' });
+    assert.equal(
+      second.lost.map(({ path }) => path),
+      ['index.html'],
+    );
+    assert.is(git(world.bare, 'log', '-1', '--format=%P', 'main').split(' ').length, 2);
+    assert.is(git(world.bare, 'show', 'main^1:index.html'), 'ours');
+    bothSidesEqual(world);
+  }),
+);
+
 sync('nothing of ours stays in the folder once replaced files are released', () =>
   connected({}, async (world) => {
     world.push({ 'index.html': 'x\n' });
