@@ -83,7 +83,11 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     if (stderr.length < 65_536) stderr += text;
   });
-  const end = (): void => endGroup(child);
+  const end = (): void => {
+    // What nobody reads any more would keep the pipe, and with it `ended`, open for ever.
+    child.stdout?.destroy();
+    endGroup(child);
+  };
   run.signal?.addEventListener('abort', end, { once: true });
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
     child.once('error', (error) => reject(new Problem('git-failed', { command: run.args[0] ?? '' }, { cause: error })));

@@ -50,9 +50,20 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
   if (/redirect/i.test(text))
     return new Problem('gitlab-answer-odd', { ...facts, reason: 'it redirects git elsewhere' }, cause);
-  if (/No space left|file size limit|File too large/i.test(text)) return new Problem('disk-full', facts, cause);
+  if (isFullDisk(text)) return new Problem('disk-full', facts, cause);
   return undefined;
 }
+
+/** A local command of git that failed. */
+export function localFailure(command: string, stderr: string): Problem {
+  const facts = { command, text: stderr.trim().slice(0, 500) };
+  return isFullDisk(stderr)
+    ? new Problem('disk-full', {}, { cause: new Error(facts.text) })
+    : new Problem('git-failed', facts);
+}
+
+const isFullDisk = (text: string): boolean =>
+  /No space left|Out of diskspace|Disk quota exceeded|file size limit|File too large/i.test(text);
 
 /** The words after `remote:`: GitLab's, or its hooks'. */
 export function remoteLines(text: string): string {

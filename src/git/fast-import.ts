@@ -1,7 +1,7 @@
-import { Problem } from '../model/problem.ts';
 import { type Entry, type Oid, type SitePath, pathBytes } from '../model/tree.ts';
 import type { OpenFile } from '../sync/ports.ts';
 import { type GitDriver, type GitProcess, write } from './driver.ts';
+import { localFailure } from './failure.ts';
 
 /**
  * Writes one fast-import stream: blobs first, each under a mark, then at most a few commits. Ten milliseconds at any
@@ -106,7 +106,7 @@ class Stream implements FastImport {
     await this.#write('done\n');
     this.#git.child.stdin?.end();
     const { code, stderr } = await this.#git.ended;
-    if (code !== 0) throw new Problem('git-failed', { command: 'fast-import', text: stderr.slice(0, 500) });
+    if (code !== 0) throw localFailure('fast-import', stderr);
     const oids = Buffer.concat(this.#answer).toString('latin1').split('\n');
     return new Map(Array.from({ length: this.#marks }, (_, i) => [i + 1, oids[i] as Oid]));
   }

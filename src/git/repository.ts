@@ -4,12 +4,24 @@ import { unsafePath } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 import type { Clock } from '../model/world.ts';
-import type { Author, Ledger, LedgerName, Relation, Repository, Taken, Taking, TreeFile } from '../sync/ports.ts';
+import type {
+  Author,
+  CommitFacts,
+  Ledger,
+  LedgerName,
+  Relation,
+  Repository,
+  Taken,
+  Taking,
+  TreeFile,
+} from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
 import type { GitDriver, GitResult, GitRun } from './driver.ts';
 import { gitEnvironment } from './environment.ts';
+import { localFailure } from './failure.ts';
 import { type ImportEdit, startFastImport } from './fast-import.ts';
 import { keptVersions } from './kept.ts';
+import { Memory } from './memory.ts';
 import { conflictsOf, parseMergeTree } from './merge-tree.ts';
 
 export interface RepositoryOptions {
@@ -38,12 +50,14 @@ export function openRepository(options: RepositoryOptions): Repository {
   /** Runs a command that must succeed. */
   const ask = async (args: readonly string[], more: Partial<GitRun> = {}): Promise<Buffer> => {
     const { code, stdout, stderr } = await git(args, more);
-    if (code !== 0) throw new Problem('git-failed', { command: args[0] ?? '', text: stderr.trim().slice(0, 500) });
+    if (code !== 0) throw localFailure(args[0] ?? '', stderr);
     return stdout;
   };
   const date = (parentAt: number): number => Math.max(Math.floor(clock.now() / 1000), parentAt);
 
-  const commit: Repository['commit'] = async (oid) => {
+  const commits = new Memory<CommitFacts>(200);
+  const commit: Repository['commit'] = (oid) => commits.get(oid, () => readCommit(oid));
+  const readCommit = async (oid: Oid): Promise<CommitFacts> => {
     const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s%n%b', oid])).toString('utf8');
     const [tree = '', parents = '', at = '0', name = '', subject = '', ...body] = text.split('\n');
     return {
@@ -56,19 +70,22 @@ export function openRepository(options: RepositoryOptions): Repository {
     };
   };
 
-  const changes: Repository['changes'] = async (from, to) =>
-    parseRaw(
-      await ask([
-        'diff-tree',
-        '-r',
-        '-z',
-        '--raw',
-        '--no-renames',
-        '--ignore-submodules=none',
-        from ?? emptyTree,
-        to ?? emptyTree,
-      ]),
-    );
+  const diffs = new Memory<readonly Change[]>(8);
+  const changes: Repository['changes'] = (from = emptyTree, to = emptyTree) =>
+    diffs.get(`${from} ${to}`, async () => {
+      const flags = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
+      return parseRaw(await ask(['diff-tree', ...flags, from, to]));
+    });
+
+  const relations = new Memory<Relation>(50);
+  const relate = async (ours: Oid, theirs: Oid): Promise<Relation> => {
+    const { code, stdout } = await git(['merge-base', ours, theirs]);
+    if (code === 1) return 'unrelated';
+    if (code !== 0) throw new Problem('git-damaged', { command: 'merge-base' });
+    const base = stdout.toString('latin1').trim();
+    const known: Record<string, Relation> = { [theirs]: 'ahead', [ours]: 'behind' };
+    return known[base] ?? 'diverged';
+  };
 
   const make: Repository['make'] = async ({ parents, tree, edits = [], message }) => {
     const at = await Promise.all(parents.map((parent) => commit(parent)));
@@ -121,17 +138,18 @@ export function openRepository(options: RepositoryOptions): Repository {
         const old = was === undefined ? '' : ` ${was ?? zero}`;
         lines.push(oid === null ? `delete refs/sync/${name}${old}` : `update refs/sync/${name} ${oid}${old}`);
       }
+      const before = await ledger();
       await ask(['update-ref', '--stdin'], { input: [`${[...lines, 'commit'].join('\n')}\n`] });
+      const next: Partial<Record<LedgerName, Oid>> = { ...before };
+      for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
+        if (oid === null) delete next[name];
+        else next[name] = oid;
+      }
+      known = { ledger: next, stamp: await refsStamp(dir) };
     },
 
     async relation(ours, theirs) {
-      if (ours === theirs) return 'equal';
-      const { code, stdout } = await git(['merge-base', ours, theirs]);
-      if (code === 1) return 'unrelated';
-      if (code !== 0) throw new Problem('git-damaged', { command: 'merge-base' });
-      const base = stdout.toString('latin1').trim();
-      const relations: Record<string, Relation> = { [theirs]: 'ahead', [ours]: 'behind' };
-      return relations[base] ?? 'diverged';
+      return ours === theirs ? 'equal' : relations.get(`${ours} ${theirs}`, () => relate(ours, theirs));
     },
 
     commit,
@@ -163,7 +181,10 @@ export function openRepository(options: RepositoryOptions): Repository {
       const bad = taking.find(({ path }) => unsafePath(path) !== undefined);
       if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
       const stream = startFastImport(driver, environment());
-      const read = await readAll(stream, taking);
+      const read = await readAll(stream, taking).catch(async (error: unknown) => {
+        await stream.abandon();
+        throw error;
+      });
       const before = parent
         ? await entriesOf(
             ask,
@@ -193,6 +214,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       }
       const made = oids.get(mark) as Oid;
       const same = parent !== undefined && [...entries].every(([path, entry]) => sameEntry(entry, before.get(path)));
+      if (parent) relations.learn(`${made} ${parent}`, 'ahead');
       return { commit: same ? parent : made, entries, unsteady: read.unsteady };
     },
 
@@ -298,7 +320,10 @@ async function readAll(
       unsteady.push(path);
       continue;
     }
-    const mark = await stream.blob(open);
+    const mark = await stream.blob(open).catch((error: unknown) => {
+      open.finish();
+      throw error;
+    });
     // A file that changed while it was read is in the stream but in no tree: half of it must not become a version.
     if (open.finish()) steady.push({ path, mode: file.mode, mark });
     else unsteady.push(path);
@@ -374,7 +399,7 @@ function changeOf(path: SitePath, before: Entry | undefined, mode: Mode | undefi
 async function clearLeftovers(dir: string): Promise<void> {
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
-    if (entry.name.endsWith('.lock') || /^(tmp_|\.tmp-)/.test(entry.name)) {
+    if (entry.name.endsWith('.lock') || /^(tmp_|\.tmp-|fast_import_crash_)/.test(entry.name)) {
       await unlink(join(entry.parentPath, entry.name)).catch(() =>
         rm(join(entry.parentPath, entry.name), { force: true }),
       );

@@ -132,9 +132,9 @@ async function offer(
     return undefined;
   }
   notes.pushed = [...going];
-  await repository.move({ remote: commit, offered: null });
-  if (ledger.disk === commit) await repository.move({ choice: null, base: null });
-  else await bring(deps, notes, ledger, commit);
+  const agreed = { remote: commit, offered: null };
+  if (ledger.disk === commit) await repository.move({ ...agreed, choice: null, base: null });
+  else await bring(deps, notes, ledger, commit, agreed);
   return commit;
 }
 
@@ -157,7 +157,9 @@ async function follow(
 }
 
 /**
- * Applies `target` to the folder. Paths that are busy are left out, and a commit says so: without it the next snapshot
+ * Applies `target` to the folder. `moves` come last, with the folder: until then the old agreement tells, after a crash,
+ * whether the branch was rewritten in between.
+ * Paths that are busy are left out, and a commit says so: without it the next snapshot
  * would hold the old content of those paths against the branch's new one, and silently revert it.
  */
 export async function bring(
