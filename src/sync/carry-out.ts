@@ -2,7 +2,7 @@ import type { Hold } from '../model/site.ts';
 import { type Change, type Oid, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
 import { settle } from './conflict.ts';
-import { type Loss, guard } from './guard.ts';
+import { guard, lossOf } from './guard.ts';
 import { heldStep, stepId } from './hold.ts';
 import { mergeMessage } from './message.ts';
 import type { Notes, RunDeps } from './notes.ts';
@@ -213,11 +213,11 @@ async function ask(
 ): Promise<Hold | undefined> {
   if (deps.consent === step) return undefined;
   const { repository, directory, site } = deps;
-  const branch: Loss = { removed: tally(going).removed, total: 0 };
-  if (branch.removed > 0 && remoteTip) {
-    Object.assign(branch, { total: (await repository.files(remoteTip, Number.POSITIVE_INFINITY)).length });
-  }
-  const folder: Loss = { removed: tally(coming).removed, total: directory.tracked() };
+  // Counting a branch costs a look at its whole tree: only where something would go.
+  const counts = remoteTip !== null && tally(going).removed > 0;
+  const onBranch = counts ? (await repository.files(remoteTip, Number.POSITIVE_INFINITY)).length : 0;
+  const branch = lossOf(going, onBranch);
+  const folder = lossOf(coming, directory.tracked());
   const verdict = guard({ branch, folder }, site.settings.limits);
   if (verdict.kind === 'go') return undefined;
   const lost = verdict.code === 'folder-lost-files' ? going : coming;

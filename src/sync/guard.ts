@@ -1,10 +1,30 @@
 import type { SiteLimits } from '../model/site.ts';
+import { type Change, type Oid, tally } from '../model/tree.ts';
 
 /** How much a step would take away from each side, in paths. */
 export interface Loss {
+  /** Paths whose content would be nowhere on that side; one that only moved is not lost. */
   readonly removed: number;
-  /** How many the side has now. */
+  /** How many the side has now … */
   readonly total: number;
+  /** … and would have afterwards. */
+  readonly left: number;
+}
+
+/** What a list of changes takes from a side that has `total` paths now. */
+export function lossOf(changes: readonly Change[], total: number): Loss {
+  const { added, removed } = tally(changes);
+  const arriving = new Map<Oid, number>();
+  for (const { before, after } of changes)
+    if (!before && after) arriving.set(after.oid, (arriving.get(after.oid) ?? 0) + 1);
+  let moved = 0;
+  for (const { before, after } of changes) {
+    const waiting = before && !after ? (arriving.get(before.oid) ?? 0) : 0;
+    if (!before || waiting === 0) continue;
+    arriving.set(before.oid, waiting - 1);
+    moved += 1;
+  }
+  return { removed: removed - moved, total, left: total - removed + added };
 }
 
 export type Verdict =
@@ -21,8 +41,8 @@ export function guard(loss: { branch: Loss; folder: Loss }, limits: SiteLimits):
   return { kind: 'go' };
 }
 
-export function tooMuch({ removed, total }: Loss, limits: SiteLimits): boolean {
+export function tooMuch({ removed, total, left }: Loss, limits: SiteLimits): boolean {
   if (removed === 0 || total === 0) return false;
-  if (removed >= total) return true;
+  if (left <= 0) return true;
   return removed > limits.massPaths && removed / total > limits.massShare;
 }

@@ -3,7 +3,7 @@ import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { bring, carryOut } from './carry-out.ts';
 import { settle } from './conflict.ts';
-import { editMessage, mergeMessage, trailer } from './message.ts';
+import { editMessage, mergeMessage, trailer, wording } from './message.ts';
 import { type Notes, type Outcome, type RunDeps, finish, noNotes } from './notes.ts';
 import type { Directory, Ledger, Repository } from './ports.ts';
 import { type Standing, reconcile } from './reconcile.ts';
@@ -49,7 +49,7 @@ async function agree(deps: RunDeps, notes: Notes, ledger: Ledger, tip: Oid): Pro
 }
 
 /** From here on, no settled edit on disk can be lost. */
-async function takeEdits({ repository, directory, triggers }: RunDeps, notes: Notes): Promise<void> {
+async function takeEdits({ repository, directory, triggers, site, now }: RunDeps, notes: Notes): Promise<void> {
   const ledger = await repository.ledger();
   const { disk } = ledger;
   if (!disk) throw new Problem('not-connected', {});
@@ -61,7 +61,7 @@ async function takeEdits({ repository, directory, triggers }: RunDeps, notes: No
   if (found.againInMs !== undefined) notes.againInMs = found.againInMs;
   notes.notSynced = [...found.notSynced];
   if (found.taking.length > 0) {
-    const taken = await repository.take(disk, found.taking, editMessage);
+    const taken = await repository.take(disk, found.taking, (changes) => editMessage(changes, wording(site, now())));
     if (taken.commit !== disk) {
       notes.snapshot = tally(await repository.changes(disk, taken.commit));
       await repository.move({ disk: taken.commit }, { disk });

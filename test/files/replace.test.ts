@@ -1,3 +1,4 @@
+// time limit: 180 s
 import {
   mkdirSync,
   readdirSync,

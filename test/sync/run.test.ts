@@ -1,3 +1,4 @@
+// time limit: 180 s
 import { readdirSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -174,6 +175,21 @@ sync('a folder that lost most of its files is held, and the files can be put bac
       await world.sync({ consent: outcome.hold?.step ?? '' });
       bothSidesEqual(world);
       assert.is(Object.keys(world.branch()).length, 20);
+    },
+  ),
+);
+
+sync('files that only moved are not lost: renaming a folder, or the only file, asks nobody', () =>
+  connected(
+    { repository: Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`old/f${i}.txt`, `${i}\n`])) },
+    async (world) => {
+      for (let i = 0; i < 40; i += 1) {
+        world.remove(`old/f${i}.txt`);
+        world.write(`new/f${i}.txt`, `${i}\n`);
+      }
+      const outcome = await world.sync();
+      assert.is(outcome.hold, undefined);
+      bothSidesEqual(world);
     },
   ),
 );
