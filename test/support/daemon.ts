@@ -12,7 +12,7 @@ import { createLog, createMask } from '../../src/log.ts';
 import type { Overrides } from '../../src/moorings.ts';
 import { until } from './clicker.ts';
 import { type Example, exampleWorld } from './gitlab/example.ts';
-import { type GitLab, startGitLab } from './gitlab/server.ts';
+import { type GitLab, type GitLabOptions, startGitLab } from './gitlab/server.ts';
 
 /** The real daemon as a process of its own, with a practice GitLab beside it that knows its application. */
 export interface Harbour {
@@ -58,6 +58,9 @@ export interface HarbourOptions {
   /** A user id (and group id) to run the daemon as; needs root. */
   readonly uid?: number;
   readonly allowLocalWebhooks?: boolean;
+  readonly tokenLifetimeSeconds?: number;
+  /** What else the practice GitLab is to be. */
+  readonly gitlab?: GitLabOptions;
   /** False: start() is called later. */
   readonly started?: boolean;
 }
@@ -151,9 +154,13 @@ export async function inHarbour(use: (harbour: Harbour) => Promise<void>, option
 /** A practice GitLab with the example world and an application for the daemon. */
 export async function practice(
   redirectUri: string,
-  { allowLocalWebhooks = true }: { readonly allowLocalWebhooks?: boolean } = {},
+  {
+    allowLocalWebhooks = true,
+    tokenLifetimeSeconds = 7_200,
+    gitlab: more = {},
+  }: Pick<HarbourOptions, 'allowLocalWebhooks' | 'tokenLifetimeSeconds' | 'gitlab'> = {},
 ): Promise<{ gitlab: GitLab; world: Example; application: Application }> {
-  const gitlab = await startGitLab({ allowLocalWebhooks });
+  const gitlab = await startGitLab({ allowLocalWebhooks, tokenLifetimeSeconds, ...more });
   const world = await exampleWorld(gitlab);
   const application = gitlab.applications.add({
     ...{ name: 'Mooring', redirectUris: [redirectUri], scopes: ['api', 'read_api', 'write_repository'] },

@@ -55,6 +55,7 @@ export interface WorldOptions {
   readonly files?: Record<string, string>;
   readonly repository?: Record<string, string | Buffer>;
   readonly remote?: (remote: Remote) => Remote;
+  readonly wrap?: (repository: Repository) => Repository;
   readonly keep?: string;
   readonly driver?: GitDriver;
 }
@@ -75,13 +76,14 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now(), sleep: () => Promise.resolve() };
   const random = { bytes: (n: number) => randomBytes(n), fraction: () => 0.5 };
   const scanner: Scanner = options.scanner ?? createScanner();
-  const repository = openRepository({
+  const opened = openRepository({
     dir: paths.gitDir,
     home: join(dir, 'state', 'home'),
     driver: options.driver ?? createDriver('/usr/bin/git'),
     clock,
     author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
   });
+  const repository = options.wrap?.(opened) ?? opened;
   const directory = openDirectory({
     fs: options.fs ?? realFs(),
     clock,

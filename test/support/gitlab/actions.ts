@@ -202,10 +202,10 @@ export function issueTokens(world: World, given: { application: Application; use
   return token;
 }
 
-export function createPersonalToken(world: World, user: User, scopes: string[]): Token {
+export function createPersonalToken(world: World, user: User, scopes: string[], expiresAt?: number): Token {
   const token: Token = {
     ...{ kind: 'personal', value: `glpat-${hex(10)}`, refreshToken: undefined, application: undefined },
-    ...{ user, scopes, createdAt: world.now(), expiresAt: undefined, revoked: false },
+    ...{ user, scopes, createdAt: world.now(), expiresAt, revoked: false },
   };
   world.tokens.push(token);
   return token;

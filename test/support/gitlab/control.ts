@@ -84,8 +84,8 @@ export interface Control {
     remove(applicationId: string): void;
   };
   readonly tokens: {
-    /** A personal access token. */
-    add(user: UserName, scopes: string[]): string;
+    /** A personal access token; `expiresAt`: ms since 1970. */
+    add(user: UserName, scopes: string[], expiresAt?: number): string;
     /** An OAuth pair without the browser. */
     oauth(user: UserName, applicationId: string, scopes: string[]): { accessToken: string; refreshToken: string };
   };
@@ -157,7 +157,7 @@ export function createControl(practice: Practice): Control {
       remove: (applicationId) => removeApplication(world, applicationId),
     },
     tokens: {
-      add: (who, scopes) => createPersonalToken(world, user(who), scopes).value,
+      add: (who, scopes, expiresAt) => createPersonalToken(world, user(who), scopes, expiresAt).value,
       oauth(who, applicationId, scopes) {
         const application = world.applications.find((candidate) => candidate.applicationId === applicationId);
         if (!application) throw new Error(`no such application: ${applicationId}`);

@@ -2,6 +2,8 @@
 import Router from '@koa/router';
 import type { Context, Next } from 'koa';
 import { randomUUID } from 'node:crypto';
+import { findToken } from './access.ts';
+import { isoTime } from './model.ts';
 import { addHookRoutes } from './rest-hooks.ts';
 import { addProjectRoutes } from './rest-projects.ts';
 import { addRepositoryRoutes } from './rest-repository.ts';
@@ -26,6 +28,17 @@ export function restRouter(practice: Practice): Router {
   router.get('/metadata', metadata);
   router.get('/user', (ctx) => {
     send(practice, ctx, 'user/public', currentUser(practice.world, signedIn(practice, ctx, 'read-user')));
+  });
+  // Also for the tokens of projects and groups: their bots' tokens are personal ones. An OAuth token gets 400 there (?).
+  router.get('/personal_access_tokens/self', (ctx) => {
+    const user = signedIn(practice, ctx, 'read-user');
+    const token = findToken(practice.world, /^Bearer (\S+)$/.exec(ctx.get('Authorization'))?.[1] ?? '');
+    if (token?.kind !== 'personal') throw new RestError(400, { message: '400 Bad request' });
+    const { scopes, createdAt, expiresAt, revoked } = token;
+    send(practice, ctx, { shapeFrom: 'doc/api/personal_access_tokens.md' }, {
+      ...{ id: 4, name: 'Mooring', revoked, created_at: isoTime(createdAt), description: null, scopes, user_id: user.id },
+      ...{ last_used_at: null, active: true, expires_at: expiresAt === undefined ? null : isoTime(expiresAt).slice(0, 10) },
+    });
   });
   addProjectRoutes(router, practice);
   addRepositoryRoutes(router, practice);
