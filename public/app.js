@@ -70,8 +70,7 @@ async function show(answer, address) {
   try {
     const response = await answer;
     const html = await response.text();
-    if (response.redirected) return location.assign(response.url);
-    if (/^\s*<!doctype/i.test(html)) return location.assign(address);
+    if (/^\s*<!doctype/i.test(html)) return location.assign(response.redirected ? response.url : address);
     dialog.removeAttribute('aria-busy');
     dialog.innerHTML = html;
     dialog.querySelector('[autofocus]')?.focus();
@@ -84,6 +83,8 @@ dialog.addEventListener('click', (event) => {
   if (event.target === dialog) dialog.close();
 });
 dialog.addEventListener('close', () => {
+  // The event comes late: somebody quick has asked again meanwhile.
+  if (dialog.open) return;
   asking?.abort();
   asker?.focus?.();
 });
@@ -96,8 +97,10 @@ dialog.addEventListener('submit', (event) => {
   if (form.dataset.sent) return;
   form.dataset.sent = 'yes';
   event.submitter?.setAttribute('aria-busy', 'true');
-  const body = new URLSearchParams(new FormData(form));
-  void show(fetch(form.action, { method: 'POST', body, headers: { 'X-Part': 'dialog' } }), location.href);
+  // A button may lead elsewhere than its form: allowing a path brings the question back.
+  const action = event.submitter?.hasAttribute('formaction') ? event.submitter.formAction : form.action;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  void show(fetch(action, { method: 'POST', body, headers: { 'X-Part': 'dialog' } }), location.href);
 });
 
 // ---- The picker: a chosen repository brings its branches ---------------------------------------------------------------------
@@ -277,6 +280,20 @@ for (const input of all('input[name="scopes"]')) {
         return item;
       }),
     );
+  });
+}
+
+// A template shows what it makes while it is typed.
+for (const input of all('input[data-previews]')) {
+  for (const part of all('[data-plain]', input.form)) part.hidden = true;
+  let timer;
+  input.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const query = new URLSearchParams({ subject: input.value });
+      const response = await fetch(`${input.dataset.previewAt}?${query}`).catch(() => undefined);
+      if (response?.ok && !response.redirected) byId(input.dataset.previews).textContent = await response.text();
+    }, 200);
   });
 }
 

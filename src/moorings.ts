@@ -1,12 +1,13 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cloneUrl } from './acts/connecting.ts';
+import { cloneUrl } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
 import { realFs } from './files/disk.ts';
 import { createScanner } from './files/scanner.ts';
 import { createDriver } from './git/driver.ts';
 import { basicAuthorization } from './git/environment.ts';
+import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
 import { type WirePost, wireRemote } from './git/wire.ts';
@@ -29,6 +30,8 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly fs?: Fs;
+  /** ms between two slow looks at names, webhooks and tokens. */
+  readonly roundsMs?: number;
   /** Wrap a site's ports as they are made: for faults and kills at named points. */
   readonly repository?: (repository: Repository, site: SiteId) => Repository;
   readonly directory?: (directory: Directory & Touchable, site: SiteId) => Directory & Touchable;
@@ -43,6 +46,10 @@ export interface MooringsDeps {
   readonly instance: () => Instance | undefined;
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly post: WirePost;
+  /** Where a connected site's repository is now. */
+  readonly whereabouts: (id: SiteId) => Whereabouts;
+  /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
+  readonly onPulled: (id: SiteId, told: boolean) => void;
   /** Where the instance's own certificate authority lies for git. */
   readonly caFile: string;
   /** `config/git-limited.sh`. */
@@ -62,13 +69,18 @@ export interface Moorings {
   find(id: string): Keeper | undefined;
   conflicts(id: SiteId): readonly Conflict[];
   saveConflicts(id: SiteId, conflicts: readonly Conflict[]): Promise<void>;
-  remote(id: SiteId, where: Where): Remote;
+  /** `pushOptions`: sent along with every push. */
+  remote(id: SiteId, where: Where, pushOptions?: readonly string[]): Remote;
+  /** What is known of its webhook changed: only the schedule follows. */
+  rescheduled(id: SiteId): void;
   add(site: Site): Promise<void>;
   /** Connected, disconnected, paused, resumed, or set otherwise: schedules and watcher follow. */
   changed(site: Site): Promise<void>;
   remove(id: SiteId): Promise<void>;
   /** When the branch is looked at next by the clock, in ms since 1970. */
   nextCheck(id: SiteId): number | undefined;
+  /** Runs under way and waiting for a place. */
+  load(): { running: number; waiting: number };
   /** No new rings; runs under way finish within `ms`. */
   stop(ms: number): Promise<void>;
 }
@@ -112,15 +124,17 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     return found;
   };
 
-  function remote(id: SiteId, where: Where): Remote {
+  function remote(id: SiteId, where: Where, pushOptions: readonly string[] = []): Remote {
     const address = addressOf(deps, () => where);
-    return remoteAt(id, address, () => authorOf(store, where.connectionId));
+    const author = (): Author => store.sites.get(id)?.settings.author ?? authorOf(store, where.connectionId);
+    return remoteAt(id, address, author, pushOptions);
   }
 
-  function remoteAt(id: SiteId, address: AddressOf, author: () => Author): Remote {
+  function remoteAt(id: SiteId, address: AddressOf, author: () => Author, pushOptions: readonly string[] = []): Remote {
     const maxFileBytes = store.sites.get(id)?.settings.limits.siteBytes ?? 0;
     const { git } = config;
-    const cli = cliRemote({ dir: repositoryDir(id), home, git, limited: deps.limited, address, author, maxFileBytes });
+    const { limited } = deps;
+    const cli = cliRemote({ dir: repositoryDir(id), home, git, limited, address, author, maxFileBytes, pushOptions });
     const wire = wireRemote({ post: deps.post, address, fallback: cli });
     return overrides.remote?.(wire, id) ?? wire;
   }
@@ -132,11 +146,16 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     saveConflicts: (id, conflicts) => find(id).conflicts.save(conflicts),
     remote,
     nextCheck: (id) => poll.next(id),
+    rescheduled(id) {
+      const site = store.sites.get(id);
+      if (site && moored.has(id)) poll.update(site);
+    },
+    load: () => queue.load(),
 
     async add(site) {
       const { id } = site;
       const present = (): Site => store.sites.get(id) ?? site;
-      const author = (): Author => authorOf(store, present().binding?.connectionId);
+      const author = (): Author => present().settings.author ?? authorOf(store, present().binding?.connectionId);
       await mkdir(manifestDir(id), { recursive: true, mode: 0o700 });
       const facts = await store.siteFacts.of(id);
       const conflicts: Moored['conflicts'] = {
@@ -165,18 +184,26 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         queue,
         clock,
         random,
-        remote: remoteAt(
-          id,
-          addressOf(deps, () => present().binding),
-          author,
+        remote: followingRemote(
+          remoteAt(
+            id,
+            addressOf(deps, () => present().binding),
+            author,
+          ),
+          deps.whereabouts(id),
         ),
         ...(facts.data.status ? { remembered: facts.data.status } : {}),
         report(event) {
           deps.publish(event);
-          if (event.kind === 'run') remember(keeper.status());
+          if (event.kind !== 'run') return;
+          remember(keeper.status());
+          const { pulled, triggers } = event.run;
+          if (pulled.added + pulled.changed + pulled.removed > 0) deps.onPulled(id, triggers.includes('webhook'));
         },
         saveRoot: async (root) => void (await store.sites.change(id, { root })),
         conflicts: conflicts.get,
+        agreed: () => facts.data.agreed,
+        saveAgreed: (commit) => facts.update((draft) => void (draft.agreed = commit)),
         saveConflicts: conflicts.save,
       });
       moored.set(id, { keeper, directory, conflicts });
@@ -238,7 +265,7 @@ function addressOf({ instance, withToken, caFile }: MooringsDeps, where: () => W
 }
 
 /** Push rules check author and committer: both are the person whose grant is used. */
-function authorOf(store: Store, id: ConnectionId | undefined): Author {
+export function authorOf(store: Store, id: ConnectionId | undefined): Author {
   const connection = id === undefined ? undefined : store.instance.connection(id);
   if (!connection) return { name: 'Mooring', email: 'mooring@localhost' };
   const host = new URL(store.instance.get()?.url ?? 'http://localhost').hostname;

@@ -177,11 +177,13 @@ class ApplyRun {
     const stat = fs.statOpen(fd);
     task.stagedStat = stat;
     task.move = this.#moveFor(task, folder.path, name, stat);
-    const sync = fs.fsync(fd).finally(() => {
-      fs.close(fd);
-      syncs.delete(sync);
-    });
+    const sync: Promise<void> = fs
+      .fsync(fd)
+      .then(() => void syncs.delete(sync))
+      .finally(() => fs.close(fd));
     syncs.add(sync);
+    // One that failed stays in the set for whoever waits for it; until then it must not end the process.
+    sync.catch(() => {});
   }
 
   #moveFor(task: Task, folder: SitePath, name: string, stat?: Stat): Move {
@@ -243,6 +245,11 @@ class ApplyRun {
       this.#madeFolder(path, fd),
     );
     const there = fs.stat(folder, nameOf(task.path));
+    if (there?.kind === 'link') {
+      // Somebody's link is no file that will come to rest: asked again each second, it would never end.
+      this.#leftovers.push(task.move);
+      return this.#refuse(task, { kind: 'link' });
+    }
     const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
     if (swap === 'busy') return this.#skip(task);
     const live = fs.stat(folder, nameOf(task.path));
@@ -301,8 +308,8 @@ class ApplyRun {
       return;
     }
     const there = this.#statQuietly(task.path);
-    if (there && there.kind !== 'file') return this.#skip(task);
-    if (there) {
+    if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
+    if (there?.kind === 'file') {
       const seen = await this.#trusted(task, there, line);
       if (!seen || seen === 'same') return this.#skip(task);
       const folder = staging.folderFor(this.#walk, parentOf(task.path));

@@ -63,6 +63,8 @@ class SiteDirectory implements Directory, Touchable {
   readonly #staging: Staging;
   readonly #quiet: Quiet;
   readonly #touched = new Set<SitePath>();
+  /** Found by the last look; until they are recorded, the next look asks again. */
+  #found: readonly SitePath[] = [];
   #all = true;
   #left: readonly NotSynced[] = [];
 
@@ -156,6 +158,7 @@ class SiteDirectory implements Directory, Touchable {
         walk,
         moves.filter((move) => this.#isOurs(walk, move)),
       );
+      this.#staging.sweep(walk);
       this.#staging.settle();
       this.#staging.tidy(walk);
       if (moves.length > 0) this.#all = true;
@@ -172,7 +175,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async look(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<Found> {
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
-    const asked = [...this.#touched];
+    const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
     if (whole) this.#all = false;
     let sighting: Sighting;
@@ -209,6 +212,7 @@ class SiteDirectory implements Directory, Touchable {
       for (const { path } of taking.splice(0)) unsettled.push(path);
     }
     for (const path of unsettled) this.#touched.add(path);
+    this.#found = taking.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
       taking,
@@ -276,6 +280,7 @@ class SiteDirectory implements Directory, Touchable {
       this.#quiet.forget(path);
     }
     this.#reads.clear();
+    this.#found = [];
     for (const path of unsteady) this.#touched.add(path);
     this.#manifest.save(commit);
   }
@@ -320,9 +325,10 @@ class SiteDirectory implements Directory, Touchable {
     return scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]).ignored > 0;
   }
 
-  async survey(): ReturnType<Directory['survey']> {
+  async survey(gitignores: Parameters<Directory['survey']>[0] = []): ReturnType<Directory['survey']> {
     const empty = `${this.#o.stateDir}/no-manifest`;
-    const sighting = await this.#o.scanner.scan(this.#o.root, empty, this.#rules()).catch((error: unknown) => {
+    const rules = { ...this.#rules(), gitignores };
+    const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules).catch((error: unknown) => {
       throw rootProblem(error, this.#o.root);
     });
     const files: SurveyedFile[] = [];

@@ -40,7 +40,12 @@ export async function hashFile(fs: Fs, root: string, path: SitePath): Promise<{ 
   });
   if (!file) return undefined;
   const hash = createHash('sha1').update(`blob ${file.size}\0`);
-  for await (const chunk of file.chunks) hash.update(chunk);
+  try {
+    for await (const chunk of file.chunks) hash.update(chunk);
+  } catch (error) {
+    file.finish();
+    throw error;
+  }
   return file.finish() && seen ? { oid: hash.digest('hex') as Oid, stat: seen } : undefined;
 }
 

@@ -121,16 +121,31 @@ export function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefi
  * The journal says what was meant; the inodes say how far it came.
  */
 export function undo(fs: Fs, walk: Walk, move: Move): boolean {
-  const old = stagedNow(fs, walk, { ...move, name: asideName(move) });
-  if (old) {
-    const back = walk.stat(move.path) === undefined;
-    giveBack(fs, walk, { ...move, name: asideName(move) }, old.stat);
-    return back;
-  }
+  const aside = { ...move, name: asideName(move) };
+  const old = stagedNow(fs, walk, aside);
   const now = stagedNow(fs, walk, move);
-  if (!now || isStaged(now.stat, move)) return false;
+  if (old && now) {
+    // Between the link and the last two steps of a replacement: done, but for them.
+    if (walk.stat(move.path) !== undefined) fs.unlink(now.fd, Buffer.from(move.name));
+    else if (putBack(fs, walk, aside, old.stat)) return !stagedNow(fs, walk, aside) || undo(fs, walk, move);
+    else return false;
+  }
+  if (old) fs.rename(old.fd, Buffer.from(aside.name), old.fd, Buffer.from(move.name));
+  const taken = old ?? now;
+  if (!taken || (!old && isStaged(taken.stat, move))) return false;
   if (walk.stat(move.path) !== undefined) return false;
-  giveBack(fs, walk, move, now.stat);
+  return putBack(fs, walk, move, taken.stat);
+}
+
+/** The folder may have gone with its last file. Where a file has its name, what was taken stays to be recorded. */
+function putBack(fs: Fs, walk: Walk, move: Move, taken: Stat): boolean {
+  try {
+    walk.makeFolder(parentOf(move.path), 0o755, () => {});
+  } catch (error) {
+    if (['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;
+    throw error;
+  }
+  giveBack(fs, walk, move, taken);
   return true;
 }
 

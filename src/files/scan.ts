@@ -6,7 +6,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import { errorCode } from './disk.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type Line, sameSeen } from './manifest.ts';
-import { Walk } from './walk.ts';
+import { Walk, nameOf } from './walk.ts';
 
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
@@ -19,6 +19,8 @@ export interface ScanRules {
   readonly allow: readonly string[];
   readonly fileBytes: number;
   readonly files: number;
+  /** Rules that count in place of the files of that folder: those a repository is about to bring. */
+  readonly gitignores?: readonly (readonly [folder: string, content: string])[];
 }
 
 /** The differences between a folder and what we believe of it. Values only: it crosses from the worker. */
@@ -207,7 +209,20 @@ class Scan {
     if (stat.size > this.#rules.fileBytes) {
       return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
     }
-    this.#changed.push({ path, stat });
+    if (this.#opens(path)) this.#changed.push({ path, stat });
+  }
+
+  /** A file we may not read is named, not tried again and again. */
+  #opens(path: SitePath): boolean {
+    try {
+      this.#fs.close(this.#fs.openFile(this.#walk.folder(parentOf(path)), nameOf(path)));
+      return true;
+    } catch (error) {
+      if (['EACCES', 'EPERM'].includes(errorCode(error))) this.#unreadable(path, error);
+      else if (isTrouble(error)) throw error;
+      // Gone or replaced since it was listed: the next look tells.
+      return false;
+    }
   }
 
   #list(path: string): ReturnType<Fs['list']> | undefined {
@@ -223,7 +238,7 @@ class Scan {
 
   /** An error on the way to a path is never «the file is gone». */
   #unreadable(path: SitePath, error: unknown): void {
-    if (['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'].includes(errorCode(error))) throw error;
+    if (isTrouble(error)) throw error;
     this.#leave(path, { kind: 'unreadable' });
   }
 
@@ -248,8 +263,9 @@ class Scan {
   #learn(folder: string): void {
     if (this.#learned.has(folder)) return;
     this.#learned.add(folder);
-    const content = readSmall(this.#fs, this.#walk, folder, Buffer.from('.gitignore'));
-    if (content) this.#ignore.learn(folder, content.toString('utf8'));
+    const given = this.#rules.gitignores?.find(([place]) => place === folder)?.[1];
+    const content = given ?? readSmall(this.#fs, this.#walk, folder, Buffer.from('.gitignore'))?.toString('utf8');
+    if (content) this.#ignore.learn(folder, content);
   }
 
   /** Whether anything at or below a folder is tracked. */
@@ -277,7 +293,12 @@ function readSmall(fs: Fs, walk: Walk, folder: string, name: Buffer): Buffer | u
     const stat = fs.stat(dir, name);
     if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
     return fs.readSmall(dir, name, 262_144);
-  } catch {
+  } catch (error) {
+    // Rules we could not read are not rules that do not exist: what they keep out would travel.
+    if (isTrouble(error)) throw error;
     return undefined;
   }
 }
+
+/** The machine’s trouble, not the path’s: what was seen so far is no picture of the folder. */
+const isTrouble = (error: unknown): boolean => ['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'].includes(errorCode(error));

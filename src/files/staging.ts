@@ -42,6 +42,7 @@ export class Staging {
   /** Names of an earlier life of the process may still be held. */
   readonly #run: string;
   #next = 0;
+  #swept = false;
 
   constructor(fs: Fs, random: Random, journal: string) {
     this.#fs = fs;
@@ -103,6 +104,20 @@ export class Staging {
     this.#write(moves.map(({ folder, name }) => ({ kind: 'released', folder, name })));
   }
 
+  /** Removes what a crash left before it was announced: our own content, which git has too. Once in a process's life. */
+  sweep(walk: Walk): void {
+    if (this.#swept) return;
+    for (const folder of this.#folders) {
+      const fd = openIfThere(walk, folder);
+      for (const { name } of fd === undefined ? [] : this.#fs.list(fd)) {
+        const text = name.toString('latin1');
+        if (!/^[0-9a-f]{8}-\d+$/.test(text) || this.#moves.has(`${folder}/${text}`)) continue;
+        ignoreMissing(() => this.#fs.unlink(fd as number, name));
+      }
+    }
+    this.#swept = true;
+  }
+
   /** Removes empty staging folders and, when nothing is held, the journal. */
   tidy(walk: Walk): void {
     const used = new Set([...this.#moves.values()].map(({ folder }) => folder));
@@ -123,7 +138,8 @@ export class Staging {
   #write(rows: readonly Row[]): void {
     const fd = openSync(this.#journal, 'a', 0o600);
     try {
-      appendFileSync(fd, `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
+      // A line break first: a row that a crash or a full disk cut short must not spoil this one.
+      appendFileSync(fd, `\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -150,7 +166,9 @@ export function stagedNow(fs: Fs, walk: Walk, move: Move): { fd: number; stat: S
 function openIfThere(walk: Walk, path: SitePath): number | undefined {
   try {
     return walk.folder(path);
-  } catch {
+  } catch (error) {
+    // Anything else is not «nothing is there»: what was moved aside would be forgotten.
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error))) throw error;
     return undefined;
   }
 }
@@ -170,8 +188,7 @@ function readRows(journal: string): Row[] {
     try {
       rows.push(JSON.parse(text) as Row);
     } catch {
-      // The last row of a write that a crash cut short: the move it announced never began.
-      break;
+      // A row that was cut short: the move it announced never began.
     }
   }
   return rows;

@@ -118,6 +118,8 @@ function networkConfig(network: GitNetwork): [string, string][] {
     ['http.followRedirects', 'false'],
     ['http.sslVerify', 'true'],
     ['http.proxy', network.proxy],
+    // At once and not after a refusal: it is also what our own requests do, and some proxies never ask.
+    ...(hasPassword(network.proxy) ? ([['http.proxyAuthMethod', 'basic']] as [string, string][]) : []),
     ['http.saveCookies', 'false'],
     ['http.lowSpeedLimit', '1000'],
     ['http.lowSpeedTime', '30'],
@@ -126,6 +128,8 @@ function networkConfig(network: GitNetwork): [string, string][] {
     ...Object.entries(network.headers).map(([name, value]): [string, string] => [scope, `${name}: ${value}`]),
   ];
 }
+
+const hasPassword = (proxy: string): boolean => URL.canParse(proxy) && new URL(proxy).username !== '';
 
 /** Basic credentials as GitLab takes them for an OAuth or access token. */
 export function basicAuthorization(token: string): string {

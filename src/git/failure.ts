@@ -16,6 +16,8 @@ export function fetchFailure(stderr: string, facts: { project: string; branch: s
   ) {
     return new Problem('fetch-refused', { ...facts, text: lastLines(text) }, cause);
   }
+  // SIGXFSZ: the limit on what a fetch may write.
+  if (/died of signal 25/.test(text)) return new Problem('repository-too-large', facts, cause);
   return networkFailure(text, facts) ?? new Problem('git-failed', { command: 'fetch', text: lastLines(text) }, cause);
 }
 
@@ -33,6 +35,10 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   const http = /(?:HTTP|error:|returned error:?) ?(\d{3})/.exec(text)?.[1];
   if (/Authentication failed|could not read Username|HTTP Basic: Access denied/.test(text) || http === '401') {
     return new Problem('grant-lost', facts, cause);
+  }
+  // A storage move, a Geo secondary, maintenance: over by itself, so nobody need choose anything.
+  if (/temporarily read-only|read-only GitLab|read-only\) maintenance mode/i.test(text)) {
+    return new Problem('gitlab-maintenance', { ...facts, text: remoteLines(text) }, cause);
   }
   if (http === '403') return new Problem('push-not-allowed', { ...facts, text: remoteLines(text) }, cause);
   if (http === '404' || /repository '.*' not found/.test(text)) return new Problem('project-missing', facts, cause);
@@ -57,10 +63,15 @@ function networkFailure(text: string, facts: { project: string; branch: string }
 /** A local command of git that failed. */
 export function localFailure(command: string, stderr: string): Problem {
   const facts = { command, text: stderr.trim().slice(0, 500) };
-  return isFullDisk(stderr)
-    ? new Problem('disk-full', {}, { cause: new Error(facts.text) })
-    : new Problem('git-failed', facts);
+  if (isFullDisk(stderr)) return new Problem('disk-full', {}, { cause: new Error(facts.text) });
+  return new Problem(isDamage(stderr) ? 'git-damaged' : 'git-failed', facts);
 }
+
+/** Our own copy cannot be read any more; the folder and GitLab are complete without it. */
+const isDamage = (text: string): boolean =>
+  /corrupt|bad object|unable to read|missing (blob|tree|commit)|loose object|inflate|bad tree|not a git repository|unable to parse|not a valid object|not a tree object|invalid object|is empty/i.test(
+    text,
+  );
 
 const isFullDisk = (text: string): boolean =>
   /No space left|Out of diskspace|Disk quota exceeded|file size limit|File too large/i.test(text);

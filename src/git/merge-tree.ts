@@ -47,6 +47,16 @@ export function conflictsOf(
   }
   for (const path of output.staged)
     if (!kinds.has(path) && (oursAt.has(path) || theirsAt.has(path))) kinds.set(path, 'contents');
+  // Git speaks of a folder in the way also where the file's side left it as it was: it just went, and nothing clashes.
+  for (const [path, kind] of kinds) {
+    const [mine, yours] = [oursAt.get(path), theirsAt.get(path)];
+    if (kind.includes('file/directory') && !(mine && yours) && !(mine ?? yours)?.after) kinds.delete(path);
+  }
+  // Where one side's file and the other's folder meet, only one of them can be live: each file of the folder is in it.
+  for (const [path, kind] of [...kinds].filter(([, kind]) => kind.includes('file/directory'))) {
+    for (const change of [...ours, ...theirs])
+      if (change.after && change.path.startsWith(`${path}/`) && !kinds.has(change.path)) kinds.set(change.path, kind);
+  }
   const conflicts: MergeConflict[] = [];
   for (const [path, kind] of kinds) {
     const mine = oursAt.get(path);

@@ -26,6 +26,8 @@ export interface CliRemoteOptions {
   /** Runs one command with the address and a token that stays valid meanwhile. */
   readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly maxFileBytes: number;
+  /** For every push: what GitLab shall do with it. */
+  readonly pushOptions?: readonly string[];
 }
 
 const incoming = 'refs/sync/incoming';
@@ -42,7 +44,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
           ['ls-remote', '--heads', '--', address.url, ref],
           signal,
         );
-        if (code !== 0) throw fetchFailure(stderr, address);
+        if (code !== 0) throw fetchFailure(stderr, factsOf(address));
         const row = stdout.split('\n').find((line) => line.endsWith(`\t${ref}`));
         return row ? (row.split('\t')[0] as Oid) : 'absent';
       }, signal);
@@ -60,11 +62,11 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         ];
         const { code, stderr } = await run(options, address, ['fetch', ...flags, '--', address.url, refspec], signal);
         if (code !== 0) {
-          const problem = fetchFailure(stderr, address);
+          const problem = fetchFailure(stderr, factsOf(address));
           if (problem.code === 'branch-missing') return 'absent';
           throw problem;
         }
-        const { stdout } = await run(options, address, ['rev-parse', '--verify', incoming], signal);
+        const { stdout } = await run(options, undefined, ['rev-parse', '--verify', incoming], signal);
         return stdout.trim() as Oid;
       }, signal);
     },
@@ -74,12 +76,16 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         const ref = `refs/heads/${address.branch}`;
         const flags = ['--porcelain', '--no-verify', `--force-with-lease=${ref}:${expected ?? ''}`];
         if (skipCi) flags.push('--push-option=ci.skip');
+        for (const option of options.pushOptions ?? []) flags.push(`--push-option=${option}`);
         const result = await run(options, address, ['push', ...flags, '--', address.url, `${commit}:${ref}`], signal);
         return readPush(result, ref, address);
       }, signal);
     },
   };
 }
+
+/** What a problem may tell about an address: it is stored and shown, and the rest of the address holds the token. */
+const factsOf = ({ project, branch }: RemoteAddress): { project: string; branch: string } => ({ project, branch });
 
 interface RunResult {
   readonly code: number;
@@ -93,12 +99,13 @@ interface RunResult {
  */
 async function run(
   options: CliRemoteOptions,
-  address: RemoteAddress,
+  /** Undefined: a local command, which never sees the token. */
+  address: RemoteAddress | undefined,
   args: string[],
   signal?: AbortSignal,
 ): Promise<RunResult> {
   const environment = {
-    ...gitEnvironment({ gitDir: options.dir, home: options.home, author: options.author(), network: address.network }),
+    ...gitEnvironment({ gitDir: options.dir, home: options.home, author: options.author(), ...(address ? { network: address.network } : {}) }),
     MOORING_GIT: options.git,
     MOORING_RUN_FILE_BYTES: String(options.maxFileBytes),
   };
@@ -149,7 +156,10 @@ function readPush({ code, stdout, stderr }: RunResult, ref: string, address: Rem
   if (row && !row.startsWith('!')) return { kind: 'done', output };
   if (!row) {
     if (code === 0) return { kind: 'done', output };
-    throw pushFailure(stderr, address);
+    const problem = pushFailure(stderr, factsOf(address));
+    // Turned down at the door (no push right at all) is a refusal like any other: pulling goes on.
+    if (problem.code !== 'push-not-allowed') throw problem;
+    return { kind: 'refused', text: remoteLines(stderr) || 'GitLab answered 403.', output };
   }
   // `stale info` is our lease, the others are GitLab's own compare-and-set: someone else was faster.
   if (/stale info|fetch first|non-fast-forward|failed to update ref|cannot lock ref|incorrect old value/.test(row)) {

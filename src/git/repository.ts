@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unsafePath } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
@@ -131,6 +131,20 @@ export function openRepository(options: RepositoryOptions): Repository {
 
     ledger,
 
+    async setAside() {
+      const stamp = new Date(clock.now()).toISOString().replace(/\D/g, '').slice(0, 14);
+      if (await exists(dir)) await rename(dir, `${dir}.damaged-${stamp}`);
+      known = undefined;
+      await this.prepare();
+    },
+
+    async maintain(keepAfter, signal) {
+      const old = (await this.kept()).filter(({ at }) => at < keepAfter);
+      for (const { id } of old) await ask(['update-ref', '-d', `refs/sync/keep/${id}`]);
+      // By hand, since it is switched off for every other command: it must never run beside a sync.
+      await ask(['gc', '--quiet', '--prune=14.days.ago'], { limitMs: maintenanceMs, ...(signal ? { signal } : {}) });
+    },
+
     async move(moves, expect = {}) {
       const lines = ['start'];
       for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
@@ -168,23 +182,19 @@ export function openRepository(options: RepositoryOptions): Repository {
         // A tree of a few kilobytes can name ten thousand million paths: stop as soon as it is too many.
         if (files.length >= limit) {
           process.end();
+          await process.ended;
           throw new Problem('too-many-files', { limit: String(limit) });
         }
         files.push(parseTreeRow(row));
       }
       const { code, stderr } = await process.ended;
-      if (code !== 0) throw new Problem('git-failed', { command: 'ls-tree', text: stderr.slice(0, 300) });
+      if (code !== 0) throw localFailure('ls-tree', stderr);
       return files;
     },
 
     async take(parent, taking, message) {
       const bad = taking.find(({ path }) => unsafePath(path) !== undefined);
       if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
-      const stream = startFastImport(driver, environment());
-      const read = await readAll(stream, taking).catch(async (error: unknown) => {
-        await stream.abandon();
-        throw error;
-      });
       const before = parent
         ? await entriesOf(
             ask,
@@ -193,12 +203,19 @@ export function openRepository(options: RepositoryOptions): Repository {
           )
         : new Map<SitePath, Entry>();
       const parentAt = parent ? (await commit(parent)).at : 0;
-      const edits: ImportEdit[] = read.steady.map(({ path, mode, mark }) =>
-        mode === undefined ? { path } : { path, entry: { mode, mark } },
-      );
+      const stream = startFastImport(driver, environment());
+      const read = await readAll(stream, taking).catch(async (error: unknown) => {
+        await stream.abandon();
+        throw error;
+      });
+      // Removing a file that became a folder, one commit after the folder, would take the folder's files with it.
+      const edits: ImportEdit[] = read.steady
+        .filter(({ path, mode }) => mode !== undefined || before.has(path))
+        .map(({ path, mode, mark }) => (mode === undefined ? { path } : { path, entry: { mode, mark } }));
       if (edits.length === 0 && parent) {
         await stream.abandon();
-        return { commit: parent, entries: new Map(), unsteady: read.unsteady } satisfies Taken;
+        const gone = read.steady.map(({ path }) => [path, undefined] as const);
+        return { commit: parent, entries: new Map(gone), unsteady: read.unsteady } satisfies Taken;
       }
       const mark = await stream.commit({
         author: author(),
@@ -229,7 +246,7 @@ export function openRepository(options: RepositoryOptions): Repository {
         pair.ours,
         pair.theirs,
       ]);
-      if (code > 1) throw new Problem('git-failed', { command: 'merge-tree', text: stderr.slice(0, 500) });
+      if (code > 1) throw localFailure('merge-tree', stderr);
       const output = parseMergeTree(stdout);
       if (code === 0) return { tree: output.tree, conflicts: [], staged: [] };
       const common = base ?? ((await git(['merge-base', ours, theirs])).stdout.toString('latin1').trim() as Oid | '');
@@ -301,6 +318,8 @@ async function refsStamp(dir: string): Promise<string> {
   );
   return (await Promise.all(times)).join(' ');
 }
+
+const maintenanceMs = 30 * 60_000;
 
 const zero = '0'.repeat(40);
 

@@ -100,9 +100,13 @@ export class Problem extends Error {
     facts: Readonly<Record<string, string>> = {},
     options: { cause?: unknown; retryAfterMs?: number } = {},
   ) {
-    super(`${code} ${JSON.stringify(facts)}`, options.cause === undefined ? undefined : { cause: options.cause });
+    // Texts only, whatever the caller's object also holds: facts are stored and shown, and something handed over whole
+    // may carry a credential.
+    const texts = Object.fromEntries(Object.entries(facts).filter(([, value]) => typeof value === 'string'));
+    const said = Object.keys(texts).length === 0 ? code : `${code} (${Object.keys(texts).join(', ')})`;
+    super(said, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.facts = facts;
+    this.facts = texts;
     this.retryAfterMs = options.retryAfterMs;
   }
 

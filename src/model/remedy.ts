@@ -325,7 +325,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'This is no path of a folder',
     happened: (f) => f['hint'] ?? `${f['folder'] === undefined ? 'The path' : `“${f['folder']}”`} cannot be used.`,
     untouched: nothing,
-    todo: () => 'Enter the whole path, beginning with a slash.',
+    todo: () => 'Enter the whole path of a folder below an allowed root, beginning with a slash.',
     status: 422,
     retry: 'never',
   },
@@ -352,7 +352,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     untouched: bothSides,
     todo: () => 'Create or mount the folder. Mooring looks again by itself and takes this for no deletion.',
     status: 409,
-    retry: 'soon',
+    retry: 'after-admin',
   },
   'folder-link': {
     title: () => 'The folder is a link',

@@ -28,6 +28,10 @@ export interface Accounts {
    * sessions must end.
    */
   ensure(name: string, password: Secret): Promise<{ account: Account; outcome: 'made' | 'changed' | 'same' }>;
+  /** Another account. Throws `form-invalid` with `field` and `hint`. */
+  add(name: string, password: Secret): Promise<Account>;
+  /** Throws `not-found`, and `form-invalid` for the last one. The caller ends the account's sessions. */
+  remove(id: string): Promise<void>;
   /** Throws `not-found`. The caller ends the account's sessions. */
   setPassword(id: string, password: Secret): Promise<void>;
 }
@@ -74,6 +78,10 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     };
     await db.update((draft) => {
       if (admit === 'first' && draft.accounts.length > 0) throw new Problem('setup-done');
+      // Two may ask for the same name at once.
+      if (draft.accounts.some((each) => nameKey(each.name) === nameKey(name))) {
+        throw invalid('name', 'There is an admin of this name already.');
+      }
       draft.accounts.push(record);
     });
     await deps.dropSetupCode();
@@ -133,6 +141,19 @@ export function createAccounts(deps: AccountsDeps): Accounts {
         return { account: toAccount(record), outcome: 'same' };
       await setHash(record.id, password.open());
       return { account: toAccount(record), outcome: 'changed' };
+    },
+    async add(name, password) {
+      checkName(name);
+      checkPassword(password.open());
+      if (byName(name)) throw invalid('name', 'There is an admin of this name already.');
+      return make(name.trim(), password.open(), 'any');
+    },
+    async remove(id) {
+      await db.update((draft) => {
+        if (!draft.accounts.some((each) => each.id === id)) throw new Problem('not-found', { account: id });
+        if (draft.accounts.length === 1) throw invalid('form', 'The last admin cannot be removed.');
+        draft.accounts = draft.accounts.filter((each) => each.id !== id);
+      });
     },
     async setPassword(id, password) {
       checkPassword(password.open());

@@ -81,6 +81,7 @@ export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
         scopes: z.string(),
         health: z.enum(['good', 'reconnect']),
         renewedAt: z.number(),
+        accessToken: z.strictObject({ expiresAt: z.number().exactOptional() }).exactOptional(),
       }),
       tokens: z.strictObject({
         access: sealedSchema,

@@ -51,8 +51,9 @@ export const webhook = whole<Webhook>()(
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('none'), reason: z.string() }),
     z.strictObject({ kind: z.literal('blocked'), address: z.string() }),
-    z.strictObject({ kind: z.literal('waiting'), hookId: z.int() }),
+    z.strictObject({ kind: z.literal('waiting'), hookId: z.int(), missedAt: z.number().exactOptional() }),
     z.strictObject({ kind: z.literal('working'), hookId: z.int(), lastDeliveryAt: z.number() }),
+    z.strictObject({ kind: z.literal('disabled'), hookId: z.int(), resting: z.boolean() }),
   ]),
 );
 
@@ -87,6 +88,8 @@ export const settings = whole<SiteSettings>()(
     ignore: z.array(z.string()),
     allow: z.array(z.string()),
     skipCi: z.boolean(),
+    author: z.strictObject({ name: z.string(), email: z.string() }).exactOptional(),
+    subject: z.string().exactOptional(),
   }),
 );
 
@@ -162,6 +165,7 @@ export const hold = whole<Hold>()(
     tally,
     samples: z.array(z.strictObject({ path: sitePath, mark })),
     choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again'])),
+    text: z.string().exactOptional(),
   }),
 );
 

@@ -3,15 +3,18 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Conflict } from '../model/plan.ts';
 import type { SiteId, SiteStatus } from '../model/site.ts';
+import type { Oid } from '../model/tree.ts';
 import { openDatabase, type Database, type StoreNote } from './database.ts';
 import { exists, syncFolder } from './durable.ts';
-import { conflict, status } from './shapes.ts';
+import { conflict, oid, status } from './shapes.ts';
 
 /** What one site remembers between runs. Losing it costs words on a page, never a file: git's refs hold the truth. */
 export interface SiteFacts {
   /** As last told; `state` is judged anew after a start. */
   status?: SiteStatus;
   conflicts: Conflict[];
+  /** The commit both sides last agreed on: a hint for the day the repository is lost, no more. */
+  agreed?: Oid;
 }
 
 export interface SiteFactsStore {
@@ -25,6 +28,7 @@ export interface SiteFactsStore {
 const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
   status: status.exactOptional(),
   conflicts: z.array(conflict),
+  agreed: oid.exactOptional(),
 });
 
 /** One file per site, so that a busy site rewrites only its own few kilobytes. */

@@ -20,10 +20,26 @@ export interface SitesStore {
   unbind(id: SiteId): Promise<Site>;
   /** No effect on a site that is not connected. */
   setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
+  /** Where the repository is now; its number stays. No effect on a site that is not connected. */
+  setProject(id: SiteId, at: Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl'>): Promise<void>;
+  /** Whose grant the site uses from now on. No effect on a site that is not connected. */
+  setConnection(id: SiteId, connectionId: Binding['connectionId']): Promise<void>;
+  /** No effect on a site that is not connected. */
+  setBranch(id: SiteId, branch: Binding['branch']): Promise<void>;
+  /** The key GitLab signs deliveries with, and whether one came signed: then unsigned ones are refused. */
+  setHookSigning(id: SiteId, to: { signing?: Secret; signed: boolean }): Promise<void>;
   /** Undefined where there is no such site or no binding. Throws `store-damaged` when it was altered. */
   hookToken(id: string): Secret | undefined;
+  /** The same, with what belongs to signatures. */
+  hookSecrets(id: string): HookSecrets | undefined;
   /** Forgets the site; may be called for one that is gone. Its history and its own file are the caller's. */
   remove(id: SiteId): Promise<void>;
+}
+
+export interface HookSecrets {
+  readonly token: Secret;
+  readonly signing?: Secret;
+  readonly signed: boolean;
 }
 
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
@@ -31,6 +47,8 @@ type Draft<T> = { -readonly [K in keyof T]: T[K] };
 interface StoredSite {
   site: Draft<Site>;
   hookToken?: Sealed;
+  hookSigning?: Sealed;
+  hookSigned?: boolean;
 }
 
 export interface SitesData {
@@ -51,11 +69,14 @@ export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
         settings,
       }),
       hookToken: sealedSchema.exactOptional(),
+      hookSigning: sealedSchema.exactOptional(),
+      hookSigned: z.boolean().exactOptional(),
     }),
   ),
 });
 
 const recordOf = (id: string): string => `webhook token of ${id}`;
+const signingRecordOf = (id: string): string => `webhook signing key of ${id}`;
 
 export function createSitesStore(deps: {
   db: Database<SitesData>;
@@ -94,20 +115,55 @@ export function createSitesStore(deps: {
       alter(id, (stored) => {
         stored.site.binding = to;
         stored.hookToken = vault.seal(hookToken, recordOf(id));
+        delete stored.hookSigning;
+        delete stored.hookSigned;
       }),
     unbind: (id) =>
       alter(id, (stored) => {
         delete stored.site.binding;
         delete stored.hookToken;
+        delete stored.hookSigning;
+        delete stored.hookSigned;
       }),
     async setWebhook(id, webhook) {
       await alter(id, ({ site }) => {
         if (site.binding) site.binding = { ...site.binding, webhook };
       });
     },
+    async setProject(id, at) {
+      await alter(id, ({ site }) => {
+        if (site.binding) site.binding = { ...site.binding, ...at };
+      });
+    },
+    async setConnection(id, connectionId) {
+      await alter(id, ({ site }) => {
+        if (site.binding) site.binding = { ...site.binding, connectionId };
+      });
+    },
+    async setBranch(id, branch) {
+      await alter(id, ({ site }) => {
+        if (site.binding) site.binding = { ...site.binding, branch };
+      });
+    },
+    async setHookSigning(id, { signing, signed }) {
+      await alter(id, (stored) => {
+        if (!stored.site.binding) return;
+        if (signing) stored.hookSigning = vault.seal(signing, signingRecordOf(id));
+        stored.hookSigned = signed;
+      });
+    },
     hookToken(id) {
       const sealed = find(id)?.hookToken;
       return sealed && vault.open(sealed, recordOf(id));
+    },
+    hookSecrets(id) {
+      const stored = find(id);
+      if (!stored?.hookToken) return undefined;
+      return {
+        token: vault.open(stored.hookToken, recordOf(id)),
+        ...(stored.hookSigning ? { signing: vault.open(stored.hookSigning, signingRecordOf(id)) } : {}),
+        signed: stored.hookSigned ?? false,
+      };
     },
     async remove(id) {
       await db.update((draft) => {
@@ -122,6 +178,7 @@ export async function renewSites(db: Database<SitesData>, vault: Vault): Promise
   await db.update((draft) => {
     for (const stored of draft.sites) {
       if (stored.hookToken) stored.hookToken = vault.renew(stored.hookToken, recordOf(stored.site.id));
+      if (stored.hookSigning) stored.hookSigning = vault.renew(stored.hookSigning, signingRecordOf(stored.site.id));
     }
   });
 }

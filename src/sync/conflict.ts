@@ -36,8 +36,7 @@ export function settle(merged: Merged, policy: ConflictPolicy): Settlement {
     }
     const { entry, live } = pick(conflict, policy);
     edits.set(conflict.path, entry);
-    const told = live ?? fileWins(conflict);
-    if (told) lost.push(lose(conflict, told));
+    if (live) lost.push(lose(conflict, live));
   }
   return { edits: [...edits].map(([path, entry]) => (entry ? { path, entry } : { path })), lost };
 }
@@ -48,12 +47,6 @@ function folderWins({ kind, ours, theirs }: MergeConflict, policy: ConflictPolic
   if (!theirs && policy === 'repository') return 'repository';
   if (!ours && policy === 'site') return 'site';
   return undefined;
-}
-
-/** The other side's folder has no place then: what was in it must be told, or the merge looks as if it lost nothing. */
-function fileWins({ kind, theirs }: MergeConflict): Conflict['live'] | undefined {
-  if (!kind.includes('file/directory')) return undefined;
-  return theirs ? 'repository' : 'site';
 }
 
 function pick(conflict: MergeConflict, policy: ConflictPolicy): { entry: Entry | undefined; live?: Conflict['live'] } {

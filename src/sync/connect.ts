@@ -3,7 +3,7 @@ import type { BranchName } from '../model/instance.ts';
 import type { Direction, Plan, PlanSample } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced } from '../model/site.ts';
-import { type Change, type Oid, type SitePath, displayPath, tally } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, displayPath, parentOf, tally } from '../model/tree.ts';
 import { editMessage, trailer } from './message.ts';
 import { partialCommit } from './partial.ts';
 import type { Directory, Remote, Repository, Survey, TreeFile } from './ports.ts';
@@ -15,12 +15,16 @@ export interface ConnectDeps {
   readonly branch: BranchName;
   readonly now: () => number;
   readonly fileLimit: number;
+  /** The site is connected already: a branch that does not exist begins where the present one is. */
+  readonly switching?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /** Both sides as they were seen for one plan. */
 interface Sides {
   readonly tip?: Oid;
+  /** The branch is still to be made, at `tip`. */
+  readonly isNew?: boolean;
   readonly theirs: readonly TreeFile[];
   readonly survey: Survey;
   /** What the repository has and this site would not write, and why. */
@@ -54,18 +58,24 @@ export async function connect(
   const plan = describe(sides, direction, deps);
   if (plan.id !== planId) throw new Problem('plan-outdated', {});
   const { repository } = deps;
-  await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
+  // A connected site without a ledger would be broken by a crash here; its ledger is replaced in one step below.
+  if (!deps.switching)
+    await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
   await deps.directory.agree(undefined, async () => []);
   const kept = await keepFolder(deps, sides.survey);
+  if (sides.isNew && sides.tip) await begin(deps, sides.tip);
   if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, sides.tip, bound);
   else await startFromFolder(deps, kept, sides, bound);
   return plan;
 }
 
-async function look({ repository, directory, remote, fileLimit, signal }: ConnectDeps): Promise<Sides> {
-  const tip = await remote.fetch(signal);
+async function look({ repository, directory, remote, fileLimit, signal, switching }: ConnectDeps): Promise<Sides> {
+  const found = await remote.fetch(signal);
+  const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;
+  const tip = from ?? found;
   const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
-  const survey = await directory.survey();
+  // The repository's own rules count already: what it ignores is not the connect's to remove.
+  const survey = await directory.survey(await gitignoresOf(repository, theirs));
   if (survey.changing.length > 0) {
     throw new Problem('plan-outdated', { path: displayPath(survey.changing[0] as SitePath) });
   }
@@ -77,7 +87,18 @@ async function look({ repository, directory, remote, fileLimit, signal }: Connec
       (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
     if (reason) refused.push({ path: file.path, reason });
   }
-  return { theirs, survey, refused, ...(tip === 'absent' ? {} : { tip }) };
+  return { theirs, survey, refused, ...(tip === 'absent' ? {} : { tip }), ...(from ? { isNew: true } : {}) };
+}
+
+async function gitignoresOf(repository: Repository, theirs: readonly TreeFile[]): Promise<[folder: string, content: string][]> {
+  const files = theirs.filter(({ path, size }) => /(^|\/)\.gitignore$/.test(path) && size <= 262_144).slice(0, 1_000);
+  const rules: [string, string][] = [];
+  for await (const { chunks } of repository.blobs(files.map(({ oid }) => oid))) {
+    const bytes: Buffer[] = [];
+    for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
+    rules.push([parentOf((files[rules.length] as TreeFile).path), Buffer.concat(bytes).toString('utf8')]);
+  }
+  return rules;
 }
 
 /** Something that does not travel stands where the repository has a file. */
@@ -104,7 +125,7 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
     id: digest(sides, direction),
     direction,
     branch: deps.branch,
-    ...(sides.tip ? { tip: sides.tip } : {}),
+    ...(sides.tip && !sides.isNew ? { tip: sides.tip } : {}),
     replaced: count('~'),
     added: count('+'),
     removed: count('-'),
@@ -123,8 +144,8 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
 const order = ({ mark }: PlanSample): number => ['-', '~', '+'].indexOf(mark);
 
 /** Names both sides exactly: the same id means the same step. */
-function digest({ tip, survey, refused }: Sides, direction: Direction): string {
-  const hash = createHash('sha256').update(`${direction}\n${tip ?? 'absent'}\n`);
+function digest({ tip, isNew, survey, refused }: Sides, direction: Direction): string {
+  const hash = createHash('sha256').update(`${direction}\n${isNew ? 'new ' : ''}${tip ?? 'absent'}\n`);
   const rows = survey.files.map(({ path, oid }) => `${oid} ${JSON.stringify(path)}`).sort();
   const left = [...survey.left, ...refused].map(({ path, reason }) => `${reason.kind} ${JSON.stringify(path)}`).sort();
   return hash.update(rows.join('\n')).update('\n--\n').update(left.join('\n')).digest('hex').slice(0, 32);
@@ -155,6 +176,13 @@ async function keepFolder({ repository, directory, now }: ConnectDeps, survey: S
   return taken.commit;
 }
 
+/** Makes the branch that a connected site is switched to. */
+async function begin({ remote, branch, signal }: ConnectDeps, tip: Oid): Promise<void> {
+  const result = await remote.push(tip, null, { skipCi: false }, signal);
+  if (result.kind === 'moved') throw new Problem('plan-outdated', {});
+  if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch });
+}
+
 async function replaceFolder(
   { repository, directory }: ConnectDeps,
   kept: Oid,
@@ -162,7 +190,7 @@ async function replaceFolder(
   bound: () => Promise<void>,
 ): Promise<void> {
   const changes = await repository.changes(kept, tip);
-  await repository.move({ disk: kept, pending: tip, remote: tip });
+  await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null });
   await bound();
   const { skipped } = await directory.apply({ changes, blobs: (oids) => repository.blobs(oids) });
   if (skipped.length === 0) {
@@ -196,7 +224,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
   const result = await remote.push(commit, sides.tip ?? null, { skipCi: false }, signal);
   if (result.kind === 'moved') throw new Problem('plan-outdated', {});
   if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
-  await repository.move({ disk: commit, remote: commit });
+  await repository.move({ disk: commit, remote: commit, pending: null, offered: null, choice: null, base: null });
   await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
   await bound();
 }

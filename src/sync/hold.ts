@@ -34,6 +34,7 @@ export function refusedHold(outcome: Outcome, at: number): Hold {
     tally: none,
     samples: [],
     choices: ['try-again'],
+    ...(outcome.refused?.text ? { text: outcome.refused.text } : {}),
   };
 }
 

@@ -15,6 +15,7 @@ import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import type { Directory, Remote, Repository, TreeFile } from './ports.ts';
 import type { Again, Lane, Queue } from './queue.ts';
 import { filesOf, planTally, resultOf, worthTelling } from './record.ts';
+import { rebuild } from './rebuild.ts';
 import { run } from './run.ts';
 import { type StatusFact, nextStatus } from './status.ts';
 
@@ -33,6 +34,9 @@ export interface KeeperDeps {
   /** Durable before it resolves. */
   readonly saveRoot: (root: RootIdentity) => Promise<void>;
   readonly conflicts: () => readonly Conflict[];
+  /** The commit both sides last agreed on, repeated outside the repository: for the day that is lost. */
+  readonly agreed: () => Oid | undefined;
+  readonly saveAgreed: (commit: Oid) => Promise<void>;
   readonly saveConflicts: (conflicts: readonly Conflict[]) => Promise<void>;
 }
 
@@ -50,7 +54,10 @@ export interface Keeper {
     planId: string,
     remote: Remote,
     bound: () => Promise<void>,
+    mode?: 'first' | 'switch',
   ): Promise<Plan>;
+  /** Pushes what GitLab refused to where `remote` leads; nothing else changes. */
+  pushElsewhere(remote: Remote): Promise<void>;
   disconnected(): Promise<void>;
   paused(): void;
   choose(step: string, choice: HoldChoice): Promise<void>;
@@ -69,6 +76,8 @@ export interface Keeper {
 }
 
 const longestWaitMs = 300_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 /** A refused push and a site that waits for a person are looked at again this often. */
 const slowMs = 300_000;
 
@@ -126,16 +135,19 @@ class SiteKeeper implements Keeper {
     planId: string,
     remote: Remote,
     bound: () => Promise<void>,
+    mode: 'first' | 'switch' = 'first',
   ): Promise<Plan> {
     const plan = await this.#lane.job(async (signal) => {
       // Two browsers, or a double click: the first one won while this one waited for its turn.
-      if (this.#deps.site().binding) throw new Problem('already-connected', {});
+      const { binding } = this.#deps.site();
+      if (binding && (mode === 'first' || binding.branch === branch)) throw new Problem('already-connected', {});
       const before = this.#status;
       this.#tell({ kind: 'started' });
       try {
         const startedAt = this.#deps.clock.now();
         const done = await connect(this.#connectDeps(branch, remote, signal), direction, planId, bound);
         await this.#deps.saveRoot(await this.#deps.directory.check());
+        this.#refusal = undefined;
         this.#tell({ kind: 'connected', ...(await this.#firstMove(done)) });
         this.#report(startedAt, new Set(['person']), {
           result: 'connected',
@@ -167,6 +179,15 @@ class SiteKeeper implements Keeper {
     const { subject, author } = await this.#deps.repository.commit(disk);
     const moved = { at: this.#deps.clock.now(), files, commit: disk, subject, by: author };
     return plan.direction === 'replace' ? { pull: moved } : { push: moved };
+  }
+
+  async pushElsewhere(remote: Remote): Promise<void> {
+    const result = await this.#lane.job((signal) => {
+      if (!this.#refusal) throw new Problem('plan-outdated', {});
+      return remote.push(this.#refusal.commit, null, { skipCi: this.#deps.site().settings.skipCi }, signal);
+    });
+    if (result.kind === 'moved') throw new Problem('form-invalid', { newBranch: 'There is such a branch already.' });
+    if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text });
   }
 
   async disconnected(): Promise<void> {
@@ -277,6 +298,7 @@ class SiteKeeper implements Keeper {
       signal,
       now: () => clock.now(),
       fileLimit: site().settings.limits.files,
+      switching: site().binding !== undefined,
     };
   }
 
@@ -295,6 +317,7 @@ class SiteKeeper implements Keeper {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
     await this.#prepare();
+    await this.#mend(signal);
     await this.#checkRoot();
     const consent = this.#consent;
     const { step } = consent;
@@ -315,8 +338,34 @@ class SiteKeeper implements Keeper {
     this.#refusal = outcome.refused;
     this.#failures = 0;
     await this.#settle(outcome, triggers, at);
+    const { remote: agreed } = await repository.ledger();
+    if (agreed && agreed !== this.#deps.agreed()) await this.#deps.saveAgreed(agreed);
+    await this.#maintain(outcome, signal);
     return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs, trigger: 'watch' };
   }
+
+  /** A connected site whose repository is gone or cannot be read gets a new one. */
+  async #mend(signal: AbortSignal): Promise<void> {
+    const { repository, remote, agreed } = this.#deps;
+    const { disk } = await repository.ledger().catch(() => ({ disk: undefined }));
+    if (disk && !this.#damaged) return;
+    this.#damaged = false;
+    await rebuild(repository, remote, agreed(), signal);
+  }
+
+  #damaged = false;
+
+  /** Once a day, when nothing moves. */
+  async #maintain(outcome: Outcome, signal: AbortSignal): Promise<void> {
+    const { clock, repository, site } = this.#deps;
+    const now = clock.monotonic();
+    this.#maintainedAt ??= now - dayMs + this.#deps.random.fraction() * 6 * hourMs;
+    if (outcome.pulled.length + outcome.pushed.length > 0 || now - this.#maintainedAt < dayMs) return;
+    this.#maintainedAt = now;
+    await repository.maintain(clock.now() - site().settings.keepDays * dayMs, signal);
+  }
+
+  #maintainedAt: number | undefined;
 
   /** Another folder in the site's place with the same contents is the same site, remounted. */
   async #checkRoot(): Promise<void> {
@@ -399,10 +448,16 @@ class SiteKeeper implements Keeper {
     const { clock } = this.#deps;
     const now = clock.now();
     this.#failures += 1;
+    if (problem.code === 'git-damaged') this.#damaged = true;
+    // A git that was killed may have left a lock, or the repository is gone: made good before the next try.
+    this.#prepared = false;
     const retry = remedies[problem.code].retry;
-    const inMs = Math.max(retry === 'soon' ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
+    // Looking for the folder again costs nothing and needs nobody; everything else that asks a person waits for one.
+    const looksAgain = retry === 'soon' || problem.code.startsWith('folder-');
+    const inMs = Math.max(looksAgain ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
     const facts = problem.toFacts();
-    const hold = rootHold(problem, now);
+    // What mends itself is tried again and asks nobody.
+    const hold = retry === 'soon' ? undefined : rootHold(problem, now);
     const same = this.#status.problem?.code === facts.code;
     this.#tell({
       kind: 'failed',

@@ -125,6 +125,13 @@ export interface Repository {
   make(request: CommitRequest): Promise<Oid>;
   /** Contents, in the order asked. The chunks of one must be read before the next comes. */
   blobs(oids: readonly Oid[]): AsyncIterable<{ oid: Oid; size: number; chunks: AsyncIterable<Buffer> }>;
+  /** Puts a damaged repository aside, under a name that tells when, and begins an empty one. */
+  setAside(): Promise<void>;
+  /**
+   * Housekeeping for an idle moment: kept versions older than `keepAfter` (ms since 1970) go, unreachable objects of more
+   * than two weeks go, the rest is packed. May be broken off at any time.
+   */
+  maintain(keepAfter: number, signal?: AbortSignal): Promise<void>;
   /** Keeps a commit's tree under its own ref, with what is needed to give it back. */
   keep(request: KeepRequest): Promise<string>;
   kept(): Promise<readonly KeptVersion[]>;
@@ -239,8 +246,11 @@ export interface Directory {
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
   /** `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. */
   look(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<Found>;
-  /** Everything that would travel, with its content's id: for the dry run of a first connect. */
-  survey(): Promise<Survey>;
+  /**
+   * Everything that would travel, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
+   * repository will bring, which count already.
+   */
+  survey(gitignores?: readonly (readonly [folder: string, content: string])[]): Promise<Survey>;
   /** Contents of a path now, without recording them; undefined when it is gone or not a plain file. */
   hash(path: SitePath): Promise<Oid | undefined>;
   /** What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. */

@@ -25,6 +25,8 @@ export interface Lane {
 
 export interface Queue {
   lane(work: LaneWork): Lane;
+  /** Runs and jobs under way, and those that wait for a place. */
+  load(): { running: number; waiting: number };
   /** Lets what is under way finish for at most `ms`, then breaks it off. */
   drain(ms: number): Promise<void>;
 }
@@ -40,6 +42,7 @@ export function createQueue({ clock, concurrency }: { clock: Clock; concurrency:
       lanes.add(lane);
       return lane;
     },
+    load: () => ({ running: slots.pending, waiting: slots.size }),
     async drain(ms) {
       const closed = Promise.all([...lanes].map((lane) => lane.close()));
       const timer = new AbortController();

@@ -110,6 +110,8 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
   }
   const known = ledger.remote;
   const moved = tip !== 'absent' && known !== undefined && tip !== known;
+  // Before anything walks it: a few kilobytes can name ten thousand million paths. Stops at the first one too many.
+  if (moved) await repository.files(tip as Oid, deps.site.settings.limits.files);
   const history = moved ? await repository.relation(known, tip as Oid) : 'equal';
   return {
     local,

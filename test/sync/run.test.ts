@@ -1,5 +1,7 @@
 // time limit: 180 s
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
@@ -145,6 +147,24 @@ sync('three quiet syncs write nothing', () =>
     const before = [world.tip(), git(world.gitDir, 'for-each-ref')];
     for (let i = 0; i < 3; i += 1) await world.sync({ trigger: 'rescan' });
     assert.equal([world.tip(), git(world.gitDir, 'for-each-ref')], before);
+  }),
+);
+
+sync('a file that became a folder, noticed one look after the folder, does not take the folder with it', () =>
+  connected({ settings: { quietMs: 300 } }, async (world) => {
+    const path = join(world.site, 'index.html');
+    await sleep(350);
+    // Without a word to the watcher's side: only a look at everything finds it.
+    rmSync(path);
+    mkdirSync(path);
+    writeFileSync(join(path, 'inside.md'), 'precious\n');
+    for (let i = 0; i < 3; i += 1) {
+      world.write('about.md', `edit ${i}\n`);
+      await sleep(350);
+      await world.sync({ trigger: 'rescan' });
+    }
+    assert.is(world.read('index.html/inside.md'), 'precious\n');
+    bothSidesEqual(world);
   }),
 );
 
