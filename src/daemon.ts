@@ -1,14 +1,25 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { createConnecting } from './acts/connecting.ts';
 import { createConnectionActs } from './acts/connections.ts';
 import { createDecisions } from './acts/decisions.ts';
+import { explainPath } from './files/explain.ts';
 import { createSiteFolders } from './files/folders.ts';
+import { roomAt, watchesInUse } from './files/machine.ts';
+import { createDriver } from './git/driver.ts';
 import { createInstanceActs } from './acts/instance.ts';
+import { type PulseActs, createPulse } from './acts/pulse.ts';
 import { createRepositoryActs } from './acts/repositories.ts';
+import { createSettingsActs } from './acts/settings.ts';
+import { isLocalAddress } from './acts/instance-checks.ts';
+import { type ProjectLife, createProjectLife } from './acts/project-life.ts';
 import { createSiteActs } from './acts/sites.ts';
+import { type Webhooks, createWebhooks } from './acts/webhooks.ts';
+import { createSystemActs } from './acts/system.ts';
 import type { Config } from './config.ts';
 import { type Events, createEvents } from './events.ts';
 import { type GitlabClient, createGitlabClient } from './gitlab/client.ts';
@@ -17,14 +28,18 @@ import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
 import type { Log, Mask } from './log.ts';
 import type { ActRecord } from './model/event.ts';
 import { Problem } from './model/problem.ts';
+import { Secret } from './model/secret.ts';
 import type { SiteId } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
-import { type Moorings, type Overrides, createMoorings } from './moorings.ts';
+import { type Moorings, type Overrides, authorOf, createMoorings } from './moorings.ts';
 import { type Http, createHttp } from './net/http.ts';
 import { openPort, resolveName } from './net/probe.ts';
 import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import { type Store, openStore } from './store/store.ts';
+import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
+import { checkCron } from './triggers/poll.ts';
+import { type Rounds, createRounds } from './triggers/rounds.ts';
 import { createWebhook } from './triggers/webhook.ts';
 import { createApp } from './web/app.ts';
 import type { WebDeps } from './web/deps.ts';
@@ -55,6 +70,10 @@ interface Parts {
   readonly oauth: Oauth;
   readonly tokens: TokenKeeper;
   readonly moorings: Moorings;
+  readonly life: ProjectLife;
+  readonly webhooks: Webhooks;
+  readonly rounds: Rounds;
+  readonly pulse: PulseActs;
   readonly redirectUri: string;
   readonly caFile: string;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
@@ -86,6 +105,9 @@ export async function startDaemon(
     const app = createApp({ ...webDeps(parts), stopping: stopping.signal });
     const server = await listen(createServer(app.callback()), config);
     for (const site of store.sites.all()) await parts.moorings.changed(site);
+    parts.rounds.start();
+    // Not awaited: the charts of a thousand sites are nothing to wait for.
+    void parts.pulse.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
     return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
   } catch (error) {
@@ -94,10 +116,15 @@ export async function startDaemon(
   }
 }
 
-async function stop({ moorings, http, store }: Parts, server: Server, stopping: AbortController): Promise<void> {
+async function stop(
+  { moorings, rounds, http, store }: Parts,
+  server: Server,
+  stopping: AbortController,
+): Promise<void> {
   stopping.abort();
   const closed = new Promise((resolve) => server.close(resolve));
   await moorings.stop(drainMs);
+  await rounds.stop();
   server.closeAllConnections();
   await closed;
   http.close();
@@ -119,11 +146,20 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     onFault: (error) => log('error', 'A listener failed.', { error }),
   });
   tellHistory(events, store, log);
+  const pulse = createPulse({ runs: (id, page) => store.history.runs(id, page), now: () => clock.now() });
+  events.follow(undefined, (event) => {
+    if (event.kind === 'run') pulse.add(event.site, event.run);
+  });
   const redirectUri = `${config.publicUrl}/oauth/callback`;
   const http = createHttp({ instance, clock, random });
   const oauth = createOauth({ http, instance, redirectUri, clock });
   const tokens = createTokenKeeper({
-    store: store.instance,
+    store: {
+      tokens: (id) => store.instance.tokens(id),
+      saveTokens: (id, fresh) => store.instance.saveTokens(id, fresh),
+      setHealth: (id, health) => store.instance.setHealth(id, health),
+      isLost: (id) => store.instance.connection(id)?.health === 'reconnect',
+    },
     clock,
     async refresh(token) {
       const fresh = await oauth.refresh(token);
@@ -134,6 +170,46 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
   });
   const caFile = join(config.stateDir, 'instance-ca.pem');
   await saveCa(caFile, store);
+  const client = createGitlabClient({ http, apiUrl: () => instance()?.apiUrl ?? '' });
+  const report: Parts['report'] = (act) =>
+    void events.publish({ kind: 'act', act: { ...act, id: random.bytes(8).toString('hex'), at: clock.now() } });
+  const withToken: TokenKeeper['withToken'] = (id, use, signal) => {
+    const masked = (token: Secret): ReturnType<typeof use> => {
+      mask.hide(token);
+      return use(token);
+    };
+    return tokens.withToken(id, masked, signal);
+  };
+  const life = createProjectLife({
+    sites: store.sites,
+    instance,
+    project: (token, id, signal) => client.project(token, id, signal),
+    withToken,
+    report,
+    clock,
+  });
+  const webhooks: Webhooks = createWebhooks({
+    publicUrl: config.publicUrl,
+    instance,
+    connection: (id) => store.instance.connection(id),
+    withToken,
+    client,
+    sites: store.sites,
+    isLocal: async (url) => (await resolveName(url).catch(() => [])).some(isLocalAddress),
+    siteChanged: (id) => moorings.rescheduled(id),
+    random,
+  });
+  const rounds = createRounds({
+    sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
+    async visit(id) {
+      await life.check(id, 0);
+      await webhooks.look(id);
+    },
+    clock,
+    random,
+    log,
+    ...(overrides.roundsMs === undefined ? {} : { everyMs: overrides.roundsMs }),
+  });
   const moorings = createMoorings({
     config,
     store,
@@ -144,15 +220,17 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     limited,
     overrides,
     log,
-    withToken: (id, use, signal) =>
-      tokens.withToken(
-        id,
-        (token) => {
-          mask.hide(token);
-          return use(token);
-        },
-        signal,
-      ),
+    withToken,
+    whereabouts: (id) => ({
+      check: (maxAgeMs, signal) => life.check(id, maxAgeMs, signal),
+      checkForPush: (maxAgeMs, signal) => life.checkForPush(id, maxAgeMs, signal),
+    }),
+    onPulled(id, told) {
+      if (told) return;
+      webhooks
+        .missed(id, clock.now())
+        .catch((error: unknown) => log('error', 'A missed call could not be noted.', { error }));
+    },
     post: (request) => http.post(request),
     publish: (event) => void events.publish(event),
   });
@@ -167,11 +245,14 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     oauth,
     tokens,
     moorings,
+    pulse,
     redirectUri,
     caFile,
-    client: createGitlabClient({ http, apiUrl: () => instance()?.apiUrl ?? '' }),
-    report: (act) =>
-      void events.publish({ kind: 'act', act: { ...act, id: random.bytes(8).toString('hex'), at: clock.now() } }),
+    client,
+    report,
+    life,
+    webhooks,
+    rounds,
   };
 }
 
@@ -184,10 +265,16 @@ function webDeps(parts: Parts): WebDeps {
   const siteChanged = moorings.changed;
   const folders = createSiteFolders({ roots: config.roots, stateDir: config.stateDir, sites: () => store.sites.all() });
   return {
-    about: { version, publicUrl: config.publicUrl, roots: config.roots, stateDir: config.stateDir },
+    about: {
+      version,
+      publicUrl: config.publicUrl,
+      roots: config.roots,
+      stateDir: config.stateDir,
+      trustedProxies: config.trustedProxies,
+    },
     now: () => clock.now(),
     log,
-    accounts: store.accounts,
+    accounts: accounts(parts),
     sessions: store.sessions,
     instance: instanceActs(parts),
     connections: connectionActs(parts),
@@ -205,13 +292,20 @@ function webDeps(parts: Parts): WebDeps {
         report,
         nextCheck: moorings.nextCheck,
         siteAdded: moorings.add,
-        siteRemoved: moorings.remove,
+        async siteRemoved(id) {
+          await moorings.remove(id);
+          parts.pulse.forget(id);
+        },
         checkFolder: (path) => folders.checkFolder(path),
       }),
       folders: () => folders.folders(),
     },
+    settings: settings(parts),
+    system: system(parts),
+    pulse: parts.pulse,
     connecting: createConnecting<Remote>({
-      publicUrl: config.publicUrl,
+      webhooks: parts.webhooks,
+      lookSoon: (id) => parts.rounds.soon(id),
       sites: store.sites,
       instance,
       client,
@@ -225,7 +319,9 @@ function webDeps(parts: Parts): WebDeps {
       mine: (accountId) => store.instance.connectionOf(accountId),
       remote: moorings.remote,
       async revoke(id) {
-        await parts.oauth.revoke(store.instance.tokens(id).accessToken);
+        if (!store.instance.connection(id)?.accessToken) {
+          await parts.oauth.revoke(store.instance.tokens(id).accessToken);
+        }
         await store.instance.disconnect(id);
         tokens.forget(id);
       },
@@ -241,6 +337,92 @@ function webDeps(parts: Parts): WebDeps {
     events: { follow: (since, listener) => events.follow(since, listener) },
     webhook: webhook(parts),
     health: { ready: () => true },
+  };
+}
+
+function accounts({ store, report }: Parts): WebDeps['accounts'] {
+  const { accounts: kept, sessions } = store;
+  return {
+    exist: () => kept.exist(),
+    setUp: (form) => kept.setUp(form),
+    check: (name, password, address) => kept.check(name, password, address),
+    all: () => kept.all(),
+    async add({ name, password }, by) {
+      const account = await kept.add(name, new Secret(password));
+      report({ by, act: 'added-admin', detail: account.name });
+      return account;
+    },
+    async remove(id, by) {
+      const name = kept.get(id)?.name ?? '';
+      await kept.remove(id);
+      await sessions.endAll(id);
+      report({ by, act: 'removed-admin', detail: name });
+    },
+    async changePassword(id, { present, password }, address) {
+      const { name = '' } = kept.get(id) ?? {};
+      if (!(await kept.check(name, present, address))) {
+        throw new Problem('form-invalid', { field: 'present', text: 'This is not your present password.' });
+      }
+      await kept.setPassword(id, new Secret(password));
+      await sessions.endAll(id);
+      report({ by: name, act: 'changed-password', detail: 'their own' });
+    },
+    async signOutEverywhere(id) {
+      await sessions.endAll(id);
+      report({ by: kept.get(id)?.name ?? '', act: 'signed-out-everywhere', detail: '' });
+    },
+  };
+}
+
+function system({ config, store, moorings, clock }: Parts): WebDeps['system'] {
+  const driver = createDriver(config.git);
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const ms = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e6 - 20) : 0);
+  return createSystemActs({
+    version,
+    stateDir: config.stateDir,
+    sites: () => store.sites.all(),
+    status: (id) => moorings.keeper(id).status(),
+    connections: () => store.instance.connections(),
+    storeNotes: store.notes,
+    queue: moorings.load,
+    now: () => clock.now(),
+    machine: {
+      host: hostname(),
+      startedAt: clock.now(),
+      node: process.versions.node,
+      async git() {
+        const said = await driver.run({ args: ['--version'], environment: {}, limitMs: 5_000 }).catch(() => undefined);
+        return /\d+(\.\d+)+/.exec(said?.stdout.toString() ?? '')?.[0];
+      },
+      room: () => roomAt(config.stateDir),
+      watches: watchesInUse,
+      memoryBytes: () => process.memoryUsage.rss(),
+      lagMs: () => ({ usual: ms(delay.mean), worst: ms(delay.max) }),
+    },
+  });
+}
+
+function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'] {
+  const acts = createSettingsActs({
+    store: store.sites,
+    siteChanged: moorings.changed,
+    report,
+    cronFault: checkCron,
+    message: (changes, site) => editMessage(changes, wording(site, clock.now())),
+    runs: async (id) => (await store.history.runs(id, { limit: 25, offset: 0 })).rows,
+  });
+  return {
+    ...acts,
+    cronFault: checkCron,
+    author: (id) => authorOf(store, store.sites.get(id)?.binding?.connectionId),
+    async explain(id, path) {
+      const site = store.sites.get(id);
+      if (!site) throw new Problem('not-found', { what: 'site' });
+      const { ignore, allow } = site.settings;
+      return explainPath({ folder: site.folder, ignore, allow }, path);
+    },
   };
 }
 
@@ -289,6 +471,7 @@ function connectionActs({ store, oauth, client, clock, random, report, moorings 
     clock,
     random,
     user: (token) => client.user(token),
+    tokenFacts: (token) => client.tokenFacts(token),
     store: {
       connection: (id) => store.instance.connection(id),
       connectionOf: (accountId) => store.instance.connectionOf(accountId),
@@ -308,19 +491,17 @@ function connectionActs({ store, oauth, client, clock, random, report, moorings 
   });
 }
 
-function webhook({ store, moorings, clock, log }: Parts): WebDeps['webhook'] {
+function webhook({ store, moorings, webhooks, clock, log }: Parts): WebDeps['webhook'] {
   return createWebhook({
     clock,
     secretsOf(id) {
-      const token = store.sites.hookToken(id);
-      return token && { site: id as SiteId, secrets: { token, signed: false } };
+      const secrets = store.sites.hookSecrets(id);
+      return secrets && { site: id as SiteId, secrets };
     },
     onRing: (id) => moorings.find(id)?.ring('webhook'),
-    onDelivery(id, { at }) {
-      const known = store.sites.get(id)?.binding?.webhook;
-      if (known?.kind !== 'waiting' && known?.kind !== 'working') return;
-      store.sites
-        .setWebhook(id, { kind: 'working', hookId: known.hookId, lastDeliveryAt: at })
+    onDelivery(id, delivery) {
+      webhooks
+        .delivered(id, delivery)
         .catch((error: unknown) => log('error', 'A webhook’s arrival could not be noted.', { error }));
     },
   });

@@ -1,11 +1,13 @@
 import { branchName } from '../model/branch.ts';
-import type { BranchName, Connection, ConnectionId, Instance, Project, ProjectId } from '../model/instance.ts';
+import type { Branch, BranchName, Connection, ConnectionId, Instance, Project, ProjectId } from '../model/instance.ts';
 import type { Direction, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import type { ActRecord } from '../model/event.ts';
 import { Secret } from '../model/secret.ts';
-import type { Binding, Site, SiteId, Webhook } from '../model/site.ts';
+import type { Binding, Site, SiteId } from '../model/site.ts';
 import type { Clock, Random } from '../model/world.ts';
+import { cloneUrl } from './project-life.ts';
+import { hookIdOf } from './webhooks.ts';
 
 /** What one site's keeper does for connecting. `R`: the engine's Remote, only passed through. */
 interface KeeperForConnecting<R> {
@@ -16,14 +18,17 @@ interface KeeperForConnecting<R> {
     planId: string,
     remote: R,
     bound: () => Promise<void>,
+    mode: 'first' | 'switch',
   ): Promise<Plan>;
+  /** Pushes what GitLab refused to where `remote` leads. Throws `plan-outdated`, `push-refused`, `form-invalid`. */
+  pushElsewhere(remote: R): Promise<void>;
+  ring(trigger: 'person'): void;
   disconnected(): Promise<void>;
   kept(): Promise<readonly unknown[]>;
   tracked(): number;
 }
 
 export interface ConnectingDeps<R> {
-  readonly publicUrl: string;
   readonly instance: () => Instance | undefined;
   readonly connection: (id: ConnectionId) => Connection | undefined;
   readonly mine: (accountId: string) => Connection | undefined;
@@ -32,23 +37,31 @@ export interface ConnectingDeps<R> {
   readonly revoke: (id: ConnectionId) => Promise<void>;
   readonly client: {
     project(token: Secret, id: ProjectId): Promise<Project>;
-    setHook(
-      token: Secret,
-      id: ProjectId,
-      hook: { url: string; token: Secret; signingToken?: Secret },
-    ): Promise<{ id: number } | undefined>;
-    deleteHook(token: Secret, id: ProjectId, hookId: number): Promise<void>;
+    /** Throws `branch-missing`. */
+    branch(token: Secret, id: ProjectId, name: BranchName): Promise<Branch>;
+    branches(token: Secret, id: ProjectId, search: string): Promise<readonly Branch[]>;
   };
   readonly sites: {
     all(): readonly Site[];
     get(id: string): Site | undefined;
     bind(id: SiteId, binding: Binding, hookToken: Secret): Promise<Site>;
     unbind(id: SiteId): Promise<Site>;
-    setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
-    hookToken(id: string): Secret | undefined;
+    setConnection(id: SiteId, connectionId: ConnectionId): Promise<void>;
+    setBranch(id: SiteId, branch: BranchName): Promise<void>;
   };
+  readonly webhooks: {
+    setUp(id: SiteId): Promise<void>;
+    look(id: SiteId): Promise<void>;
+    remove(binding: Binding): Promise<'gone' | 'left'>;
+  };
+  /** Has the site's repository and webhook looked at in the background. */
+  readonly lookSoon: (id: SiteId) => void;
   readonly keeper: (id: SiteId) => KeeperForConnecting<R>;
-  readonly remote: (id: SiteId, where: { connectionId: ConnectionId; projectPath: string; branch: BranchName }) => R;
+  readonly remote: (
+    id: SiteId,
+    where: { connectionId: ConnectionId; projectPath: string; branch: BranchName },
+    pushOptions?: readonly string[],
+  ) => R;
   /** Schedules and watcher follow the site. */
   readonly siteChanged: (site: Site) => Promise<void>;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
@@ -65,7 +78,20 @@ export interface Wish {
 
 export interface Connecting {
   plan(wish: Wish, accountId: string): Promise<Plan>;
+  /** A connected site of the same repository is switched to the branch instead. */
   confirm(wish: Wish & { planId: string }, by: string, accountId: string): Promise<void>;
+  /** The branches a connected site may be switched to, by its own connection. Throws `not-connected`. */
+  branches(id: SiteId, search: string): Promise<readonly Branch[]>;
+  /**
+   * Pushes what GitLab refused to a new branch of the same repository, with a merge request into the site's branch if
+   * asked for. The site stays on its branch, and on hold until that takes the commit or the rule changes.
+   */
+  pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<void>;
+  /**
+   * The site uses this connection from now on: another person's, or an access token. Throws what keeps its user from
+   * the repository (`project-missing`, `push-not-allowed`); then everything stays as it was.
+   */
+  handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
   disconnect(id: SiteId, by: string): Promise<{ leftOver: readonly string[] }>;
   disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
   retryWebhook(id: SiteId): Promise<void>;
@@ -90,65 +116,109 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     return connection;
   };
 
+  /** Whose grant plans and connects: a connected site keeps its own. */
+  function grantFor(wish: Wish, accountId: string): Connection {
+    const { binding, name } = siteOf(wish.site);
+    if (!binding) return connectionOf(accountId);
+    if (!isSwitch(wish)) throw new Problem('already-connected', { site: name, project: binding.projectPath });
+    const connection = deps.connection(binding.connectionId);
+    if (connection?.health !== 'good') throw new Problem('grant-lost', {});
+    return connection;
+  }
+
+  /** The same repository, another branch. */
+  function isSwitch(wish: Wish): boolean {
+    const { binding } = siteOf(wish.site);
+    return binding?.projectId === wish.projectId && binding.branch !== wish.branch;
+  }
+
   /** The project as GitLab sees it now, if this connection may moor a site to it. */
   async function checked(wish: Wish, connection: Connection): Promise<Project> {
-    if (siteOf(wish.site).binding) throw new Problem('already-connected', { site: siteOf(wish.site).name });
     const project = await withToken(connection.id, (token) => client.project(token, wish.projectId));
-    const facts = { project: project.path };
+    const facts = { project: project.path, branch: wish.branch };
     const other = sites.all().find(({ binding, id }) => id !== wish.site && binding?.projectId === project.id);
     if (other) throw new Problem('project-in-use', { ...facts, site: other.name });
     if (project.archived) throw new Problem('project-archived', facts);
-    if (project.accessLevel < developer) throw new Problem('push-not-allowed', facts);
-    if (project.empty && project.accessLevel < maintainer) throw new Problem('repository-empty', facts);
+    // Level 0: GitLab names no role (rights through a shared group); the branch itself tells.
+    const level = project.accessLevel;
+    if (level > 0 && level < developer) throw new Problem('push-not-allowed', facts);
+    if (project.empty && level < maintainer) throw new Problem('repository-empty', facts);
+    if (!project.empty) await checkBranch(wish, connection, facts);
     return project;
+  }
+
+  /** A protected branch is said before the warning, not after the first edit. Of a new one nobody knows yet. */
+  async function checkBranch(wish: Wish, connection: Connection, facts: Record<string, string>): Promise<void> {
+    const ask = (token: Secret): Promise<Branch> => client.branch(token, wish.projectId, wish.branch);
+    const branch = await withToken(connection.id, ask).catch((error: unknown) => {
+      if (asProblem(error).code === 'branch-missing') return undefined;
+      throw error;
+    });
+    if (branch && !branch.canPush) throw new Problem('push-not-allowed', facts);
   }
 
   const remoteFor = (wish: Wish, connection: Connection, project: Project): R =>
     deps.remote(wish.site, { connectionId: connection.id, projectPath: project.path, branch: wish.branch });
 
-  /** Makes GitLab call us after each push. Nothing depends on it but how fast a push arrives. */
-  async function setUpWebhook(id: SiteId): Promise<void> {
-    const { binding } = siteOf(id);
-    const hookToken = sites.hookToken(id);
-    if (!binding || !hookToken) return;
-    const connection = deps.connection(binding.connectionId);
-    if (connection && !connection.scopes.split(' ').includes('api')) {
-      return sites.setWebhook(id, { kind: 'none', reason: 'The connection has no api scope.' });
-    }
-    const url = `${deps.instance()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab/${id}`;
-    const wish = { url, token: hookToken };
-    try {
-      const hook = await withToken(binding.connectionId, (token) => client.setHook(token, binding.projectId, wish));
-      await sites.setWebhook(
-        id,
-        hook ? { kind: 'waiting', hookId: hook.id } : { kind: 'blocked', address: new URL(url).host },
-      );
-    } catch (error) {
-      await sites.setWebhook(id, { kind: 'none', reason: hookRefusal(asProblem(error)) });
-    }
-  }
+  const boundSite = (id: SiteId): { site: Site; binding: Binding } => {
+    const site = siteOf(id);
+    if (!site.binding) throw new Problem('not-connected', { site: site.name });
+    return { site, binding: site.binding };
+  };
 
   return {
     async plan(request, accountId) {
       const wish = { ...request, branch: branchName(request.branch) };
-      const connection = connectionOf(accountId);
+      const connection = grantFor(wish, accountId);
       const project = await checked(wish, connection);
       return deps.keeper(wish.site).plan(wish.branch, wish.direction, remoteFor(wish, connection, project));
     },
 
     async confirm(request, by, accountId) {
       const wish = { ...request, branch: branchName(request.branch) };
-      const connection = connectionOf(accountId);
+      const connection = grantFor(wish, accountId);
+      const before = siteOf(wish.site).binding;
       const project = await checked(wish, connection);
       const hookToken = new Secret(deps.random.bytes(32).toString('base64url'));
       const bound = async (): Promise<void> => {
-        await sites.bind(wish.site, bindingFor(wish, connection, project, deps), hookToken);
+        if (before) await sites.setBranch(wish.site, wish.branch);
+        else await sites.bind(wish.site, bindingFor(wish, connection, project, deps), hookToken);
       };
       const remote = remoteFor(wish, connection, project);
-      await deps.keeper(wish.site).connect(wish.branch, wish.direction, wish.planId, remote, bound);
-      deps.report({ by, site: wish.site, act: 'connected', detail: `${project.path} on ${wish.branch}` });
+      const mode = before ? 'switch' : 'first';
+      await deps.keeper(wish.site).connect(wish.branch, wish.direction, wish.planId, remote, bound, mode);
+      const act = before ? 'switched-branch' : 'connected';
+      deps.report({ by, site: wish.site, act, detail: `${project.path} on ${wish.branch}` });
       await deps.siteChanged(siteOf(wish.site));
-      await setUpWebhook(wish.site);
+      if (before) return;
+      await deps.webhooks.setUp(wish.site);
+      deps.lookSoon(wish.site);
+    },
+
+    async branches(id, search) {
+      const { connectionId, projectId } = boundSite(id).binding;
+      return withToken(connectionId, (token) => client.branches(token, projectId, search.trim()));
+    },
+
+    async pushElsewhere(id, { branch: typed, mergeRequest }, by) {
+      const { binding } = boundSite(id);
+      const branch = branchName(typed);
+      const options = mergeRequest ? ['merge_request.create', `merge_request.target=${binding.branch}`] : [];
+      await deps.keeper(id).pushElsewhere(deps.remote(id, { ...binding, branch }, options));
+      deps.report({ by, site: id, act: 'pushed-elsewhere', detail: `${binding.projectPath} on ${branch}` });
+    },
+
+    async handOver(id, connection, by) {
+      const { binding } = boundSite(id);
+      const wish = { site: id, projectId: binding.projectId, branch: binding.branch, direction: 'replace' } as const;
+      await checked(wish, connection);
+      if (binding.connectionId !== connection.id) {
+        await sites.setConnection(id, connection.id);
+        await endGrant(binding);
+        deps.report({ by, site: id, act: 'handed-over', detail: `as @${connection.username}` });
+      }
+      deps.keeper(id).ring('person');
+      deps.lookSoon(id);
     },
 
     async disconnect(id, by) {
@@ -165,7 +235,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     async disconnectFacts(id) {
       const { binding } = siteOf(id);
       const keeper = deps.keeper(id);
-      const webhook = binding?.webhook.kind === 'waiting' || binding?.webhook.kind === 'working';
+      const webhook = binding !== undefined && hookIdOf(binding.webhook) !== undefined;
       const kept = await keeper.kept();
       return {
         files: keeper.tracked(),
@@ -175,19 +245,18 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       };
     },
 
-    retryWebhook: setUpWebhook,
+    async retryWebhook(id) {
+      await deps.webhooks.setUp(id);
+      await deps.webhooks.look(id);
+    },
   };
 
-  async function removeWebhook({ connectionId, projectId, projectPath, webhook }: Binding): Promise<string[]> {
-    if (webhook.kind !== 'waiting' && webhook.kind !== 'working') return [];
-    try {
-      await withToken(connectionId, (token) => client.deleteHook(token, projectId, webhook.hookId));
-      return [];
-    } catch {
-      return [
-        `The webhook ${webhook.hookId} of ${projectPath} is still there. Remove it in GitLab under Settings / Webhooks.`,
-      ];
-    }
+  async function removeWebhook(binding: Binding): Promise<string[]> {
+    if ((await deps.webhooks.remove(binding)) === 'gone') return [];
+    const { projectPath, webhook } = binding;
+    return [
+      `The webhook ${hookIdOf(webhook)} of ${projectPath} is still there. Remove it in GitLab under Settings / Webhooks.`,
+    ];
   }
 
   /** Another site may still need the same grant. */
@@ -196,10 +265,14 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   }
 
   async function endGrant(binding: Binding): Promise<string[]> {
-    if (sharesGrant(binding) || !deps.connection(binding.connectionId)) return [];
+    const connection = deps.connection(binding.connectionId);
+    if (sharesGrant(binding) || !connection) return [];
     try {
       await deps.revoke(binding.connectionId);
-      return [];
+      // A person made it, perhaps not for Mooring alone: it is forgotten here, and theirs to end.
+      return connection.accessToken
+        ? ['The access token still works. Revoke it in GitLab if nothing else uses it.']
+        : [];
     } catch {
       return ['GitLab could not be told to end the grant. Revoke it there under your profile / Applications.'];
     }
@@ -218,18 +291,4 @@ function bindingFor<R>(wish: Wish, connection: Connection, project: Project, dep
     connectedAt: deps.clock.now(),
     webhook: { kind: 'none', reason: 'Not set up yet.' },
   };
-}
-
-/**
- * Built from the instance's own address, not taken from GitLab's answer: an admin can set another clone address there,
- * and the token must go to the instance alone.
- */
-export function cloneUrl(instanceUrl: string, projectPath: string): string {
-  return `${instanceUrl}/${projectPath}.git`;
-}
-
-function hookRefusal({ code }: Problem): string {
-  if (code === 'not-allowed') return 'Only a Maintainer may make webhooks in this repository.';
-  if (code === 'scope-too-small') return 'The connection has no api scope.';
-  return 'GitLab did not answer when the webhook was set up.';
 }

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Connection, Instance } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
-import type { Secret } from '../model/secret.ts';
+import { Secret } from '../model/secret.ts';
 import type { SiteId } from '../model/site.ts';
 import type { Clock, Random } from '../model/world.ts';
 
@@ -21,6 +21,8 @@ export interface ConnectionActsDeps {
     revoke(token: Secret): Promise<void>;
   };
   readonly makePkce: (random: Random) => { verifier: Secret; challenge: string };
+  /** Undefined where GitLab does not tell. */
+  readonly tokenFacts: (token: Secret) => Promise<{ scopes: readonly string[]; expiresAt?: number } | undefined>;
   readonly user: (token: Secret) => Promise<{ id: number; username: string; name: string; email: string }>;
   readonly store: {
     connection(id: string): Connection | undefined;
@@ -60,6 +62,17 @@ export interface ConnectionActs {
    * `authorisation-denied`, and what exchanging the code throws. Only success stores anything.
    */
   finish(browser: Browser, query: Callback): Promise<{ site: SiteId; connection: Connection }>;
+  /**
+   * The second way, for unattended installs: an access token of a project, a group or a person. Throws `form-invalid`
+   * (facts `accessToken`, `expires`: sentences), `instance-missing`, and what asking GitLab throws.
+   */
+  useToken(accountId: string, form: TokenForm): Promise<Connection>;
+}
+
+export interface TokenForm {
+  readonly accessToken: string;
+  /** The day it ends, as `2027-03-31`; empty: GitLab is asked, or it never ends. */
+  readonly expires: string;
 }
 
 /** What is remembered between sending a browser to GitLab and its return. Memory only: a restart means a new click. */
@@ -135,7 +148,63 @@ export function createConnectionActs(deps: ConnectionActsDeps): ConnectionActs {
       const connection = await deps.store.connect(made, tokens);
       return { site, connection };
     },
+
+    async useToken(accountId, form) {
+      const instance = deps.instance();
+      if (!instance) throw new Problem('instance-missing');
+      const accessToken = readToken(form.accessToken);
+      const facts = await deps.tokenFacts(accessToken).catch(notAccepted);
+      const { id: gitlabUserId, username, name, email } = await deps.user(accessToken).catch(notAccepted);
+      const scopes = facts?.scopes ?? instance.scopes.split(' ');
+      const missing = missingScope(scopes);
+      if (missing) throw new Problem('form-invalid', { accessToken: missing });
+      const now = deps.clock.now();
+      const expiresAt = facts ? facts.expiresAt : readDay(form.expires, now);
+      const made = { owner: accountId, gitlabUserId, username, name, email, scopes: scopes.join(' ') };
+      const kept = { ...made, accessToken: expiresAt === undefined ? {} : { expiresAt } };
+      const tokens = { accessToken, refreshToken: new Secret(''), expiresAt: expiresAt ?? endOfTime, issuedAt: now };
+      return deps.store.connect(kept, tokens);
+    },
   };
+}
+
+/** The last moment of the year 9999: late enough for a token that does not expire, and still a date. */
+const endOfTime = 253_402_300_799_000;
+
+function readToken(typed: string): Secret {
+  const token = typed.trim();
+  if (token === '') throw new Problem('form-invalid', { accessToken: 'Paste the access token.' });
+  if (!/^[\x21-\x7e]{8,500}$/.test(token)) {
+    throw new Problem('form-invalid', { accessToken: 'This is no access token: it holds a space, or is too short.' });
+  }
+  return new Secret(token);
+}
+
+/** Whoever pastes a token that does not work is told at the field, not on a page about a lost authorisation. */
+function notAccepted(error: unknown): never {
+  if (error instanceof Problem && error.code === 'grant-lost') {
+    throw new Problem('form-invalid', {
+      accessToken: 'GitLab does not accept this token: it is revoked, expired or mistyped.',
+    });
+  }
+  throw error;
+}
+
+/** Reading the API finds the repository, writing the repository pushes; `api` allows both. */
+function missingScope(scopes: readonly string[]): string | undefined {
+  if (scopes.includes('api')) return undefined;
+  if (scopes.includes('read_api') && scopes.includes('write_repository')) return undefined;
+  return `The token has the scopes ${scopes.join(', ') || 'none'}. It needs api, or read_api and write_repository.`;
+}
+
+/** GitLab ends a token when its last day begins, in UTC. */
+function readDay(typed: string, now: number): number | undefined {
+  const day = typed.trim();
+  if (day === '') return undefined;
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : NaN;
+  if (Number.isNaN(at)) throw new Problem('form-invalid', { expires: 'Write the day as 2027-03-31.' });
+  if (at <= now) throw new Problem('form-invalid', { expires: 'This day is over: the token would not work any more.' });
+  return at;
 }
 
 const lifetimeMs = 10 * 60_000;

@@ -105,7 +105,12 @@ async function run(
   signal?: AbortSignal,
 ): Promise<RunResult> {
   const environment = {
-    ...gitEnvironment({ gitDir: options.dir, home: options.home, author: options.author(), ...(address ? { network: address.network } : {}) }),
+    ...gitEnvironment({
+      gitDir: options.dir,
+      home: options.home,
+      author: options.author(),
+      ...(address ? { network: address.network } : {}),
+    }),
     MOORING_GIT: options.git,
     MOORING_RUN_FILE_BYTES: String(options.maxFileBytes),
   };

@@ -7,7 +7,7 @@ import type { HttpAnswer } from '../net/transport.ts';
 import { apiRefusal, type Missing, readJson } from './answer.ts';
 import { toBranch, toHook, toProject } from './read.ts';
 import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectList } from './schema.ts';
-import { userAnswer, versionAnswer } from './schema.ts';
+import { accessTokenAnswer, userAnswer, versionAnswer } from './schema.ts';
 
 export interface GitlabUser {
   readonly id: number;
@@ -15,6 +15,13 @@ export interface GitlabUser {
   readonly name: string;
   /** The one for commits where GitLab says it; may be empty. */
   readonly email: string;
+}
+
+/** What GitLab tells of an access token about itself. */
+export interface TokenFacts {
+  readonly scopes: readonly string[];
+  /** ms since 1970: the first moment it no longer works. Absent: it does not expire. */
+  readonly expiresAt?: number;
 }
 
 export interface Hook {
@@ -40,6 +47,8 @@ export interface ProjectPage {
  */
 export interface GitlabClient {
   user(token: Secret, signal?: AbortSignal): Promise<GitlabUser>;
+  /** Undefined where GitLab does not tell: an older version, or a token that may not ask. */
+  tokenFacts(token: Secret, signal?: AbortSignal): Promise<TokenFacts | undefined>;
   version(token: Secret, signal?: AbortSignal): Promise<{ version: string; enterprise: boolean }>;
   /** What the token's user is a member of, newest activity first; `search` also looks into group names. */
   projects(
@@ -57,8 +66,8 @@ export interface GitlabClient {
   /** Undefined when there is none with that id. */
   hook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<Hook | undefined>;
   /**
-   * Makes the hook of this URL, or renews its secrets where one exists: GitLab itself would pile up doubles. Undefined
-   * when GitLab refuses the address (422: by default it calls no local network).
+   * Makes the hook of this URL, or renews its secrets where one exists; doubles are removed: GitLab itself would pile
+   * them up. Undefined when GitLab refuses the address (422: by default it calls no local network).
    */
   setHook(token: Secret, id: ProjectId, hook: HookWish, signal?: AbortSignal): Promise<Hook | undefined>;
   /** Also succeeds when it is gone already. */
@@ -72,6 +81,8 @@ export interface HookWish {
   readonly token: Secret;
   /** `whsec_` and 32 bytes in base64; GitLab before 19.0 drops it silently. */
   readonly signingToken?: Secret;
+  /** The hook that was made before, should its URL be another one. */
+  readonly known?: number;
 }
 
 export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () => string }): GitlabClient {
@@ -92,6 +103,21 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       const { value } = await get(token, '/user', userAnswer, 'not-found', signal);
       const email = value.commit_email || value.email || value.public_email || '';
       return { id: value.id, username: value.username, name: value.name || value.username, email };
+    },
+
+    async tokenFacts(token, signal) {
+      const answer = await call({
+        method: 'GET',
+        path: '/personal_access_tokens/self',
+        token,
+        ...(signal && { signal }),
+      });
+      if (answer.status === 401) throw apiRefusal(answer, 'not-found');
+      if (answer.status >= 400) return undefined;
+      const { scopes, expires_at: day } = readJson(answer, accessTokenAnswer);
+      // A day in GitLab's own zone, which is UTC: the token ends when that day begins.
+      const expiresAt = day ? Date.parse(`${day.slice(0, 10)}T00:00:00Z`) : NaN;
+      return { scopes, ...(Number.isNaN(expiresAt) ? {} : { expiresAt }) };
     },
 
     async version(token, signal) {
@@ -162,7 +188,10 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
     },
 
     async setHook(token, id, wish, signal) {
-      const same = (await this.hooks(token, id, signal)).find(({ url }) => url === wish.url);
+      const present = await this.hooks(token, id, signal);
+      const [same = present.find((hook) => hook.id === wish.known), ...doubles] = present.filter(
+        ({ url }) => url === wish.url,
+      );
       const json = {
         url: wish.url,
         token: wish.token.open(),
@@ -176,6 +205,7 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       const answer = await call({ method: same ? 'PUT' : 'POST', path, token, json, ...(signal && { signal }) });
       if (answer.status === 422) return undefined;
       if (answer.status >= 400) throw apiRefusal(answer, 'project-missing');
+      for (const { id: double } of doubles) await this.deleteHook(token, id, double, signal);
       return toHook(readJson(answer, hookAnswer));
     },
 

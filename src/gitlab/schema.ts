@@ -24,6 +24,9 @@ export const userAnswer = z.object({
   commit_email: z.string().nullish(),
 });
 
+/** `expires_at` is a date without time; project and group access tokens answer the same. */
+export const accessTokenAnswer = z.object({ scopes: z.array(z.string()), expires_at: z.string().nullish() });
+
 export const versionAnswer = z.object({ version: z.string(), enterprise: z.boolean().nullish() });
 
 const access = z.object({ access_level: z.number().nullish() }).nullish();

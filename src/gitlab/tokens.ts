@@ -11,11 +11,13 @@ export interface TokenStore {
   saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
   /** `reconnect`: only a person can authorise again. */
   setHealth(id: ConnectionId, health: 'reconnect'): Promise<void>;
+  /** Absent: never known to be lost. A lost grant is not shown to GitLab again: it counts wrong tokens, and bans. */
+  isLost?(id: ConnectionId): boolean;
 }
 
 export interface TokenKeeper {
   /**
-   * A token good for two minutes or more by our clock. Throws `grant-lost` (connection gone or ended), what a refresh
+   * A token good for two minutes or more by our clock (of one that lives shorter than eight: a quarter of its life). Throws `grant-lost` (connection gone or ended), what a refresh
    * throws, and the signal's reason. Prefer {@link TokenKeeper.withToken}: this one may be renewed while in use.
    */
   tokenFor(id: ConnectionId, signal?: AbortSignal): Promise<Secret>;
@@ -76,12 +78,13 @@ export function createTokenKeeper(deps: {
 
   async function choose(id: ConnectionId, lane: Lane, refused: Secret | undefined): Promise<Tokens> {
     const tokens = await stored(id, lane);
+    if (deps.store.isLost?.(id)) throw new Problem('grant-lost', { reason: 'known' });
     const isRefused = refused !== undefined && same(tokens.accessToken, refused);
-    if (!isRefused && !endsWithin(tokens, freshMs)) return tokens;
+    if (!isRefused && !endsWithin(tokens, Math.min(freshMs, lifetimeOf(tokens) / 4))) return tokens;
     if (tokens.refreshToken.open() === '') throw await lost(id, tokens, new Problem('grant-lost', { reason: 'ended' }));
     await holdersGone(lane);
     // Whoever still holds it would be cut off in mid-operation; while it lasts, let them finish.
-    if (lane.holders > 0 && !isRefused && !endsWithin(tokens, 15_000)) return tokens;
+    if (lane.holders > 0 && !isRefused && !endsWithin(tokens, Math.min(lastMs, lifetimeOf(tokens) / 8))) return tokens;
     return renew(id, lane, tokens);
   }
 
@@ -168,8 +171,11 @@ export function createTokenKeeper(deps: {
   };
 }
 
-/** Renewed when it has less than this left. */
+/** Renewed when it has less than this left, or than a quarter of its life: it must not be renewed for each use. */
 const freshMs = 120_000;
+/** With less than this left it is renewed although somebody still holds it. */
+const lastMs = 15_000;
+const lifetimeOf = ({ issuedAt, expiresAt }: Tokens): number => Math.max(0, expiresAt - issuedAt);
 
 const same = (a: Secret, b: Secret): boolean => a.open() === b.open();
 const isGrantLost = (error: unknown): error is Problem => error instanceof Problem && error.code === 'grant-lost';

@@ -60,7 +60,18 @@ export interface ActRecord {
     | 'restored'
     | 'resolved'
     | 'chose'
-    | 'allowed';
+    | 'allowed'
+    | 'repository-moved'
+    | 'switched-branch'
+    | 'pushed-elsewhere'
+    | 'handed-over'
+    | 'webhook'
+    | 'changed-settings'
+    | 'renamed-site'
+    | 'added-admin'
+    | 'removed-admin'
+    | 'changed-password'
+    | 'signed-out-everywhere';
   /** What it was done to, for the sentence: a repository and branch, a path, a choice. */
   readonly detail: string;
 }

@@ -47,6 +47,13 @@ export interface Connection {
   readonly health: 'good' | 'reconnect';
   /** ms since 1970: when the present access token was issued. */
   readonly renewedAt: number;
+  /** Present: an access token that somebody entered, which nobody can renew but a person. */
+  readonly accessToken?: AccessTokenFacts;
+}
+
+export interface AccessTokenFacts {
+  /** ms since 1970; absent: it does not expire. */
+  readonly expiresAt?: number;
 }
 
 /** A repository as the picker shows it. */

@@ -41,8 +41,11 @@ export interface Binding {
 export type Webhook =
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'blocked'; readonly address: string }
-  | { readonly kind: 'waiting'; readonly hookId: number }
-  | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number };
+  /** Set up, without proof that it works: none came yet, or a push came without it (`missedAt`, ms since 1970). */
+  | { readonly kind: 'waiting'; readonly hookId: number; readonly missedAt?: number }
+  | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number }
+  /** GitLab calls it no more after too many failures; `resting`: only for a while. */
+  | { readonly kind: 'disabled'; readonly hookId: number; readonly resting: boolean };
 
 export type ConflictPolicy = 'repository' | 'site';
 
@@ -63,6 +66,10 @@ export interface SiteSettings {
   /** Paths that look like secrets or server control files and are allowed all the same. */
   readonly allow: readonly string[];
   readonly skipCi: boolean;
+  /** Author and committer of Mooring's commits; absent: the user whose connection it is. */
+  readonly author?: { readonly name: string; readonly email: string };
+  /** First line of a commit's message, with placeholders; absent: `{summary}`. */
+  readonly subject?: string;
 }
 
 export interface SiteLimits {
@@ -185,6 +192,8 @@ export interface Hold {
   readonly tally: Tally;
   readonly samples: readonly { readonly path: SitePath; readonly mark: '+' | '~' | '-' }[];
   readonly choices: readonly HoldChoice[];
+  /** GitLab's own words, cleaned: why it refuses. */
+  readonly text?: string;
 }
 
 export type HoldCode =

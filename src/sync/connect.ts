@@ -90,7 +90,10 @@ async function look({ repository, directory, remote, fileLimit, signal, switchin
   return { theirs, survey, refused, ...(tip === 'absent' ? {} : { tip }), ...(from ? { isNew: true } : {}) };
 }
 
-async function gitignoresOf(repository: Repository, theirs: readonly TreeFile[]): Promise<[folder: string, content: string][]> {
+async function gitignoresOf(
+  repository: Repository,
+  theirs: readonly TreeFile[],
+): Promise<[folder: string, content: string][]> {
   const files = theirs.filter(({ path, size }) => /(^|\/)\.gitignore$/.test(path) && size <= 262_144).slice(0, 1_000);
   const rules: [string, string][] = [];
   for await (const { chunks } of repository.blobs(files.map(({ oid }) => oid))) {

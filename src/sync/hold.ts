@@ -47,7 +47,7 @@ export function rootHold(problem: Problem, at: number): Hold | undefined {
     'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
     'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
     'grant-lost': { code: 'reconnect', choices: [] },
-    'user-blocked': { code: 'reconnect', choices: [] },
+    'user-blocked': { code: 'reconnect', choices: ['try-again'] },
   };
   const known = codes[problem.code];
   if (!known) return undefined;

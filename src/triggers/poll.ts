@@ -27,7 +27,8 @@ type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
 
 /**
  * Rings each site by its two schedules: look at the branch, compare the whole folder. Jitter keeps a thousand sites with
- * the same minute from asking GitLab in the same second. A schedule that cannot be read is logged and left out.
+ * the same minute from asking GitLab in the same second. A site whose webhook works is looked at every ten minutes at
+ * most. A schedule that cannot be read is logged and left out.
  */
 export function createPoll(deps: PollDeps): Poll {
   const lanes = new Map<SiteId, Lane>();
@@ -37,6 +38,8 @@ export function createPoll(deps: PollDeps): Poll {
     const fault = checkCron(expression);
     if (fault !== undefined) return deps.log('error', `The ${trigger} schedule of site ${id} is not used: ${fault}`);
     const ring = async () => {
+      if (trigger === 'poll' && restsUntil(lane) > deps.clock.now()) return;
+      if (trigger === 'poll') lane.polledAt = deps.clock.now();
       await deps.clock.sleep(deps.random.fraction() * jitterMs, lane.stopped.signal);
       deps.onRing(id, trigger);
     };
@@ -59,16 +62,23 @@ export function createPoll(deps: PollDeps): Poll {
     update(site) {
       const key = JSON.stringify(site.settings);
       const isOff = site.paused || !site.binding;
-      if (!isOff && lanes.get(site.id)?.key === key) return;
+      const isProven = site.binding?.webhook.kind === 'working';
+      const present = lanes.get(site.id);
+      if (present) present.isProven = isProven;
+      if (!isOff && present?.key === key) return;
       void remove(site.id);
       if (isOff) return;
-      const lane: Lane = { key, tasks: [], stopped: new AbortController() };
+      const lane: Lane = { key, tasks: [], stopped: new AbortController(), isProven, polledAt: 0 };
       lanes.set(site.id, lane);
       schedule(lane, site.id, 'poll', site.settings.poll);
       schedule(lane, site.id, 'rescan', site.settings.rescan);
     },
     remove: (id) => void remove(id),
-    next: (id) => lanes.get(id)?.tasks[0]?.getNextRun()?.getTime(),
+    next(id) {
+      const lane = lanes.get(id);
+      const next = lane?.tasks[0]?.getNextRun()?.getTime();
+      return lane && next !== undefined ? Math.max(next, restsUntil(lane)) : next;
+    },
     stop: async () => void (await Promise.all([...lanes.keys()].map(remove))),
   };
 }
@@ -77,8 +87,20 @@ interface Lane {
   /** What it was made from. */
   readonly key: string;
   readonly tasks: ScheduledTask[];
+  /** GitLab's calls arrive: looking is only the safety net. */
+  isProven: boolean;
+  /** ms since 1970: when the branch was last looked at by the clock. */
+  polledAt: number;
   readonly stopped: AbortController;
 }
+
+/** While the webhook proves itself, one look in ten minutes is enough; without proof this is over at once. */
+function restsUntil({ isProven, polledAt }: Lane): number {
+  // A little less, so that the tenth minute's own look is not skipped for a second.
+  return isProven ? polledAt + restMs - 30_000 : 0;
+}
+
+const restMs = 10 * 60_000;
 
 /**
  * What is wrong with a schedule, as a sentence for its field; undefined when it can be used. Seconds are refused (a form

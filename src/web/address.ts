@@ -17,7 +17,7 @@ export interface Address {
 }
 
 /** First parts of the pages somebody may be sent back to. */
-const pages = new Set(['', 'sites', 'activity', 'account']);
+const pages = new Set(['', 'sites', 'activity', 'account', 'attention', 'system', 'guide']);
 
 export function createAddress(publicUrl: string): Address {
   const url = new URL(publicUrl);

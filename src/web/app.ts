@@ -3,6 +3,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import serve from 'koa-static';
 import { createAddress, type Address } from './address.ts';
+import { clientAddress } from './client-address.ts';
 import type { App, Context, Next, Room, State } from './context.ts';
 import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
@@ -12,6 +13,7 @@ import { createRoom, publicFolder } from './render.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
+import { admins } from './routes/admins.ts';
 import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
 import { conflicts } from './routes/conflicts.ts';
@@ -23,11 +25,15 @@ import { hold } from './routes/hold.ts';
 import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
+import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
+import { settings } from './routes/settings.ts';
 import { setup } from './routes/setup.ts';
 import { signInRoutes } from './routes/sign-in.ts';
 import { site } from './routes/site.ts';
 import { sites } from './routes/sites.ts';
+import { switchBranch } from './routes/switch-branch.ts';
+import { systemRoutes } from './routes/system.ts';
 import { syncing } from './routes/syncing.ts';
 import { theme } from './routes/theme.ts';
 
@@ -42,6 +48,7 @@ export function createApp(deps: WebDeps): Koa {
     deps.log('warn', 'An answer broke off.', { error: error.message });
   });
 
+  app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
   app.use(failure(room));
   app.use(securityHeaders(deps, address));
@@ -80,6 +87,21 @@ function open(room: Room) {
 function pages(room: Room) {
   const router = new Router<State>();
   const screens = [setup, signInRoutes, theme, sites, addSite, syncing, connect, repository, confirm, disconnect];
-  for (const add of [...screens, instance, hold, conflicts, kept, activity, events, site]) add(router, room);
+  for (const add of [
+    ...screens,
+    paths,
+    switchBranch,
+    settings,
+    instance,
+    admins,
+    systemRoutes,
+    hold,
+    conflicts,
+    kept,
+    activity,
+    events,
+    site,
+  ])
+    add(router, room);
   return router.routes();
 }

@@ -3,7 +3,9 @@ import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
 import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scopes } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
+import type { PathVerdict, SettingsForm } from '../model/settings.ts';
 import type { HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Attention, SystemReport } from '../model/system.ts';
 import type { SitePath } from '../model/tree.ts';
 
 /**
@@ -18,6 +20,8 @@ export interface WebDeps {
     /** Folders under which sites may lie. */
     readonly roots: readonly string[];
     readonly stateDir: string;
+    /** Addresses and networks whose `X-Forwarded-For` is believed; absent: none. */
+    readonly trustedProxies?: readonly string[];
   };
   readonly now: () => number;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -29,6 +33,18 @@ export interface WebDeps {
     setUp(form: { code: string; name: string; password: string }): Promise<Account>;
     /** The account, or undefined after the same time for any wrong name or password. */
     check(name: string, password: string, address: string): Promise<Account | undefined>;
+    all(): readonly Account[];
+    /** Throws `form-invalid` with `field` and `text`. */
+    add(form: { name: string; password: string }, by: string): Promise<Account>;
+    /** Ends the account and its sessions. Throws `form-invalid` for the last one. */
+    remove(id: string, by: string): Promise<void>;
+    /**
+     * Changes a person's own password and ends all their sessions. Throws `form-invalid` (`field: present`) when the
+     * present one is wrong, `too-many-tries`.
+     */
+    changePassword(id: string, form: { present: string; password: string }, address: string): Promise<void>;
+    /** Ends every session of an account. */
+    signOutEverywhere(id: string): Promise<void>;
   };
 
   readonly sessions: {
@@ -65,6 +81,8 @@ export interface WebDeps {
       session: { accountId: string; sessionKey: string },
       query: { state?: string; code?: string; error?: string; errorDescription?: string },
     ): Promise<{ site: SiteId; connection: Connection }>;
+    /** An access token as the account's connection. Throws `form-invalid`, facts by field. */
+    useToken(accountId: string, form: { accessToken: string; expires: string }): Promise<Connection>;
   };
 
   readonly repositories: {
@@ -90,6 +108,21 @@ export interface WebDeps {
     syncNow(id: SiteId, by: string): Promise<void>;
   };
 
+  readonly settings: {
+    /** Saves one page. Throws `form-invalid` whose facts are sentences by field. */
+    save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
+    /** Lets one path travel that looks like a secret or a server control file. */
+    allow(id: SiteId, path: SitePath, by: string): Promise<void>;
+    /** A commit's message as a template would make it. */
+    preview(id: SiteId, subject: string): Promise<{ text: string; from: 'last-push' | 'example' }>;
+    /** Which rule catches a path, whether it exists or not. */
+    explain(id: SiteId, path: SitePath): Promise<PathVerdict>;
+    /** What is wrong with a schedule, as a sentence. */
+    cronFault(expression: string): string | undefined;
+    /** Name and e-mail that commits carry unless the site says otherwise. */
+    author(id: SiteId): { name: string; email: string };
+  };
+
   readonly connecting: {
     /** Dry run of a first connect. May take long on a large repository; reports progress through the site's status. */
     plan(request: ConnectRequest, accountId: string): Promise<Plan>;
@@ -101,6 +134,12 @@ export interface WebDeps {
     disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
     /** Tries to set the webhook up again. */
     retryWebhook(id: SiteId): Promise<void>;
+    /** Branches a connected site may be switched to. */
+    branches(id: SiteId, search: string): Promise<readonly Branch[]>;
+    /** What GitLab refused goes to a new branch; the site stays on its own. */
+    pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<void>;
+    /** The connected site uses this connection from now on. */
+    handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
   };
 
   readonly decisions: {
@@ -127,6 +166,20 @@ export interface WebDeps {
     }): Promise<{ rows: readonly ActRecord[]; total: number }>;
   };
 
+  readonly system: {
+    /** Looks at everything anew. Never throws. */
+    report(): Promise<SystemReport>;
+    /** Soft problems, the heaviest first. */
+    attention(): Promise<readonly Attention[]>;
+  };
+
+  /** What sites pulled, pushed and failed to, oldest first. */
+  readonly pulse: {
+    of(id: SiteId): Promise<Pulse>;
+    /** `complete`: every site's history was read. */
+    all(): Pulse & { readonly complete: boolean };
+  };
+
   readonly events: {
     /** Calls back with every event after `sinceId`, then live. Returns the way to stop. */
     follow(sinceId: number | undefined, listener: (event: Numbered) => void): () => void;
@@ -143,6 +196,18 @@ export interface WebDeps {
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;
+}
+
+export interface Beat {
+  readonly pulled: number;
+  readonly pushed: number;
+  readonly failed: number;
+}
+
+/** The last 24 hours and the last 30 days; the last entry is the present hour or day. */
+export interface Pulse {
+  readonly hours: readonly Beat[];
+  readonly days: readonly Beat[];
 }
 
 export interface InstanceForm {

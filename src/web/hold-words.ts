@@ -162,7 +162,7 @@ const questions: Record<HoldCode, Question> = {
   'push-refused': {
     title: () => 'GitLab refuses the push',
     reason:
-      'A rule of the repository turns this commit down. The folder and the branch are as they were, and the commit waits here. Its text is in the activity.',
+      'GitLab turns this commit down. The folder is as it was, the commit waits here, and what others push keeps arriving.',
     choices: {
       'try-again': () => ({
         title: 'The rule is changed',

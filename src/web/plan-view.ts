@@ -1,7 +1,7 @@
 import type { Project } from '../model/instance.ts';
 import type { Plan, PlanSample } from '../model/plan.ts';
 import type { NotSynced, Site } from '../model/site.ts';
-import { displayPath, escapeControls } from '../model/tree.ts';
+import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import type { Room } from './context.ts';
 import type { ConnectRequest } from './deps.ts';
 import { bytes, count, number, when } from './times.ts';
@@ -18,18 +18,20 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     kind: kindOf(plan),
     question: questionOf(plan, name),
     action: `${home}/confirm`,
-    cancel: `${home}/repository`,
-    verb: 'Connect Self Hosted GitLab',
+    cancel: site.binding ? `${home}/branch` : `${home}/repository`,
+    verb: site.binding ? 'Switch branch' : 'Connect Self Hosted GitLab',
     final: false,
     hidden: [
       { name: 'planId', value: plan.id },
       { name: 'project', value: String(request.projectId) },
       { name: 'branch', value: request.branch },
       { name: 'direction', value: plan.direction },
+      { name: 'to', value: confirmPath(site, request, plan.direction) },
     ],
     project: escapeControls(project.path),
     branch: escapeControls(plan.branch),
     newBranch: plan.tip === undefined,
+    from: site.binding ? escapeControls(site.binding.branch) : '',
     direction: plan.direction,
     tally: {
       replaced: number(plan.replaced),
@@ -39,11 +41,15 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     },
     samples: plan.samples.slice(0, 20).map(sampleView),
     moreSamples: moreOf(plan.replaced + plan.added + plan.removed - Math.min(plan.samples.length, 20), 'change'),
+    allPaths: address.link(confirmPath(site, request, plan.direction).replace('/confirm?', '/confirm/paths?')),
     kept: kept === 0 ? '' : count(kept, 'present file'),
     keptVerb: kept === 1 ? 'changes is' : 'change are',
     keepDays: count(site.settings.keepDays, 'day'),
     secretsTitle: `${count(plan.secrets.length, 'file')} ${plan.secrets.length === 1 ? 'looks like a secret and stays' : 'look like secrets and stay'} as ${plan.secrets.length === 1 ? 'it is' : 'they are'}`,
-    secrets: plan.secrets.slice(0, 20).map(displayPath),
+    secrets: plan.secrets
+      .slice(0, 20)
+      .map((path) => ({ path: displayPath(path), p: pathBytes(path).toString('base64url') })),
+    moreSecrets: moreOf(plan.secrets.length - 20, 'file'),
     untouched: plan.untouched.slice(0, 50).map(refusalView),
     untouchedTitle: `${count(plan.untouchedCount, 'path')} ${plan.untouchedCount === 1 ? 'is' : 'are'} left exactly as ${plan.untouchedCount === 1 ? 'it is' : 'they are'}`,
     moreUntouched: moreOf(plan.untouchedCount - Math.min(plan.untouched.length, 50), 'path'),
@@ -51,8 +57,13 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     refusedTitle: `${count(plan.refused.length, 'file')} of the repository ${plan.refused.length === 1 ? 'is' : 'are'} not written into the folder`,
     ignored: plan.ignored === 0 ? '' : count(plan.ignored, 'ignored file'),
     counted: when(plan.countedAt, deps.now()),
-    otherWay: `${home}/confirm?${new URLSearchParams({ project: String(request.projectId), branch: request.branch, direction: other })}`,
+    otherWay: address.link(confirmPath(site, request, other)),
   };
+}
+
+/** The warning's own address. */
+function confirmPath({ id }: Site, { projectId, branch }: ConnectRequest, direction: Plan['direction']): string {
+  return `/sites/${id}/confirm?${new URLSearchParams({ project: String(projectId), branch, direction })}`;
 }
 
 /** `fill`: the folder is empty, nothing can be lost. */
@@ -83,7 +94,13 @@ export const markView = {
 
 /** A path that does not travel, and why. */
 export function refusalView({ path, reason }: NotSynced) {
-  return { path: displayPath(path), why: escapeControls(notSyncedWords(reason)) };
+  const allowable = reason.kind === 'secret' || reason.kind === 'control-file';
+  return {
+    path: displayPath(path),
+    why: escapeControls(notSyncedWords(reason)),
+    /** For the button that lets it travel; empty where nothing can be allowed. */
+    p: allowable ? pathBytes(path).toString('base64url') : '',
+  };
 }
 
 function moreOf(amount: number, what: string): string {

@@ -83,11 +83,17 @@ function frame(ctx: Context, deps: WebDeps, address: Address): Record<string, un
     account: ctx.state.session ? escapeControls(ctx.state.session.accountName) : '',
     theme: readTheme(ctx),
     version: deps.about.version,
-    here: address.known(ctx.url) ?? '/',
+    here: address.known(pageOf(address.inside(ctx.url))) ?? '/',
     nav: '',
     live: '',
     clock: when(deps.now(), deps.now()),
   };
+}
+
+/** The page that a live part belongs to: its forms must lead back to the whole and not to the part. */
+function pageOf(url: string): string {
+  if (/^\/sites\/[^/?]+\/live\?view=syncing/.test(url)) return url.replace(/\/live\?.*$/, '/settings/syncing');
+  return url.replace(/^(\/sites\/[^/?]+)?\/live(?=\?|$)/, (_whole, site?: string) => site ?? '/');
 }
 
 function showProblem(room: Room, ctx: Context, problem: Problem, status?: number): void {

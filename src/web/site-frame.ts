@@ -9,6 +9,19 @@ import { stateWords, statusSentence } from './words.ts';
 /** The tab a page of a site stands under. */
 export type Tab = 'activity' | 'conflicts' | 'kept' | 'settings';
 
+/** The page of Site Settings. */
+export type Side = (typeof sides)[number][0];
+
+const sides = [
+  ['syncing', 'Source Syncing'],
+  ['schedule', 'Schedule'],
+  ['commits', 'Commits'],
+  ['safety', 'Conflicts and safety'],
+  ['ignored', 'Ignored paths'],
+  ['files', 'Files'],
+  ['name', 'Name and folder'],
+] as const;
+
 /** The site that the address names; from here on a problem page leads back to it. */
 export function siteOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): Site {
   const site = deps.sites.get(ctx.params['id'] ?? '');
@@ -18,7 +31,7 @@ export function siteOf(ctx: Context & { params: Record<string, string> }, { deps
 }
 
 /** What the head of every page of a site shows: name, state with its time, folder, rope, branch, tabs. */
-export function siteFrame({ deps, address }: Room, site: Site, tab: Tab) {
+export function siteFrame({ deps, address }: Room, site: Site, tab: Tab, side: Side = 'syncing') {
   const now = deps.now();
   const status = deps.sites.status(site.id);
   const home = address.link(`/sites/${site.id}`);
@@ -33,6 +46,7 @@ export function siteFrame({ deps, address }: Room, site: Site, tab: Tab) {
     busy: status.state === 'syncing',
     held: status.hold !== undefined,
     tabs: tabs(site, status, home, tab),
+    side: sides.map(([page, word]) => ({ word, href: `${home}/settings/${page}`, current: page === side })),
   };
 }
 

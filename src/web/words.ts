@@ -58,7 +58,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
 export function statusSentence(status: SiteStatus, now: number): string {
   switch (status.state) {
     case 'hold':
-      return status.hold ? `${holdTitle(status.hold)}.` : '';
+      if (status.hold) return `${holdTitle(status.hold)}.`;
+      return status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
     case 'retrying': {
       const cause = status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
       const next = status.nextTryAt === undefined ? '' : ` Next try ${when(status.nextTryAt, now).text}.`;
@@ -164,6 +165,28 @@ export function actWords({ act, detail }: ActRecord): { readonly before: string;
       return { before: 'Answered the hold of', after: what };
     case 'allowed':
       return { before: 'Allowed in', after: what };
+    case 'repository-moved':
+      return { before: 'Followed the repository of', after: what };
+    case 'switched-branch':
+      return { before: 'Switched the branch of', after: what };
+    case 'pushed-elsewhere':
+      return { before: 'Pushed what GitLab refused for', after: what };
+    case 'handed-over':
+      return { before: 'Reconnected', after: what };
+    case 'webhook':
+      return { before: 'Set up the webhook of', after: what };
+    case 'changed-settings':
+      return { before: 'Changed settings of', after: what };
+    case 'renamed-site':
+      return { before: 'Renamed', after: what };
+    case 'added-admin':
+      return { before: 'Added an admin', after: what };
+    case 'removed-admin':
+      return { before: 'Removed an admin', after: what };
+    case 'changed-password':
+      return { before: 'Changed a password', after: what };
+    case 'signed-out-everywhere':
+      return { before: 'Signed out everywhere', after: what };
   }
 }
 
@@ -181,6 +204,17 @@ export const actIcons: Record<ActRecord['act'], string> = {
   resolved: 'conflict',
   chose: 'check',
   allowed: 'lock',
+  'repository-moved': 'branch',
+  'switched-branch': 'branch',
+  'pushed-elsewhere': 'push',
+  'handed-over': 'key',
+  webhook: 'gitlab',
+  'changed-settings': 'settings',
+  'renamed-site': 'settings',
+  'added-admin': 'user',
+  'removed-admin': 'user',
+  'changed-password': 'key',
+  'signed-out-everywhere': 'user',
 };
 
 export const keptWords: Record<KeptCause, string> = {

@@ -19,6 +19,7 @@ function arrange(scene: Scene) {
     oauth: scene.oauth,
     makePkce,
     user: scene.client.user,
+    tokenFacts: scene.client.tokenFacts,
     store: {
       connection: (id) => kept.findLast(({ connection }) => connection.id === id)?.connection,
       connectionOf: (owner) => kept.findLast(({ connection }) => connection.owner === owner)?.connection,

@@ -115,7 +115,7 @@ step('the warning has the real numbers, and closing it leaves every byte, time, 
   assert.is(await dialog.evaluate((element) => element.tagName), 'DIALOG');
   assert.equal(await way.tally(page), numbers);
   assert.is(numbers['removed'], 3);
-  await dialog.getByText('.env', { exact: true }).waitFor();
+  await dialog.getByText('.env', { exact: true }).first().waitFor();
   await dialog.getByText('can be restored with one click').waitFor();
   await dialog.getByText('notes/2025.txt').waitFor();
   await way.shot(page, 'warning');

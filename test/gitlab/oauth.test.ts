@@ -116,7 +116,9 @@ oauth('a token revoked behind our back: one try, then reconnect, no loop', () =>
 oauth('a refresh whose answer is cut off ends in reconnect at the next try', () =>
   withGitLab(
     async (scene) => {
-      const { keeper, store } = keep(scene, await grant(scene));
+      const tokens = await grant(scene);
+      // At its end by our clock.
+      const { keeper, store } = keep(scene, { ...tokens, expiresAt: 0 });
       scene.gitlab.faults.add({ match: ({ path }) => path.endsWith('/oauth/token'), times: 1, cutAfterBytes: 20 });
       assert.is((await problemOf(keeper.tokenFor(id))).code, 'gitlab-unreachable');
       assert.is((await problemOf(keeper.tokenFor(id))).code, 'grant-lost');

@@ -249,4 +249,15 @@ tokens('an access token without a refresh token is used until GitLab refuses it'
   assert.is(store.reconnect, 1);
 });
 
+tokens('a token that lives half a minute is renewed at three quarters of its life, not for each use', async () => {
+  const { keeper, gitlab, store, clock } = arrange();
+  store.saved = { ...store.saved, issuedAt: clock.now(), expiresAt: clock.now() + 30_000 };
+  clock.pass(22_000);
+  await keeper.tokenFor(id);
+  assert.is(gitlab.refreshes, 0);
+  clock.pass(1_000);
+  await keeper.tokenFor(id);
+  assert.is(gitlab.refreshes, 1);
+});
+
 tokens.run();

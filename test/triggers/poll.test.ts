@@ -74,7 +74,7 @@ function arrange(fraction = 0) {
 const site = (id: string, more: object = {}) => ({
   id: id as SiteId,
   paused: false,
-  binding: {} as never,
+  binding: { webhook: { kind: 'none', reason: '' } } as never,
   settings: { poll: '* * * * *', rescan: '*/5 * * * *' },
   ...more,
 });
@@ -121,5 +121,27 @@ poll('a schedule that cannot be used is logged and hurts nothing else', async ()
   assert.is(faults.length, 1);
   await end();
 });
+
+poll(
+  'a site whose webhook works is looked at every ten minutes; every minute again at once without proof',
+  async () => {
+    const { poller, rings, end } = arrange();
+    const withHook = (kind: string) =>
+      site('s1', { binding: { webhook: { kind } }, settings: { poll: '* * * * *', rescan: '0 3 * * *' } });
+    poller.update(withHook('working'));
+    await minutes(1);
+    assert.equal(rings, ['s1 poll']);
+    await minutes(20);
+    assert.is(rings.length, 3);
+    assert.ok(
+      (poller.next('s1' as SiteId) ?? 0) > Date.now() + 5 * 60_000,
+      'the page names the next look, not the next minute',
+    );
+    poller.update(withHook('waiting'));
+    await minutes(3);
+    assert.is(rings.length, 6);
+    await end();
+  },
+);
 
 poll.run();

@@ -117,6 +117,7 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     }),
   });
   fillRest(world);
+  fillSystem(world);
   return world;
 }
 
@@ -319,6 +320,53 @@ function fillRest(world: World): void {
   ];
 }
 
+function fillSystem(world: World): void {
+  world.systemChecks = [
+    { name: 'Mooring', result: 'good', finding: '1.4.0' },
+    { name: 'Node', result: 'good', finding: '24.11.0, supported until April 2028' },
+    { name: 'Git', result: 'good', finding: '2.43.0, supported' },
+    { name: 'State directory', result: 'good', finding: '/var/lib/mooring, opened without a fault' },
+    {
+      name: 'Disk',
+      result: 'warn',
+      finding: '4.6 GiB free of 80.0 GiB where the state directory lies',
+      fix: 'Shorten how long kept versions stay, or enlarge the volume.',
+    },
+    { name: 'Watches', result: 'good', finding: '41,208 of 524,288' },
+  ];
+  world.attention = [
+    {
+      kind: 'disk',
+      tone: 'warn',
+      title: 'Disk: 4.6 GiB free of 80.0 GiB where the state directory lies',
+      text: 'Shorten how long kept versions stay, or enlarge the volume.',
+      help: 'system',
+      sites: [],
+    },
+    {
+      kind: 'too-large',
+      tone: 'warn',
+      title: 'Files over the limit: 1 site',
+      text: 'They stay where they are and do not travel. The site’s page names them; limits are set under Files.',
+      help: 'files',
+      sites: ['museum' as SiteId],
+    },
+    {
+      kind: 'webhook',
+      tone: 'mute',
+      title: 'No webhook: 2 sites',
+      text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      help: 'syncing',
+      sites: ['events' as SiteId, 'minutes' as SiteId],
+    },
+  ];
+  const beat = (i: number) => ({ pulled: (i * 7) % 5, pushed: (i * 11) % 4, failed: i % 9 === 4 ? 1 : 0 });
+  world.pulse = {
+    hours: Array.from({ length: 24 }, (_, i) => beat(i)),
+    days: Array.from({ length: 30 }, (_, i) => beat(i + 3)),
+  };
+}
+
 const zero = { added: 0, changed: 0, removed: 0 };
 
 function act(id: string, what: ActRecord['act'], ago: number, siteId: string | undefined, detail: string): ActRecord {
@@ -356,7 +404,20 @@ export const screens: Readonly<Record<string, string>> = {
   kept: '/sites/museum/kept',
   'kept-version': '/sites/museum/kept/kv1',
   restore: '/sites/museum/kept/kv1/restore',
+  'plan-paths': '/sites/parks/confirm/paths?project=12&branch=main',
+  'hold-paths': '/sites/shop/hold/paths',
+  'kept-found': '/sites/museum/kept?q=rose',
+  'settings-schedule': '/sites/museum/settings/schedule',
+  'settings-commits': '/sites/museum/settings/commits',
+  'settings-safety': '/sites/museum/settings/safety',
+  'settings-ignored': '/sites/museum/settings/ignored?path=backup/visitors.sql',
+  'settings-files': '/sites/museum/settings/files',
+  'settings-name': '/sites/museum/settings/name',
   account: '/account/gitlab',
+  admins: '/account/admins',
+  system: '/system',
+  attention: '/attention',
+  guide: '/guide',
   activity: '/activity',
   problem: '/oauth/callback',
 };

@@ -14,8 +14,9 @@ import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { defaultSettings, type Binding, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
+import type { Attention, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
-import type { Check, ConflictVersions, FolderOffer, WebDeps } from '../../src/web/deps.ts';
+import type { Check, ConflictVersions, FolderOffer, Pulse, WebDeps } from '../../src/web/deps.ts';
 
 export const now = Date.UTC(2026, 10, 19, 14, 7, 2);
 export const publicUrl = 'http://127.0.0.1:8080';
@@ -40,6 +41,9 @@ export interface World {
   keptFiles: { path: SitePath; bytes: number }[];
   folders: FolderOffer[];
   checks: Check[];
+  systemChecks: SystemCheck[];
+  attention: Attention[];
+  pulse: Pulse;
   listeners: Set<(event: Numbered) => void>;
   /** What was asked of the other rooms, in order. */
   calls: { name: string; args: unknown[] }[];
@@ -72,6 +76,9 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     keptFiles: [],
     folders: [],
     checks: [],
+    systemChecks: [],
+    attention: [],
+    pulse: { hours: [], days: [] },
     listeners: new Set(),
     calls: [],
     failing: new Map(),
@@ -98,6 +105,23 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         did('accounts.check', name);
         return given === password ? world.accounts.find((one) => one.name === name) : undefined;
       },
+      all: () => world.accounts,
+      add: async ({ name }, by) => {
+        did('accounts.add', name, by);
+        const made = { id: `a${world.accounts.length + 1}`, name, createdAt: now };
+        world.accounts.push(made);
+        return made;
+      },
+      remove: async (id, by) => {
+        did('accounts.remove', id, by);
+        world.accounts = world.accounts.filter((one) => one.id !== id);
+      },
+      changePassword: async (id, { present }) => {
+        did('accounts.changePassword', id);
+        if (present !== password)
+          throw new Problem('form-invalid', { field: 'present', text: 'This is not your present password.' });
+      },
+      signOutEverywhere: async (id) => did('accounts.signOutEverywhere', id),
     },
     sessions: {
       create: async (account) => {
@@ -152,6 +176,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         world.connection = ana;
         return { site: (world.sites[0] as Site).id, connection: ana };
       },
+      useToken: async (...args) => {
+        did('connections.useToken', ...args);
+        return ana;
+      },
     },
     repositories: {
       list: async (_connection, { search, page }) => {
@@ -187,6 +215,25 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       resume: async (id, by) => did('sites.resume', id, by),
       syncNow: async (id, by) => did('sites.syncNow', id, by),
     },
+    settings: {
+      save: async (id, form, by) => {
+        did('settings.save', id, form, by);
+        return world.deps.sites.get(id) as Site;
+      },
+      allow: async (...args) => did('settings.allow', ...args),
+      preview: async (_id, subject) => ({
+        text: `${subject.replace('{summary}', 'Update 3 files in content/visit').replace('{site}', 'Museum website')}\n\n~ content/visit/hours.md\n~ content/visit/groups.md\n~ content/visit/access.md\n\nSynced-by: Mooring\n`,
+        from: 'last-push',
+      }),
+      explain: async (_id, path) =>
+        path.endsWith('.sql')
+          ? { kind: 'caught', by: 'secret', rule: '*.sql', at: path }
+          : path.startsWith('cache/')
+            ? { kind: 'caught', by: 'site', rule: 'cache/', at: pathFromText('cache') }
+            : { kind: 'travels' },
+      cronFault: (expression) => (expression.split(' ').length === 5 ? undefined : 'Write five fields.'),
+      author: () => ({ name: ana.name, email: ana.email }),
+    },
     connecting: {
       plan: async (request) => {
         did('connecting.plan', request);
@@ -199,6 +246,9 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       },
       disconnectFacts: async () => ({ files: 1206, keptVersions: 14, revokes: true, webhook: false }),
       retryWebhook: async (id) => did('connecting.retryWebhook', id),
+      branches: async () => world.branches,
+      pushElsewhere: async (...args) => did('connecting.pushElsewhere', ...args),
+      handOver: async (...args) => did('connecting.handOver', ...args),
     },
     decisions: {
       choose: async (...args) => did('decisions.choose', ...args),
@@ -222,6 +272,21 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         total: world.runs.length,
       }),
       acts: async ({ limit, offset }) => ({ rows: world.acts.slice(offset, offset + limit), total: world.acts.length }),
+    },
+    system: {
+      report: async () => ({
+        host: 'dmz-web-03',
+        startedAt: now - 17 * 86_400_000,
+        memoryBytes: 98_566_144,
+        lagMs: { usual: 1.2, worst: 9 },
+        queue: { running: 1, waiting: 0 },
+        checks: world.systemChecks,
+      }),
+      attention: async () => world.attention,
+    },
+    pulse: {
+      of: async () => world.pulse,
+      all: () => ({ ...world.pulse, complete: true }),
     },
     events: {
       follow: (_since, listener) => {

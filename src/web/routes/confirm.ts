@@ -9,6 +9,7 @@ import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
 import { siteOf } from '../site-frame.ts';
 import { projectId, showPicker, usableConnection } from './repository.ts';
+import { showBranches } from './switch-branch.ts';
 import { who } from './syncing.ts';
 
 const question = z.object({
@@ -33,8 +34,9 @@ export function confirm(router: Router<State>, room: Room): void {
 
   router.get('/sites/:id/confirm', async (ctx) => {
     const site = siteOf(ctx, room);
-    if (site.binding) return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
     const request = requestOf(site, fields(ctx.query));
+    if (site.binding && request?.projectId !== site.binding.projectId)
+      return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
     if (request === undefined)
       return backToPicker(ctx, room, site, { branch: 'Choose a branch, or enter the name of a new one.' });
     try {
@@ -57,7 +59,7 @@ export function confirm(router: Router<State>, room: Room): void {
     }
     room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
-      title: `${site.name} is connected`,
+      title: site.binding ? `${site.name} is on ${request.branch} now` : `${site.name} is connected`,
       lines: ['From now on pushes appear in the folder, and edits in the folder are committed and pushed.'],
     });
   });
@@ -75,8 +77,10 @@ function requestOf(site: Site, entered: Readonly<Record<string, string>>): Conne
 type Turn = 'first' | 'again';
 
 async function showPlan(ctx: Context, room: Room, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
-  const connection = usableConnection(ctx, room, site);
-  if (!connection) return;
+  const connection = site.binding
+    ? room.deps.connections.get(site.binding.connectionId)
+    : usableConnection(ctx, room, site);
+  if (!connection) return site.binding && room.leave(ctx, `/sites/${site.id}/settings/syncing`);
   const plan = await room.deps.connecting.plan(request, account(ctx));
   const project = await room.deps.repositories.project(connection, request.projectId);
   const view = planView(room, site, request, plan, project);
@@ -89,6 +93,7 @@ async function backToPicker(
   site: Site,
   errors: Readonly<Record<string, string>>,
 ): Promise<void> {
+  if (site.binding) return showBranches(ctx, room, site, fields(ctx.query), errors);
   await showPicker(ctx, room, site, fields(ctx.query), errors);
 }
 

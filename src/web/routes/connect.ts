@@ -2,9 +2,11 @@ import type { Router } from '@koa/router';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, Room, State } from '../context.ts';
-import { fields } from '../form.ts';
+import { webUrl } from '../address.ts';
+import { beside, fields, type FieldErrors } from '../form.ts';
 import { sessionKey } from '../session.ts';
-import { siteOf } from '../site-frame.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { who } from './syncing.ts';
 
 /** Off to GitLab and back. */
 export function connect(router: Router<State>, room: Room): void {
@@ -25,9 +27,31 @@ export function connect(router: Router<State>, room: Room): void {
     await toGitLab(ctx, room, site);
   });
 
+  router.post('/sites/:id/access-token', async (ctx) => {
+    const site = siteOf(ctx, room);
+    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    const { accessToken = '', expires = '' } = fields(ctx.request.body);
+    try {
+      const connection = await deps.connections.useToken(person(ctx).accountId, { accessToken, expires });
+      if (!site.binding) return room.leave(ctx, `/sites/${site.id}/repository`);
+      await deps.connecting.handOver(site.id, connection, who(ctx));
+    } catch (error) {
+      return showAccessToken(ctx, room, site, { expires, errors: beside(error, {}) });
+    }
+    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+      tone: 'good',
+      title: 'The access token is in use',
+      lines: ['It is stored sealed. This page says when it ends.'],
+    });
+  });
+
+  router.get('/sites/:id/access-token', (ctx) =>
+    showAccessToken(ctx, room, siteOf(ctx, room), { expires: '', errors: {} }),
+  );
+
   router.get('/oauth/callback', async (ctx) => {
     const { state, code, error, error_description: errorDescription } = fields(ctx.query);
-    const { site } = await deps.connections.finish(person(ctx), {
+    const { site, connection } = await deps.connections.finish(person(ctx), {
       ...(state === undefined ? {} : { state }),
       ...(code === undefined ? {} : { code }),
       ...(error === undefined ? {} : { error }),
@@ -36,8 +60,23 @@ export function connect(router: Router<State>, room: Room): void {
     // Away at once: code and state must not stay in the address bar or the history.
     const bound = deps.sites.get(site)?.binding !== undefined;
     if (!bound) return room.leave(ctx, `/sites/${site}/repository`);
+    // Perhaps as somebody else: then the site goes on with this person's grant, if it reaches the repository.
+    await deps.connecting.handOver(site, connection, who(ctx));
     room.leave(ctx, `/sites/${site}/settings/syncing`, { tone: 'good', title: 'Connected to GitLab again', lines: [] });
   });
+}
+
+/** The token itself never comes back to the page. */
+function showAccessToken(
+  ctx: Context,
+  room: Room,
+  site: Site,
+  { expires, errors }: { expires: string; errors: FieldErrors },
+): void {
+  const instance = room.deps.instance.get();
+  const tokens = instance && webUrl(instance.url) ? `${instance.url}/-/user_settings/personal_access_tokens` : '';
+  const model = { nav: 'sites', site: siteFrame(room, site, 'settings'), tokens, expires, errors };
+  room.show(ctx, 'pages/access-token.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
 async function toGitLab(ctx: Context, { deps }: Room, site: Site): Promise<void> {

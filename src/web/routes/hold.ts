@@ -2,14 +2,19 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import type { Hold, HoldChoice } from '../../model/site.ts';
-import { displayPath } from '../../model/tree.ts';
+import { displayPath, escapeControls } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
-import { parse } from '../form.ts';
+import { beside, filledLine, parse } from '../form.ts';
 import { holdChoices, holdReason, holdTitle } from '../hold-words.ts';
 import { markView } from '../plan-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
 import { problemView, who } from './syncing.ts';
+
+const elsewhere = z.object({
+  newBranch: filledLine('a branch', 300),
+  mergeRequest: z.literal('yes').optional(),
+});
 
 const form = z.object({
   step: z.string().min(1).max(500),
@@ -42,7 +47,36 @@ export function hold(router: Router<State>, room: Room): void {
       samples: held.samples.map(({ path, mark }) => ({ path: displayPath(path), ...markView[mark] })),
       more: moreOf(held),
       problem: status.problem ? problemView(status.problem) : null,
+      said: held.text === undefined ? '' : escapeControls(held.text),
+      elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
+      errors: {},
       reconnect: held.code === 'reconnect' && site.binding !== undefined,
+    });
+  });
+
+  router.post('/sites/:id/push-elsewhere', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const parsed = parse(elsewhere, ctx.request.body);
+    const failed = (why: string): void =>
+      room.leave(ctx, `/sites/${site.id}/hold`, { tone: 'bad', title: 'Nothing was pushed', lines: [why] });
+    if (parsed.kind === 'bad') return failed(Object.values(parsed.errors)[0] ?? '');
+    const { newBranch, mergeRequest } = parsed.values;
+    const wish = { branch: newBranch, mergeRequest: mergeRequest === 'yes' };
+    try {
+      await deps.connecting.pushElsewhere(site.id, wish, who(ctx));
+    } catch (error) {
+      return failed(
+        Object.values(beside(error, { 'branch-invalid': 'newBranch', 'push-refused': 'newBranch' }))[0] ?? '',
+      );
+    }
+    room.leave(ctx, `/sites/${site.id}`, {
+      tone: 'good',
+      title: `Pushed to ${newBranch}`,
+      lines: [
+        wish.mergeRequest
+          ? 'GitLab was asked to open a merge request. When it is merged, the site goes on by itself.'
+          : 'The site stays on its branch. When the commit arrives there, it goes on by itself.',
+      ],
     });
   });
 
@@ -67,6 +101,14 @@ export function hold(router: Router<State>, room: Room): void {
       lines: ['Mooring is at it; the activity says what came of it.'],
     });
   });
+}
+
+/** A name nobody has yet, most likely; the person may write another. */
+function elsewhereView(branch: string, now: number) {
+  return {
+    from: escapeControls(branch),
+    branch: `mooring/${new Date(now).toISOString().slice(0, 16).replace(/[-:]/g, '')}`,
+  };
 }
 
 /** The share that would go, as a picture with its sentence. Only where there is a share to show. */

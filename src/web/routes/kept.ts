@@ -22,7 +22,9 @@ export function kept(router: Router<State>, room: Room): void {
   router.get('/sites/:id/kept', async (ctx) => {
     const site = siteOf(ctx, room);
     const all = [...(await deps.decisions.kept(site.id))].sort((a, b) => b.at - a.at);
-    const asked = pageNumber(fields(ctx.query)['page']);
+    const query = fields(ctx.query);
+    const q = (query['q'] ?? '').trim().slice(0, 200);
+    const asked = pageNumber(query['page']);
     const home = address.link(`/sites/${site.id}/kept`);
     const paging = pages(asked, 50, all.length, (n) => (n === 1 ? home : `${home}?page=${n}`));
     room.show(ctx, 'pages/kept.njk', {
@@ -33,6 +35,8 @@ export function kept(router: Router<State>, room: Room): void {
         all.length === 0
           ? ''
           : `${count(all.length, 'version')}, ${bytes(all.reduce((sum, one) => sum + one.bytes, 0))}`,
+      q,
+      found: q === '' ? null : await search(room, site, all, q),
       rows: all.slice(paging.from, paging.to).map((one) => rowView(room, site, one)),
       pages: paging,
     });
@@ -105,6 +109,30 @@ export function kept(router: Router<State>, room: Room): void {
       lines: ['It is an edit like any other: committed, pushed, and itself to be undone under Kept versions.'],
     });
   });
+}
+
+/** Reading a version costs a look into git, so only the newest are searched; the page says so. */
+const mostSearched = 30;
+const mostFound = 100;
+
+/** Every file of the newest versions whose path holds the words. */
+async function search(room: Room, site: Site, all: readonly KeptVersion[], q: string) {
+  const hits = [];
+  const searched = all.slice(0, mostSearched);
+  for (const version of searched) {
+    const files = await room.deps.decisions.keptFiles(site.id, version.id);
+    const row = rowView(room, site, version);
+    for (const { path, bytes: size } of files) {
+      if (!displayPath(path).toLowerCase().includes(q.toLowerCase())) continue;
+      hits.push({ path: displayPath(path), p: encodePath(path), size: bytes(size), of: row });
+      if (hits.length >= mostFound) return { hits, note: `The first ${mostFound} matches. Type more of the path.` };
+    }
+  }
+  const rest = all.length - searched.length;
+  return {
+    hits,
+    note: rest > 0 ? `Searched the newest ${mostSearched} versions; ${count(rest, 'older one')} not.` : '',
+  };
 }
 
 async function versionOf(

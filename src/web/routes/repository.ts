@@ -77,7 +77,7 @@ export function projectId(text: string | undefined): ProjectId | undefined {
   return text !== undefined && /^[1-9]\d{0,15}$/.test(text) ? (Number(text) as ProjectId) : undefined;
 }
 
-interface Chosen {
+export interface Chosen {
   readonly project: Project;
   readonly branches: readonly Branch[];
   readonly search: string;
@@ -103,7 +103,8 @@ async function chosenProject(
   }
 }
 
-function chosenView({ project, branches, search, problem }: Chosen, query: Readonly<Record<string, string>>) {
+/** A project's branches as a choice. */
+export function chosenView({ project, branches, search, problem }: Chosen, query: Readonly<Record<string, string>>) {
   const usable = branches.filter(({ canPush }) => canPush);
   const wanted = query['branch'] ?? usable.find((branch) => branch.default)?.name ?? usable[0]?.name ?? '';
   return {

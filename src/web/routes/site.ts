@@ -1,4 +1,5 @@
 import type { Router } from '@koa/router';
+import { daysChart, hoursChart } from '../chart.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -31,6 +32,7 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, r
   const now = deps.now();
   const asked = pageNumber(fields(ctx.query)['page']);
   const { rows, total } = await deps.history.runs(found.id, { limit: perPage, offset: (asked - 1) * perPage });
+  const pulse = found.binding ? await deps.pulse.of(found.id) : undefined;
   const home = address.link(`/sites/${found.id}`);
   const paging = pages(asked, perPage, total, (n) => (n === 1 ? home : `${home}?page=${n}`));
   room.show(ctx, 'pages/site.njk', {
@@ -40,6 +42,7 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, r
     sync: syncView(room, found, status),
     running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
     days: runDays(found, rows, now),
+    charts: pulse ? [hoursChart(pulse.hours), daysChart(pulse.days)] : [],
     pages: paging,
     conflicts: status.conflicts > 0 ? count(status.conflicts, 'conflict') : '',
     policy: found.settings.policy,

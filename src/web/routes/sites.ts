@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import type { Site, SiteState, SiteStatus } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
+import { daysChart, hoursChart } from '../chart.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -32,27 +33,70 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
   const q = (query['q'] ?? '').slice(0, 200);
   const state = order.find((one) => one === query['state']);
   const found = all.filter((row) => matches(row.site, q) && (state === undefined || row.status.state === state));
-  found.sort(
-    (a, b) => order.indexOf(a.status.state) - order.indexOf(b.status.state) || a.site.name.localeCompare(b.site.name),
-  );
+  const sort = sorts.find((one) => one === query['sort']) ?? 'state';
+  found.sort(comparing[sort]);
+  const pulse = deps.pulse.all();
   const page = pages(pageNumber(query['page']), perPage, found.length, (n) =>
-    link(address.link('/'), { q, state, page: n }),
+    link(address.link('/'), { q, state, sort, page: n }),
   );
   room.show(ctx, 'pages/sites.njk', {
     shell: ctx.path === '/live' ? 'shells/live.njk' : 'shells/page.njk',
     nav: 'sites',
-    live: link(address.link('/live'), { q, state, page: page.page }),
+    live: link(address.link('/live'), { q, state, sort, page: page.page }),
     configured: deps.instance.get() !== undefined,
     total: all.length,
     lede: lede(all, now),
     q: escapeControls(q),
     state: state ?? '',
-    chips: chips(all, address.link('/'), q, state),
+    sort,
+    sortWords: sortWords[sort],
+    columns: columns(address.link('/'), { q, state }, sort),
+    charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
+    pulseComplete: pulse.complete,
+    chips: chips(all, address.link('/'), q, state, sort),
     rows: found.slice(page.from, page.to).map((row) => rowView(row, room, now)),
     pages: page,
     // Filtering in the browser is only honest when the browser has every row.
     whole: found.length <= perPage && q === '',
   });
+}
+
+const sorts = ['state', 'name', 'repository', 'success'] as const;
+type Sort = (typeof sorts)[number];
+
+const byName = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
+const rank = new Map(order.map((state, i) => [state, i]));
+const names = (a: Row, b: Row): number => byName.compare(a.site.name, b.site.name);
+
+const comparing: Record<Sort, (a: Row, b: Row) => number> = {
+  state: (a, b) => (rank.get(a.status.state) ?? 0) - (rank.get(b.status.state) ?? 0) || names(a, b),
+  name: names,
+  repository: (a, b) =>
+    byName.compare(a.site.binding?.projectPath ?? '\uffff', b.site.binding?.projectPath ?? '\uffff') || names(a, b),
+  // The one that was good longest ago needs a look first.
+  success: (a, b) => (a.status.checkedAt ?? 0) - (b.status.checkedAt ?? 0) || names(a, b),
+};
+
+const sortWords: Record<Sort, string> = {
+  state: 'those that need someone first',
+  name: 'by name',
+  repository: 'by repository',
+  success: 'the longest without success first',
+};
+
+function columns(home: string, query: { q: string; state: SiteState | undefined }, current: Sort) {
+  const all: [Sort, string][] = [
+    ['name', 'Site'],
+    ['state', 'State'],
+    ['repository', 'Repository'],
+    ['success', 'Last success'],
+  ];
+  return all.map(([sort, word]) => ({
+    word,
+    num: sort === 'success',
+    sorted: sort === current ? 'ascending' : '',
+    href: sort === current ? '' : link(home, { ...query, sort }),
+  }));
 }
 
 function matches(site: Site, q: string): boolean {
@@ -102,25 +146,32 @@ function lede(all: readonly Row[], now: number): { text: string; checked: Return
   return { text, checked: when(now, now) };
 }
 
-function chips(all: readonly Row[], home: string, q: string, current: SiteState | undefined) {
+function chips(all: readonly Row[], home: string, q: string, current: SiteState | undefined, sort: Sort) {
   const present = order.map((state) => ({
     state,
     word: stateWords[state],
     amount: all.filter(({ status }) => status.state === state).length,
-    href: link(home, { q, state }),
+    href: link(home, { q, state, sort }),
     current: state === current,
   }));
-  const every = { state: '', word: 'All', amount: all.length, href: link(home, { q }), current: current === undefined };
+  const every = {
+    state: '',
+    word: 'All',
+    amount: all.length,
+    href: link(home, { q, sort }),
+    current: current === undefined,
+  };
   return [every, ...present.filter(({ amount }) => amount > 0)].map((chip) => ({
     ...chip,
     amount: number(chip.amount),
   }));
 }
 
-function link(path: string, query: { q?: string; state?: string | undefined; page?: number }): string {
+function link(path: string, query: { q?: string; state?: string | undefined; sort?: Sort; page?: number }): string {
   const words = new URLSearchParams();
   if (query.q) words.set('q', query.q);
   if (query.state) words.set('state', query.state);
+  if (query.sort !== undefined && query.sort !== 'state') words.set('sort', query.sort);
   if (query.page !== undefined && query.page > 1) words.set('page', String(query.page));
   return words.size === 0 ? path : `${path}?${words}`;
 }

@@ -1,5 +1,5 @@
 import type { Router } from '@koa/router';
-import type { Connection } from '../../model/instance.ts';
+import type { AccessTokenFacts, Connection } from '../../model/instance.ts';
 import { describe } from '../../model/remedy.ts';
 import type { Moved, Site, SiteStatus, Webhook } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
@@ -141,6 +141,18 @@ function connectionView({ deps }: Room, connection: Connection) {
     email: escapeControls(connection.email),
     good: connection.health === 'good',
     renewed: when(connection.renewedAt, deps.now()),
+    token: connection.accessToken ? tokenView(connection.accessToken, deps.now()) : null,
+  };
+}
+
+/** Thirty days before its end the page begins to say so. */
+function tokenView({ expiresAt }: AccessTokenFacts, now: number) {
+  if (expiresAt === undefined) return { ends: null, warning: '' };
+  const days = Math.max(0, Math.floor((expiresAt - now) / 86_400_000));
+  const left = days === 0 ? 'ends today' : `ends in ${count(days, 'day')}`;
+  return {
+    ends: when(expiresAt, now),
+    warning: days <= 30 ? `This token ${left}. Edits are then committed here and pushed with a new one.` : '',
   };
 }
 
@@ -149,6 +161,9 @@ function webhookView({ deps }: Room, webhook: Webhook) {
   const admin = instance && webUrl(instance.url) ? `${instance.url}/admin/application_settings/network` : '';
   return {
     kind: webhook.kind,
+    resting: webhook.kind === 'disabled' && webhook.resting,
+    missed: webhook.kind === 'waiting' && webhook.missedAt !== undefined ? when(webhook.missedAt, deps.now()) : null,
+    origin: instance && URL.canParse(instance.url) ? new URL(instance.url).origin : '',
     last: webhook.kind === 'working' ? when(webhook.lastDeliveryAt, deps.now()) : null,
     reason: webhook.kind === 'none' ? escapeControls(webhook.reason) : '',
     address: webhook.kind === 'blocked' ? escapeControls(webhook.address) : '',

@@ -49,11 +49,12 @@ export interface NewProject {
   readonly defaultBranch: string;
   /** Without files the repository stays empty. */
   readonly files: Changes | undefined;
+  readonly hollow?: boolean;
 }
 
 export async function createProject(practice: Practice, given: NewProject): Promise<ProjectRecord> {
   const { world, git, home } = practice;
-  const { files, ...facts } = given;
+  const { files, hollow, ...facts } = given;
   const id = world.nextId();
   const now = world.now();
   const project: ProjectRecord = {
@@ -64,7 +65,7 @@ export async function createProject(practice: Practice, given: NewProject): Prom
     members: new Map(given.namespace.members.has(given.creator.id) ? [] : [[given.creator.id, Level.owner]]),
     ...{ hooks: [], mergeRequests: [], protectedBranches: [] },
   };
-  await createRepository(git, project.repoPath, project.defaultBranch);
+  if (!hollow) await createRepository(git, project.repoPath, project.defaultBranch);
   world.projects.push(project);
   // A new project takes a path over: whoever lived there before is no longer forwarded to.
   world.redirects.delete(fullPath(project).toLowerCase());

@@ -73,6 +73,8 @@ export interface Control {
       visibility?: Visibility;
       files?: Record<string, string | Buffer>;
       defaultBranch?: string;
+      /** Without a repository behind it: for long lists. */
+      hollow?: boolean;
     }): Promise<Project>;
     get(pathOrId: string | number): Project;
     all(): Project[];
@@ -142,6 +144,7 @@ export function createControl(practice: Practice): Control {
           visibility: given.visibility ?? 'private',
           defaultBranch: given.defaultBranch ?? 'main',
           files: given.files,
+          hollow: given.hollow ?? false,
         });
         return projectHandle(practice, created, user);
       },

@@ -35,10 +35,27 @@ export function restRouter(practice: Practice): Router {
     const token = findToken(practice.world, /^Bearer (\S+)$/.exec(ctx.get('Authorization'))?.[1] ?? '');
     if (token?.kind !== 'personal') throw new RestError(400, { message: '400 Bad request' });
     const { scopes, createdAt, expiresAt, revoked } = token;
-    send(practice, ctx, { shapeFrom: 'doc/api/personal_access_tokens.md' }, {
-      ...{ id: 4, name: 'Mooring', revoked, created_at: isoTime(createdAt), description: null, scopes, user_id: user.id },
-      ...{ last_used_at: null, active: true, expires_at: expiresAt === undefined ? null : isoTime(expiresAt).slice(0, 10) },
-    });
+    send(
+      practice,
+      ctx,
+      { shapeFrom: 'doc/api/personal_access_tokens.md' },
+      {
+        ...{
+          id: 4,
+          name: 'Mooring',
+          revoked,
+          created_at: isoTime(createdAt),
+          description: null,
+          scopes,
+          user_id: user.id,
+        },
+        ...{
+          last_used_at: null,
+          active: true,
+          expires_at: expiresAt === undefined ? null : isoTime(expiresAt).slice(0, 10),
+        },
+      },
+    );
   });
   addProjectRoutes(router, practice);
   addRepositoryRoutes(router, practice);

@@ -1,0 +1,172 @@
+import type { RunRecord } from '../model/event.ts';
+import type { SiteId } from '../model/site.ts';
+
+/** Syncs in one stretch of time. A run that moved both ways counts as both. */
+export interface Beat {
+  readonly pulled: number;
+  readonly pushed: number;
+  /** Failed, refused by GitLab, or stopped to ask. */
+  readonly failed: number;
+}
+
+/** Oldest first; the last one is the present hour or day. */
+export interface Pulse {
+  readonly hours: readonly Beat[];
+  readonly days: readonly Beat[];
+}
+
+export interface PulseActs {
+  /** Reads the site's history once; afterwards it is counted as it happens. */
+  of(id: SiteId): Promise<Pulse>;
+  /** All sites whose history was read so far; `complete` says whether these are all. */
+  all(): Pulse & { readonly complete: boolean };
+  /** Reads the history of sites one after another, so that nobody waits for it. */
+  load(ids: readonly SiteId[]): Promise<void>;
+  add(id: SiteId, run: RunRecord): void;
+  forget(id: SiteId): void;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** Few enough that reading them holds up nothing else. */
+const page = 100;
+/** A site that syncs each second for a month is not worth reading to the end. */
+const mostPages = 50;
+
+/** A picture of time: what each site pulled, pushed and failed to, in hours and in days. Under 700 bytes a site. */
+export function createPulse(deps: {
+  readonly runs: (id: SiteId, page: { limit: number; offset: number }) => Promise<{ rows: readonly RunRecord[] }>;
+  readonly now: () => number;
+}): PulseActs {
+  const known = new Map<SiteId, Counters>();
+  const reading = new Map<SiteId, Promise<Counters>>();
+  const meanwhile = new Map<SiteId, RunRecord[]>();
+  let complete = false;
+
+  async function read(id: SiteId): Promise<Counters> {
+    const counters = new Counters();
+    const seen = new Set<string>();
+    meanwhile.set(id, []);
+    for (let offset = 0; offset < page * mostPages; offset += page) {
+      const { rows } = await deps.runs(id, { limit: page, offset });
+      for (const run of rows) {
+        if (seen.has(run.id)) continue;
+        seen.add(run.id);
+        counters.add(run);
+      }
+      const last = rows.at(-1);
+      if (rows.length < page || !last || last.at < deps.now() - 30 * dayMs) break;
+    }
+    for (const run of meanwhile.get(id) ?? []) if (!seen.has(run.id)) counters.add(run);
+    meanwhile.delete(id);
+    return counters;
+  }
+
+  async function countersOf(id: SiteId): Promise<Counters> {
+    const found = known.get(id);
+    if (found) return found;
+    const going = reading.get(id) ?? read(id);
+    reading.set(id, going);
+    try {
+      const counters = await going;
+      known.set(id, counters);
+      return counters;
+    } finally {
+      reading.delete(id);
+    }
+  }
+
+  return {
+    of: async (id) => (await countersOf(id)).read(deps.now()),
+    all() {
+      const sum = new Counters();
+      for (const counters of known.values()) sum.include(counters, deps.now());
+      return { ...sum.read(deps.now()), complete };
+    },
+    async load(ids) {
+      for (const id of ids) await countersOf(id).catch(() => undefined);
+      complete = true;
+    },
+    add(id, run) {
+      known.get(id)?.add(run);
+      meanwhile.get(id)?.push(run);
+    },
+    forget: (id) => void known.delete(id),
+  };
+}
+
+class Counters {
+  readonly #hours = new Ring(hourMs, 24);
+  readonly #days = new Ring(dayMs, 30);
+
+  add({ at, result, pulled, pushed }: RunRecord): void {
+    const failed = result === 'failed' || result === 'refused' || result === 'held';
+    const moved = (tally: RunRecord['pulled']): number => Math.sign(tally.added + tally.changed + tally.removed);
+    const beat = failed ? [0, 0, 1] : [moved(pulled), moved(pushed), 0];
+    this.#hours.add(at, beat);
+    this.#days.add(at, beat);
+  }
+
+  read(now: number): Pulse {
+    return { hours: this.#hours.read(now), days: this.#days.read(now) };
+  }
+
+  include(other: Counters, now: number): void {
+    this.#hours.include(other.#hours, now);
+    this.#days.include(other.#days, now);
+  }
+}
+
+/** The newest `length` stretches of time, three counts each. */
+class Ring {
+  readonly #unitMs: number;
+  readonly #length: number;
+  readonly #counts: Uint32Array;
+  #newest = 0;
+
+  constructor(unitMs: number, length: number) {
+    this.#unitMs = unitMs;
+    this.#length = length;
+    this.#counts = new Uint32Array(length * 3);
+  }
+
+  add(at: number, beat: readonly number[]): void {
+    const index = Math.floor(at / this.#unitMs);
+    this.#forward(index);
+    if (index <= this.#newest - this.#length) return;
+    for (let kind = 0; kind < 3; kind += 1) this.#raise(this.#place(index) + kind, beat[kind]);
+  }
+
+  read(now: number): Beat[] {
+    this.#forward(Math.floor(now / this.#unitMs));
+    return Array.from({ length: this.#length }, (_, i) => {
+      const place = this.#place(this.#newest - this.#length + 1 + i);
+      const [pulled = 0, pushed = 0, failed = 0] = this.#counts.subarray(place, place + 3);
+      return { pulled, pushed, failed };
+    });
+  }
+
+  include(other: Ring, now: number): void {
+    const index = Math.floor(now / this.#unitMs);
+    this.#forward(index);
+    other.#forward(index);
+    // Equally long and equally far: place for place.
+    if (this.#newest !== other.#newest) return;
+    for (let i = 0; i < this.#counts.length; i += 1) this.#raise(i, other.#counts[i]);
+  }
+
+  #raise(place: number, by = 0): void {
+    this.#counts[place] = (this.#counts[place] ?? 0) + by;
+  }
+
+  /** Time goes on: what falls out at the far end is forgotten. */
+  #forward(index: number): void {
+    const steps = Math.min(index - this.#newest, this.#length);
+    for (let i = 0; i < steps; i += 1) this.#counts.fill(0, this.#place(index - i), this.#place(index - i) + 3);
+    this.#newest = Math.max(this.#newest, index);
+  }
+
+  #place(index: number): number {
+    return (((index % this.#length) + this.#length) % this.#length) * 3;
+  }
+}

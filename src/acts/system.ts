@@ -1,0 +1,272 @@
+import type { Connection } from '../model/instance.ts';
+import type { Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
+
+/** What the machine says, read when somebody asks. */
+export interface Machine {
+  readonly host: string;
+  readonly startedAt: number;
+  readonly node: string;
+  /** `2.43.0`; undefined when it does not answer. */
+  git(): Promise<string | undefined>;
+  room(): Promise<{ free: number; total: number } | undefined>;
+  watches(): Promise<{ used: number; limit: number } | undefined>;
+  memoryBytes(): number;
+  lagMs(): { usual: number; worst: number };
+}
+
+export interface SystemDeps {
+  readonly version: string;
+  readonly stateDir: string;
+  readonly machine: Machine;
+  readonly sites: () => readonly Site[];
+  readonly status: (id: SiteId) => SiteStatus;
+  readonly connections: () => readonly Connection[];
+  readonly storeNotes: readonly { readonly text: string }[];
+  readonly queue: () => { running: number; waiting: number };
+  readonly now: () => number;
+}
+
+export interface SystemActs {
+  /** Looks at everything anew. Never throws. */
+  report(): Promise<SystemReport>;
+  /** Soft problems, the heaviest first. */
+  attention(): Promise<readonly Attention[]>;
+}
+
+const dayMs = 86_400_000;
+const GiB = 1024 ** 3;
+/** Below this a sync may fail half-way: 1 GiB, or a twentieth of a small disk. */
+const tight = ({ total }: { total: number }): number => Math.min(GiB, total / 20);
+
+/** How this installation is, and what somebody should look at before it becomes a problem. */
+export function createSystemActs(deps: SystemDeps): SystemActs {
+  const { machine, now } = deps;
+  // The machine's own facts change slowly, and pages ask often.
+  let known: { at: number; checks: Promise<readonly SystemCheck[]> } | undefined;
+
+  const checks = (): Promise<readonly SystemCheck[]> => {
+    if (!known || now() - known.at > 15_000 || now() < known.at) known = { at: now(), checks: look(deps) };
+    return known.checks;
+  };
+
+  return {
+    async report() {
+      known = undefined;
+      return {
+        checks: await checks(),
+        startedAt: machine.startedAt,
+        host: machine.host,
+        memoryBytes: machine.memoryBytes(),
+        lagMs: machine.lagMs(),
+        queue: deps.queue(),
+      };
+    },
+    async attention() {
+      const found = [...ofConnections(deps), ...ofSites(deps), ...ofMachine(await checks())];
+      const weight = { bad: 0, warn: 1, mute: 2 };
+      return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
+    },
+  };
+}
+
+async function look({ version, stateDir, machine, storeNotes, now }: SystemDeps): Promise<readonly SystemCheck[]> {
+  const [git, room, watches] = await Promise.all([machine.git(), machine.room(), machine.watches()]);
+  return [
+    { name: 'Mooring', result: 'good', finding: version },
+    nodeCheck(machine.node, now()),
+    gitCheck(git),
+    stateCheck(stateDir, storeNotes),
+    diskCheck(room),
+    watchCheck(watches),
+  ];
+}
+
+/** When Node's lines end, from nodejs.org's release schedule. */
+const nodeEnds: Readonly<Record<number, number>> = {
+  22: Date.UTC(2027, 3, 30),
+  24: Date.UTC(2028, 3, 30),
+  26: Date.UTC(2029, 3, 30),
+};
+
+function nodeCheck(version: string, at: number): SystemCheck {
+  const major = Number(version.replace(/^v/, '').split('.')[0]);
+  const end = nodeEnds[major];
+  if (end === undefined)
+    return { name: 'Node', result: 'unknown', finding: `${version}; its end of support is not known` };
+  const until = new Intl.DateTimeFormat('en-GB', { month: 'long', year: 'numeric', timeZone: 'UTC' }).format(end);
+  if (end > at + 90 * dayMs) return { name: 'Node', result: 'good', finding: `${version}, supported until ${until}` };
+  return {
+    name: 'Node',
+    result: 'warn',
+    finding: end > at ? `${version}, supported until ${until}` : `${version}, out of support since ${until}`,
+    fix: 'Install a newer long-term version of Node and start Mooring with it; nothing else changes.',
+  };
+}
+
+function gitCheck(version: string | undefined): SystemCheck {
+  if (version === undefined) {
+    return {
+      name: 'Git',
+      result: 'bad',
+      finding: 'It does not start.',
+      fix: 'Install git, or name it with MOORING_GIT.',
+    };
+  }
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const old = major < 2 || (major === 2 && minor < 38);
+  if (old) return { name: 'Git', result: 'bad', finding: version, fix: 'Mooring needs git 2.38 or newer.' };
+  return { name: 'Git', result: 'good', finding: `${version}, supported` };
+}
+
+function stateCheck(stateDir: string, notes: SystemDeps['storeNotes']): SystemCheck {
+  const name = 'State directory';
+  if (notes.length === 0) return { name, result: 'good', finding: `${stateDir}, opened without a fault` };
+  return {
+    name,
+    result: 'warn',
+    finding: notes.map(({ text }) => text).join(' '),
+    fix: 'Nothing to do by itself: Mooring put it right when it started. If it comes again, check the disk.',
+  };
+}
+
+function diskCheck(room: { free: number; total: number } | undefined): SystemCheck {
+  if (!room) return { name: 'Disk', result: 'unknown', finding: 'Its room could not be read.' };
+  const finding = `${gib(room.free)} free of ${gib(room.total)} where the state directory lies`;
+  const share = room.free / room.total;
+  if (room.free > 5 * tight(room) || share > 0.2) return { name: 'Disk', result: 'good', finding };
+  const fix = 'Shorten how long kept versions stay, or enlarge the volume.';
+  return { name: 'Disk', result: room.free < tight(room) ? 'bad' : 'warn', finding, fix };
+}
+
+function watchCheck(watches: { used: number; limit: number } | undefined): SystemCheck {
+  const name = 'Watches';
+  if (!watches) return { name, result: 'unknown', finding: 'This system does not tell.' };
+  const count = new Intl.NumberFormat('en-GB');
+  const finding = `${count.format(watches.used)} of ${count.format(watches.limit)}`;
+  if (watches.used < watches.limit * 0.8) return { name, result: 'good', finding };
+  const fix = `Raise the limit: sysctl fs.inotify.max_user_watches=${watches.limit * 2}. Sites without a watch are compared by the clock.`;
+  return { name, result: 'warn', finding, fix };
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / GiB).toFixed(bytes < 100 * GiB ? 1 : 0)} GiB`;
+}
+
+function ofMachine(checks: readonly SystemCheck[]): Attention[] {
+  const kinds: Readonly<Record<string, Attention['kind']>> = {
+    Disk: 'disk',
+    Watches: 'watches',
+    'State directory': 'store',
+  };
+  return checks
+    .filter(({ result }) => result === 'warn' || result === 'bad')
+    .map(({ name, result, finding, fix }) => ({
+      kind: kinds[name] ?? 'software',
+      tone: result === 'bad' ? 'bad' : 'warn',
+      title: `${name}: ${finding}`,
+      text: fix ?? '',
+      help: 'system',
+      sites: [],
+    }));
+}
+
+function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
+  const found: Attention[] = [];
+  for (const { id, health, username, accessToken } of connections()) {
+    const used = sites().filter(({ binding }) => binding?.connectionId === id);
+    if (used.length === 0) continue;
+    const about = { help: 'syncing', sites: used.map((site) => site.id) } as const;
+    if (health === 'reconnect') {
+      const text = 'Edits are committed here and wait. Open a site’s Source Syncing and press Reconnect.';
+      found.push({
+        ...about,
+        kind: 'reconnect',
+        tone: 'bad',
+        title: `GitLab no longer accepts the grant of @${username}`,
+        text,
+      });
+    } else if (accessToken?.expiresAt !== undefined && accessToken.expiresAt < now() + 14 * dayMs) {
+      const days = Math.max(0, Math.ceil((accessToken.expiresAt - now()) / dayMs));
+      const title = `The access token of @${username} ends in ${days === 1 ? '1 day' : `${days} days`}`;
+      found.push({
+        ...about,
+        kind: 'token-ending',
+        tone: 'warn',
+        title,
+        text: 'Make a new one in GitLab and enter it under Source Syncing.',
+      });
+    }
+  }
+  return found;
+}
+
+/** What one site has of each soft problem. */
+const siteKinds: readonly {
+  readonly has: (site: Site, status: SiteStatus) => boolean;
+  readonly of: (amount: string) => Omit<Attention, 'sites'>;
+}[] = [
+  {
+    has: ({ binding }) => binding !== undefined && !['working', 'waiting'].includes(binding.webhook.kind),
+    of: (amount) => ({
+      kind: 'webhook',
+      tone: 'mute',
+      title: `No webhook: ${amount}`,
+      text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      help: 'syncing',
+    }),
+  },
+  {
+    has: ({ binding, paused }, { watched, state }) =>
+      binding !== undefined && !paused && !watched && state !== 'unknown',
+    of: (amount) => ({
+      kind: 'unwatched',
+      tone: 'warn',
+      title: `Not watched: ${amount}`,
+      text: 'Edits are found by comparing the whole folder from time to time. The limit of watches is the usual cause.',
+      help: 'system',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) =>
+      notSynced.some(({ reason }) => reason.kind === 'too-large' || reason.kind === 'too-many'),
+    of: (amount) => ({
+      kind: 'too-large',
+      tone: 'warn',
+      title: `Files over the limit: ${amount}`,
+      text: 'They stay where they are and do not travel. The site’s page names them; limits are set under Files.',
+      help: 'files',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'lfs-pointer'),
+    of: (amount) => ({
+      kind: 'lfs',
+      tone: 'warn',
+      title: `Pointers to large files (LFS): ${amount}`,
+      text: 'The repository holds only a pointer, so the file itself is not in the folder.',
+      help: 'files',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'secret'),
+    of: (amount) => ({
+      kind: 'secrets',
+      tone: 'mute',
+      title: `Files that look like secrets: ${amount}`,
+      text: 'They are not pushed. That is as it should be, unless one of them was meant to travel.',
+      help: 'ignored',
+    }),
+  },
+];
+
+function ofSites({ sites, status }: SystemDeps): Attention[] {
+  const all = sites().map((site) => ({ site, status: status(site.id) }));
+  const found: Attention[] = [];
+  for (const { has, of } of siteKinds) {
+    const touched = all.filter((one) => has(one.site, one.status)).map(({ site }) => site.id);
+    if (touched.length > 0)
+      found.push({ ...of(touched.length === 1 ? '1 site' : `${touched.length} sites`), sites: touched });
+  }
+  return found;
+}

@@ -1,0 +1,42 @@
+import type { SiteId } from './site.ts';
+
+/** One thing about this installation: as it should be, or with what to do about it. */
+export interface SystemCheck {
+  readonly name: string;
+  readonly result: 'good' | 'warn' | 'bad' | 'unknown';
+  readonly finding: string;
+  readonly fix?: string;
+}
+
+/** How this installation is, looked at just now. */
+export interface SystemReport {
+  readonly checks: readonly SystemCheck[];
+  readonly startedAt: number;
+  readonly host: string;
+  readonly memoryBytes: number;
+  /** How far the event loop is behind: usually, and at worst since the start. */
+  readonly lagMs: { readonly usual: number; readonly worst: number };
+  readonly queue: { readonly running: number; readonly waiting: number };
+}
+
+/** Something that stops nobody yet. One entry per kind, however many sites it touches. */
+export interface Attention {
+  readonly kind:
+    | 'token-ending'
+    | 'reconnect'
+    | 'webhook'
+    | 'unwatched'
+    | 'too-large'
+    | 'lfs'
+    | 'secrets'
+    | 'disk'
+    | 'watches'
+    | 'software'
+    | 'store';
+  readonly tone: 'warn' | 'bad' | 'mute';
+  readonly title: string;
+  readonly text: string;
+  /** The page that helps. */
+  readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing';
+  readonly sites: readonly SiteId[];
+}

@@ -1,0 +1,137 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { Account } from '../../model/account.ts';
+import { Problem } from '../../model/problem.ts';
+import { escapeControls } from '../../model/tree.ts';
+import type { Context, Room, State } from '../context.ts';
+import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
+import { signIn, signOut } from '../session.ts';
+import { when } from '../times.ts';
+import { who } from './syncing.ts';
+
+const password = z
+  .string({ error: 'Enter a password.' })
+  .min(12, 'At least 12 characters.')
+  .max(1_000, 'At most 1,000 characters.');
+const addForm = z.object({ name: filledLine('a name', 64), password });
+const changeForm = z.object({
+  present: z.string().min(1, 'Enter your present password.').max(1_000),
+  newPassword: password,
+});
+
+/** Account Settings / Admins: who may sign in, and one's own password. */
+export function admins(router: Router<State>, room: Room): void {
+  const { deps } = room;
+
+  router.get('/account/admins', (ctx) => show(ctx, room, {}));
+
+  router.post('/account/admins', async (ctx) => {
+    const entered = fields(ctx.request.body);
+    const parsed = parse(addForm, entered);
+    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors, name: entered['name'] ?? '' });
+    try {
+      const made = await deps.accounts.add(parsed.values, who(ctx));
+      room.leave(ctx, '/account/admins', {
+        tone: 'good',
+        title: `${made.name} is an admin`,
+        lines: ['They can sign in now.'],
+      });
+    } catch (error) {
+      show(ctx, room, { errors: shortly(error), name: parsed.values.name });
+    }
+  });
+
+  router.post('/account/password', async (ctx) => {
+    const parsed = parse(changeForm, ctx.request.body);
+    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors });
+    const me = self(ctx, room);
+    const { present, newPassword } = parsed.values;
+    try {
+      await deps.accounts.changePassword(me.id, { present, password: newPassword }, ctx.ip);
+    } catch (error) {
+      return show(ctx, room, { errors: rename(shortly(error), 'password', 'newPassword') });
+    }
+    // Every session ended, this one too: whoever changed it goes on with a new one.
+    await signIn(ctx, room, me);
+    room.leave(ctx, '/account/admins', {
+      tone: 'good',
+      title: 'Your password is changed',
+      lines: ['You are signed out everywhere else.'],
+    });
+  });
+
+  router.post('/account/sign-out-everywhere', async (ctx) => {
+    await deps.accounts.signOutEverywhere(self(ctx, room).id);
+    await signOut(ctx, room);
+    room.leave(ctx, '/sign-in');
+  });
+
+  router.get('/account/admins/:aid/remove', (ctx) => {
+    const account = accountOf(ctx, room);
+    room.show(ctx, 'pages/remove-admin.njk', {
+      nav: 'account',
+      question: `Remove the admin ${escapeControls(account.name)}?`,
+      action: room.address.link(`/account/admins/${account.id}/remove`),
+      cancel: room.address.link('/account/admins'),
+      verb: 'Remove admin',
+      final: true,
+      hidden: [],
+    });
+  });
+
+  router.post('/account/admins/:aid/remove', async (ctx) => {
+    const account = accountOf(ctx, room);
+    try {
+      await deps.accounts.remove(account.id, who(ctx));
+    } catch (error) {
+      return show(ctx, room, { errors: { form: Object.values(shortly(error))[0] ?? '' } });
+    }
+    if (account.id === ctx.state.session?.accountId) {
+      await signOut(ctx, room);
+      return room.leave(ctx, '/sign-in');
+    }
+    room.leave(ctx, '/account/admins', { tone: 'good', title: `${account.name} is no admin any more`, lines: [] });
+  });
+}
+
+function show(ctx: Context, room: Room, { errors = {}, name = '' }: { errors?: FieldErrors; name?: string }): void {
+  const { deps, address } = room;
+  const all = deps.accounts.all();
+  const model = {
+    nav: 'account',
+    errors,
+    name,
+    admins: all.map((account) => ({
+      name: escapeControls(account.name),
+      since: when(account.createdAt, deps.now()),
+      me: account.id === ctx.state.session?.accountId,
+      remove: all.length > 1 ? address.link(`/account/admins/${encodeURIComponent(account.id)}/remove`) : '',
+    })),
+  };
+  room.show(ctx, 'pages/admins.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+}
+
+function self(ctx: Context, { deps }: Room): Account {
+  const account = deps.accounts.all().find(({ id }) => id === ctx.state.session?.accountId);
+  if (!account) throw new Problem('not-found', { what: 'account' });
+  return account;
+}
+
+function accountOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): Account {
+  const account = deps.accounts.all().find(({ id }) => id === ctx.params['aid']);
+  if (!account) throw new Problem('not-found', { what: 'account' });
+  return account;
+}
+
+/** What is said beside a field here is whole in itself: "go back and fill it in again" would be odd. */
+function shortly(error: unknown): FieldErrors {
+  if (error instanceof Problem && error.code === 'form-invalid') {
+    const { field, text } = error.facts;
+    if (field !== undefined && text !== undefined) return { [field]: text };
+  }
+  return beside(error, { 'too-many-tries': 'form', 'form-invalid': 'form' });
+}
+
+function rename(errors: FieldErrors, from: string, to: string): FieldErrors {
+  return Object.fromEntries(Object.entries(errors).map(([field, words]) => [field === from ? to : field, words]));
+}

@@ -1,0 +1,77 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import type { BranchName, ProjectId } from '../../model/instance.ts';
+import { Problem } from '../../model/problem.ts';
+import { displayPath, escapeControls } from '../../model/tree.ts';
+import type { Room, State } from '../context.ts';
+import { fields, line, parse } from '../form.ts';
+import { holdTitle } from '../hold-words.ts';
+import { pageNumber, pages } from '../paging.ts';
+import { markView } from '../plan-view.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { bytes, count, number } from '../times.ts';
+
+const perPage = 200;
+
+const question = z.object({
+  project: z.string().regex(/^[1-9]\d{0,15}$/),
+  branch: line('a branch', 300),
+  direction: z.enum(['replace', 'start-from-folder']).default('replace'),
+});
+
+/** Every path a question is about, page by page: of a first connect, and of a hold. */
+export function paths(router: Router<State>, room: Room): void {
+  const { deps, address } = room;
+
+  router.get('/sites/:id/confirm/paths', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const query = fields(ctx.query);
+    const parsed = parse(question, query);
+    if (parsed.kind === 'bad') throw new Problem('form-invalid');
+    const { project, branch, direction } = parsed.values;
+    const wish = { site: site.id, projectId: Number(project) as ProjectId, branch: branch as BranchName, direction };
+    const plan = await deps.connecting.plan(wish, ctx.state.session?.accountId ?? '');
+    const words = new URLSearchParams({ project, branch, direction });
+    const here = address.link(`/sites/${site.id}/confirm/paths`);
+    const paging = pages(pageNumber(query['page']), perPage, plan.samples.length, (n) => `${here}?${words}&page=${n}`);
+    const total = plan.replaced + plan.added + plan.removed;
+    room.show(ctx, 'pages/paths.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'settings'),
+      title: `All ${count(total, 'change')}`,
+      lede: `What connecting to ${escapeControls(branch)} would do to each path.`,
+      back: { href: address.link(`/sites/${site.id}/confirm?${words}`), word: 'Back to the question' },
+      rows: plan.samples
+        .slice(paging.from, paging.to)
+        .map(({ mark, path, bytes: size }) => ({ ...markView[mark], path: displayPath(path), note: bytes(size) })),
+      rest: restOf(total, plan.samples.length),
+      pages: paging,
+    });
+  });
+
+  router.get('/sites/:id/hold/paths', (ctx) => {
+    const site = siteOf(ctx, room);
+    const { hold } = deps.sites.status(site.id);
+    if (!hold) return room.leave(ctx, `/sites/${site.id}`);
+    const here = address.link(`/sites/${site.id}/hold/paths`);
+    const paging = pages(pageNumber(fields(ctx.query)['page']), 50, hold.samples.length, (n) => `${here}?page=${n}`);
+    const total = hold.tally.added + hold.tally.changed + hold.tally.removed;
+    room.show(ctx, 'pages/paths.njk', {
+      nav: 'sites',
+      site: siteFrame(room, site, 'activity'),
+      title: `All ${count(total, 'path')}`,
+      lede: `${holdTitle(hold)}.`,
+      back: { href: address.link(`/sites/${site.id}/hold`), word: 'Back to the choices' },
+      rows: hold.samples
+        .slice(paging.from, paging.to)
+        .map(({ mark, path }) => ({ ...markView[mark], path: displayPath(path), note: '' })),
+      rest: restOf(total, hold.samples.length),
+      pages: paging,
+    });
+  });
+}
+
+/** Never "all" when it is not: the engine names only so many. */
+function restOf(total: number, named: number): string {
+  return total > named ? `${number(total - named)} more are counted but not named here.` : '';
+}

@@ -1,0 +1,243 @@
+import type { Router } from '@koa/router';
+import { z } from 'zod';
+import { Problem } from '../../model/problem.ts';
+import type { PathVerdict, SettingsForm } from '../../model/settings.ts';
+import { defaultSettings, type Site } from '../../model/site.ts';
+import { displayPath, escapeControls, pathFromText, pathBytes, sitePath } from '../../model/tree.ts';
+import type { Context, Room, State } from '../context.ts';
+import { cronWords } from '../cron-words.ts';
+import { beside, block, fields, parse, type FieldErrors } from '../form.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { when } from '../times.ts';
+import { who } from './syncing.ts';
+
+type PageName = SettingsForm['page'];
+type Entered = Readonly<Record<string, string>>;
+type SiteContext = Context & { params: Record<string, string> };
+
+const text = z.string().max(2_000).default('');
+const box = z.literal('yes').optional();
+
+/** What each page sends. Numbers and rules are judged where they are saved; here only the shape counts. */
+const forms = {
+  schedule: z.object({ poll: text, rescan: text, quiet: text }),
+  commits: z.object({
+    subject: text,
+    author: z.enum(['connection', 'fixed']).default('connection'),
+    authorName: text,
+    authorEmail: text,
+    skipCi: box,
+  }),
+  safety: z.object({ policy: z.enum(['repository', 'site']), massPaths: text, massShare: text, keepDays: text }),
+  ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
+  files: z.object({ fileMiB: text, files: text, siteGiB: text }),
+  name: z.object({ name: text }),
+} as const;
+
+const pageNames = Object.keys(forms) as PageName[];
+
+/** Site Settings: one page, one form, one thing saved. Source Syncing has a file of its own. */
+export function settings(router: Router<State>, room: Room): void {
+  for (const page of pageNames) {
+    router.get(`/sites/:id/settings/${page}`, (ctx) => showPage(ctx, room, page, {}));
+    router.post(`/sites/:id/settings/${page}`, (ctx) => savePage(ctx, room, page));
+  }
+
+  router.get('/sites/:id/settings', (ctx) => room.leave(ctx, `/sites/${siteOf(ctx, room).id}/settings/syncing`));
+
+  router.get('/sites/:id/settings/commits/preview', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const { text: words } = await preview(room, site, fields(ctx.query)['subject'] ?? '');
+    ctx.type = 'text/plain';
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = words;
+  });
+
+  // From the warning and the site's page: one path that looks like a secret may travel.
+  router.post('/sites/:id/settings/allow', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const entered = fields(ctx.request.body);
+    const p = entered['allow'] ?? '';
+    if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
+    const path = sitePath(Buffer.from(p, 'base64url'));
+    await room.deps.settings.allow(site.id, path, who(ctx));
+    room.leave(ctx, room.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
+      tone: 'good',
+      title: `${displayPath(path)} is allowed`,
+      lines: ['It travels like any other file from the next sync on. Take it back under Site Settings, Ignored paths.'],
+    });
+  });
+}
+
+async function savePage(ctx: SiteContext, room: Room, page: PageName): Promise<void> {
+  const site = siteOf(ctx, room);
+  const entered = fields(ctx.request.body);
+  // The way without script to see the message before it is saved.
+  if (page === 'commits' && entered['act'] === 'preview') return showPage(ctx, room, page, { entered });
+  const parsed = parse<object>(forms[page], entered);
+  if (parsed.kind === 'bad') return showPage(ctx, room, page, { entered, errors: parsed.errors, status: 422 });
+  try {
+    const values = { ...parsed.values, page, ...(page === 'commits' ? { skipCi: 'skipCi' in entered } : {}) };
+    await room.deps.settings.save(site.id, values as SettingsForm, who(ctx));
+  } catch (error) {
+    return showPage(ctx, room, page, { entered, errors: beside(error, {}), status: 422 });
+  }
+  room.leave(ctx, `/sites/${site.id}/settings/${page}`, { tone: 'good', title: 'Saved', lines: [savedLine[page]] });
+}
+
+const savedLine: Record<PageName, string> = {
+  schedule: 'The new schedule counts from now on.',
+  commits: 'Used from the next commit on; old commits stay as they are.',
+  safety: 'Counts from the next sync on.',
+  ignored: 'The lists count from the next sync on.',
+  files: 'The limits count from the next sync on.',
+  name: 'Links to this site stay as they are.',
+};
+
+interface Turn {
+  readonly entered?: Entered;
+  readonly errors?: FieldErrors;
+  readonly status?: number;
+}
+
+async function showPage(ctx: SiteContext, room: Room, page: PageName, turn: Turn): Promise<void> {
+  const site = siteOf(ctx, room);
+  const values: Entered = { ...saved(site), ...turn.entered };
+  const model = {
+    nav: 'sites',
+    site: siteFrame(room, site, 'settings', page),
+    v: values,
+    errors: turn.errors ?? {},
+    ...(await extras[page](ctx, room, site, values)),
+  };
+  room.show(ctx, `pages/settings-${page}.njk`, model, turn.status ?? 200);
+}
+
+/** The settings as they stand in the fields. */
+function saved({ name, settings: s }: Site): Entered {
+  return {
+    poll: s.poll,
+    rescan: s.rescan,
+    quiet: String(s.quietMs / 1_000),
+    subject: s.subject ?? '{summary}',
+    author: s.author ? 'fixed' : 'connection',
+    authorName: s.author?.name ?? '',
+    authorEmail: s.author?.email ?? '',
+    policy: s.policy,
+    massPaths: String(s.limits.massPaths),
+    massShare: plainNumber(s.limits.massShare * 100),
+    keepDays: String(s.keepDays),
+    ignore: s.ignore.join('\n'),
+    allow: s.allow.join('\n'),
+    fileMiB: plainNumber(s.limits.fileBytes / 1024 ** 2),
+    files: String(s.limits.files),
+    siteGiB: plainNumber(s.limits.siteBytes / 1024 ** 3),
+    name,
+  };
+}
+
+function plainNumber(value: number): string {
+  return String(Number(value.toFixed(2)));
+}
+
+type Extras = (
+  ctx: SiteContext,
+  room: Room,
+  site: Site,
+  values: Entered,
+) => Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
+
+/** What a page shows beside its fields. */
+const extras: Record<PageName, Extras> = {
+  schedule: (_ctx, { deps }, site, values) => {
+    const words = (field: string): string => {
+      const expression = values[field] ?? '';
+      return deps.settings.cronFault(expression) === undefined ? cronWords(expression) : '';
+    };
+    const next = site.paused || !site.binding ? undefined : deps.sites.status(site.id).nextTryAt;
+    return {
+      pollWords: words('poll'),
+      rescanWords: words('rescan'),
+      next: next === undefined ? null : when(next, deps.now()),
+      zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      hook: site.binding?.webhook.kind === 'working',
+      defaults: defaultSettings,
+    };
+  },
+  commits: async (ctx, room, site, values) => {
+    const author = room.deps.settings.author(site.id);
+    return {
+      sample: await preview(room, site, values['subject'] ?? ''),
+      owner: site.binding ? `${escapeControls(author.name)}, ${escapeControls(author.email)}` : '',
+      skipCi: turnedOn(ctx, values, site.settings.skipCi),
+    };
+  },
+  safety: () => ({}),
+  ignored: async (ctx, { deps }, site) => {
+    const typed = (fields(ctx.query)['path'] ?? '').trim().replace(/^\/+/, '').slice(0, 4_000);
+    if (typed === '') return { tried: '', verdict: null };
+    const verdict = await deps.settings.explain(site.id, pathFromText(typed));
+    return { tried: typed, verdict: verdictView(typed, verdict) };
+  },
+  files: () => ({}),
+  name: () => ({}),
+};
+
+async function preview({ deps }: Room, site: Site, subject: string): Promise<{ text: string; from: string }> {
+  const made = await deps.settings.preview(site.id, subject.slice(0, 2_000));
+  return { ...made, text: made.text.split('\n').map(escapeControls).join('\n').trimEnd() };
+}
+
+/** A box that is not ticked sends nothing, so what was sent counts and not what is saved. */
+function turnedOn(ctx: Context, values: Entered, was: boolean): boolean {
+  return ctx.method === 'POST' ? values['skipCi'] === 'yes' : was;
+}
+
+const lists: Record<Extract<PathVerdict, { kind: 'caught' }>['by'], string> = {
+  gitignore: 'a .gitignore of the repository',
+  site: 'this site’s own list',
+  editor: 'Mooring’s list of editors’ temporary files',
+  secret: 'Mooring’s list of known secret names',
+};
+
+function verdictView(typed: string, verdict: PathVerdict) {
+  const path = displayPath(pathFromText(typed));
+  switch (verdict.kind) {
+    case 'travels':
+      return {
+        tone: 'good',
+        icon: 'state-in-sync',
+        word: 'Synced',
+        path,
+        says: 'is not ignored.',
+        rule: '',
+        where: '',
+      };
+    case 'bad-name':
+      return {
+        tone: 'bad',
+        icon: 'error',
+        word: 'Refused',
+        path,
+        says: 'cannot exist on both sides.',
+        rule: '',
+        where: '',
+      };
+    case 'control-file':
+      return {
+        tone: 'warn',
+        icon: 'attention',
+        word: 'One way',
+        path,
+        says: 'is a server control file: pushed, but not taken from the repository until it is allowed.',
+        rule: '',
+        where: '',
+      };
+    case 'caught': {
+      const folder = pathBytes(verdict.at).length < pathBytes(pathFromText(typed)).length;
+      const says = folder ? `is ignored, because its folder ${displayPath(verdict.at)}/ is.` : 'is ignored.';
+      const rule = escapeControls(verdict.rule);
+      return { tone: 'mute', icon: 'state-off', word: 'Ignored', path, says, rule, where: lists[verdict.by] };
+    }
+  }
+}

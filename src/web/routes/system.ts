@@ -1,0 +1,104 @@
+import type { Router } from '@koa/router';
+import type { SiteState } from '../../model/site.ts';
+import type { Attention, SystemCheck } from '../../model/system.ts';
+import { escapeControls } from '../../model/tree.ts';
+import { hoursChart, daysChart } from '../chart.ts';
+import type { Room, State } from '../context.ts';
+import { duration, mebibytes, number, when } from '../times.ts';
+import { stateWords } from '../words.ts';
+
+/** How this installation is, and what somebody should look at before it becomes a problem. */
+export function systemRoutes(router: Router<State>, room: Room): void {
+  const { deps, address } = room;
+
+  router.get('/system', async (ctx) => {
+    const now = deps.now();
+    const report = await deps.system.report();
+    const pulse = deps.pulse.all();
+    room.show(ctx, 'pages/system.njk', {
+      nav: 'system',
+      host: escapeControls(report.host),
+      started: when(report.startedAt, now),
+      checked: when(now, now),
+      checks: report.checks.map(checkView),
+      memory: mebibytes(report.memoryBytes),
+      lag: `${report.lagMs.usual.toFixed(1)} ms, ${Math.round(report.lagMs.worst)} ms at worst`,
+      running: `${number(report.queue.running)} running, ${number(report.queue.waiting)} waiting`,
+      up: duration(now - report.startedAt),
+      states: states(room),
+      charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
+      complete: pulse.complete,
+      attention: (await deps.system.attention()).length,
+    });
+  });
+
+  router.get('/attention', async (ctx) => {
+    const found = await deps.system.attention();
+    room.show(ctx, 'pages/attention.njk', { nav: 'attention', entries: found.map((one) => attentionView(room, one)) });
+  });
+
+  router.get('/guide', (ctx) => {
+    room.show(ctx, 'pages/guide.njk', {
+      nav: '',
+      redirectUri: deps.instance.redirectUri,
+      stateDir: escapeControls(deps.about.stateDir),
+      roots: deps.about.roots.map(escapeControls),
+      home: address.link('/'),
+    });
+  });
+}
+
+const looks: Record<SystemCheck['result'], { readonly tone: string; readonly icon: string; readonly word: string }> = {
+  good: { tone: 'good', icon: 'state-in-sync', word: 'good' },
+  warn: { tone: 'warn', icon: 'state-retrying', word: 'needs a look' },
+  bad: { tone: 'bad', icon: 'error', word: 'bad' },
+  unknown: { tone: 'mute', icon: 'state-unknown', word: 'unknown' },
+};
+
+function checkView({ name, result, finding, fix }: SystemCheck) {
+  return {
+    name,
+    ...looks[result],
+    finding: escapeControls(finding),
+    fix: fix === undefined ? '' : escapeControls(fix),
+  };
+}
+
+function states({ deps, address }: Room) {
+  const amounts = new Map<SiteState, number>();
+  for (const { id } of deps.sites.all()) {
+    const { state } = deps.sites.status(id);
+    amounts.set(state, (amounts.get(state) ?? 0) + 1);
+  }
+  const order = Object.keys(stateWords) as SiteState[];
+  return order
+    .filter((state) => amounts.has(state))
+    .map((state) => ({
+      state,
+      word: stateWords[state],
+      amount: number(amounts.get(state) ?? 0),
+      href: address.link(`/?state=${state}`),
+    }));
+}
+
+/** Sites named in one entry; the rest is counted. */
+const mostNamed = 20;
+
+const pages = { syncing: 'syncing', ignored: 'ignored', files: 'files' } as const;
+
+function attentionView({ deps, address }: Room, { tone, title, text, help, sites }: Attention) {
+  const page = help === undefined || help === 'system' || help === 'account' ? undefined : pages[help];
+  const named = sites.slice(0, mostNamed).map((id) => ({
+    name: escapeControls(deps.sites.get(id)?.name ?? id),
+    href: address.link(page === undefined ? `/sites/${id}` : `/sites/${id}/settings/${page}`),
+  }));
+  return {
+    tone,
+    icon: { bad: 'error', warn: 'state-retrying', mute: 'info' }[tone],
+    title: escapeControls(title),
+    text: escapeControls(text),
+    system: help === 'system',
+    sites: named,
+    more: sites.length > mostNamed ? `and ${number(sites.length - mostNamed)} more` : '',
+  };
+}

@@ -1,0 +1,85 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createPulse } from '../../src/acts/pulse.ts';
+import type { RunRecord } from '../../src/model/event.ts';
+import type { SiteId } from '../../src/model/site.ts';
+
+const test = suite('pulse');
+const id = 'museum' as SiteId;
+const hour = 3_600_000;
+const start = Date.UTC(2026, 10, 19, 14, 7);
+const none = { added: 0, changed: 0, removed: 0 };
+
+function run(name: string, at: number, over: Partial<RunRecord> = {}): RunRecord {
+  return {
+    id: name,
+    at,
+    durationMs: 1,
+    triggers: ['poll'],
+    result: 'pulled',
+    pulled: { ...none, added: 2 },
+    pushed: none,
+    files: [],
+    conflicts: [],
+    output: '',
+    ...over,
+  };
+}
+
+test('history is read once, then counted as it happens', async () => {
+  let reads = 0;
+  const rows = [run('b', start - hour), run('a', start - 40 * 24 * hour)];
+  const pulse = createPulse({
+    now: () => start,
+    async runs() {
+      reads += 1;
+      return { rows };
+    },
+  });
+  assert.is((await pulse.of(id)).hours.at(-2)?.pulled, 1);
+  pulse.add(id, run('c', start, { result: 'merged', pushed: { ...none, changed: 1 } }));
+  pulse.add(id, run('d', start, { result: 'failed' }));
+  const { hours, days } = await pulse.of(id);
+  assert.equal(hours.at(-1), { pulled: 1, pushed: 1, failed: 1 });
+  assert.is(hours.length, 24);
+  assert.is(days.length, 30);
+  assert.is(
+    days.reduce((sum, { pulled }) => sum + pulled, 0),
+    2,
+    'what is older than a month does not count',
+  );
+  assert.is(reads, 1);
+});
+
+test('a run that ends while the history is read counts once', async () => {
+  const pulse = createPulse({
+    now: () => start,
+    async runs() {
+      pulse.add(id, run('a', start));
+      pulse.add(id, run('b', start));
+      return { rows: [run('a', start)] };
+    },
+  });
+  const [one, two] = await Promise.all([pulse.of(id), pulse.of(id)]);
+  assert.is(one.hours.at(-1)?.pulled, 2);
+  assert.equal(one, two);
+});
+
+test('time that passes without runs empties the picture', async () => {
+  let now = start;
+  const pulse = createPulse({ now: () => now, runs: async () => ({ rows: [run('a', start)] }) });
+  await pulse.load([id]);
+  assert.is(pulse.all().hours.at(-1)?.pulled, 1);
+  now += 23 * hour;
+  assert.is(pulse.all().hours.at(0)?.pulled, 1);
+  now += hour;
+  assert.is(
+    pulse.all().hours.reduce((sum, { pulled }) => sum + pulled, 0),
+    0,
+  );
+  now += 40 * 24 * hour;
+  assert.ok(pulse.all().days.every(({ pulled }) => pulled === 0));
+  assert.is(pulse.all().complete, true);
+});
+
+test.run();

@@ -1,0 +1,158 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createSettingsActs, subjectFault } from '../../src/acts/settings.ts';
+import type { ActRecord, RunRecord } from '../../src/model/event.ts';
+import { Problem } from '../../src/model/problem.ts';
+import type { SettingsForm } from '../../src/model/settings.ts';
+import { defaultSettings, type Site, type SiteId } from '../../src/model/site.ts';
+import { type SitePath, pathFromText, sitePath } from '../../src/model/tree.ts';
+import { editMessage, wording } from '../../src/sync/message.ts';
+import { checkCron } from '../../src/triggers/poll.ts';
+
+const test = suite('settings');
+const id = 'museum' as SiteId;
+
+function world(runs: readonly RunRecord[] = []) {
+  const site = (name: string): Site => ({
+    id: name.toLowerCase() as SiteId,
+    name,
+    folder: `/srv/${name}`,
+    createdAt: 0,
+    paused: false,
+    settings: defaultSettings,
+  });
+  const sites = new Map([site('Museum'), site('Shop')].map((one) => [one.id, one]));
+  const told: Omit<ActRecord, 'id' | 'at'>[] = [];
+  const changed: Site[] = [];
+  const acts = createSettingsActs({
+    store: {
+      all: () => [...sites.values()],
+      get: (key) => sites.get(key as SiteId),
+      async change(key, to) {
+        const next = { ...sites.get(key), ...to } as Site;
+        sites.set(key, next);
+        return next;
+      },
+    },
+    cronFault: checkCron,
+    message: (changes, of) => editMessage(changes, wording(of, Date.UTC(2026, 10, 19, 14, 7))),
+    runs: async () => runs,
+    siteChanged: async (one) => void changed.push(one),
+    report: (act) => told.push(act),
+  });
+  return { acts, told, changed, now: () => sites.get(id) as Site };
+}
+
+async function faults(form: SettingsForm): Promise<Readonly<Record<string, string>>> {
+  const { acts, now } = world();
+  try {
+    await acts.save(id, form, 'Miriam');
+  } catch (error) {
+    assert.instance(error, Problem);
+    assert.equal(now().settings, defaultSettings, 'nothing was saved');
+    return (error as Problem).facts;
+  }
+  return {};
+}
+
+const commits = {
+  page: 'commits',
+  subject: '{summary}',
+  author: 'connection',
+  authorName: '',
+  authorEmail: '',
+  skipCi: false,
+} as const;
+
+test('a saved page changes its own settings and is told', async () => {
+  const { acts, told, changed, now } = world();
+  await acts.save(id, { page: 'schedule', poll: ' */5  * * * *', rescan: '0 3 * * *', quiet: '2,5' }, 'Miriam');
+  assert.equal(now().settings, {
+    ...defaultSettings,
+    poll: '*/5 * * * *',
+    rescan: '0 3 * * *',
+    quietMs: 2_500,
+    quietMaxMs: 30_000,
+  });
+  assert.equal(told, [{ by: 'Miriam', site: id, act: 'changed-settings', detail: 'Schedule' }]);
+  assert.is(changed.length, 1, 'the schedule follows');
+});
+
+test('every fault of a form is told at once, each at its field, and nothing is saved', async () => {
+  assert.equal(
+    Object.keys(await faults({ page: 'schedule', poll: '* *', rescan: '61 * * * *', quiet: 'soon' })).sort(),
+    ['poll', 'quiet', 'rescan'],
+  );
+  const safety = { page: 'safety', policy: 'site', massPaths: '-1', massShare: '101', keepDays: '1.5' } as const;
+  assert.equal(Object.keys(await faults(safety)), ['massPaths', 'massShare', 'keepDays']);
+  assert.equal(Object.keys(await faults({ page: 'files', fileMiB: '5000', files: '1e9', siteGiB: '1' })).sort(), [
+    'fileMiB',
+    'files',
+  ]);
+  assert.equal(Object.keys(await faults({ page: 'ignored', ignore: 'a\u0007b', allow: 'x\n'.repeat(501) })), [
+    'ignore',
+    'allow',
+  ]);
+  const fixed = { ...commits, subject: '{who}', author: 'fixed', authorName: '<>', authorEmail: 'nobody' } as const;
+  assert.equal(Object.keys(await faults(fixed)), ['subject', 'authorName', 'authorEmail']);
+  assert.match((await faults({ page: 'name', name: 'Shop' }))['name'] ?? '', 'already');
+});
+
+test('a fixed author and a template are kept, and taken back without a trace', async () => {
+  const { acts, now } = world();
+  const form = { ...commits, subject: '{site}: {summary}', authorName: 'CMS', authorEmail: 'cms@example.org' };
+  await acts.save(id, { ...form, author: 'fixed', skipCi: true }, 'Miriam');
+  assert.equal(now().settings.author, { name: 'CMS', email: 'cms@example.org' });
+  assert.is(now().settings.subject, '{site}: {summary}');
+  assert.is(now().settings.skipCi, true);
+  await acts.save(id, commits, 'Miriam');
+  assert.equal(now().settings, defaultSettings);
+});
+
+test('a template fills in once, whatever the values hold', async () => {
+  const { acts } = world();
+  await acts.save(id, { page: 'name', name: '{paths} {date}' }, 'Miriam');
+  const { text, from } = await acts.preview(id, '{site} | {count} | {date}');
+  assert.is(text.split('\n')[0], '{paths} {date} | 3 | 2026-11-19 14:07');
+  assert.is(from, 'example');
+  assert.match(text, /\n\nSynced-by: Mooring\n$/);
+  assert.match((await acts.preview(id, '{nope}')).text, /^Update 3 files in content\/posts/);
+  assert.match(subjectFault('{nope}') ?? '', '{nope} is no placeholder');
+});
+
+test('the preview speaks of the last push', async () => {
+  const none = { added: 0, changed: 0, removed: 0 };
+  const run: RunRecord = {
+    id: 'r1',
+    at: 0,
+    durationMs: 1,
+    triggers: ['watch'],
+    result: 'pushed',
+    pulled: none,
+    pushed: { ...none, added: 1 },
+    files: [{ mark: '+', path: pathFromText('a/\u001b[2J.md'), to: 'gitlab' }],
+    conflicts: [],
+    output: '',
+  };
+  const { acts } = world([{ ...run, files: [] }, run]);
+  const { text, from } = await acts.preview(id, '{summary}');
+  assert.is(from, 'last-push');
+  assert.match(text, 'Add a/\\x1b[2J.md');
+});
+
+test('allowing a path makes a rule for this path and no other', async () => {
+  const { acts, told, now } = world();
+  await acts.allow(id, pathFromText('a/[x]*?.env'), 'Miriam');
+  await acts.allow(id, pathFromText('a/[x]*?.env'), 'Miriam');
+  assert.equal(now().settings.allow, ['/a/\\[x\\]\\*\\?.env']);
+  assert.is(told.length, 1);
+  for (const bytes of [Buffer.from([0x61, 0xff]), Buffer.from('a\nb')]) {
+    const refused = await acts.allow(id, sitePath(bytes) as SitePath, 'Miriam').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    assert.instance(refused, Problem);
+  }
+});
+
+test.run();

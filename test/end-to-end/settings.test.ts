@@ -1,0 +1,73 @@
+// time limit: 120 s
+import { execFileSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../support/clicker.ts';
+import { inHarbour } from '../support/daemon.ts';
+import { mooredSite } from '../support/moored.ts';
+
+const test = suite('settings, obeyed');
+
+test('author, template, ignored paths and limits count from the next sync on', () =>
+  inHarbour(async (world) => {
+    const site = await mooredSite(world);
+    const { clicker } = site;
+    const set = async (page: string, fill: Record<string, string | true>): Promise<void> => {
+      await clicker.open(`${site.url}/settings/${page}`);
+      const { words } = await clicker.press('Save', fill);
+      assert.match(words, 'Saved.', page);
+    };
+    await set('commits', {
+      Subject: '[{site}] {summary}',
+      'A fixed name and e-mail': true,
+      Name: 'House CMS',
+      'E-mail': 'cms@example.org',
+    });
+    await set('ignored', { 'This site’s own list': 'private/' });
+    await set('files', { 'Largest file, in MiB': '0.1' });
+    await site.write('private/notes.txt', 'stays here\n');
+    await site.write('large.bin', 'x'.repeat(200_000));
+    await site.write('about.md', 'written by the CMS\n');
+    const git = (...args: string[]): string =>
+      execFileSync('git', ['-C', site.project.repoPath, ...args], { encoding: 'utf8' });
+    await until('the commit is on GitLab', () =>
+      git('log', '-1', '--format=%s|%an|%ae|%cn|%ce', site.branch).includes('House CMS'),
+    );
+    const [subject = '', ...people] = git('log', '-1', '--format=%s|%an|%ae|%cn|%ce', site.branch).trim().split('|');
+    assert.match(subject, /^\[.+\] (Update|Add) about\.md$/);
+    assert.equal(people, ['House CMS', 'cms@example.org', 'House CMS', 'cms@example.org']);
+    const files = git('ls-tree', '-r', '--name-only', site.branch);
+    assert.not.match(files, 'private/');
+    assert.not.match(files, 'large.bin');
+    assert.is(await readFile(join(site.folder, 'private/notes.txt'), 'utf8'), 'stays here\n');
+
+    await until('the large file is named', async () => (await clicker.open(site.url)).words.includes('large.bin'));
+    await clicker.open(`${site.url}/settings/ignored`);
+    assert.match(
+      (await clicker.press('Test', { 'Path in the site': 'private/notes.txt' })).words,
+      'because its folder private/',
+    );
+    assert.match((await clicker.open(site.url)).words, /Last 24 hours \d+ pulled, [1-9]/);
+    assert.match((await clicker.open(`${world.url}/attention`)).words, 'Files over the limit: 1 site');
+    const system = (await clicker.open(`${world.url}/system`)).words;
+    assert.match(system, /Git good \d+\.\d+/);
+    assert.match(system, /Watches good/);
+    assert.match((await clicker.open(`${world.url}/activity`)).words, 'Changed settings of');
+  }));
+
+test('the lists of paths, the guide and the admins are there for a real site', () =>
+  inHarbour(async (world) => {
+    const site = await mooredSite(world);
+    for (const path of ['/guide', '/account/admins', '/attention']) {
+      assert.is((await site.clicker.open(`${world.url}${path}`)).status, 200, path);
+    }
+    const added = await site.clicker.press('Add admin', {}).catch(() => undefined);
+    assert.is(added, undefined, 'the form is on the admins page alone');
+    await site.clicker.open(`${world.url}/account/admins`);
+    const { words } = await site.clicker.press('Add admin', { Name: 'Jonas', 'First password': 'moor-the-second-one' });
+    assert.match(words, 'Jonas is an admin');
+  }));
+
+test.run();

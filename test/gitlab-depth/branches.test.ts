@@ -1,0 +1,132 @@
+// time limit: 240 s
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../support/clicker.ts';
+import { inHarbour } from '../support/daemon.ts';
+import { filesOf, mooredSite } from '../support/moored.ts';
+import { Level } from '../support/gitlab/server.ts';
+
+const branches = suite('gitlab-depth/branches');
+
+branches(
+  'switch to an existing branch: the same warning in numbers, the old branch stays, the old files come back with one click',
+  () =>
+    inHarbour(async (harbour) => {
+      const { website } = harbour.world;
+      await website.createBranch('next');
+      await website.push('next', { 'only-next.md': 'n\n', 'index.html': 'the next one\n' });
+      const site = await mooredSite(harbour);
+      await site.settled();
+      const main = await website.head('main');
+      await site.clicker.open(`${site.url}/settings/syncing`);
+      await site.clicker.follow('Switch branch');
+      const plan = await site.clicker.press('Continue', { [`Branch of ${website.path}`]: 'next' });
+      assert.match(plan.words, 'The site leaves main');
+      assert.match(plan.words, 'only-next.md');
+      const done = await site.clicker.press('Switch branch');
+      assert.match(done.words, 'Harbour is on next now');
+      await until('the files of next', async () => (await filesOf(site.folder)).has('only-next.md') || undefined);
+      await site.write('up.md', 'to next\n');
+      await until('up on next', async () => (await website.files('next')).has('up.md') || undefined);
+      assert.is(await website.head('main'), main, 'main did not move');
+      const kept = await site.clicker.open(`${site.url}/kept`);
+      assert.match(kept.words, 'As it was before connecting');
+      assert.is(website.hooks.length, 1);
+    }),
+);
+
+branches('switch to a new branch: made where the site was, no file changes, later edits go there', () =>
+  inHarbour(async (harbour) => {
+    const { website } = harbour.world;
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const [files, main] = [await filesOf(site.folder), await website.head('main')];
+    await site.clicker.open(`${site.url}/branch`);
+    const plan = await site.clicker.press('Continue', { 'Or a new branch from main': 'site/draft' });
+    assert.match(plan.words, 'It is created where main was last seen');
+    await site.clicker.press('Switch branch');
+    assert.equal(await filesOf(site.folder), files);
+    assert.is(await website.head('site/draft'), main);
+    await site.write('draft.md', 'd\n');
+    await until('draft', async () => (await website.files('site/draft')).has('draft.md') || undefined);
+    assert.is(await website.head('main'), main);
+    await site.reaches('In sync');
+    // The same answer twice, as a double click sends it, is no second switch.
+    await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=site/draft`);
+    assert.not.match(site.clicker.page.words, 'The site leaves');
+  }),
+);
+
+branches('a protected branch is said before the warning, by row and by address', () =>
+  inHarbour(async (harbour) => {
+    const { website } = harbour.world;
+    await website.createBranch('release');
+    website.protect('release', { pushLevel: Level.none });
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const page = await site.clicker.open(`${site.url}/branch`);
+    assert.match(page.html, /release \(protected: you may not push\)/);
+    const refused = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=release`);
+    assert.is(refused.status, 422);
+    assert.match(refused.words, 'The branch release is protected');
+  }),
+);
+
+branches(
+  'a refused push: GitLab’s words, no storm, pulling goes on, and a new branch with a merge request takes the commit',
+  () =>
+    inHarbour(async (harbour) => {
+      const { gitlab, world } = harbour;
+      const { website } = world;
+      const site = await mooredSite(harbour);
+      await site.settled();
+      website.protect('main', { pushLevel: Level.none });
+      await site.write('refused.md', 'not on main\n');
+      await site.reaches('On hold');
+      const page = await site.clicker.open(`${site.url}/hold`);
+      assert.match(page.words, 'GitLab says:');
+      assert.match(page.words, 'You are not allowed to push code to protected branches on this project.');
+      const pushes = (): number => gitlab.requests.filter(({ path }) => path.endsWith('/git-receive-pack')).length;
+      const tried = pushes();
+      await website.push('main', { 'theirs.md': 'arrives\n' });
+      await until('pulling goes on', async () => (await filesOf(site.folder)).has('theirs.md') || undefined);
+      await site.reaches('On hold');
+      // One push for the merge that came of it; the same commit is not offered again and again.
+      const { words } = await site.clicker.open(`${site.url}/hold`);
+      assert.match(words, 'It belongs on another branch');
+      await gitlab.quiet();
+      assert.ok(pushes() <= tried + 2, `${pushes() - tried} more pushes`);
+      const done = await site.clicker.press('Push to a new branch', { 'New branch': 'mooring/proposal' });
+      assert.match(done.words, 'GitLab was asked to open a merge request');
+      assert.ok((await website.files('mooring/proposal')).has('refused.md'));
+      await gitlab.quiet();
+      const hook = gitlab.webhookDeliveries.find(({ body }) => body.includes('refs/heads/mooring/proposal'));
+      const { push_options: options } = JSON.parse(hook?.body ?? '{}') as { push_options?: unknown };
+      assert.equal(options, { merge_request: { create: true, target: 'main' } });
+      const again = await site.clicker.open(`${site.url}/hold`);
+      assert.match(again.words, 'GitLab refuses the push');
+      website.unprotect('main');
+      await site.clicker.press('Push again');
+      await site.settled();
+      assert.ok((await website.files()).has('refused.md'));
+    }),
+);
+
+branches('no push right at all (403 at the door) is a refusal too: what others push keeps arriving', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab, world } = harbour;
+    const site = await mooredSite(harbour, { project: world.gardens });
+    await site.settled();
+    gitlab.projects.addMember(world.gardens, 'ana', Level.reporter);
+    await site.write('mine.md', 'm\n');
+    await site.reaches('On hold');
+    assert.match(
+      (await site.clicker.open(`${site.url}/hold`)).words,
+      'You are not allowed to push code to this project.',
+    );
+    await world.gardens.push('main', { 'theirs.md': 't\n' });
+    await until('theirs', async () => (await filesOf(site.folder)).has('theirs.md') || undefined);
+  }),
+);
+
+branches.run();
