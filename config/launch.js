@@ -2,7 +2,7 @@
 /*
  * Starts Mooring, its demo or its tests straight after `git clone`, with nothing done before:
  *
- *     node config/launch.js start|demo|test|lint|types [arguments …]
+ *     node config/launch.js start|demo|test|soak|mutants|lint|types [arguments …]
  *
  * Runs on whatever Node is there, from 18 on, hence plain JavaScript without a dependency. Where that Node is older than
  * package.json asks for, it fetches one outside the repository, once, and goes on with it.
@@ -25,6 +25,8 @@ const commands = {
   start: { build: true, run: ['dist/main.js serve'] },
   demo: { build: false, run: ['test/support/demo.ts'] },
   test: { build: false, run: ['test/run.ts'] },
+  soak: { build: false, run: ['test/soak/soak.ts'] },
+  mutants: { build: false, run: ['test/soak/mutants.ts'] },
   lint: { build: false, run: ['node_modules/eslint/bin/eslint.js --config config/eslint.config.js .', prettier] },
   types: { build: false, run: ['node_modules/typescript/bin/tsc -p tsconfig.json --noEmit'] },
 };
@@ -33,7 +35,7 @@ await main(process.argv.slice(2));
 
 async function main([name, ...args]) {
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
-  if (!command) leave(EXIT_USAGE, 'usage: node config/launch.js start|demo|test|lint|types [arguments …]');
+  if (!command) leave(EXIT_USAGE, 'usage: node config/launch.js start|demo|test|soak|mutants|lint|types [arguments …]');
   const node = await findNode();
   if (node !== process.execPath) process.env.PATH = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;
   await install();

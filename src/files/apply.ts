@@ -19,6 +19,8 @@ export interface ApplyTools {
   readonly refusal: (file: TreeFile) => NotSyncedReason | undefined;
   /** Whether an untracked path is one that Mooring leaves alone. */
   readonly ignored: (path: SitePath) => boolean;
+  /** Whether a folder holds nothing but what Mooring leaves alone. */
+  readonly onlyIgnored: (folder: SitePath) => boolean;
   readonly newFileMode: number;
   readonly newFolderMode: number;
 }
@@ -250,7 +252,12 @@ class ApplyRun {
       this.#leftovers.push(task.move);
       return this.#refuse(task, { kind: 'link' });
     }
+    if (there?.kind === 'directory' && this.#tools.onlyIgnored(task.path)) {
+      this.#leftovers.push(task.move);
+      return this.#refuse(task, { kind: 'ignored-in-the-way' });
+    }
     const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
+    if (swap === 'was-live') return this.#quarantine(task, after);
     if (swap === 'busy') return this.#skip(task);
     const live = fs.stat(folder, nameOf(task.path));
     if (live && task.stagedStat && sameContent(live, task.stagedStat)) {
@@ -266,7 +273,7 @@ class ApplyRun {
     this.#applied.push(task.path);
   }
 
-  async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap | 'busy'> {
+  async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
     if (there.kind !== 'file') return 'busy';
     const seen = await this.#trusted(task, there, line);
     if (!seen || !task.move) return 'busy';
@@ -327,6 +334,15 @@ class ApplyRun {
     this.#touchedFolders.add(parentOf(task.path));
     this.#emptied.add(parentOf(task.path));
     this.#applied.push(task.path);
+  }
+
+  /** Our own content, which somebody may have opened in the instant it was live: looked at again like a replaced file. */
+  #quarantine(task: Task, after: Entry): void {
+    const { staging, now } = this.#tools;
+    const { folder, name, path } = task.move as Move;
+    const before = { oid: after.oid, seen: seenOf(task.stagedStat as Stat, now()) };
+    staging.announce([{ folder, name, path, before }], now());
+    this.#skipped.push(task.path);
   }
 
   #skip(task: Task): void {

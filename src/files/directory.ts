@@ -140,10 +140,14 @@ class SiteDirectory implements Directory, Touchable {
     const tree = disk ? await files() : [];
     const inTree = new Set(tree.map(({ path }) => path));
     for (const [path] of [...this.#manifest.entries()]) if (!inTree.has(path)) this.#manifest.set(path, undefined);
-    for (const { path, mode, oid } of tree) {
+    for (const file of tree) {
+      const { path, mode, oid } = file;
       const line = this.#manifest.get(path);
       // Only what was seen with this very content is still known; everything else is read again.
-      if (line?.oid !== oid || line.mode !== mode) this.#manifest.set(path, { mode, oid });
+      if (line?.oid === oid && line.mode === mode) continue;
+      // What would be refused if it came now stands in the ledger and not in the folder: what is there is no edit of it.
+      const refused = this.refusal(file);
+      this.#manifest.set(path, refused ? { mode, oid, refused } : { mode, oid });
     }
     this.#manifest.save(disk);
     this.#all = true;
@@ -296,6 +300,7 @@ class SiteDirectory implements Directory, Touchable {
         now: () => clock.now(),
         refusal: (file) => this.refusal(file),
         ignored: (path) => this.#ignored(path),
+        onlyIgnored: (folder) => this.#onlyIgnored(folder),
         newFileMode: 0o644,
         newFolderMode: 0o755,
       },
@@ -325,6 +330,11 @@ class SiteDirectory implements Directory, Touchable {
     return scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]).ignored > 0;
   }
 
+  #onlyIgnored(folder: SitePath): boolean {
+    const { changed } = scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [folder]);
+    return changed.length === 0 && [...this.#manifest.under(folder)].every((path) => path === folder);
+  }
+
   async survey(gitignores: Parameters<Directory['survey']>[0] = []): ReturnType<Directory['survey']> {
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), gitignores };
@@ -350,8 +360,14 @@ class SiteDirectory implements Directory, Touchable {
       const done: Held[] = [];
       for (const held of due) {
         const path = `${held.folder}/${held.name}` as SitePath;
+        if (!stagedNow(this.#o.fs, walk, held)) {
+          done.push(held);
+          continue;
+        }
         const now = await hashFile(this.#o.fs, this.#o.root, path);
-        if (!now || now.oid === held.before?.oid) done.push(held);
+        // Still being written, or not readable at the moment: it stays until it can be read.
+        if (!now) continue;
+        if (now.oid === held.before?.oid) done.push(held);
         else late.push(this.#late(held, path));
       }
       this.#staging.release(walk, done);

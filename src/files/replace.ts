@@ -12,8 +12,10 @@ import { type Walk, nameOf } from './walk.ts';
  *
  * - `done`: the staged content is live; what it replaced lies under the staging name.
  * - `busy`: something else was there. It is there still.
+ * - `was-live`: as `busy`, but the staged content had the name for an instant: somebody may have opened it and may be
+ *   writing into it yet.
  */
-export type Swap = 'done' | 'busy';
+export type Swap = 'done' | 'busy' | 'was-live';
 
 /** The path must be free: a link fails if anything has taken the name. */
 export function create(fs: Fs, walk: Walk, move: Move): Swap {
@@ -59,7 +61,7 @@ function replaceByExchange(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap
   // Somebody saved in the last gap: their file goes back to its name.
   swap();
   const returned = fs.stat(staging, staged);
-  if (returned && isStaged(returned, move)) return 'busy';
+  if (returned && isStaged(returned, move)) return 'was-live';
   // And saved once more on top of ours: the newer save stays live, the older waits here and is recorded later.
   swap();
   return 'busy';

@@ -162,6 +162,9 @@ class Scan {
       this.#leave(path, { kind: 'bad-name' });
       return;
     }
+    // The branch has something at this name that is not written here; what the folder holds there cannot travel.
+    const refused = this.#known.get(path)?.refused;
+    if (refused) return this.#leave(path, refused);
     if (!this.#mayEnter(path)) return;
     if (this.#isRepository(path) && !this.#tracks(path)) {
       this.#leave(path, { kind: 'nested-repository' });

@@ -99,7 +99,9 @@ export class Staging {
     if (moves.length === 0) return;
     for (const { folder, name } of moves) {
       const fd = openIfThere(walk, folder);
-      if (fd !== undefined) ignoreMissing(() => this.#fs.unlink(fd, Buffer.from(name)));
+      // A folder that was captured is somebody's: it stays, and so does the staging folder around it.
+      const isFile = fd !== undefined && this.#fs.stat(fd, Buffer.from(name))?.kind !== 'directory';
+      if (fd !== undefined && isFile) ignoreMissing(() => this.#fs.unlink(fd, Buffer.from(name)));
     }
     this.#write(moves.map(({ folder, name }) => ({ kind: 'released', folder, name })));
   }

@@ -19,8 +19,21 @@ interface KeptTools {
  */
 export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept' | 'keptFiles'> {
   const { ask } = tools;
+  /** The version that keeps this commit, if there is one. */
+  const keptOf = async (commit: Oid): Promise<string | undefined> => {
+    const rows = (await ask(['for-each-ref', '--format=%(refname:lstrip=3) %(parent)', 'refs/sync/keep/'])).toString(
+      'latin1',
+    );
+    return rows
+      .split('\n')
+      .find((row) => row.endsWith(` ${commit}`))
+      ?.split(' ')[0];
+  };
   return {
     async keep(request) {
+      // The same old tip is met at every look until a person has decided: once is enough.
+      const before = request.cause === 'history-rewritten' ? await keptOf(request.commit) : undefined;
+      if (before) return before;
       const tree = (await ask(['rev-parse', '--verify', `${request.commit}^{tree}`])).toString('latin1').trim() as Oid;
       const modes = [...(request.modes ?? new Map<SitePath, KeptMode>())];
       const stream = tools.startStream();

@@ -50,11 +50,11 @@ async function rewritten(
 ): Promise<Oid | undefined | 'again'> {
   const changes = await deps.repository.changes(step.ours, step.theirs);
   const asked = heldStep(deps, 'history-rewritten', stepId(standing), changes, deps.directory.tracked(), ['go-on']);
+  await keepOldTip(deps, step.known);
   if (deps.consent !== asked.step) {
     notes.hold = asked;
     return undefined;
   }
-  await keepOldTip(deps, step.known);
   // Only the new history as parent: what somebody removed from it must not come back through ours.
   return merge(deps, notes, ledger, standing, {
     kind: 'merge',
@@ -66,8 +66,6 @@ async function rewritten(
 }
 
 async function keepOldTip({ repository, now }: RunDeps, tip: Oid): Promise<void> {
-  const already = await repository.kept();
-  if (already.some(({ cause, id }) => cause === 'history-rewritten' && id.includes(tip.slice(0, 12)))) return;
   await repository.keep({ cause: 'history-rewritten', at: now(), commit: tip, files: 0, bytes: 0 });
 }
 
@@ -92,7 +90,8 @@ async function merge(
   // A merge that brings the branch nothing new makes no commit: or a refused path would make merges for ever. A version
   // that lost is something new, although no file shows it: as a parent it stays on GitLab.
   if (made.tree === theirs.tree && lost.length === 0) return follow(deps, notes, ledger, standing, step.theirs);
-  if (lost.length > 0 && !step.parents.includes(step.ours)) {
+  // A line that does not become a parent is in no ref afterwards, conflicts or not.
+  if (step.ours !== step.base && !step.parents.includes(step.ours)) {
     await repository.keep({ cause: 'conflict', at: now(), commit: step.ours, files: lost.length, bytes: 0 });
   }
   return offer(deps, notes, ledger, commit, standing.remote === 'absent' ? null : standing.remote);
@@ -184,8 +183,9 @@ export async function bring(
   notes.pulled = changes.filter(({ path }) => moved.has(path));
   notes.notSynced = [...notes.notSynced, ...refused];
   if (skipped.length === 0) {
-    await repository.move({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
+    // The manifest first: only it knows what was refused, and while `pending` stands a crash leads to looking again.
     await directory.settled(target);
+    await repository.move({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
     return;
   }
   notes.unsettled += skipped.length;

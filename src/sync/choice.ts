@@ -77,10 +77,13 @@ export async function modesOf(
   return (await repository.keptFiles(line.slice(restoresKey.length))).modes;
 }
 
-/** Makes the other version of a conflict live; `entry` absent: that side had removed the path. */
-export async function takeVersion(repository: Repository, path: SitePath, entry: Entry | undefined): Promise<void> {
+/** Makes the other version of a conflict live; `oid` absent: that side had removed the path. */
+export async function takeVersion(repository: Repository, path: SitePath, oid: Oid | undefined): Promise<void> {
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
+  // The choice is about the content; what the path may do stays as it is.
+  const present = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
+  const entry: Entry | undefined = oid && { mode: present?.mode === '100755' ? '100755' : '100644', oid };
   await choose(
     repository,
     [disk],

@@ -239,7 +239,7 @@ class SiteKeeper implements Keeper {
 
   async resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void> {
     const oid = choice === 'repository' ? conflict.repository : conflict.site;
-    await this.#lane.job(() => takeVersion(this.#deps.repository, conflict.path, oid && { mode: '100644', oid }));
+    await this.#lane.job(() => takeVersion(this.#deps.repository, conflict.path, oid));
     this.ring('person');
   }
 

@@ -11,8 +11,8 @@ export interface Standing {
   readonly known?: Oid;
   /** How `local` stands to `remote`; of no meaning where the branch is absent. */
   readonly relation: Relation;
-  /** Whether `known` is still part of the branch's history. */
-  readonly rewritten: boolean;
+  /** Whether `known` is still part of the branch's history: if not, whether the new one has anything in common with it. */
+  readonly history: 'continued' | 'rewritten' | 'unrelated';
   /** A tree to merge from where history cannot say. */
   readonly base?: Oid;
 }
@@ -35,11 +35,12 @@ export type Step =
 
 /** Decides by looking at nothing but how the commits stand to each other. Pure. */
 export function reconcile(standing: Standing): Step {
-  const { local, remote, known, relation, rewritten, base } = standing;
+  const { local, remote, known, relation, history, base } = standing;
   if (remote === 'absent') return known ? { kind: 'branch-missing' } : { kind: 'push', commit: local, expected: null };
   // First of all: on rewritten history «the tip is an ancestor of ours» would push the removed commits back.
-  if (rewritten && known) {
-    if (local === known) return { kind: 'pull', target: remote, rewritten: true };
+  if (history !== 'continued' && known) {
+    // Another project's files in the same branch are no update of this one, however few they are.
+    if (local === known && history === 'rewritten') return { kind: 'pull', target: remote, rewritten: true };
     return local === remote ? { kind: 'nothing' } : { kind: 'rewritten', ours: local, theirs: remote, known };
   }
   // An apply that stopped half-way over rewritten or foreign history: only its own base tells who changed what.

@@ -112,13 +112,13 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
   const moved = tip !== 'absent' && known !== undefined && tip !== known;
   // Before anything walks it: a few kilobytes can name ten thousand million paths. Stops at the first one too many.
   if (moved) await repository.files(tip as Oid, deps.site.settings.limits.files);
-  const history = moved ? await repository.relation(known, tip as Oid) : 'equal';
+  const since = moved ? await repository.relation(known, tip as Oid) : 'equal';
   return {
     local,
     remote: tip,
     ...(known ? { known } : {}),
     relation: tip === 'absent' ? 'ahead' : await repository.relation(local, tip),
-    rewritten: history !== 'equal' && history !== 'behind',
+    history: since === 'unrelated' ? since : since === 'equal' || since === 'behind' ? 'continued' : 'rewritten',
     ...(ledger.base ? { base: ledger.base } : {}),
   };
 }

@@ -64,7 +64,9 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
       try {
         await oneCrash(root, made, n, second);
       } catch (error) {
-        failures.push(`${made.scenario.name}, step ${n} (${made.steps[n - 1]})${second ? `, again at ${second}` : ''}: ${text(error)}`);
+        failures.push(
+          `${made.scenario.name}, step ${n} (${made.steps[n - 1]})${second ? `, again at ${second}` : ''}: ${text(error)}`,
+        );
       }
     }
     const total = templates.reduce((sum, { steps }) => sum + steps.length, 0);
@@ -80,14 +82,25 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
 
 crash.run();
 
-const text = (error: unknown): string => (error instanceof Error ? `${error.message}${'actual' in error ? ` ${JSON.stringify(error.actual)}` : ''}\n${(error.stack ?? '').split('\n').filter((line) => line.includes('/src/') || line.includes('judge')).join('\n')}`.slice(0, 1_200) : String(error));
+const text = (error: unknown): string =>
+  error instanceof Error
+    ? `${error.message}${'actual' in error ? ` ${JSON.stringify(error.actual)}` : ''}\n${(error.stack ?? '')
+        .split('\n')
+        .filter((line) => line.includes('/src/') || line.includes('judge'))
+        .join('\n')}`.slice(0, 1_200)
+    : String(error);
 
 /** The world as it is before the process acts, and how many steps it then takes. */
 async function template(root: string, scenario: Scenario): Promise<Template> {
   const dir = mkdtempSync(join(root, 'template-'));
   const values: string[] = [];
   const value = valueOf(values);
-  const world = await engineWorld({ keep: dir, repository: website, ...scenario.options, scanner: inlineScanner(realFs()) });
+  const world = await engineWorld({
+    keep: dir,
+    repository: website,
+    ...scenario.options,
+    scanner: inlineScanner(realFs()),
+  });
   values.push(...Object.values({ ...(scenario.options?.files ?? {}) }));
   if (!scenario.first) await world.connect();
   await scenario.prepare?.(world, value);
@@ -240,7 +253,10 @@ async function judge(
   assert.equal(missing(world, values), [], 'lost');
   for (const [from, to] of pushes) if (from) assert.ok(isAncestor(world.gitDir, from, to), `pushed ${to} over ${from}`);
   const { pending, choice, base, offered } = await world.repository.ledger();
-  assert.equal({ pending, choice, base, offered }, { pending: undefined, choice: undefined, base: undefined, offered: undefined });
+  assert.equal(
+    { pending, choice, base, offered },
+    { pending: undefined, choice: undefined, base: undefined, offered: undefined },
+  );
   git(world.gitDir, 'fsck', '--connectivity-only');
   world.later(2_000_000);
   await everything(world);
@@ -262,5 +278,8 @@ function shuffled<T>(items: readonly T[], by: number): T[] {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32;
   };
-  return items.map((item) => ({ item, at: next() })).sort((a, b) => a.at - b.at).map(({ item }) => item);
+  return items
+    .map((item) => ({ item, at: next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
 }

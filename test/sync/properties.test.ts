@@ -30,46 +30,62 @@ const entryArb = fc.record({ mode: modeArb, oid: fc.integer({ min: 1, max: 4 }).
 
 properties('reconcile: every step keeps to the graph of commits', () => {
   fc.assert(
-    fc.property(commits(), fc.nat(), fc.nat(), fc.option(fc.nat()), fc.boolean(), fc.boolean(), (graph, a, b, k, absent, based) => {
-      pure += 1;
-      const local = graph.at(a);
-      const remote = absent ? ('absent' as const) : graph.at(b);
-      const known = k === null ? undefined : graph.at(k);
-      const relation: Relation = remote === 'absent' ? 'ahead' : graph.relation(local, remote);
-      const history = known && remote !== 'absent' ? graph.relation(known, remote) : 'equal';
-      const rewritten = history !== 'equal' && history !== 'behind';
-      const base = based && remote !== 'absent' ? local : undefined;
-      const step = reconcile({ local, remote, relation, rewritten, ...(known ? { known } : {}), ...(base ? { base } : {}) });
-      switch (step.kind) {
-        case 'nothing':
-          assert.is(local, remote);
-          break;
-        case 'push':
-          // Forward only, and never a branch that somebody deleted.
-          if (step.expected === null) assert.ok(remote === 'absent' && !known);
-          else assert.ok(graph.ancestors(step.commit).has(step.expected) && !rewritten);
-          assert.is(step.commit, local);
-          break;
-        case 'pull':
-          assert.is(step.target, remote);
-          // The folder's own work is never left behind without a merge.
-          assert.ok(graph.ancestors(step.target).has(local) || (rewritten && local === known));
-          break;
-        case 'merge':
-          assert.ok(step.parents.includes(remote as Oid) && step.ours === local && step.theirs === remote);
-          // Old history must not come back through ours.
-          assert.is(step.parents.includes(local), base === undefined || local === remote);
-          break;
-        case 'rewritten':
-          assert.ok(rewritten ? local !== known : relation === 'unrelated');
-          break;
-        case 'branch-missing':
-          assert.ok(remote === 'absent' && known !== undefined);
-          break;
-        default:
-          step satisfies never;
-      }
-    }),
+    fc.property(
+      commits(),
+      fc.nat(),
+      fc.nat(),
+      fc.option(fc.nat()),
+      fc.boolean(),
+      fc.boolean(),
+      (graph, a, b, k, absent, based) => {
+        pure += 1;
+        const local = graph.at(a);
+        const remote = absent ? ('absent' as const) : graph.at(b);
+        const known = k === null ? undefined : graph.at(k);
+        const relation: Relation = remote === 'absent' ? 'ahead' : graph.relation(local, remote);
+        const history = known && remote !== 'absent' ? graph.relation(known, remote) : 'equal';
+        const rewritten = history !== 'equal' && history !== 'behind';
+        const since = !rewritten ? 'continued' : history === 'unrelated' ? 'unrelated' : 'rewritten';
+        const base = based && remote !== 'absent' ? local : undefined;
+        const step = reconcile({
+          local,
+          remote,
+          relation,
+          history: since,
+          ...(known ? { known } : {}),
+          ...(base ? { base } : {}),
+        });
+        switch (step.kind) {
+          case 'nothing':
+            assert.is(local, remote);
+            break;
+          case 'push':
+            // Forward only, and never a branch that somebody deleted.
+            if (step.expected === null) assert.ok(remote === 'absent' && !known);
+            else assert.ok(graph.ancestors(step.commit).has(step.expected) && !rewritten);
+            assert.is(step.commit, local);
+            break;
+          case 'pull':
+            assert.is(step.target, remote);
+            // The folder's own work is never left behind without a merge.
+            assert.ok(graph.ancestors(step.target).has(local) || (since === 'rewritten' && local === known));
+            break;
+          case 'merge':
+            assert.ok(step.parents.includes(remote as Oid) && step.ours === local && step.theirs === remote);
+            // Old history must not come back through ours.
+            assert.is(step.parents.includes(local), base === undefined || local === remote);
+            break;
+          case 'rewritten':
+            assert.ok(rewritten ? local !== known || since === 'unrelated' : relation === 'unrelated');
+            break;
+          case 'branch-missing':
+            assert.ok(remote === 'absent' && known !== undefined);
+            break;
+          default:
+            step satisfies never;
+        }
+      },
+    ),
     run(9_000),
   );
 });
@@ -107,7 +123,10 @@ properties('settle: an edit beats a removal, what is not live is told, and sides
         if (!isFolder) assert.ok(edit.entry !== undefined || same(ours, base) || same(theirs, base), 'removed an edit');
         for (const side of [ours, theirs]) {
           if (!side || same(side, base) || same(side, edit.entry)) continue;
-          assert.ok(result.lost.some((lost) => lost.path === path), 'a version that is not live is not told');
+          assert.ok(
+            result.lost.some((lost) => lost.path === path),
+            'a version that is not live is not told',
+          );
         }
       } else assert.is(result.lost.length, 1);
       const other = settle(
@@ -126,7 +145,13 @@ properties('settle: an edit beats a removal, what is not live is told, and sides
 });
 
 properties('guard: holds above both bounds or when a side would be empty, whichever side it is', () => {
-  const side = fc.nat({ max: 300 }).chain((total) => fc.record({ removed: fc.nat({ max: total }), added: fc.nat({ max: 3 }) }).map(({ removed, added }) => ({ total, removed, left: total - removed + added })));
+  const side = fc
+    .nat({ max: 300 })
+    .chain((total) =>
+      fc
+        .record({ removed: fc.nat({ max: total }), added: fc.nat({ max: 3 }) })
+        .map(({ removed, added }) => ({ total, removed, left: total - removed + added })),
+    );
   const limits: SiteLimits = defaultSettings.limits;
   fc.assert(
     fc.property(side, side, (branch, folder) => {
@@ -144,13 +169,18 @@ properties('guard: holds above both bounds or when a side would be empty, whiche
 });
 
 properties('message: one line of subject, no control characters, at most twenty paths, the trailer at the end', () => {
-  const change: fc.Arbitrary<Change> = fc.record({
-    path: fc.string({ unit: 'binary', minLength: 1, maxLength: 120 }).filter((s) => !s.includes('\0')).map(pathFromText),
-    kind: fc.constantFrom('+', '~', '-'),
-  }).map(({ path, kind }) => {
-    const entry = { mode: '100644' as const, oid: oid(1) };
-    return { path, ...(kind === '+' ? {} : { before: entry }), ...(kind === '-' ? {} : { after: entry }) };
-  });
+  const change: fc.Arbitrary<Change> = fc
+    .record({
+      path: fc
+        .string({ unit: 'binary', minLength: 1, maxLength: 120 })
+        .filter((s) => !s.includes('\0'))
+        .map(pathFromText),
+      kind: fc.constantFrom('+', '~', '-'),
+    })
+    .map(({ path, kind }) => {
+      const entry = { mode: '100644' as const, oid: oid(1) };
+      return { path, ...(kind === '+' ? {} : { before: entry }), ...(kind === '-' ? {} : { after: entry }) };
+    });
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 30 }), (changes) => {
       pure += 1;
@@ -167,54 +197,66 @@ properties('message: one line of subject, no control characters, at most twenty 
   );
 });
 
-properties('merge: the planner and real git agree with the reference, on both policies and from both sides', async () => {
-  const { dir, remove } = scratch();
-  try {
-    const repository = openRepository({
-      dir: `${dir}/repo.git`,
-      home: `${dir}/home`,
-      driver: createDriver('/usr/bin/git'),
-      clock: { now: () => 1_700_000_000_000, monotonic: () => 0, sleep: () => Promise.resolve() },
-      author: () => ({ name: 'Ana', email: 'ana@harbour.example' }),
-    });
-    await repository.prepare();
-    const blobs = await pool(repository);
-    const runs = run(220);
-    const began = performance.now();
-    let cases = 0;
-    let conflicts = 0;
-    await fc.assert(
-      fc.asyncProperty(apparent(), async ({ base, ours, theirs, policy }) => {
-        // A busy machine checks fewer, never none.
-        if (performance.now() - began > 40_000 * factor && cases >= 100) return;
-        cases += 1;
-        const commit = async (files: Files, parents: Oid[]): Promise<Oid> =>
-          repository.make({ parents, tree: emptyTree, edits: entries(files, blobs), message: 'm' });
-        const root = await commit(base, []);
-        const [left, right] = [await commit(ours, [root]), await commit(theirs, [root])];
-        const one = await planned(repository, left, right, policy);
-        const expected = referenceMerge(base, ours, theirs, policy);
-        conflicts += one.lost.length > 0 ? 1 : 0;
-        assert.equal(await shape(repository, one.commit, blobs), expected.shape, 'not what the reference says');
-        // Whatever is not live is listed; its bytes are in a parent.
-        const told = new Set<string>(one.lost.map(({ path }) => path));
-        for (const path of expected.lost)
-          assert.ok([...told].some((at) => at === path || at.startsWith(`${path}/`) || path.startsWith(`${at}/`)), `${path} lost and not told`);
-        const two = await planned(repository, right, left, policy === 'site' ? 'repository' : 'site');
-        assert.equal(await shape(repository, two.commit, blobs), await shape(repository, one.commit, blobs), 'sides differ');
-        // Planning again changes nothing.
-        assert.is(await repository.relation(one.commit, right), 'ahead');
-        const again = await planned(repository, one.commit, right, policy);
-        assert.equal(again.tree, one.tree);
-      }),
-      { ...runs, endOnFailure: process.env['MOORING_SHRINK'] === undefined },
-    );
-    process.stdout.write(`note: ${pure} pure cases, ${cases} real merges (${conflicts} with conflicts), seed ${seed}\n`);
-    assert.ok(pure >= 20_000 * Math.min(1, factor));
-  } finally {
-    remove();
-  }
-});
+properties(
+  'merge: the planner and real git agree with the reference, on both policies and from both sides',
+  async () => {
+    const { dir, remove } = scratch();
+    try {
+      const repository = openRepository({
+        dir: `${dir}/repo.git`,
+        home: `${dir}/home`,
+        driver: createDriver('/usr/bin/git'),
+        clock: { now: () => 1_700_000_000_000, monotonic: () => 0, sleep: () => Promise.resolve() },
+        author: () => ({ name: 'Ana', email: 'ana@harbour.example' }),
+      });
+      await repository.prepare();
+      const blobs = await pool(repository);
+      const runs = run(220);
+      const began = performance.now();
+      let cases = 0;
+      let conflicts = 0;
+      await fc.assert(
+        fc.asyncProperty(apparent(), async ({ base, ours, theirs, policy }) => {
+          // A busy machine checks fewer, never none.
+          if (performance.now() - began > 40_000 * factor && cases >= 100) return;
+          cases += 1;
+          const commit = async (files: Files, parents: Oid[]): Promise<Oid> =>
+            repository.make({ parents, tree: emptyTree, edits: entries(files, blobs), message: 'm' });
+          const root = await commit(base, []);
+          const [left, right] = [await commit(ours, [root]), await commit(theirs, [root])];
+          const one = await planned(repository, left, right, policy);
+          const expected = referenceMerge(base, ours, theirs, policy);
+          conflicts += one.lost.length > 0 ? 1 : 0;
+          assert.equal(await shape(repository, one.commit, blobs), expected.shape, 'not what the reference says');
+          // Whatever is not live is listed; its bytes are in a parent.
+          const told = new Set<string>(one.lost.map(({ path }) => path));
+          for (const path of expected.lost)
+            assert.ok(
+              [...told].some((at) => at === path || at.startsWith(`${path}/`) || path.startsWith(`${at}/`)),
+              `${path} lost and not told`,
+            );
+          const two = await planned(repository, right, left, policy === 'site' ? 'repository' : 'site');
+          assert.equal(
+            await shape(repository, two.commit, blobs),
+            await shape(repository, one.commit, blobs),
+            'sides differ',
+          );
+          // Planning again changes nothing.
+          assert.is(await repository.relation(one.commit, right), 'ahead');
+          const again = await planned(repository, one.commit, right, policy);
+          assert.equal(again.tree, one.tree);
+        }),
+        { ...runs, endOnFailure: process.env['MOORING_SHRINK'] === undefined },
+      );
+      process.stdout.write(
+        `note: ${pure} pure cases, ${cases} real merges (${conflicts} with conflicts), seed ${seed}\n`,
+      );
+      assert.ok(pure >= 20_000 * Math.min(1, factor));
+    } finally {
+      remove();
+    }
+  },
+);
 
 properties.run();
 
@@ -229,7 +271,11 @@ async function planned(repository: Repository, ours: Oid, theirs: Oid, policy: P
 }
 
 /** Contents by the names the reference knows them by; others are git's own textual merges. */
-async function shape(repository: Repository, commit: Oid, blobs: ReadonlyMap<string, Oid>): Promise<Record<string, string>> {
+async function shape(
+  repository: Repository,
+  commit: Oid,
+  blobs: ReadonlyMap<string, Oid>,
+): Promise<Record<string, string>> {
   const names = new Map([...blobs].map(([name, at]) => [at, name]));
   const files = await repository.files(commit, 1_000);
   return Object.fromEntries(

@@ -243,6 +243,8 @@ sync('a lost manifest leads to comparing, never to a removal', () =>
 
 sync('rewritten history without work in the folder is followed; the old tip is kept', () =>
   connected({}, async (world) => {
+    world.push({ 'posts/a.md': 'soon taken back\n' });
+    await world.sync();
     const old = world.tip();
     const clone = `${world.dir}/clone`;
     git(clone, 'fetch', '-q', 'origin');

@@ -1,0 +1,327 @@
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import { Manifest } from '../../src/files/manifest.ts';
+import { scanAll } from '../../src/files/scan.ts';
+import type { Scanner } from '../../src/files/scanner.ts';
+import { basicAuthorization } from '../../src/git/environment.ts';
+import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import type { SyncEvent, Trigger } from '../../src/model/event.ts';
+import type { Conflict } from '../../src/model/plan.ts';
+import { Problem, type ProblemCode } from '../../src/model/problem.ts';
+import type { Site } from '../../src/model/site.ts';
+import type { Oid } from '../../src/model/tree.ts';
+import type { Clock, Fs } from '../../src/model/world.ts';
+import { type Keeper, createKeeper } from '../../src/sync/keeper.ts';
+import type { Remote } from '../../src/sync/ports.ts';
+import { type Lane, createQueue } from '../../src/sync/queue.ts';
+import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
+import { git, scratch } from '../support/plain-git.ts';
+
+/** A connected site in a world of its own, for one test. */
+export async function connected(options: WorldOptions, test: (world: EngineWorld) => Promise<void>): Promise<void> {
+  const world = await engineWorld({ repository: website, ...options });
+  try {
+    await world.connect();
+    await test(world);
+  } finally {
+    await world.close();
+  }
+}
+
+export const website = {
+  'index.html': 'home\n',
+  'about.md': 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n',
+  'posts/a.md': 'a\n',
+  'posts/b.md': 'b\n',
+};
+
+/** The world with a keeper around it: what the daemon has for each site. */
+export interface KeptWorld extends EngineWorld {
+  readonly keeper: Keeper;
+  readonly events: SyncEvent[];
+  /** The site as the store has it; a test may change it. */
+  site_(): Site;
+  /** Rings and waits until the run that follows is over. */
+  rung(trigger?: Trigger): Promise<void>;
+  conflicts(): readonly Conflict[];
+}
+
+export async function kept(
+  options: WorldOptions & { clock?: Clock; unconnected?: true },
+  test: (world: KeptWorld) => Promise<void>,
+): Promise<void> {
+  const world = await engineWorld({ repository: website, ...options });
+  const clock: Clock = options.clock ?? {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    // Nothing happens by itself: a test rings.
+    sleep: (_ms, signal) =>
+      new Promise((_, reject) => {
+        const broken = (): void => reject(signal?.reason instanceof Error ? signal.reason : new Error('broken off'));
+        if (signal?.aborted) broken();
+        else signal?.addEventListener('abort', broken);
+      }),
+  };
+  const queue = createQueue({ clock, concurrency: 2 });
+  let lane: Lane | undefined;
+  let site = world.siteModel;
+  let conflicts: readonly Conflict[] = [];
+  let agreed: Oid | undefined;
+  const events: SyncEvent[] = [];
+  try {
+    if (!options.unconnected) {
+      await world.connect();
+      site = { ...site, binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']> };
+    }
+    const keeper = createKeeper({
+      site: () => site,
+      repository: world.repository,
+      directory: world.directory,
+      remote: world.remote,
+      queue: { ...queue, lane: (work) => (lane = queue.lane(work)) },
+      clock,
+      random: { bytes: (n) => randomBytes(n), fraction: () => 0.5 },
+      report: (event) => void events.push(event),
+      saveRoot: async (root) => void (site = { ...site, root }),
+      conflicts: () => conflicts,
+      agreed: () => agreed,
+      saveAgreed: async (commit) => void (agreed = commit),
+      saveConflicts: async (next) => void (conflicts = next),
+    });
+    const rung = async (trigger: Trigger = 'person'): Promise<void> => {
+      keeper.ring(trigger);
+      await lane?.job(async () => {});
+    };
+    if (!options.unconnected) await rung();
+    await test({ ...world, keeper, events, rung, site_: () => site, conflicts: () => conflicts });
+  } finally {
+    await world.close();
+  }
+}
+
+/** Looks at folders in this thread and through the given file system, so that faults reach the scan too. */
+export function inlineScanner(fs: Fs): Scanner {
+  return {
+    scan: async (root, manifest, rules) => scanAll(fs, root, new Manifest(manifest), rules),
+    close: async () => {},
+  };
+}
+
+export function fault(code: string): Error {
+  return Object.assign(new Error(`${code}: on order`), { code });
+}
+
+/** The problem that the work ends in. */
+export async function problemOf(work: () => Promise<unknown>): Promise<Problem> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Problem) return error;
+    throw error;
+  }
+  throw new Error('expected a problem, but all went well');
+}
+
+export async function endsIn(code: ProblemCode, work: () => Promise<unknown>): Promise<Problem> {
+  const problem = await problemOf(work);
+  if (problem.code !== code) throw problem;
+  return problem;
+}
+
+/** A world whose remote is the real one: git over HTTP, from the practice GitLab. */
+export interface HttpWorld extends EngineWorld {
+  readonly gitlab: GitLab;
+  readonly project: Project;
+  /** A fast-import stream straight into the project, as only a hostile server would take it; moves main. */
+  plant(stream: string | Buffer): string;
+}
+
+/** `through`: where requests go instead, for proxies that spoil them. */
+export async function overHttp(
+  options: WorldOptions & {
+    through?: (gitlabUrl: string) => Promise<string>;
+    maxFileBytes?: number;
+    /** Before anything is made in the world's folder; gives back what undoes it. */
+    prepare?: (dir: string) => () => void;
+  },
+  test: (world: HttpWorld) => Promise<void>,
+): Promise<void> {
+  const { dir, remove } = scratch();
+  const gitlab = await startGitLab();
+  let undo: (() => void) | undefined;
+  try {
+    const ana = gitlab.users.add({
+      ...{ username: 'ana', name: 'Ana Petrović', email: 'ana@harbour.example', password: 'pw' },
+    });
+    gitlab.groups.add({ path: 'harbour', owner: ana });
+    const { repository, through, maxFileBytes = 2 ** 30, prepare, ...rest } = options;
+    undo = prepare?.(dir);
+    const files = (repository ?? website) as Record<string, string>;
+    const project = await gitlab.projects.create({ path: 'harbour/site', owner: ana, files });
+    const token = gitlab.tokens.add(ana, ['api']);
+    const baseUrl = through ? await through(gitlab.url) : gitlab.url;
+    const gitDir = join(dir, 'state', 'repo.git');
+    const address = async <T>(use: (at: RemoteAddress) => Promise<T>): Promise<T> =>
+      use({
+        url: project.cloneUrl.replace(gitlab.url, baseUrl),
+        project: project.path,
+        branch: 'main',
+        network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
+      });
+    const cli: Remote = cliRemote({
+      dir: gitDir,
+      home: join(dir, 'state', 'home'),
+      git: '/usr/bin/git',
+      limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
+      author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
+      address,
+      maxFileBytes,
+    });
+    const world = await engineWorld({ ...rest, keep: dir, remote: () => rest.remote?.(cli) ?? cli });
+    try {
+      await test({
+        ...world,
+        gitlab,
+        project,
+        bare: project.repoPath,
+        tip: () => git(project.repoPath, 'rev-parse', 'main'),
+        plant: (stream) => plant(project.repoPath, stream),
+      });
+    } finally {
+      await world.close();
+    }
+  } finally {
+    await gitlab.stop();
+    undo?.();
+    remove();
+  }
+}
+
+/** Feeds git fast-import, which takes any path. Returns main's tip. */
+export function plant(bare: string, stream: string | Buffer): string {
+  const { status, stderr } = spawnSync('git', ['fast-import', '--force', '--quiet', '--date-format=raw'], {
+    cwd: bare,
+    input: stream,
+    encoding: 'utf8',
+    env: { PATH: '/usr/bin:/bin', HOME: '/nonexistent', GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' },
+  });
+  if (status !== 0) throw new Error(`fast-import: ${stderr}`);
+  return git(bare, 'rev-parse', 'main');
+}
+
+/** A commit on main with these lines of fast-import (`M …`, `D …`); `from` '': with no parent. */
+export function commitOf(
+  lines: readonly string[],
+  { from = 'refs/heads/main^0', message = 'Planted', author = 'Eve' } = {},
+): string {
+  const who = `${author} <eve@harbour.example> 1700000000 +0000`;
+  const head = from ? [] : ['reset refs/heads/main', ''];
+  const rows = ['commit refs/heads/main', `author ${who}`, `committer ${who}`, `data ${Buffer.byteLength(message)}`];
+  return [...head, ...rows, message, ...(from ? [`from ${from}`] : []), ...lines, '', ''].join('\n');
+}
+
+/** An inline file for {@link commitOf}. */
+export function inline(path: string, content: string, mode = '100644'): string {
+  return `M ${mode} inline ${path}\ndata ${Buffer.byteLength(content)}\n${content}`;
+}
+
+/** Our children of the name `git…` that live now. */
+export function gitChildren(): string[] {
+  const found: string[] = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const [state = '', parent = ''] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (Number(parent) !== process.pid || state === 'Z') continue;
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      if (/git/.test(line)) found.push(line);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found;
+}
+
+/**
+ * Runs this test file once more inside a user and mount namespace, where it may mount without being root; its output
+ * and exit code become ours. Returns true inside. Where namespaces are forbidden, says so.
+ */
+export function inNamespace(file: string): boolean {
+  if (process.env['MOORING_TEST_NAMESPACE']) return true;
+  const probe = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { encoding: 'utf8' });
+  if (probe.status !== 0) {
+    process.stdout.write(
+      `\nnot run here: no mounts in a namespace (${probe.stderr?.trim() || probe.error?.message})\n`,
+    );
+    const none = suite('in a namespace');
+    none('cannot be had here', () => {});
+    none.run();
+    return false;
+  }
+  const { status } = spawnSync('unshare', ['-Urm', process.execPath, '--disable-warning=ExperimentalWarning', file], {
+    stdio: 'inherit',
+    env: { ...process.env, MOORING_TEST_NAMESPACE: 'yes' },
+  });
+  process.exitCode = status ?? 1;
+  return false;
+}
+
+/** Mounts a small disk on a folder of its own; only in a namespace. */
+export function smallDisk(folder: string, options: string): { grow(options: string): void; unmount(): void } {
+  mkdirSync(folder, { recursive: true });
+  const mount = (...args: string[]): void => {
+    const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`mount: ${stderr}`);
+  };
+  mount('-t', 'tmpfs', '-o', options, 'tmpfs', folder);
+  return {
+    grow: (more) => mount('-o', `remount,${more}`, folder),
+    unmount: () => void spawnSync('umount', ['-l', folder]),
+  };
+}
+
+/** True if some commit of the branch, the site's repository or the folder holds the content. */
+export function isFound(world: Pick<EngineWorld, 'bare' | 'gitDir' | 'files'>, content: string): boolean {
+  if (Object.values(world.files()).some((text) => text.includes(content))) return true;
+  return [world.bare, world.gitDir].some((dir) =>
+    git(dir, 'log', '--all', '-p', '-m', '--text', '--format=').includes(content),
+  );
+}
+
+/** Names in the folder that are ours: staging, and anything odd beside. */
+export function leftovers(site: string): string[] {
+  return (readdirSync(site, { recursive: true }) as string[]).filter((name) => name.includes('.mooring-'));
+}
+
+/** Runs this test file once more as a user without privileges, since root may read and write everything. */
+export function asNobody(file: string): boolean {
+  if (process.getuid?.() !== 0) return true;
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all'];
+  const { status, error } = spawnSync(
+    'setpriv',
+    [...nobody, process.execPath, '--disable-warning=ExperimentalWarning', file],
+    { stdio: 'inherit', env: { ...process.env, HOME: '/nonexistent' } },
+  );
+  if (error) throw new Error('setpriv is missing', { cause: error });
+  process.exitCode = status ?? 1;
+  return false;
+}
+
+/**
+ * A test of what must be true and is not yet: it says so each time, and fails once it is true, so that it becomes an
+ * ordinary test. `why`: what is missing.
+ */
+export function notYet(why: string, test: () => Promise<unknown>): () => Promise<void> {
+  return async () => {
+    const failure = await test().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failure === undefined) throw new Error(`this holds now, so take notYet away: ${why}`);
+    process.stdout.write(`\nnot run here: not yet true: ${why}\n`);
+  };
+}

@@ -1,0 +1,291 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { join } from 'node:path';
+import type { SitePath } from '../../src/model/tree.ts';
+import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
+import type { EngineWorld, WorldOptions } from '../support/engine.ts';
+import { git } from '../support/plain-git.ts';
+
+/** One thing that happens to a connected site. A content registered with `value` must never be lost. */
+export interface Scenario {
+  readonly name: string;
+  readonly options?: Pick<WorldOptions, 'settings' | 'files' | 'repository'>;
+  /** Without a crash, once; its result is copied for every step. */
+  readonly prepare?: (world: EngineWorld, value: Value) => Promise<void>;
+  /** What the process does until it ends; the default is one look at everything. */
+  readonly act?: (world: EngineWorld) => Promise<void>;
+  /** Somebody acts while the process is down. */
+  readonly meanwhile?: (world: EngineWorld, value: Value) => void;
+  /** The site is not connected before. */
+  readonly first?: 'replace' | 'start-from-folder';
+  readonly way?: 'link';
+  /** Somebody acts in the instant before the first file is swapped or taken. */
+  readonly rival?: (site: string, value: Value) => void;
+  /** Beyond the oracle of all scenarios. */
+  readonly expect?: (world: EngineWorld) => void;
+}
+
+/** Makes a content that exists nowhere else. */
+export type Value = (name: string) => string;
+
+const website = {
+  'index.html': 'home\n',
+  'about.md': 'one\ntwo\nthree\nfour\nfive\nsix\nseven\n',
+  'posts/a.md': 'post a\n',
+  'posts/b.md': 'post b\n',
+};
+
+export const everything = async (world: EngineWorld): Promise<void> => {
+  world.directory.touchedAll();
+  await world.sync({ trigger: 'person' });
+};
+
+export function forcePush(world: Pick<EngineWorld, 'dir'>, changes: Record<string, string | null>, back = 0): string {
+  const clone = join(world.dir, 'clone');
+  git(clone, 'fetch', '-q', 'origin');
+  git(clone, 'checkout', '-q', '-B', 'main', 'origin/main');
+  if (back > 0) git(clone, 'reset', '-q', '--hard', `HEAD~${back}`);
+  for (const [path, content] of Object.entries(changes)) {
+    if (content === null) rmSync(join(clone, path), { recursive: true, force: true });
+    else {
+      mkdirSync(join(clone, path, '..'), { recursive: true });
+      writeFileSync(join(clone, path), content);
+    }
+  }
+  git(clone, 'add', '-A');
+  git(clone, 'commit', '-q', '--allow-empty', ...(back > 0 ? [] : ['--amend']), '-m', 'Rewritten');
+  git(clone, 'push', '-q', '--force', 'origin', 'HEAD:main');
+  return git(clone, 'rev-parse', 'HEAD');
+}
+
+export const website30 = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f/${i}.txt`, `${i}\n`]));
+
+export const scenarios: readonly Scenario[] = [
+  { name: 'an edit in the folder', prepare: async (w, v) => w.write('about.md', v('edit')) },
+  {
+    name: 'an edit, an addition and a removal in the folder',
+    async prepare(w, v) {
+      w.write('about.md', v('edit'));
+      w.write('new/deep.md', v('added'));
+      w.remove('posts/a.md');
+    },
+  },
+  {
+    name: 'a pull',
+    prepare: async (w, v) => void w.push({ 'about.md': v('r'), 'n/new.md': v('n'), 'posts/a.md': null }),
+  },
+  {
+    name: 'a pull, where only link can replace',
+    way: 'link',
+    prepare: async (w, v) => void w.push({ 'about.md': v('r'), 'index.html': v('i'), 'posts/a.md': null }),
+  },
+  {
+    name: 'a clean merge',
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), 'r.md': v('rn') });
+      w.write('index.html', v('s'));
+      w.write('s.md', v('sn'));
+    },
+  },
+  ...(['repository', 'site'] as const).map((policy): Scenario => ({
+    name: `a conflict, policy ${policy}`,
+    options: { settings: { policy } },
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), 'posts/a.md': null, 'posts/b.md': v('rb'), both: v('r both') });
+      w.write('about.md', v('s'));
+      w.write('posts/a.md', v('sa'));
+      w.remove('posts/b.md');
+      w.write('both', v('s both'));
+    },
+  })),
+  {
+    name: 'a conflict, where only link can replace, edited again while it is down',
+    way: 'link',
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+      w.write('about.md', v('s'));
+    },
+    meanwhile: (w, v) => w.write('index.html', v('down')),
+  },
+  {
+    name: 'a file becomes a folder on the branch',
+    prepare: async (w, v) => void w.push({ 'index.html': null, 'index.html/in.md': v('in') }),
+  },
+  {
+    name: 'a folder becomes a file on the branch',
+    async prepare(w, v) {
+      w.push({ posts: null });
+      w.push({ posts: v('file') });
+    },
+  },
+  {
+    name: 'a file becomes a folder here, and is edited on the branch',
+    async prepare(w, v) {
+      w.remove('index.html');
+      w.write('index.html/in.md', v('in'));
+      w.push({ 'index.html': v('r') });
+    },
+  },
+  {
+    name: 'a folder becomes a file here, and a file in it is edited on the branch',
+    async prepare(w, v) {
+      w.remove('posts');
+      w.write('posts', v('file'));
+      w.push({ 'posts/a.md': v('r') });
+    },
+  },
+  {
+    name: 'both sides add: a file here, a folder there',
+    async prepare(w, v) {
+      w.write('thing', v('file'));
+      w.push({ 'thing/in.md': v('in') });
+    },
+  },
+  {
+    name: 'both sides add: a folder here, a file there',
+    async prepare(w, v) {
+      w.write('thing/in.md', v('in'));
+      w.push({ thing: v('file') });
+    },
+  },
+  {
+    name: 'a pull of thirty files',
+    prepare: async (w, v) =>
+      void w.push(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`bulk/${i}.md`, v(`b${i}`)]))),
+  },
+  {
+    name: 'a renaming here, an edit there',
+    async prepare(w, v) {
+      w.push({ 'about.md': `${v('r')}two\nthree\nfour\nfive\nsix\nseven\n` });
+      const text = w.read('about.md');
+      w.remove('about.md');
+      w.write('moved.md', text);
+    },
+  },
+  {
+    name: 'the first connect replaces a filled folder',
+    first: 'replace',
+    options: { files: { 'index.html': 'folder index\n', 'posts/a.md': 'folder a\n', 'only/here.md': 'only here\n' } },
+  },
+  {
+    name: 'the first connect replaces a filled folder, edited while it is down',
+    first: 'replace',
+    options: { files: { 'index.html': 'folder index\n', 'posts/a.md': 'folder a\n', 'only/here.md': 'only here\n' } },
+    meanwhile(w, v) {
+      w.write('index.html', `folder index\n${v('down index')}`);
+      w.write('posts/b.md', v('down b'));
+    },
+  },
+  {
+    name: 'the first connect starts from the folder',
+    first: 'start-from-folder',
+    options: { files: { 'index.html': 'folder index\n', 'posts/a.md': 'folder a\n', 'only/here.md': 'only here\n' } },
+  },
+  {
+    name: 'a version is taken back',
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r') });
+      w.write('about.md', v('s'));
+      await everything(w);
+      const tip = git(w.bare, 'rev-parse', 'main^1');
+      const oid = git(w.bare, 'rev-parse', `${tip}:about.md`) as never;
+      await takeVersion(w.repository, 'about.md' as SitePath, oid);
+      w.write('index.html', v('later'));
+    },
+  },
+  {
+    name: 'a kept folder is restored',
+    options: { files: { 'index.html': 'kept index\n', 'old.md': 'kept old\n' } },
+    async prepare(w, v) {
+      const [kept] = await w.repository.kept();
+      w.write('about.md', v('s'));
+      await everything(w);
+      await restoreKept(w.repository, kept!.id, undefined);
+    },
+    act: async (w) => {
+      w.directory.touchedAll();
+      const { choice, remote } = await w.repository.ledger();
+      await w.sync({ consent: `${choice}:${remote}` });
+    },
+  },
+  {
+    name: 'removed files are put back',
+    options: { repository: { ...website30, 'index.html': 'home\n' } },
+    async prepare(w, v) {
+      w.push({ ...Object.fromEntries(Object.keys(website30).map((path) => [path, null])), 'index.html': v('r') });
+      w.write('other.md', v('s'));
+      const { hold } = await w.sync();
+      await putBack(w.repository, hold!);
+    },
+  },
+  {
+    name: 'rewritten history, nothing done here',
+    prepare: async (w, v) => void forcePush(w, { 'about.md': v('rewritten') }),
+  },
+  {
+    name: 'rewritten history with work here',
+    async prepare(w, v) {
+      w.push({ 'posts/a.md': v('before') });
+      await everything(w);
+      w.write('index.html', v('s'));
+      forcePush(w, { 'about.md': v('rewritten'), 'index.html': v('ri') }, 1);
+    },
+    act: async (w) => {
+      w.directory.touchedAll();
+      const { hold } = await w.sync();
+      await w.sync({ consent: hold?.step ?? '' });
+    },
+  },
+  {
+    name: 'control files come and are refused',
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), '.htaccess': v('control'), 'sub/.htaccess': v('control 2') });
+      w.write('index.html', v('s'));
+    },
+    expect: (w) => assert.match(git(w.bare, 'show', 'main:.htaccess'), 'control'),
+  },
+  {
+    name: 'a tracked file becomes a link on the branch',
+    async prepare(w, v) {
+      const clone = join(w.dir, 'clone');
+      w.push({ 'index.html': v('r') });
+      rmSync(join(clone, 'about.md'));
+      symlinkSync('index.html', join(clone, 'about.md'));
+      git(clone, 'add', '-A');
+      git(clone, 'commit', '-q', '-m', 'A link');
+      git(clone, 'push', '-q', 'origin', 'HEAD:main');
+      w.write('posts/b.md', v('s'));
+    },
+    expect: (w) => assert.match(git(w.bare, 'ls-tree', 'main', 'about.md'), /^120000/, 'the link was reverted'),
+  },
+  ...(['exchange', 'link'] as const).map((way): Scenario => ({
+    name: `somebody saves in the instant of the swap, by ${way}`,
+    ...(way === 'link' ? { way } : {}),
+    prepare: async (w, v) => void w.push({ 'about.md': v('r'), 'index.html': v('ri'), 'posts/a.md': null }),
+    rival(site, v) {
+      for (const path of ['about.md', 'posts/a.md']) {
+        writeFileSync(join(site, `${path}.part`), v(`rival ${path}`));
+        renameSync(join(site, `${path}.part`), join(site, path));
+      }
+    },
+  })),
+  {
+    name: 'a tracked file becomes a link here, and is edited on the branch',
+    async prepare(w, v) {
+      rmSync(join(w.site, 'about.md'));
+      symlinkSync('index.html', join(w.site, 'about.md'));
+      w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+    },
+  },
+  {
+    name: 'a late write',
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r') });
+      await everything(w);
+      w.later(700_000);
+    },
+    act: async (w) => everything(w.later(700_000)),
+  },
+];
+
+export const site = website;

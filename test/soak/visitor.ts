@@ -1,0 +1,21 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+
+export interface Seen {
+  readonly reads: number;
+  readonly worstGapMs: number;
+  readonly torn: number;
+}
+
+/** A visitor in a process of its own that reads files until it is told to stop. */
+export function spawnReader(folder: string, names: readonly string[]): { stop(): Promise<Seen> } {
+  const child = fork(new URL('./gap.ts', import.meta.url).pathname, [folder, ...names], { stdio: 'inherit' });
+  return {
+    async stop() {
+      const said = once(child, 'message');
+      child.send('stop');
+      const [seen] = (await said) as [Seen];
+      return seen;
+    },
+  };
+}
