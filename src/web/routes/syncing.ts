@@ -99,7 +99,12 @@ export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
     asOf: at(status.checkedAt),
     pull: status.lastPull ? movedView(site, status.lastPull, now) : null,
     push: status.lastPush ? movedView(site, status.lastPush, now) : null,
-    attempt: attempt ? { time: when(attempt.at, now), result: escapeControls(attempt.result) } : null,
+    attempt: attempt
+      ? {
+          time: when(attempt.at, now),
+          result: attempt.result === 'nothing' ? 'nothing to do' : escapeControls(attempt.result),
+        }
+      : null,
     waiting: `${number(status.waiting.toPull)} to pull, ${number(status.waiting.toPush)} to push`,
     oldest: at(status.waiting.oldestUnpushedAt),
     next: at(status.nextTryAt),
