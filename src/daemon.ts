@@ -291,6 +291,8 @@ function webDeps(parts: Parts): WebDeps {
         siteChanged,
         report,
         nextCheck: moorings.nextCheck,
+        patience: moorings.patience,
+        now: () => clock.now(),
         siteAdded: moorings.add,
         async siteRemoved(id) {
           await moorings.remove(id);

@@ -81,6 +81,8 @@ export interface Moorings {
   nextCheck(id: SiteId): number | undefined;
   /** Runs under way and waiting for a place. */
   load(): { running: number; waiting: number };
+  /** After so long without a good look, in ms, nobody knows how a site stands. */
+  patience(id: SiteId): number | undefined;
   /** No new rings; runs under way finish within `ms`. */
   stop(ms: number): Promise<void>;
 }
@@ -146,6 +148,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     saveConflicts: (id, conflicts) => find(id).conflicts.save(conflicts),
     remote,
     nextCheck: (id) => poll.next(id),
+    patience: (id) => poll.patience(id),
     rescheduled(id) {
       const site = store.sites.get(id);
       if (site && moored.has(id)) poll.update(site);

@@ -14,6 +14,9 @@ export interface SiteActsDeps {
   readonly keeper: (id: SiteId) => { status(): SiteStatus; ring(trigger: 'person'): void; paused(): void };
   /** When the branch is looked at next by the clock, in ms since 1970. */
   readonly nextCheck: (id: SiteId) => number | undefined;
+  /** After so long without a good look, in ms, nobody knows how a site stands. */
+  readonly patience: (id: SiteId) => number | undefined;
+  readonly now: () => number;
   /** A keeper, schedules and a watcher come with a site and go with it. */
   readonly siteAdded: (site: Site) => Promise<void>;
   readonly siteChanged: (site: Site) => Promise<void>;
@@ -45,7 +48,8 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
     all: () => store.all(),
     get: (id) => store.get(id),
     status(id) {
-      const status = store.get(id) ? deps.keeper(id).status() : firstStatus(0, 'unknown');
+      const told = store.get(id) ? deps.keeper(id).status() : firstStatus(0, 'unknown');
+      const status = honest(told, deps.patience(id), deps.now());
       const next = status.nextTryAt ?? deps.nextCheck(id);
       return next === undefined ? status : { ...status, nextTryAt: next };
     },
@@ -90,4 +94,11 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
       deps.keeper(id).ring('person');
     },
   };
+}
+
+/** Well is what was checked lately; what nobody has seen for three looks is unknown, whatever it was. */
+function honest(status: SiteStatus, patience: number | undefined, now: number): SiteStatus {
+  const since = status.checkedAt ?? status.since;
+  const isStale = patience !== undefined && now - since > patience;
+  return isStale && status.state === 'in-sync' ? { ...status, state: 'unknown', since: since + patience } : status;
 }

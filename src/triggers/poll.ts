@@ -17,6 +17,8 @@ export interface Poll {
   remove(id: SiteId): void;
   /** When the branch is looked at next, in ms since 1970; undefined for a site without schedules. */
   next(id: SiteId): number | undefined;
+  /** Three looks' time, in ms: without a good one for so long, nobody knows how a site stands. */
+  patience(id: SiteId): number | undefined;
   /** Ends every schedule; rings that were being delayed never come. */
   stop(): Promise<void>;
 }
@@ -78,6 +80,12 @@ export function createPoll(deps: PollDeps): Poll {
       const lane = lanes.get(id);
       const next = lane?.tasks[0]?.getNextRun()?.getTime();
       return lane && next !== undefined ? Math.max(next, restsUntil(lane)) : next;
+    },
+    patience(id) {
+      const lane = lanes.get(id);
+      const [first, , , fourth] = lane?.tasks[0]?.getNextRuns(4) ?? [];
+      if (!lane || !first || !fourth) return undefined;
+      return Math.max(fourth.getTime() - first.getTime(), lane.isProven ? 3 * restMs : 0) + jitterMs;
     },
     stop: async () => void (await Promise.all([...lanes.keys()].map(remove))),
   };

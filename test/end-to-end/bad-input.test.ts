@@ -384,8 +384,9 @@ test('a folder that vanishes is waited for, nothing is removed from the branch, 
   await rename(site.folder, `${site.folder}-away`);
   await me.open(site.url);
   await me.press('Sync now');
-  const page = await site.reaches('On hold');
-  assert.match(page.words, 'The folder does not exist');
+  await site.reaches('On hold');
+  const page = await me.open(`${site.url}/hold`);
+  assert.match(page.words, 'The site’s folder is missing');
   assert.match(page.words, 'takes this for no deletion');
   assert.is(await project.head(), head);
   await rename(`${site.folder}-away`, site.folder);
