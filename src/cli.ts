@@ -1,8 +1,9 @@
 import { type Config, readConfig } from './config.ts';
-import { startDaemon, version } from './daemon.ts';
+import { startDaemon } from './daemon.ts';
 import { createLog, createMask } from './log.ts';
 import { type Problem, asProblem } from './model/problem.ts';
 import { describe } from './model/remedy.ts';
+import { version } from './version.ts';
 
 /** sysexits: wrong usage, wrong configuration, and everything else. */
 const exit = { usage: 64, config: 78, failed: 1 } as const;

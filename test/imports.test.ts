@@ -23,6 +23,9 @@ const rooms: Readonly<Record<string, readonly string[] | 'everything'>> = {
   log: ['model'],
   config: ['model'],
   world: ['model'],
+  version: [],
+  parts: 'everything',
+  'web-wiring': 'everything',
   daemon: 'everything',
   moorings: 'everything',
   cli: 'everything',
@@ -39,7 +42,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
   {
     what: 'node:fs',
     found: /from 'node:fs(\/promises)?'/,
-    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'moorings', 'cli', 'main'],
+    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'parts', 'moorings', 'cli', 'main'],
   },
   {
     what: 'a timer',

@@ -1,0 +1,45 @@
+import { writeFile } from 'node:fs/promises';
+import type { PulseActs } from './acts/pulse.ts';
+import type { ProjectLife } from './acts/project-life.ts';
+import type { Webhooks } from './acts/webhooks.ts';
+import type { Config } from './config.ts';
+import type { Events } from './events.ts';
+import type { GitlabClient } from './gitlab/client.ts';
+import type { Oauth } from './gitlab/oauth.ts';
+import type { TokenKeeper } from './gitlab/tokens.ts';
+import type { Log } from './log.ts';
+import type { ActRecord } from './model/event.ts';
+import type { Clock, Random } from './model/world.ts';
+import type { Moorings } from './moorings.ts';
+import type { Http } from './net/http.ts';
+import type { Store } from './store/store.ts';
+import type { Rounds } from './triggers/rounds.ts';
+
+/** All the parts, as they are handed around below. */
+export interface Parts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly events: Events;
+  readonly http: Http;
+  readonly client: GitlabClient;
+  readonly oauth: Oauth;
+  readonly tokens: TokenKeeper;
+  readonly moorings: Moorings;
+  readonly life: ProjectLife;
+  readonly webhooks: Webhooks;
+  readonly rounds: Rounds;
+  readonly pulse: PulseActs;
+  readonly redirectUri: string;
+  readonly caFile: string;
+  readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
+}
+
+/** Builds everything, connects it and starts it. Throws a Problem when it cannot; then nothing is left running. */
+
+/** Git reads certificates from files only; the certificate is public, its place in the state directory is not. */
+export async function saveCa(path: string, store: Store): Promise<void> {
+  await writeFile(path, store.instance.get()?.advanced.ca ?? '', { mode: 0o600 });
+}

@@ -1,0 +1,282 @@
+import { hostname } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createConnecting } from './acts/connecting.ts';
+import { createConnectionActs } from './acts/connections.ts';
+import { createDecisions } from './acts/decisions.ts';
+import { explainPath } from './files/explain.ts';
+import { createSiteFolders } from './files/folders.ts';
+import { roomAt, watchesInUse } from './files/machine.ts';
+import { createDriver } from './git/driver.ts';
+import { createInstanceActs } from './acts/instance.ts';
+import { createRepositoryActs } from './acts/repositories.ts';
+import { createSettingsActs } from './acts/settings.ts';
+import { createSiteActs } from './acts/sites.ts';
+import { createSystemActs } from './acts/system.ts';
+import { makePkce } from './gitlab/oauth.ts';
+import type { TokenKeeper } from './gitlab/tokens.ts';
+import { Problem } from './model/problem.ts';
+import { Secret } from './model/secret.ts';
+import type { SiteId } from './model/site.ts';
+import { authorOf } from './moorings.ts';
+import { openPort, resolveName } from './net/probe.ts';
+import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
+import { editMessage, wording } from './sync/message.ts';
+import type { Remote } from './sync/ports.ts';
+import { checkCron } from './triggers/poll.ts';
+import { createWebhook } from './triggers/webhook.ts';
+import type { WebDeps } from './web/deps.ts';
+import { type Parts, saveCa } from './parts.ts';
+import { version } from './version.ts';
+
+/** What the pages are handed. */
+export function webDeps(parts: Parts): WebDeps {
+  const { config, log, clock, random, store, events, tokens, client, moorings, report } = parts;
+  const instance = () => store.instance.get();
+  const withToken: TokenKeeper['withToken'] = (id, use) => tokens.withToken(id, use);
+  const keeper = (id: SiteId) => moorings.keeper(id);
+  const siteChanged = moorings.changed;
+  const folders = createSiteFolders({ roots: config.roots, stateDir: config.stateDir, sites: () => store.sites.all() });
+  return {
+    about: {
+      version,
+      publicUrl: config.publicUrl,
+      roots: config.roots,
+      stateDir: config.stateDir,
+      trustedProxies: config.trustedProxies,
+    },
+    now: () => clock.now(),
+    log,
+    accounts: accounts(parts),
+    sessions: store.sessions,
+    instance: instanceActs(parts),
+    connections: connectionActs(parts),
+    repositories: createRepositoryActs({
+      instance,
+      client,
+      withToken,
+      usedBy: (id) => store.sites.all().find(({ binding }) => binding?.projectId === id)?.name,
+    }),
+    sites: {
+      ...createSiteActs({
+        store: store.sites,
+        keeper,
+        siteChanged,
+        report,
+        nextCheck: moorings.nextCheck,
+        patience: moorings.patience,
+        now: () => clock.now(),
+        siteAdded: moorings.add,
+        async siteRemoved(id) {
+          await moorings.remove(id);
+          parts.pulse.forget(id);
+        },
+        checkFolder: (path) => folders.checkFolder(path),
+      }),
+      folders: () => folders.folders(),
+    },
+    settings: settings(parts),
+    system: system(parts),
+    pulse: parts.pulse,
+    connecting: createConnecting<Remote>({
+      webhooks: parts.webhooks,
+      lookSoon: (id) => parts.rounds.soon(id),
+      sites: store.sites,
+      instance,
+      client,
+      withToken,
+      keeper,
+      siteChanged,
+      report,
+      clock,
+      random,
+      connection: (id) => store.instance.connection(id),
+      mine: (accountId) => store.instance.connectionOf(accountId),
+      remote: moorings.remote,
+      async revoke(id) {
+        if (!store.instance.connection(id)?.accessToken) {
+          await parts.oauth.revoke(store.instance.tokens(id).accessToken);
+        }
+        await store.instance.disconnect(id);
+        tokens.forget(id);
+      },
+    }),
+    decisions: createDecisions({
+      keeper,
+      report,
+      now: () => clock.now(),
+      conflicts: moorings.conflicts,
+      saveConflicts: moorings.saveConflicts,
+    }),
+    history: store.history,
+    events: { follow: (since, listener) => events.follow(since, listener) },
+    webhook: webhook(parts),
+    health: { ready: () => true },
+  };
+}
+
+function accounts({ store, report }: Parts): WebDeps['accounts'] {
+  const { accounts: kept, sessions } = store;
+  return {
+    exist: () => kept.exist(),
+    setUp: (form) => kept.setUp(form),
+    check: (name, password, address) => kept.check(name, password, address),
+    all: () => kept.all(),
+    async add({ name, password }, by) {
+      const account = await kept.add(name, new Secret(password));
+      report({ by, act: 'added-admin', detail: account.name });
+      return account;
+    },
+    async remove(id, by) {
+      const name = kept.get(id)?.name ?? '';
+      await kept.remove(id);
+      await sessions.endAll(id);
+      report({ by, act: 'removed-admin', detail: name });
+    },
+    async changePassword(id, { present, password }, address) {
+      const { name = '' } = kept.get(id) ?? {};
+      if (!(await kept.check(name, present, address))) {
+        throw new Problem('form-invalid', { field: 'present', text: 'This is not your present password.' });
+      }
+      await kept.setPassword(id, new Secret(password));
+      await sessions.endAll(id);
+      report({ by: name, act: 'changed-password', detail: 'their own' });
+    },
+    async signOutEverywhere(id) {
+      await sessions.endAll(id);
+      report({ by: kept.get(id)?.name ?? '', act: 'signed-out-everywhere', detail: '' });
+    },
+  };
+}
+
+function system({ config, store, moorings, clock }: Parts): WebDeps['system'] {
+  const driver = createDriver(config.git);
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const ms = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e6 - 20) : 0);
+  return createSystemActs({
+    version,
+    stateDir: config.stateDir,
+    sites: () => store.sites.all(),
+    status: (id) => moorings.keeper(id).status(),
+    connections: () => store.instance.connections(),
+    storeNotes: store.notes,
+    queue: moorings.load,
+    now: () => clock.now(),
+    machine: {
+      host: hostname(),
+      startedAt: clock.now(),
+      node: process.versions.node,
+      async git() {
+        const said = await driver.run({ args: ['--version'], environment: {}, limitMs: 5_000 }).catch(() => undefined);
+        return /\d+(\.\d+)+/.exec(said?.stdout.toString() ?? '')?.[0];
+      },
+      room: () => roomAt(config.stateDir),
+      watches: watchesInUse,
+      memoryBytes: () => process.memoryUsage.rss(),
+      lagMs: () => ({ usual: ms(delay.mean), worst: ms(delay.max) }),
+    },
+  });
+}
+
+function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'] {
+  const acts = createSettingsActs({
+    store: store.sites,
+    siteChanged: moorings.changed,
+    report,
+    cronFault: checkCron,
+    message: (changes, site) => editMessage(changes, wording(site, clock.now())),
+    runs: async (id) => (await store.history.runs(id, { limit: 25, offset: 0 })).rows,
+  });
+  return {
+    ...acts,
+    cronFault: checkCron,
+    author: (id) => authorOf(store, store.sites.get(id)?.binding?.connectionId),
+    async explain(id, path) {
+      const site = store.sites.get(id);
+      if (!site) throw new Problem('not-found', { what: 'site' });
+      const { ignore, allow } = site.settings;
+      return explainPath({ folder: site.folder, ignore, allow }, path);
+    },
+  };
+}
+
+function instanceActs({
+  store,
+  clock,
+  config,
+  http,
+  oauth,
+  tokens,
+  client,
+  report,
+  redirectUri,
+  caFile,
+}: Parts): WebDeps['instance'] {
+  return createInstanceActs({
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl },
+    store: {
+      get: () => store.instance.get(),
+      async configure(instance) {
+        await store.instance.configure(instance);
+        await saveCa(caFile, store);
+      },
+    },
+    async dropTokens() {
+      for (const { id } of store.instance.connections()) await store.instance.setHealth(id, 'reconnect');
+    },
+    report,
+    clock,
+    redirectUri,
+    publicUrl: config.publicUrl,
+    network: { resolve: resolveName, openPort, ask: (url) => http.request({ method: 'GET', url, breaker: 'ignore' }) },
+    async version() {
+      const connection = store.instance.connections().find(({ health }) => health === 'good');
+      return connection && tokens.withToken(connection.id, (token) => client.version(token));
+    },
+    knowsApplication: () => oauth.knowsApplication(),
+  });
+}
+
+function connectionActs({ store, oauth, client, clock, random, report, moorings }: Parts): WebDeps['connections'] {
+  return createConnectionActs({
+    instance: () => store.instance.get(),
+    oauth,
+    makePkce,
+    clock,
+    random,
+    user: (token) => client.user(token),
+    tokenFacts: (token) => client.tokenFacts(token),
+    store: {
+      connection: (id) => store.instance.connection(id),
+      connectionOf: (accountId) => store.instance.connectionOf(accountId),
+      async connect(made, fresh) {
+        const connection = await store.instance.connect(made, fresh);
+        report({
+          by: store.accounts.get(made.owner)?.name ?? '',
+          act: 'connected-gitlab',
+          detail: `@${made.username}`,
+        });
+        // A site that waited for a new grant goes on at once.
+        const waiting = store.sites.all().filter(({ binding }) => binding?.connectionId === connection.id);
+        for (const { id } of waiting) moorings.keeper(id).ring('person');
+        return connection;
+      },
+    },
+  });
+}
+
+function webhook({ store, moorings, webhooks, clock, log }: Parts): WebDeps['webhook'] {
+  return createWebhook({
+    clock,
+    secretsOf(id) {
+      const secrets = store.sites.hookSecrets(id);
+      return secrets && { site: id as SiteId, secrets };
+    },
+    onRing: (id) => moorings.find(id)?.ring('webhook'),
+    onDelivery(id, delivery) {
+      webhooks
+        .delivered(id, delivery)
+        .catch((error: unknown) => log('error', 'A webhook’s arrival could not be noted.', { error }));
+    },
+  });
+}
