@@ -87,13 +87,13 @@ async function merge(
   });
   notes.lost = [...lost];
   const [made, theirs] = await Promise.all([repository.commit(commit), repository.commit(step.theirs)]);
-  // A merge that brings the branch nothing new makes no commit: or a refused path would make merges for ever. A version
-  // that lost is something new, although no file shows it: as a parent it stays on GitLab.
-  if (made.tree === theirs.tree && lost.length === 0) return follow(deps, notes, ledger, standing, step.theirs);
   // A line that does not become a parent is in no ref afterwards, conflicts or not.
   if (step.ours !== step.base && !step.parents.includes(step.ours)) {
     await repository.keep({ cause: 'conflict', at: now(), commit: step.ours, files: lost.length, bytes: 0 });
   }
+  // A merge that brings the branch nothing new makes no commit: or a refused path would make merges for ever. A version
+  // that lost is something new, although no file shows it: as a parent it stays on GitLab.
+  if (made.tree === theirs.tree && lost.length === 0) return follow(deps, notes, ledger, standing, step.theirs);
   return offer(deps, notes, ledger, commit, standing.remote === 'absent' ? null : standing.remote);
 }
 

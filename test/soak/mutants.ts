@@ -159,7 +159,7 @@ function tryOne({ file, from, to, tests, env }: Mutant): string | undefined {
       const { status, stdout } = spawnSync(process.execPath, ['test/run.ts', test], {
         cwd: dir,
         encoding: 'utf8',
-        env: { ...process.env, MOORING_WORLDS_S: '60', ...env },
+        env: { ...process.env, MOORING_WORLDS: '40', ...env },
       });
       // A file that ran out of time has seen nothing.
       if (status === 0 || stdout.includes('it was ended after')) continue;

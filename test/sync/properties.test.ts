@@ -20,7 +20,7 @@ import { type Files, type Policy, allContents, apparent, commits, referenceMerge
  */
 const properties = suite('properties');
 const factor = Number(process.env['MOORING_CASES'] ?? 1);
-const seed = Number(process.env['MOORING_SEED'] ?? Date.now() % 1_000_000);
+const seed = Number(process.env['MOORING_SEED'] ?? 20_261_122);
 let pure = 0;
 const run = (numRuns: number) => ({ numRuns: Math.ceil(numRuns * factor), seed, includeErrorInReport: true });
 
