@@ -148,10 +148,7 @@ class ApplyRun {
       );
       throw fullDisk(error);
     }
-    this.#tools.staging.announce(
-      wanted.flatMap(({ move }) => move ?? []),
-      this.#tools.now(),
-    );
+    this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
   }
 
   #refusedForSize(task: Task): NotSyncedReason | undefined {
@@ -324,7 +321,7 @@ class ApplyRun {
         ...this.#moveFor(task, folder.path, staging.freshName()),
         before: { oid: (task.before as Entry).oid, seen },
       };
-      staging.announce([move], this.#tools.now());
+      staging.announce([move]);
       if (remove(fs, this.#walk, move) === 'busy') {
         this.#leaveOrRelease(move);
         return this.#skip(task);
@@ -341,7 +338,7 @@ class ApplyRun {
     const { staging, now } = this.#tools;
     const { folder, name, path } = task.move as Move;
     const before = { oid: after.oid, seen: seenOf(task.stagedStat as Stat, now()) };
-    staging.announce([{ folder, name, path, before }], now());
+    staging.announce([{ folder, name, path, before }]);
     this.#skipped.push(task.path);
   }
 

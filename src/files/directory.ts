@@ -72,7 +72,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#o = options;
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
-    this.#staging = new Staging(options.fs, options.random, `${options.stateDir}/staging.jsonl`);
+    this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
     this.#quiet = new Quiet(options.clock, options.settings);
   }
 
@@ -352,7 +352,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async lateWrites(): Promise<readonly LateWrite[]> {
-    const due = this.#staging.heldSince(this.#o.clock.now() - graceMs);
+    const due = this.#staging.heldFor(graceMs);
     if (due.length === 0) return [];
     const walk = new Walk(this.#o.fs, this.#o.root);
     try {
@@ -416,6 +416,10 @@ class SiteDirectory implements Directory, Touchable {
   #rules(): ScanRules {
     const { ignore, allow, limits } = this.#o.settings();
     return { ignore, allow, fileBytes: limits.fileBytes, files: limits.files };
+  }
+
+  refused(): readonly SitePath[] {
+    return [...this.#manifest.entries()].filter(([, line]) => line.refused).map(([path]) => path);
   }
 
   /** What the last looks left out, and what was refused when it arrived. */

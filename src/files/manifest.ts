@@ -110,6 +110,8 @@ export class Manifest {
       } catch {
         // A torn row: what follows may describe another state. Without a commit everything is compared anew.
         this.#commit = undefined;
+        // And what is added behind it would never be read: the next writing starts a new file.
+        this.#rows = Number.POSITIVE_INFINITY;
         return;
       }
     }

@@ -267,7 +267,7 @@ class Scan {
     if (this.#learned.has(folder)) return;
     this.#learned.add(folder);
     const given = this.#rules.gitignores?.find(([place]) => place === folder)?.[1];
-    const content = given ?? readSmall(this.#fs, this.#walk, folder, Buffer.from('.gitignore'))?.toString('utf8');
+    const content = given ?? readRules(this.#fs, this.#walk, folder);
     if (content) this.#ignore.learn(folder, content);
   }
 
@@ -289,19 +289,23 @@ class Scan {
   }
 }
 
-/** A file of rules, at most 256 KiB; undefined when it is not there or cannot be read. */
-function readSmall(fs: Fs, walk: Walk, folder: string, name: Buffer): Buffer | undefined {
+/** A folder's own rules, at most 256 KiB; undefined where it has none. */
+function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
+  const name = Buffer.from('.gitignore');
   try {
     const dir = walk.folder(folder);
     const stat = fs.stat(dir, name);
     if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
-    return fs.readSmall(dir, name, 262_144);
+    return fs.readSmall(dir, name, 262_144).toString('utf8');
   } catch (error) {
     // Rules we could not read are not rules that do not exist: what they keep out would travel.
     if (isTrouble(error)) throw error;
-    return undefined;
+    return ['EACCES', 'EPERM'].includes(errorCode(error)) ? everything : undefined;
   }
 }
+
+/** While its rules may not be read, nothing new of a folder travels. */
+const everything = '*';
 
 /** The machine’s trouble, not the path’s: what was seen so far is no picture of the folder. */
 const isTrouble = (error: unknown): boolean => ['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'].includes(errorCode(error));

@@ -1,6 +1,6 @@
 import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
-import type { Fs, Random, Stat } from '../model/world.ts';
+import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import { errorCode } from './disk.ts';
 import type { Seen } from './manifest.ts';
 import { type Walk, nameOf } from './walk.ts';
@@ -18,13 +18,13 @@ export interface Move {
 }
 
 export interface Held extends Move {
-  /** ms since 1970: when it was replaced. */
-  readonly at: number;
+  /** When it was replaced, or first met after a restart, by the clock that never jumps. */
+  readonly since: number;
 }
 
 type Row =
   | { readonly kind: 'folder'; readonly path: SitePath }
-  | { readonly kind: 'move'; readonly move: Move; readonly at: number }
+  | { readonly kind: 'move'; readonly move: Move }
   | { readonly kind: 'settled' }
   | { readonly kind: 'released'; readonly folder: SitePath; readonly name: string };
 
@@ -36,6 +36,7 @@ type Row =
 export class Staging {
   readonly #fs: Fs;
   readonly #random: Random;
+  readonly #clock: Clock;
   readonly #journal: string;
   readonly #folders = new Set<SitePath>();
   readonly #moves = new Map<string, Held & { settled: boolean }>();
@@ -44,9 +45,10 @@ export class Staging {
   #next = 0;
   #swept = false;
 
-  constructor(fs: Fs, random: Random, journal: string) {
+  constructor(fs: Fs, random: Random, clock: Clock, journal: string) {
     this.#fs = fs;
     this.#random = random;
+    this.#clock = clock;
     this.#journal = journal;
     this.#run = random.bytes(4).toString('hex');
     for (const row of readRows(journal)) this.#take(row);
@@ -76,8 +78,8 @@ export class Staging {
   }
 
   /** Notes moves that are about to happen; on disk before it returns. */
-  announce(moves: readonly Move[], at: number): void {
-    if (moves.length > 0) this.#write(moves.map((move) => ({ kind: 'move', move, at })));
+  announce(moves: readonly Move[]): void {
+    if (moves.length > 0) this.#write(moves.map((move) => ({ kind: 'move', move })));
   }
 
   /** All moves so far are final: after a crash nothing of them is put back. */
@@ -89,9 +91,10 @@ export class Staging {
     return [...this.#moves.values()].filter((move) => !move.settled);
   }
 
-  /** What was replaced before `time` (ms since 1970). */
-  heldSince(time: number): readonly Held[] {
-    return [...this.#moves.values()].filter((move) => move.settled && move.at <= time);
+  /** What was replaced at least `ms` ago. */
+  heldFor(ms: number): readonly Held[] {
+    const now = this.#clock.monotonic();
+    return [...this.#moves.values()].filter((move) => move.settled && now - move.since >= ms);
   }
 
   /** Forgets moves and removes what is left of them under their staging names. */
@@ -152,7 +155,11 @@ export class Staging {
   #take(row: Row): void {
     if (row.kind === 'folder') this.#folders.add(row.path);
     else if (row.kind === 'move') {
-      this.#moves.set(`${row.move.folder}/${row.move.name}`, { ...row.move, at: row.at, settled: false });
+      this.#moves.set(`${row.move.folder}/${row.move.name}`, {
+        ...row.move,
+        since: this.#clock.monotonic(),
+        settled: false,
+      });
     } else if (row.kind === 'released') this.#moves.delete(`${row.folder}/${row.name}`);
     else for (const [key, move] of this.#moves) this.#moves.set(key, { ...move, settled: true });
   }

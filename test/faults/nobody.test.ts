@@ -26,6 +26,22 @@ nobody('F35: an unreadable file and folder are named and never taken for removed
   }),
 );
 
+nobody('F35: while a .gitignore may not be read, nothing new of its folder travels', () =>
+  kept({ repository: { '.gitignore': 'cache/\n', 'index.html': 'home\n' } }, async (world) => {
+    const tip = world.tip();
+    chmodSync(join(world.site, '.gitignore'), 0);
+    world.write('cache/private.txt', 'must not travel\n');
+    for (const trigger of ['watch', 'rescan'] as const) await world.rung(trigger);
+    assert.is(world.tip(), tip, 'an ignored file was pushed');
+    world.write('index.html', 'edited\n');
+    await world.rung('watch');
+    assert.is(git(world.bare, 'diff', '--name-status', tip, 'main'), 'M\tindex.html');
+    chmodSync(join(world.site, '.gitignore'), 0o644);
+    await world.rung('rescan');
+    assert.not.ok(world.branch()['cache/private.txt']);
+  }),
+);
+
 nobody('F6: a folder without write permission is left as it is, named, and pushed back by nobody', () =>
   kept({}, async (world) => {
     mkdirSync(join(world.site, 'free'));

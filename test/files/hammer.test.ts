@@ -42,7 +42,7 @@ for (const way of ['exchange', 'link'] as const) {
     const fs = counted(way, count);
     const directory = openDirectory({
       fs,
-      clock: { now: () => Date.now() + ahead, monotonic: () => performance.now(), sleep: (ms) => sleep(ms) },
+      clock: { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead, sleep: (ms) => sleep(ms) },
       random: {
         bytes: (n) => createHash('sha512').update(`${performance.now()}`).digest().subarray(0, n),
         fraction: () => 0.5,
@@ -55,7 +55,7 @@ for (const way of ['exchange', 'link'] as const) {
     try {
       const kept = new Keep(directory);
       await kept.look();
-      const reader = start('gap', [site, 'saves.txt']);
+      const reader = start('gap', ['0', site, 'saves.txt']);
       const children = Object.entries(editors).map(([name, style]) =>
         start('editor', [site, name, style, String(times)]),
       );

@@ -100,6 +100,25 @@ replacing('a write through an old descriptor, after the file was replaced, is ke
   }
 });
 
+replacing('a clock that is set does not shorten the time in which a late write is found', async () => {
+  const world = await engineWorld({ repository: { 'page.html': 'old\n' } });
+  try {
+    await world.connect();
+    const fd = openSync(join(world.site, 'page.html'), 'r+');
+    world.push({ 'page.html': 'new\n' });
+    await world.sync();
+    world.clockJumps(86_400_000);
+    await world.sync();
+    writeSync(fd, 'late and long\n');
+    closeSync(fd);
+    world.clockJumps(-3 * 86_400_000);
+    assert.equal((await world.later(11 * 60_000).sync()).lateWrites, ['page.html']);
+    assert.ok(found(world, 'late and long'));
+  } finally {
+    await world.close();
+  }
+});
+
 replacing('the staging folder goes when nothing in it can still be written to', async () => {
   const world = await engineWorld({ repository: { 'page.html': 'old\n' } });
   try {

@@ -42,8 +42,10 @@ export interface EngineWorld {
   tip(): string;
   connect(direction?: Direction): Promise<void>;
   sync(options?: Partial<Parameters<typeof run>[0]> & { trigger?: Trigger }): Promise<Outcome>;
-  /** The same world with its clock `ms` ahead. */
+  /** The same world `ms` later. */
   later(ms: number): EngineWorld;
+  /** Somebody sets the clock: no time has passed. */
+  clockJumps(ms: number): void;
   close(): Promise<void>;
 }
 
@@ -73,7 +75,12 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   if (!existsSync(paths.bare)) git(dir, 'init', '-q', '--bare', '--initial-branch=main', paths.bare);
   const settings: SiteSettings = { ...defaultSettings, quietMs: 0, ...options.settings };
   let ahead = 0;
-  const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now(), sleep: () => Promise.resolve() };
+  let set = 0;
+  const clock = {
+    now: () => Date.now() + ahead + set,
+    monotonic: () => performance.now() + ahead,
+    sleep: () => Promise.resolve(),
+  };
   const random = { bytes: (n: number) => randomBytes(n), fraction: () => 0.5 };
   const scanner: Scanner = options.scanner ?? createScanner();
   const opened = openRepository({
@@ -185,6 +192,9 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     later(ms) {
       ahead += ms;
       return world;
+    },
+    clockJumps(ms) {
+      set += ms;
     },
     async close() {
       await directory.close();
