@@ -4,19 +4,20 @@ import type { MergeConflict, Merged } from '../sync/ports.ts';
 /** What `git merge-tree --write-tree -z --messages` printed. */
 export interface MergeTreeOutput {
   readonly tree: Oid;
-  /** Paths of the merged tree that git staged, under the names it gave them (`x~<label>` for a file in a folder's way). */
-  readonly staged: readonly SitePath[];
+  /** What git staged: under the names it gave (`x~<label>` for a file in a folder's way), 2 ours, 3 theirs. */
+  readonly staged: readonly { readonly path: SitePath; readonly oid: Oid; readonly stage: 1 | 2 | 3 }[];
   readonly messages: readonly { readonly kind: string; readonly paths: readonly SitePath[] }[];
 }
 
 /** Parses the NUL-separated form. Only the messages hold the original paths: that is where conflicts are read from. */
 export function parseMergeTree(output: Buffer): MergeTreeOutput {
   const fields = output.toString('latin1').split('\0');
-  const staged = new Set<SitePath>();
+  const staged: MergeTreeOutput['staged'][number][] = [];
   let at = 1;
-  for (; /^[0-7]{6} [0-9a-f]+ [123]\t/.test(fields[at] ?? ''); at += 1) {
-    const field = fields[at] ?? '';
-    staged.add(field.slice(field.indexOf('\t') + 1) as SitePath);
+  for (; ; at += 1) {
+    const row = /^[0-7]{6} ([0-9a-f]+) ([123])\t([^]*)$/.exec(fields[at] ?? '');
+    if (!row) break;
+    staged.push({ path: row[3] as SitePath, oid: row[1] as Oid, stage: Number(row[2]) as 1 | 2 | 3 });
   }
   if (fields[at] === '') at += 1;
   const messages: { kind: string; paths: SitePath[] }[] = [];
@@ -26,7 +27,7 @@ export function parseMergeTree(output: Buffer): MergeTreeOutput {
     messages.push({ kind: fields[at + 1 + count] ?? '', paths });
     at += count + 3;
   }
-  return { tree: fields[0] as Oid, staged: [...staged], messages };
+  return { tree: fields[0] as Oid, staged, messages };
 }
 
 /**
@@ -45,7 +46,8 @@ export function conflictsOf(
     if (!kind.startsWith('CONFLICT')) continue;
     for (const path of paths) if (!kinds.has(path)) kinds.set(path, /\((.*)\)/.exec(kind)?.[1] ?? kind);
   }
-  for (const path of output.staged)
+  const staged = [...new Set(output.staged.map(({ path }) => path))];
+  for (const path of staged)
     if (!kinds.has(path) && (oursAt.has(path) || theirsAt.has(path))) kinds.set(path, 'contents');
   // Git speaks of a folder in the way also where the file's side left it as it was: it just went, and nothing clashes.
   for (const [path, kind] of kinds) {
@@ -57,6 +59,8 @@ export function conflictsOf(
     for (const change of [...ours, ...theirs])
       if (change.after && change.path.startsWith(`${path}/`) && !kinds.has(change.path)) kinds.set(change.path, kind);
   }
+  for (const path of [...carried(output, 2, ours, theirs), ...carried(output, 3, theirs, ours)])
+    if (!kinds.has(path)) kinds.set(path, 'rename');
   const conflicts: MergeConflict[] = [];
   for (const [path, kind] of kinds) {
     const mine = oursAt.get(path);
@@ -71,7 +75,33 @@ export function conflictsOf(
       ...entry('theirs', yours ? yours.after : base),
     });
   }
-  return { conflicts, staged: output.staged };
+  return { conflicts, staged };
+}
+
+/**
+ * Old names whose edits git carried to where `mine` had moved the file, and where another file now stands too. Only one
+ * of the two can be live there; so that the edit is live somewhere, its old name counts as edited against removed.
+ */
+function carried(
+  output: MergeTreeOutput,
+  stage: 2 | 3,
+  mine: readonly Change[],
+  yours: readonly Change[],
+): readonly SitePath[] {
+  const own = new Map(mine.map((change) => [change.path, change.after?.oid]));
+  const mixed = output.staged.filter(
+    (row) => row.stage === stage && own.get(row.path) && own.get(row.path) !== row.oid,
+  );
+  if (mixed.length === 0) return [];
+  const gone = new Map(mine.filter(({ after }) => !after).map((change) => [change.path, change.before?.oid]));
+  const edited = yours.filter(({ path, before, after }) => before && after && gone.has(path)).map(({ path }) => path);
+  const places = new Map(mine.filter(({ before }) => !before).map(({ path, after }) => [after?.oid, path]));
+  const targets = new Set(mixed.map(({ path }) => path));
+  // Moved without a change: known by its content. Otherwise every moved file that is not known to be elsewhere.
+  return edited.filter((path) => {
+    const place = places.get(gone.get(path));
+    return place === undefined || targets.has(place);
+  });
 }
 
 function entry<K extends 'ours' | 'theirs'>(
