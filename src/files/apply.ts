@@ -5,6 +5,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest, KeptMode, TreeFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
 import { type Line, type Manifest, type Seen, sameSeen, seenOf } from './manifest.ts';
+import { type Folding, collisions, folded } from './folding.ts';
 import { hashFile } from './read.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
 import { type Move, type Staging, stagedNow } from './staging.ts';
@@ -21,6 +22,10 @@ export interface ApplyTools {
   readonly ignored: (path: SitePath) => boolean;
   /** Whether a folder holds nothing but what Mooring leaves alone. */
   readonly onlyIgnored: (folder: SitePath) => boolean;
+  /** Whether the contents fit; throws where they do not. */
+  readonly checkRoom: (contents: readonly Oid[], sizes: ApplyRequest['sizes']) => Promise<void>;
+  /** Which names are the same on this disk, given an open folder to try it in. */
+  readonly folding: (staging: number) => Folding;
   readonly newFileMode: number;
   readonly newFolderMode: number;
 }
@@ -45,6 +50,8 @@ export async function apply(tools: ApplyTools, request: ApplyRequest): Promise<A
   const run = new ApplyRun(tools, request, walk);
   try {
     return await run.all();
+  } catch (error) {
+    throw fullDisk(error);
   } finally {
     walk.close();
   }
@@ -71,8 +78,11 @@ class ApplyRun {
     const tasks = this.#request.changes.map((change): Task => ({ ...change, size: 0 }));
     const writes = this.#withoutRefused(tasks.filter((task) => task.after !== undefined));
     const removals = tasks.filter((task) => task.after === undefined);
-    await this.#stage(writes);
-    const isObstacle = obstacles(writes);
+    await this.#tools.checkRoom(this.#contentsOf(writes), this.#request.sizes);
+    const folding = this.#refuseCollisions(writes, removals);
+    const staged = writes.filter(({ path }) => !this.#isRefused(path));
+    await this.#stage(staged);
+    const isObstacle = obstacles(staged, folding);
     await this.#each(
       removals.filter(({ path }) => isObstacle(path)),
       (task) => this.#remove(task),
@@ -94,6 +104,29 @@ class ApplyRun {
     return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused };
   }
 
+  #contentsOf(writes: readonly Task[]): Oid[] {
+    return writes.filter((task) => !this.#alreadyThere(task)).map((task) => (task.after as Entry).oid);
+  }
+
+  /** Two names of the repository that are one file here: the later is named and not written. */
+  #refuseCollisions(writes: readonly Task[], removals: readonly Task[]): Folding {
+    const added = writes.filter(({ before }) => !before);
+    if (added.length === 0) return { case: false, form: false };
+    const { staging, manifest } = this.#tools;
+    const folding = this.#tools.folding(staging.folderFor(this.#walk, '').fd);
+    const going = new Set(removals.map(({ path }) => path));
+    const rivals = collisions(
+      folding,
+      writtenPaths(manifest, going),
+      added.map(({ path }) => path),
+    );
+    for (const task of added) {
+      const rival = rivals.get(task.path);
+      if (rival !== undefined) this.#refuse(task, { kind: 'collides', with: rival });
+    }
+    return folding;
+  }
+
   #withoutRefused(tasks: Task[]): Task[] {
     return tasks.filter((task) => {
       const entry = task.after as Entry;
@@ -105,7 +138,8 @@ class ApplyRun {
 
   /** A file here that Mooring ignores is not its to overwrite, whatever the repository brings. */
   #inTheWay(task: Task): NotSyncedReason | undefined {
-    if (task.before || this.#tools.manifest.get(task.path)) return undefined;
+    const line = this.#tools.manifest.get(task.path);
+    if (task.before || (line && !line.refused)) return undefined;
     const there = this.#statQuietly(task.path);
     if (there?.kind === 'link') return { kind: 'link' };
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
@@ -117,7 +151,10 @@ class ApplyRun {
 
   #refuse(task: Task, reason: NotSyncedReason): void {
     this.#refused.push({ path: task.path, reason });
-    if (task.after) this.#tools.manifest.set(task.path, { ...task.after, refused: reason });
+    if (!task.after) return;
+    const line = this.#tools.manifest.get(task.path);
+    const was = line?.refused ? line.was : task.before;
+    this.#tools.manifest.set(task.path, { ...task.after, refused: reason, ...(was ? { was } : {}) });
   }
 
   /** Writes the contents beside their places, one after another as git gives them; syncs run behind. */
@@ -125,6 +162,7 @@ class ApplyRun {
     const wanted = tasks.filter((task) => !this.#alreadyThere(task));
     const syncs = new Set<Promise<void>>();
     let next = 0;
+    let bytes = 0;
     try {
       for await (const { size, chunks } of this.#request.blobs(wanted.map((task) => (task.after as Entry).oid))) {
         const task = wanted[next] as Task;
@@ -137,7 +175,8 @@ class ApplyRun {
         if (reason) this.#refuse(task, reason);
         else await this.#stageOne(task, content ? [content] : chunks, syncs);
         if (syncs.size >= 16) await Promise.all(syncs);
-        this.#request.progress?.({ act: 'pulling', done: next, total: tasks.length });
+        bytes += size;
+        this.#request.progress?.({ act: 'pulling', done: next, total: wanted.length, bytes });
       }
       await Promise.all(syncs);
     } catch (error) {
@@ -146,7 +185,7 @@ class ApplyRun {
         this.#walk,
         wanted.flatMap(({ move }) => move ?? []),
       );
-      throw fullDisk(error);
+      throw error;
     }
     this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
   }
@@ -291,7 +330,7 @@ class ApplyRun {
     const now = await hashFile(this.#tools.fs, this.#tools.root, task.path);
     if (!now) return undefined;
     if (now.oid === task.after?.oid) return 'same';
-    const expected = line?.oid ?? task.before?.oid;
+    const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
     return now.oid === expected ? seenOf(now.stat, this.#tools.now()) : undefined;
   }
 
@@ -389,6 +428,8 @@ class ApplyRun {
           break;
         }
         this.#touchedFolders.delete(folder);
+        // Or a power cut brings the folder back, with the file in it, and that would look like an edit.
+        this.#touchedFolders.add(parentOf(folder));
       }
     }
     this.#emptied.clear();
@@ -433,11 +474,20 @@ class ApplyRun {
   }
 }
 
-/** Tells whether a path lies in the way of one to be written: a file where a folder must be, or the reverse. */
-function obstacles(writes: readonly Task[]): (path: SitePath) => boolean {
-  const files = new Set<string>(writes.map(({ path }) => path));
-  const folders = new Set<string>(writes.flatMap(({ path }) => ancestors(path)));
-  return (path) => folders.has(path) || ancestors(path).some((folder) => files.has(folder));
+/**
+ * Tells whether a path lies in the way of one to be written: a file where a folder must be, or the reverse, or, where
+ * names fold together, the same name in another spelling.
+ */
+function obstacles(writes: readonly Task[], folding: Folding): (path: SitePath) => boolean {
+  const key = (path: string): string => (folding.case || folding.form ? folded(folding, path) : path);
+  const files = new Set(writes.map(({ path }) => key(path)));
+  const folders = new Set(writes.flatMap(({ path }) => ancestors(path)).map(key));
+  return (path) =>
+    files.has(key(path)) || folders.has(key(path)) || ancestors(path).some((folder) => files.has(key(folder)));
+}
+
+function* writtenPaths(manifest: Manifest, without: ReadonlySet<SitePath>): Generator<SitePath> {
+  for (const [path, line] of manifest.entries()) if (!line.refused && !without.has(path)) yield path;
 }
 
 function ancestors(path: SitePath): string[] {

@@ -1,16 +1,27 @@
 import { unsafePath, isControlFile } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
-import { type SitePath, pathFromText } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
-import type { Directory, Found, KeptMode, LateWrite, SurveyedFile, Taking, TreeFile } from '../sync/ports.ts';
+import type {
+  Directory,
+  Found,
+  KeptMode,
+  LateWrite,
+  Repository,
+  SurveyedFile,
+  Taking,
+  TreeFile,
+} from '../sync/ports.ts';
 import { apply } from './apply.ts';
 import { errorCode } from './disk.ts';
+import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
 import { createIgnoreRules } from './ignore.ts';
 import { Manifest, seenOf } from './manifest.ts';
 import { Quiet } from './quiet.ts';
 import { hashFile, openSteady } from './read.ts';
 import { isStaged, undo } from './replace.ts';
+import { checkRoom } from './room.ts';
 import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { type Held, Staging, stagedNow } from './staging.ts';
@@ -301,6 +312,8 @@ class SiteDirectory implements Directory, Touchable {
         refusal: (file) => this.refusal(file),
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
+        checkRoom: (contents, sizes) => this.#checkRoom(contents, sizes),
+        folding: (staging) => (this.#folding ??= probeFolding(fs, staging, this.#staging.freshName())),
         newFileMode: 0o644,
         newFolderMode: 0o755,
       },
@@ -310,12 +323,79 @@ class SiteDirectory implements Directory, Touchable {
     return applied;
   }
 
+  /** A site does not change what disk it is on without becoming another folder. */
+  #folding: Folding | undefined;
+
+  async #checkRoom(contents: readonly Oid[], sizes: Repository['sizes']): Promise<void> {
+    const { fs, root, settings } = this.#o;
+    let present: number | undefined;
+    const sum = (): number => [...this.#manifest.entries()].reduce((all, [, { seen }]) => all + (seen?.size ?? 0), 0);
+    await checkRoom(contents, {
+      limits: settings().limits,
+      sizes,
+      folder: root,
+      present: () => (present ??= sum()),
+      free() {
+        const fd = fs.openRoot(root);
+        try {
+          return fs.free(fd);
+        } finally {
+          fs.close(fd);
+        }
+      },
+    });
+  }
+
+  collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath> {
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      return collisions(this.#folding ?? foldingSeen(this.#o.fs, walk.root), [], paths);
+    } finally {
+      walk.close();
+    }
+  }
+
+  overdue(): readonly Change[] {
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      const changes: Change[] = [];
+      for (const [path, { mode, oid, refused, was }] of this.#manifest.entries()) {
+        if (!refused || !mayPass.has(refused.kind)) continue;
+        const size = refused.kind === 'too-large' ? refused.bytes : 0;
+        if (this.refusal({ path, mode, oid, size })) continue;
+        // Something that we did not put there still stands at the name.
+        if (!was && walk.stat(path) !== undefined) continue;
+        changes.push({ path, after: { mode, oid }, ...(was ? { before: was } : {}) });
+      }
+      return changes;
+    } finally {
+      walk.close();
+    }
+  }
+
   async settled(commit: Parameters<Directory['settled']>[0]): Promise<void> {
     this.#manifest.save(commit);
   }
 
+  hold(paths: readonly SitePath[]): void {
+    this.#held = paths;
+    for (const [path, { mode, oid, refused }] of [...this.#manifest.entries()]) {
+      if (refused?.kind !== 'conflict' || paths.includes(path)) continue;
+      // Compared by content at the next look: what is there is an edit like any other now.
+      this.#manifest.set(path, { mode, oid });
+      this.#touched.add(path);
+    }
+  }
+
+  #held: readonly SitePath[] = [];
+
+  taking(path: SitePath): Taking {
+    return this.#takeFile(path);
+  }
+
   refusal({ path, mode, size }: TreeFile): NotSyncedReason | undefined {
     const { limits, allow } = this.#o.settings();
+    if (this.#held.includes(path)) return { kind: 'conflict' };
     if (mode === '120000') return { kind: 'link' };
     if (mode === '160000') return { kind: 'submodule' };
     if (unsafePath(path)) return { kind: 'bad-name' };
@@ -337,7 +417,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async survey(gitignores: Parameters<Directory['survey']>[0] = []): ReturnType<Directory['survey']> {
     const empty = `${this.#o.stateDir}/no-manifest`;
-    const rules = { ...this.#rules(), gitignores };
+    const rules = { ...this.#rules(), held: [], gitignores };
     const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules).catch((error: unknown) => {
       throw rootProblem(error, this.#o.root);
     });
@@ -415,7 +495,7 @@ class SiteDirectory implements Directory, Touchable {
 
   #rules(): ScanRules {
     const { ignore, allow, limits } = this.#o.settings();
-    return { ignore, allow, fileBytes: limits.fileBytes, files: limits.files };
+    return { ignore, allow, fileBytes: limits.fileBytes, files: limits.files, held: this.#held };
   }
 
   refused(): readonly SitePath[] {
@@ -429,6 +509,16 @@ class SiteDirectory implements Directory, Touchable {
     return [...refused, ...this.#left];
   }
 }
+
+/** Reasons that can go by themselves or by a setting. */
+const mayPass: ReadonlySet<NotSyncedReason['kind']> = new Set([
+  'too-large',
+  'control-file',
+  'collides',
+  'ignored-in-the-way',
+  'link',
+  'unwritable',
+]);
 
 const noManifest = { get: () => undefined, under: () => [] };
 

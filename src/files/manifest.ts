@@ -17,6 +17,8 @@ export interface Line extends Entry {
   readonly seen?: Seen;
   /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
   readonly refused?: NotSyncedReason;
+  /** What still stands at the path in place of a refused version, as far as we put it there. */
+  readonly was?: Entry;
 }
 
 /** A file's stat when its content was last known. */

@@ -19,6 +19,8 @@ export interface ScanRules {
   readonly allow: readonly string[];
   readonly fileBytes: number;
   readonly files: number;
+  /** Paths that wait for a person: passed over. */
+  readonly held?: readonly SitePath[];
   /** Rules that count in place of the files of that folder: those a repository is about to bring. */
   readonly gitignores?: readonly (readonly [folder: string, content: string])[];
 }
@@ -187,6 +189,7 @@ class Scan {
     if (this.#met.has(path)) return;
     const line = this.#known.get(path);
     if (line?.refused) return;
+    if (this.#rules.held?.includes(path)) return this.#leave(path, { kind: 'conflict' });
     if (kind === 'link') return this.#leave(path, { kind: 'link' });
     if (kind === 'other') return this.#leave(path, { kind: 'special' });
     if (unsafePath(path))

@@ -116,7 +116,7 @@ export class Staging {
       const fd = openIfThere(walk, folder);
       for (const { name } of fd === undefined ? [] : this.#fs.list(fd)) {
         const text = name.toString('latin1');
-        if (!/^[0-9a-f]{8}-\d+$/.test(text) || this.#moves.has(`${folder}/${text}`)) continue;
+        if (!/^[0-9a-f]{8}-\d+/.test(text) || this.#moves.has(`${folder}/${text}`)) continue;
         ignoreMissing(() => this.#fs.unlink(fd as number, name));
       }
     }

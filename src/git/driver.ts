@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Problem } from '../model/problem.ts';
+import { noteRunning, signalGroup } from './orphans.ts';
 
 /** What a finished git process said. Exit codes are the caller's to judge: `merge-tree` says 1 for a conflict. */
 export interface GitResult {
@@ -77,6 +78,8 @@ export function createDriver(binary: string): GitDriver {
 function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignore'): GitProcess {
   run.signal?.throwIfAborted();
   const child = spawn(binary, run.args, { env: run.environment, detached: true, stdio: [stdin, 'pipe', 'pipe'] });
+  const gitDir = run.environment['GIT_DIR'];
+  const forget = gitDir && child.pid !== undefined ? noteRunning(gitDir, child.pid) : () => {};
   // A git that died early closes the pipe; its exit code tells the story, not the EPIPE.
   child.stdin?.on('error', () => {});
   let stderr = '';
@@ -92,7 +95,10 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
     child.once('error', (error) => reject(new Problem('git-failed', { command: run.args[0] ?? '' }, { cause: error })));
     child.once('close', (code, signal) => resolve({ code: code ?? (signal ? 128 : 1), stderr }));
-  }).finally(() => run.signal?.removeEventListener('abort', end));
+  }).finally(() => {
+    forget();
+    run.signal?.removeEventListener('abort', end);
+  });
   return { child, ended, end };
 }
 
@@ -103,14 +109,6 @@ function endGroup(child: ChildProcess): void {
   signalGroup(pid, 'SIGTERM');
   const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), 5_000);
   child.once('close', () => clearTimeout(timer));
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // Already gone.
-  }
 }
 
 async function feed(child: ChildProcess, input: NonNullable<GitRun['input']>): Promise<void> {

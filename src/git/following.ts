@@ -45,10 +45,10 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
       return first.value;
     },
 
-    async push(commit, expected, options, signal) {
+    async push(commit, expected, options, signal, progress) {
       // Without a commit to expect there is no lease: a branch of that name would be made wherever the path leads.
       await whereabouts.checkForPush(expected === null ? 0 : pushAgeMs, signal);
-      const push = (): ReturnType<Remote['push']> => remote.push(commit, expected, options, signal);
+      const push = (): ReturnType<Remote['push']> => remote.push(commit, expected, options, signal, progress);
       const first = await settle(push());
       if ('value' in first && first.value.kind === 'done') return first.value;
       if ('error' in first && !mayHaveMoved.has(asProblem(first.error).code)) throw first.error;

@@ -1,9 +1,12 @@
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { Problem } from '../model/problem.ts';
+import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Author, PushResult, Remote } from '../sync/ports.ts';
 import { type GitNetwork, gitEnvironment } from './environment.ts';
 import { cleanOutput, fetchFailure, pushFailure, remoteLines } from './failure.ts';
+import { dropEnded, notesOf } from './orphans.ts';
+import { readProgress, withoutProgress } from './progress.ts';
 
 /** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
 export interface RemoteAddress {
@@ -25,7 +28,8 @@ export interface CliRemoteOptions {
   readonly author: () => Author;
   /** Runs one command with the address and a token that stays valid meanwhile. */
   readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
-  readonly maxFileBytes: number;
+  /** No file of git's, a pack above all, becomes larger, in bytes. Asked at each command: the limit is a setting. */
+  readonly maxFileBytes: () => number;
   /** For every push: what GitLab shall do with it. */
   readonly pushOptions?: readonly string[];
 }
@@ -50,7 +54,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
       }, signal);
     },
 
-    async fetch(signal) {
+    async fetch(signal, progress) {
       return options.address(async (address) => {
         const refspec = `+refs/heads/${address.branch}:${incoming}`;
         const flags = [
@@ -59,8 +63,11 @@ export function cliRemote(options: CliRemoteOptions): Remote {
           '--no-auto-maintenance',
           '--no-recurse-submodules',
           '--refmap=',
+          '--progress',
         ];
-        const { code, stderr } = await run(options, address, ['fetch', ...flags, '--', address.url, refspec], signal);
+        const told = progress && follow(progress, 'fetching');
+        const args = ['fetch', ...flags, '--', address.url, refspec];
+        const { code, stderr } = await run(options, address, args, signal, told);
         if (code !== 0) {
           const problem = fetchFailure(stderr, factsOf(address));
           if (problem.code === 'branch-missing') return 'absent';
@@ -71,13 +78,15 @@ export function cliRemote(options: CliRemoteOptions): Remote {
       }, signal);
     },
 
-    async push(commit, expected, { skipCi }, signal) {
+    async push(commit, expected, { skipCi }, signal, progress) {
       return options.address(async (address) => {
         const ref = `refs/heads/${address.branch}`;
-        const flags = ['--porcelain', '--no-verify', `--force-with-lease=${ref}:${expected ?? ''}`];
+        const flags = ['--porcelain', '--progress', '--no-verify', `--force-with-lease=${ref}:${expected ?? ''}`];
         if (skipCi) flags.push('--push-option=ci.skip');
         for (const option of options.pushOptions ?? []) flags.push(`--push-option=${option}`);
-        const result = await run(options, address, ['push', ...flags, '--', address.url, `${commit}:${ref}`], signal);
+        const told = progress && follow(progress, 'pushing');
+        const args = ['push', ...flags, '--', address.url, `${commit}:${ref}`];
+        const result = await run(options, address, args, signal, told);
         return readPush(result, ref, address);
       }, signal);
     },
@@ -86,6 +95,13 @@ export function cliRemote(options: CliRemoteOptions): Remote {
 
 /** What a problem may tell about an address: it is stored and shown, and the rest of the address holds the token. */
 const factsOf = ({ project, branch }: RemoteAddress): { project: string; branch: string } => ({ project, branch });
+
+function follow(progress: (progress: Progress) => void, act: Progress['act']): (stderr: string) => void {
+  return (stderr) => {
+    const read = readProgress(stderr, act);
+    if (read) progress(read);
+  };
+}
 
 interface RunResult {
   readonly code: number;
@@ -103,6 +119,7 @@ async function run(
   address: RemoteAddress | undefined,
   args: string[],
   signal?: AbortSignal,
+  told?: (stderr: string) => void,
 ): Promise<RunResult> {
   const environment = {
     ...gitEnvironment({
@@ -112,7 +129,8 @@ async function run(
       ...(address ? { network: address.network } : {}),
     }),
     MOORING_GIT: options.git,
-    MOORING_RUN_FILE_BYTES: String(options.maxFileBytes),
+    MOORING_RUN_FILE_BYTES: String(options.maxFileBytes()),
+    MOORING_RUN_NOTES: notesOf(options.dir),
   };
   let captured: RunResult = { code: 0, stdout: '', stderr: '' };
   const git: SimpleGit = simpleGit({
@@ -139,17 +157,20 @@ async function run(
       captured = {
         code: result.exitCode,
         stdout: Buffer.concat(result.stdOut).toString('utf8'),
-        stderr: Buffer.concat(result.stdErr).toString('utf8'),
+        stderr: withoutProgress(Buffer.concat(result.stdErr).toString('utf8')),
       };
       // A negative code: it could not be started at all. Any other is git's answer, and is read as such.
       return result.exitCode < 0 && error instanceof Error ? error : undefined;
     },
   }).env(environment);
+  if (told) git.outputHandler((_command, _stdout, stderr) => void stderr.on('data', (chunk) => told(String(chunk))));
   try {
     await git.raw(args);
   } catch (error) {
     signal?.throwIfAborted();
     throw new Problem('git-failed', { command: args[0] ?? '' }, { cause: error });
+  } finally {
+    dropEnded(options.dir);
   }
   return captured;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { unsafePath } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
+import { type Subfolder } from '../model/subfolder.ts';
 import type { Clock } from '../model/world.ts';
 import type {
   Author,
@@ -20,9 +21,12 @@ import type { GitDriver, GitResult, GitRun } from './driver.ts';
 import { gitEnvironment } from './environment.ts';
 import { localFailure } from './failure.ts';
 import { type ImportEdit, startFastImport } from './fast-import.ts';
+import { heldPaths } from './held.ts';
 import { keptVersions } from './kept.ts';
 import { Memory } from './memory.ts';
 import { conflictsOf, parseMergeTree } from './merge-tree.ts';
+import { endOrphans } from './orphans.ts';
+import { createView, emptyTree } from './view.ts';
 
 export interface RepositoryOptions {
   /** Absolute path of the bare repository. */
@@ -33,9 +37,10 @@ export interface RepositoryOptions {
   readonly clock: Clock;
   /** Asked at each commit: the connection may change. */
   readonly author: () => Author;
+  /** The folder of the repository that counts; see {@link Repository.view}. */
+  readonly subfolder?: Subfolder;
 }
 
-const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 const ledgerNames: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base'];
 
 /** Beats the attributes inside a tree: no filter, no line-end change, no merge driver ever runs on a site's files. */
@@ -55,13 +60,18 @@ export function openRepository(options: RepositoryOptions): Repository {
   };
   const date = (parentAt: number): number => Math.max(Math.floor(clock.now() / 1000), parentAt);
 
+  // The one place where a path of ours means more than itself: «everything but».
+  const withPathspecs = (args: readonly string[]): Promise<GitResult> =>
+    git(args, { environment: { ...environment(), GIT_LITERAL_PATHSPECS: '0' } });
+  const view = createView({ ask, git: withPathspecs }, options.subfolder ?? '');
+
   const commits = new Memory<CommitFacts>(200);
-  const commit: Repository['commit'] = (oid) => commits.get(oid, () => readCommit(oid));
+  const commit: Repository['commit'] = (oid) => commits.get(view.key(oid), () => readCommit(oid));
   const readCommit = async (oid: Oid): Promise<CommitFacts> => {
     const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s%n%b', oid])).toString('utf8');
     const [tree = '', parents = '', at = '0', name = '', subject = '', ...body] = text.split('\n');
     return {
-      tree: tree as Oid,
+      tree: view.isWhole() ? (tree as Oid) : await view.tree(oid),
       parents: parents.split(' ').filter(Boolean) as Oid[],
       at: Number(at),
       subject,
@@ -71,11 +81,42 @@ export function openRepository(options: RepositoryOptions): Repository {
   };
 
   const diffs = new Memory<readonly Change[]>(8);
-  const changes: Repository['changes'] = (from = emptyTree, to = emptyTree) =>
-    diffs.get(`${from} ${to}`, async () => {
+  const changes: Repository['changes'] = (from = emptyTree, to = emptyTree, limit = Number.POSITIVE_INFINITY) =>
+    diffs.get(view.key(`${from} ${to}`), async () => {
       const flags = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
-      return parseRaw(await ask(['diff-tree', ...flags, from, to]));
+      const found: Change[] = [];
+      for await (const row of rows(['diff-tree', ...flags, await view.tree(from), await view.tree(to)], 2)) {
+        if (found.length >= limit) throw new Problem('too-many-files', { limit: String(limit) });
+        found.push(parseRaw(row));
+      }
+      return found;
     });
+
+  /** NUL-separated fields of a command's answer, `fields` at a time, as they come; ending the loop ends the command. */
+  async function* rows(args: readonly string[], fields: number): AsyncGenerator<readonly Buffer[]> {
+    const process = driver.open({ args, environment: environment() });
+    process.child.stdin?.end();
+    const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
+    let whole = false;
+    try {
+      for (;;) {
+        const row: Buffer[] = [];
+        for (let field = await reader.until(0); field !== undefined; field = await reader.until(0)) {
+          if (row.push(field) === fields) break;
+        }
+        if (row.length < fields) break;
+        yield row;
+      }
+      whole = true;
+    } finally {
+      if (!whole) {
+        process.end();
+        await process.ended;
+      }
+    }
+    const { code, stderr } = await process.ended;
+    if (code !== 0) throw localFailure(args[0] ?? '', stderr);
+  }
 
   const relations = new Memory<Relation>(50);
   const relate = async (ours: Oid, theirs: Oid): Promise<Relation> => {
@@ -95,8 +136,8 @@ export function openRepository(options: RepositoryOptions): Repository {
       date: date(Math.max(0, ...at.map((parent) => parent.at))),
       message,
       parents,
-      tree,
-      edits,
+      ...(await view.graft(parents, tree)),
+      edits: edits.map(view.below),
     });
     return (await stream.finish()).get(mark) as Oid;
   };
@@ -126,6 +167,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       }
       await mkdir(join(dir, 'info'), { recursive: true });
       await writeFile(join(dir, 'info', 'attributes'), attributes);
+      await endOrphans(dir, clock);
       await clearLeftovers(dir);
     },
 
@@ -166,29 +208,18 @@ export function openRepository(options: RepositoryOptions): Repository {
       return ours === theirs ? 'equal' : relations.get(`${ours} ${theirs}`, () => relate(ours, theirs));
     },
 
+    view: view.turn,
     commit,
     changes,
     make,
 
     async files(oid, limit) {
-      const process = driver.open({
-        args: ['ls-tree', '-r', '-z', '-l', '--full-tree', oid],
-        environment: environment(),
-      });
-      process.child.stdin?.end();
-      const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
       const files: TreeFile[] = [];
-      for (let row = await reader.until(0); row !== undefined; row = await reader.until(0)) {
+      for await (const [row] of rows(['ls-tree', '-r', '-z', '-l', '--full-tree', await view.tree(oid)], 1)) {
         // A tree of a few kilobytes can name ten thousand million paths: stop as soon as it is too many.
-        if (files.length >= limit) {
-          process.end();
-          await process.ended;
-          throw new Problem('too-many-files', { limit: String(limit) });
-        }
-        files.push(parseTreeRow(row));
+        if (files.length >= limit) throw new Problem('too-many-files', { limit: String(limit) });
+        files.push(parseTreeRow(row as Buffer));
       }
-      const { code, stderr } = await process.ended;
-      if (code !== 0) throw localFailure('ls-tree', stderr);
       return files;
     },
 
@@ -198,7 +229,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       const before = parent
         ? await entriesOf(
             ask,
-            parent,
+            await view.tree(parent),
             taking.map(({ path }) => path),
           )
         : new Map<SitePath, Entry>();
@@ -222,7 +253,7 @@ export function openRepository(options: RepositoryOptions): Repository {
         date: date(parentAt),
         message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode)).filter(isChange)),
         parents: parent ? [parent] : [],
-        edits,
+        edits: edits.map(view.below),
       });
       const oids = await stream.finish();
       const entries = new Map<SitePath, Entry | undefined>();
@@ -236,7 +267,8 @@ export function openRepository(options: RepositoryOptions): Repository {
     },
 
     async merge(ours, theirs, base) {
-      const pair = base ? await throwaway([base, ours, theirs]) : { ours, theirs };
+      const start = base ?? (view.isWhole() ? undefined : await view.commonOf(ours, theirs));
+      const pair = start || !view.isWhole() ? await throwaway([start, ours, theirs]) : { ours, theirs };
       const { code, stdout, stderr } = await git([
         'merge-tree',
         '--write-tree',
@@ -253,6 +285,13 @@ export function openRepository(options: RepositoryOptions): Repository {
       const from = common || undefined;
       const found = conflictsOf(output, await changes(from, ours), await changes(from, theirs));
       return { tree: output.tree, ...found };
+    },
+
+    async sizes(oids) {
+      if (oids.length === 0) return [];
+      const input = [`${oids.join('\n')}\n`];
+      const text = (await ask(['cat-file', '--batch-check=%(objectsize)'], { input })).toString('latin1');
+      return text.split('\n').filter(Boolean).map(Number);
     },
 
     async *blobs(oids) {
@@ -282,9 +321,17 @@ export function openRepository(options: RepositoryOptions): Repository {
       }
     },
 
+    ...heldPaths({
+      ask,
+      startStream: () => startFastImport(driver, environment()),
+      author,
+      stamp: () => refsStamp(dir, 'refs/sync/held'),
+    }),
+
     ...keptVersions({
       ask,
       make,
+      treeOf: async (oid) => (await commit(oid)).tree,
       files: (oid) => listTree(ask, oid),
       startStream: () => startFastImport(driver, environment()),
       author,
@@ -295,11 +342,16 @@ export function openRepository(options: RepositoryOptions): Repository {
    * Two commits on a common third with the trees given: git 2.39 can merge only from a base that history shows.
    * They are reachable from nothing and vanish with the next clean-up.
    */
-  async function throwaway([base, ours, theirs]: [Oid, Oid, Oid]): Promise<{ ours: Oid; theirs: Oid }> {
-    const trees = await Promise.all([base, ours, theirs].map(async (oid) => (await commit(oid)).tree));
+  async function throwaway([base, ours, theirs]: [Oid | undefined, Oid, Oid]): Promise<{ ours: Oid; theirs: Oid }> {
+    const trees = await Promise.all(
+      [base, ours, theirs].map(async (oid) => (oid ? commit(oid).then(({ tree }) => tree) : emptyTree)),
+    );
     const stream = startFastImport(driver, environment());
     const one = async (tree: Oid | undefined, parents: (Oid | number)[]): Promise<number> =>
-      stream.commit({ author: author(), date: 0, message: '', parents, ...(tree ? { tree } : {}), edits: [] });
+      stream.commit({
+        ...{ author: author(), date: 0, message: '', parents, edits: [] },
+        ...(tree ? { tree: tree === emptyTree ? 'empty' : tree } : {}),
+      });
     const root = await one(trees[0], []);
     const left = await one(trees[1], [root]);
     const right = await one(trees[2], [root]);
@@ -309,14 +361,13 @@ export function openRepository(options: RepositoryOptions): Repository {
 }
 
 /** Changes whenever a ref of ours does: git moves each into this folder under a new name, or packs them all. */
-async function refsStamp(dir: string): Promise<string> {
-  const times = [join(dir, 'refs', 'sync'), join(dir, 'packed-refs')].map((path) =>
+async function refsStamp(dir: string, refs = 'refs/sync'): Promise<string> {
+  const stampOf = (path: string): Promise<string> =>
     stat(path, { bigint: true }).then(
       ({ mtimeNs, ino }) => `${mtimeNs}.${ino}`,
       () => 'none',
-    ),
-  );
-  return (await Promise.all(times)).join(' ');
+    );
+  return (await Promise.all([stampOf(join(dir, refs)), stampOf(join(dir, 'packed-refs'))])).join(' ');
 }
 
 const maintenanceMs = 30 * 60_000;
@@ -385,18 +436,14 @@ function parseTreeRow(row: Buffer): TreeFile {
   };
 }
 
-function parseRaw(output: Buffer): Change[] {
-  const fields = output.toString('latin1').split('\0');
-  const changes: Change[] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    const [before = '', after = '', beforeOid = '', afterOid = ''] = (fields[at] ?? '').slice(1).split(' ');
-    changes.push({
-      path: fields[at + 1] as SitePath,
-      ...(before === '000000' ? {} : { before: { mode: before as Mode, oid: beforeOid as Oid } }),
-      ...(after === '000000' ? {} : { after: { mode: after as Mode, oid: afterOid as Oid } }),
-    });
-  }
-  return changes;
+/** One row of `diff-tree --raw -z`: what changed, and the path. */
+function parseRaw([what, path]: readonly Buffer[]): Change {
+  const [before = '', after = '', beforeOid = '', afterOid = ''] = (what?.toString('latin1') ?? '').slice(1).split(' ');
+  return {
+    path: (path?.toString('latin1') ?? '') as SitePath,
+    ...(before === '000000' ? {} : { before: { mode: before as Mode, oid: beforeOid as Oid } }),
+    ...(after === '000000' ? {} : { after: { mode: after as Mode, oid: afterOid as Oid } }),
+  };
 }
 
 function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {

@@ -1,4 +1,4 @@
-import { Problem } from '../model/problem.ts';
+import { Problem, asProblem } from '../model/problem.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Remote } from '../sync/ports.ts';
 import type { RemoteAddress } from './remote.ts';
@@ -16,6 +16,8 @@ export interface WireRemoteOptions {
   readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** The reference: does what the wire does not, and answers where the wire's answer makes no sense. */
   readonly fallback: Remote;
+  /** Throws while GitLab asks to be left alone: git of its own would ask all the same. */
+  readonly checkBreaker?: () => void;
 }
 
 /**
@@ -28,8 +30,30 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       const tip = await options.address((address) => lsRefs(options.post, address, signal), signal);
       return tip === 'unreadable' ? options.fallback.head(signal) : tip;
     },
-    fetch: (signal, progress) => options.fallback.fetch(signal, progress),
-    push: (commit, expected, choices, signal) => options.fallback.push(commit, expected, choices, signal),
+    async fetch(signal, progress) {
+      options.checkBreaker?.();
+      return options.fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
+    },
+    async push(commit, expected, choices, signal, progress) {
+      options.checkBreaker?.();
+      return options.fallback
+        .push(commit, expected, choices, signal, progress)
+        .catch(throughTheBreaker(options, signal));
+    },
+  };
+}
+
+/**
+ * Git tells that it was sent away, not for how long. One small question by our own way out is answered with GitLab's
+ * Retry-After, and so every site of the instance waits for it.
+ */
+function throughTheBreaker(
+  { post, address }: WireRemoteOptions,
+  signal?: AbortSignal,
+): (error: unknown) => Promise<never> {
+  return async (error) => {
+    if (asProblem(error).code === 'gitlab-busy') await address((where) => lsRefs(post, where, signal), signal);
+    throw error;
   };
 }
 

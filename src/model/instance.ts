@@ -56,6 +56,27 @@ export interface AccessTokenFacts {
   readonly expiresAt?: number;
 }
 
+/**
+ * How near the end of an access token is: told a month before, urged a week and a day before. Whole days that are left;
+ * 0 on the last one, negative afterwards. Undefined while there is nothing to tell.
+ */
+export function tokenEnd(
+  { expiresAt }: AccessTokenFacts,
+  now: number,
+): { readonly days: number; readonly tone: 'mute' | 'warn' | 'bad' } | undefined {
+  if (expiresAt === undefined) return undefined;
+  const days = Math.floor((expiresAt - now) / 86_400_000);
+  if (days >= 30) return undefined;
+  return { days, tone: days < 1 ? 'bad' : days < 7 ? 'warn' : 'mute' };
+}
+
+/** `ends in 6 days`, as half a sentence after the token. */
+export function tokenEndWords(days: number): string {
+  if (days < 0) return 'has ended';
+  if (days === 0) return 'ends within a day';
+  return `ends in ${days === 1 ? '1 day' : `${days} days`}`;
+}
+
 /** A repository as the picker shows it. */
 export interface Project {
   readonly id: ProjectId;
@@ -73,6 +94,8 @@ export interface Project {
   /** GitLab's level (30 Developer, 40 Maintainer); 0 when GitLab does not say. */
   readonly accessLevel: number;
   readonly lfs: boolean;
+  /** ms since 1970. */
+  readonly createdAt?: number;
 }
 
 export interface Branch {

@@ -26,6 +26,8 @@ export interface Plan {
   /** Files the repository has but this site refuses, by name. */
   readonly refused: readonly NotSynced[];
   readonly ignored: number;
+  /** Switching: edits that the branch the site leaves does not have. They are kept with the present files. */
+  readonly unpushed?: { readonly total: number; readonly samples: readonly SitePath[] };
   /** ms since 1970. */
   readonly countedAt: number;
 }
@@ -61,7 +63,8 @@ export interface Conflict {
   readonly at: number;
   readonly path: SitePath;
   readonly kind: 'content' | 'add-add' | 'modify-delete' | 'file-directory' | 'rename' | 'binary' | 'mode';
-  readonly live: 'repository' | 'site';
+  /** `both`: each side keeps its own until a person chooses. */
+  readonly live: 'repository' | 'site' | 'both';
   /** Blob ids; absent: that side had deleted the path, or there was no common version. */
   readonly base?: Oid;
   readonly repository?: Oid;

@@ -253,6 +253,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 403,
     retry: 'after-admin',
   },
+  'project-other': {
+    title: (f) => `Another project stands where ${project(f)} was`,
+    happened: (f) =>
+      `GitLab answers at the same address and knows a project of the same number${f['found'] === undefined ? '' : `, ${f['found']}`}, but it was made at another time: this is another GitLab, or one restored from nothing.`,
+    untouched: () => 'Nothing was pushed to it and nothing taken from it. Edits are committed here and wait.',
+    todo: () =>
+      'Bring back the GitLab that was there, say that this is the right project, or disconnect and choose one.',
+    status: 409,
+    retry: 'after-admin',
+  },
   'repository-empty': {
     title: (f) => `${projectFirst(f)} is empty`,
     happened: () => 'It has no commit yet, so there is nothing to pull.',
@@ -276,6 +286,18 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     todo: () => 'Use letters, digits, dashes and single slashes, for example site/main.',
     status: 422,
     retry: 'never',
+  },
+  'subfolder-invalid': {
+    title: () => 'This cannot be the subfolder of a repository',
+    happened: (f) =>
+      f['file'] === undefined
+        ? `${f['subfolder'] === undefined ? 'The name' : `“${f['subfolder']}”`} is no path of a folder in a repository.`
+        : `In the repository, ${f['file']} is a file or a link and not a folder.`,
+    untouched: bothSides,
+    todo: () =>
+      'Use names with single slashes between them, for example docs/site, and a place that is free or a folder.',
+    status: 422,
+    retry: 'after-admin',
   },
   'push-not-allowed': {
     title: (f) => `GitLab does not let this connection push to ${branch(f)}`,
@@ -406,7 +428,11 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'disk-full': {
     title: () => 'The disk is full',
-    happened: (f) => `There is no room left at ${f['path'] ?? f['folder'] ?? 'the place Mooring writes to'}.`,
+    happened: (f) => {
+      const place = f['path'] ?? f['folder'] ?? 'the place Mooring writes to';
+      if (f['needs'] === undefined) return `There is no room left at ${place}.`;
+      return `What came needs ${f['needs']} at ${place}, and ${f['free'] ?? 'less'} is free.`;
+    },
     untouched: () => 'Files are replaced whole or not at all: no file was left half-written.',
     todo: () => 'Make room. Mooring goes on by itself.',
     status: 507,
@@ -428,6 +454,14 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: () => 'The folder or the branch changed between the question and your answer.',
     untouched: noFile,
     todo: () => 'Look at the new numbers and confirm them.',
+    status: 409,
+    retry: 'never',
+  },
+  'broken-off': {
+    title: () => 'Broken off',
+    happened: () => 'Somebody stopped this while it was under way.',
+    untouched: () => 'Files are replaced whole or not at all: no file was left half-written.',
+    todo: () => 'Start it again when you like. It goes on from where it was.',
     status: 409,
     retry: 'never',
   },

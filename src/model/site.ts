@@ -32,9 +32,15 @@ export interface Binding {
   readonly webUrl: string;
   readonly cloneUrl: string;
   readonly branch: BranchName;
+  /** The folder of the repository that is the site; absent: the whole of it. */
+  readonly subfolder?: SitePath;
+  /** When GitLab made the project, ms since 1970: tells it from another one of the same number. */
+  readonly projectCreatedAt?: number;
   /** ms since 1970. */
   readonly connectedAt: number;
   readonly webhook: Webhook;
+  /** A switch to another branch that had begun: it holds if the ledger stands on its tip. */
+  readonly switching?: { readonly branch: BranchName; readonly tip: Oid };
 }
 
 /** What is known of the project hook that GitLab calls after a push. */
@@ -44,10 +50,13 @@ export type Webhook =
   /** Set up, without proof that it works: none came yet, or a push came without it (`missedAt`, ms since 1970). */
   | { readonly kind: 'waiting'; readonly hookId: number; readonly missedAt?: number }
   | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number }
+  /** No project hook: the calls come through the instance's system hook. */
+  | { readonly kind: 'system'; readonly lastDeliveryAt: number }
   /** GitLab calls it no more after too many failures; `resting`: only for a while. */
   | { readonly kind: 'disabled'; readonly hookId: number; readonly resting: boolean };
 
-export type ConflictPolicy = 'repository' | 'site';
+/** Whose version is live where both sides changed a path; `hold`: each side keeps its own until a person chooses. */
+export type ConflictPolicy = 'repository' | 'site' | 'hold';
 
 export interface SiteSettings {
   readonly policy: ConflictPolicy;
@@ -175,12 +184,18 @@ export type NotSyncedReason =
   | { readonly kind: 'collides'; readonly with: SitePath }
   | { readonly kind: 'lfs-pointer' }
   | { readonly kind: 'ignored-in-the-way' }
-  | { readonly kind: 'never-quiet' };
+  | { readonly kind: 'never-quiet' }
+  /** Both sides changed it, and each keeps its own version until a person chooses. */
+  | { readonly kind: 'conflict' };
 
 export interface Progress {
   readonly act: 'fetching' | 'pulling' | 'pushing' | 'reading';
+  /** Files; git's objects while fetching and pushing. `total` 0: not known. */
   readonly done: number;
   readonly total: number;
+  /** Bytes so far, where they are counted. */
+  readonly bytes?: number;
+  readonly bytesPerSecond?: number;
 }
 
 /** Stopped until a person chooses. `step` names exactly what they are asked about; another step asks again. */
@@ -205,7 +220,14 @@ export type HoldCode =
   | 'history-rewritten'
   | 'branch-missing'
   | 'push-refused'
-  | 'reconnect';
+  | 'reconnect'
+  | 'project-missing'
+  | 'project-archived'
+  | 'project-other'
+  | 'no-access'
+  | 'application-unknown'
+  /** Anything else that only a person can change; the problem says what. */
+  | 'stopped';
 
 /** `put-back`: undo the loss on the side that lost. `go-on`: it was meant. `adopt`: this folder is the right one. */
 export type HoldChoice = 'put-back' | 'go-on' | 'adopt' | 'try-again';

@@ -3,9 +3,10 @@ import { type Change, type Oid, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
 import { settle } from './conflict.ts';
 import { guard, lossOf } from './guard.ts';
+import { holdPaths } from './held.ts';
 import { heldStep, stepId } from './hold.ts';
 import { mergeMessage } from './message.ts';
-import type { Notes, RunDeps } from './notes.ts';
+import { type Notes, type RunDeps, contentsOf, untilAborted } from './notes.ts';
 import { partialCommit } from './partial.ts';
 import type { Ledger } from './ports.ts';
 import type { Standing, Step } from './reconcile.ts';
@@ -25,11 +26,12 @@ export async function carryOut(
       notes.hold = heldStep(deps, 'branch-missing', stepId(standing), [], 0, ['put-back']);
       if (deps.consent !== notes.hold.step) return undefined;
       delete notes.hold;
-      return offer(deps, notes, ledger, standing.local, null);
+      return offer(deps, notes, ledger, standing, standing.local);
     case 'rewritten':
       return rewritten(deps, notes, ledger, standing, step);
     case 'push':
-      return offer(deps, notes, ledger, step.commit, step.expected);
+      if (standing.fresh) await keepOldLine(deps, ledger);
+      return offer(deps, notes, ledger, standing, step.commit);
     case 'pull':
       if (step.rewritten && ledger.remote) await keepOldTip(deps, ledger.remote);
       return follow(deps, notes, ledger, standing, step.target);
@@ -65,6 +67,13 @@ async function rewritten(
   });
 }
 
+/** What was pushed and what was not, on the line that a person's choice left behind. */
+async function keepOldLine(deps: RunDeps, { disk, remote }: Ledger): Promise<void> {
+  if (remote) await keepOldTip(deps, remote);
+  if (!disk || disk === remote) return;
+  await deps.repository.keep({ cause: 'conflict', at: deps.now(), commit: disk, files: 0, bytes: 0 });
+}
+
 async function keepOldTip({ repository, now }: RunDeps, tip: Oid): Promise<void> {
   await repository.keep({ cause: 'history-rewritten', at: now(), commit: tip, files: 0, bytes: 0 });
 }
@@ -93,8 +102,24 @@ async function merge(
   }
   // A merge that brings the branch nothing new makes no commit: or a refused path would make merges for ever. A version
   // that lost is something new, although no file shows it: as a parent it stays on GitLab.
-  if (made.tree === theirs.tree && lost.length === 0) return follow(deps, notes, ledger, standing, step.theirs);
-  return offer(deps, notes, ledger, commit, standing.remote === 'absent' ? null : standing.remote);
+  if (made.tree === theirs.tree && lost.length === 0) {
+    if (step.parents.includes(step.ours)) await keepOwnBytes(deps, ledger, step);
+    return follow(deps, notes, ledger, standing, step.theirs);
+  }
+  await holdPaths(deps, lost, commit);
+  return offer(deps, notes, ledger, standing, commit);
+}
+
+/** A text that merged into exactly what the branch has: as it stood in the folder it would be in no ref any more. */
+async function keepOwnBytes(
+  { repository, now }: RunDeps,
+  { remote }: Ledger,
+  { ours, theirs }: { ours: Oid; theirs: Oid },
+): Promise<void> {
+  const different = new Set((await repository.changes(theirs, ours)).map(({ path }) => path));
+  const edited = await repository.changes(remote, ours);
+  const files = edited.filter(({ path, after }) => after && different.has(path)).length;
+  if (files > 0) await repository.keep({ cause: 'conflict', at: now(), commit: ours, files, bytes: 0 });
 }
 
 /** Pushes `commit` and then lets the folder follow it. */
@@ -102,15 +127,15 @@ async function offer(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
+  standing: Standing,
   commit: Oid,
-  expected: Oid | null,
 ): Promise<Oid | undefined | 'again'> {
   const { repository, remote, site, signal } = deps;
+  const expected = standing.remote === 'absent' ? null : standing.remote;
   const going = await repository.changes(expected ?? undefined, commit);
   const coming = ledger.disk === commit ? [] : await repository.changes(ledger.disk, commit);
   // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
-  const asked =
-    commit !== ledger.choice && (await ask(deps, going, coming, `${commit}:${expected ?? 'none'}`, expected));
+  const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(standing), expected));
   if (asked) {
     notes.hold = asked;
     return undefined;
@@ -120,8 +145,8 @@ async function offer(
     return undefined;
   }
   await repository.move({ offered: commit });
-  deps.progress?.({ act: 'pushing', done: 0, total: going.length });
-  const result = await remote.push(commit, expected, { skipCi: site.settings.skipCi }, signal);
+  deps.progress?.({ act: 'pushing', done: 0, total: 0 });
+  const result = await remote.push(commit, expected, { skipCi: site.settings.skipCi }, signal, deps.progress);
   if (result.output) notes.output.push(result.output);
   if (result.kind === 'moved') return 'again';
   if (result.kind === 'refused') {
@@ -168,16 +193,16 @@ export async function bring(
   target: Oid,
   moves: { remote?: Oid; offered?: null } = {},
 ): Promise<void> {
-  const { repository, directory } = deps;
+  const { repository, directory, signal } = deps;
   const disk = ledger.disk as Oid;
   const changes = await repository.changes(disk, target);
   await repository.move({ pending: target });
   const modes = ledger.choice && (await modesOf(repository, ledger.choice));
   const { applied, skipped, refused } = await directory.apply({
     changes,
-    blobs: (oids) => repository.blobs(oids),
+    ...contentsOf(repository),
     ...(modes ? { modes } : {}),
-    ...(deps.progress ? { progress: deps.progress } : {}),
+    progress: untilAborted(deps.progress, signal),
   });
   const moved = new Set(applied);
   notes.pulled = changes.filter(({ path }) => moved.has(path));

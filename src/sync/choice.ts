@@ -28,27 +28,52 @@ export async function putBack(repository: Repository, hold: Hold): Promise<void>
     return;
   }
   if (!incoming || incoming === remote) throw new Problem('plan-outdated', {});
-  const behind = (await repository.relation(disk, incoming)) === 'behind';
-  const target = behind ? incoming : await merged(repository, disk, incoming);
+  const { target, parents, rewritten } = await arrival(repository, disk, remote, incoming);
   const lost = (await repository.changes(disk, target)).filter(({ after }) => !after);
   const edits = lost.map(({ path, before }) => restored(path, before));
-  await choose(repository, behind ? [incoming] : [disk, incoming], target, edits, `Put ${lost.length} files back`);
+  const subject = `Put ${lost.length} files back`;
+  await choose(repository, parents, target, edits, rewritten ? `${subject}\n\n${insteadOf(disk)}` : subject);
 }
 
-async function merged(repository: Repository, disk: Oid, incoming: Oid): Promise<Oid> {
-  const result = await repository.merge(disk, incoming);
-  const { edits } = settle(result, 'repository');
-  return repository.make({ parents: [disk, incoming], tree: result.tree, edits, message: `Merge\n\n${trailer}\n` });
+/** What the folder would become by following `incoming`, and the parents a commit on top of that has. */
+async function arrival(
+  repository: Repository,
+  disk: Oid,
+  remote: Oid,
+  incoming: Oid,
+): Promise<{ target: Oid; parents: readonly Oid[]; rewritten: boolean }> {
+  const since = await repository.relation(remote, incoming);
+  const rewritten = since !== 'equal' && since !== 'behind';
+  if (disk === remote || (!rewritten && (await repository.relation(disk, incoming)) === 'behind'))
+    return { target: incoming, parents: [incoming], rewritten };
+  // Only the new history as parent where the old one was replaced: what was purged from it must not come back.
+  const parents = rewritten ? [incoming] : [disk, incoming];
+  const merged = await repository.merge(disk, incoming, rewritten ? remote : undefined);
+  const { edits } = settle(merged, 'repository');
+  const target = await repository.make({ parents, tree: merged.tree, edits, message: `Merge\n\n${trailer}\n` });
+  return { target, parents, rewritten };
 }
 
-/** Gives a kept version back: the whole folder as it was, or one path. */
-export async function restoreKept(repository: Repository, keptId: string, path: SitePath | undefined): Promise<void> {
+/**
+ * Gives a kept version back: the whole folder as it was, or one path. `refused`: paths of the branch that this folder
+ * never holds, and a kept folder therefore neither: they stay.
+ */
+export async function restoreKept(
+  repository: Repository,
+  keptId: string,
+  path: SitePath | undefined,
+  refused: readonly SitePath[],
+): Promise<void> {
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   const { tree, files } = await repository.keptFiles(keptId);
   if (path === undefined) {
     const message = `Restore the kept version of ${keptId.slice(0, 8)}\n\n${restores(keptId)}\n${trailer}\n`;
-    await move(repository, await repository.make({ parents: [disk], tree, message }));
+    const stays = new Set(refused);
+    const edits = (stays.size === 0 ? [] : await repository.files(disk, Number.POSITIVE_INFINITY))
+      .filter((file) => stays.has(file.path))
+      .map(({ path, mode, oid }) => ({ path, entry: { mode, oid } }));
+    await move(repository, await repository.make({ parents: [disk], tree, edits, message }));
     return;
   }
   const file = files.find((kept) => kept.path === path);
@@ -66,15 +91,30 @@ export async function restoreKept(repository: Repository, keptId: string, path: 
 const restoresKey = 'Restores-kept-version: ';
 const restores = (keptId: string): string => `${restoresKey}${keptId}`;
 
+/** The line by which a commit that must not descend from the folder's own line says which state of it it stands for. */
+const insteadOfKey = 'Instead-of: ';
+export const insteadOf = (disk: Oid): string => `${insteadOfKey}${disk}`;
+
 /** The permissions a choice brings back, if it restores a kept version. */
 export async function modesOf(
   repository: Repository,
   choice: Oid,
 ): Promise<ReadonlyMap<SitePath, KeptMode> | undefined> {
-  const { body } = await repository.commit(choice);
-  const line = body.split('\n').find((row) => row.startsWith(restoresKey));
-  if (line === undefined) return undefined;
-  return (await repository.keptFiles(line.slice(restoresKey.length))).modes;
+  const id = await valueOf(repository, choice, restoresKey);
+  return id === undefined ? undefined : (await repository.keptFiles(id)).modes;
+}
+
+/** The state of the folder that a choice on another line stands for. */
+export async function standsFor(repository: Repository, choice: Oid): Promise<Oid | undefined> {
+  return (await valueOf(repository, choice, insteadOfKey)) as Oid | undefined;
+}
+
+async function valueOf(repository: Repository, commit: Oid, key: string): Promise<string | undefined> {
+  const { body } = await repository.commit(commit);
+  return body
+    .split('\n')
+    .find((row) => row.startsWith(key))
+    ?.slice(key.length);
 }
 
 /** Makes the other version of a conflict live; `oid` absent: that side had removed the path. */

@@ -44,7 +44,8 @@ export function settle(merged: Merged, policy: ConflictPolicy): Settlement {
 /** One side made the path a folder: if that side wins, the other's file has no place. */
 function folderWins({ kind, ours, theirs }: MergeConflict, policy: ConflictPolicy): Conflict['live'] | undefined {
   if (!kind.includes('file/directory')) return undefined;
-  if (!theirs && policy === 'repository') return 'repository';
+  // A folder cannot be held against a file: one of the two must be live on both sides.
+  if (!theirs && policy !== 'site') return 'repository';
   if (!ours && policy === 'site') return 'site';
   return undefined;
 }
@@ -55,7 +56,9 @@ function pick(conflict: MergeConflict, policy: ConflictPolicy): { entry: Entry |
   if (same(ours, base)) return { entry: theirs };
   if (!theirs) return { entry: ours, live: 'site' };
   if (!ours) return { entry: theirs, live: 'repository' };
-  return policy === 'repository' ? { entry: theirs, live: 'repository' } : { entry: ours, live: 'site' };
+  if (policy === 'site') return { entry: ours, live: 'site' };
+  const apart = policy === 'hold' && !conflict.kind.includes('file/directory');
+  return { entry: theirs, live: apart ? 'both' : 'repository' };
 }
 
 function lose({ path, kind, base, ours, theirs }: MergeConflict, live: Conflict['live']): Lost {

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import type { BranchName } from '../model/instance.ts';
 import type { Direction, Plan, PlanSample } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
-import type { NotSynced } from '../model/site.ts';
+import type { NotSynced, Progress } from '../model/site.ts';
+import type { Subfolder } from '../model/subfolder.ts';
 import { type Change, type Oid, type SitePath, displayPath, parentOf, tally } from '../model/tree.ts';
 import { editMessage, trailer } from './message.ts';
+import { contentsOf, untilAborted } from './notes.ts';
 import { partialCommit } from './partial.ts';
 import type { Directory, Remote, Repository, Survey, TreeFile } from './ports.ts';
 
@@ -15,9 +17,15 @@ export interface ConnectDeps {
   readonly branch: BranchName;
   readonly now: () => number;
   readonly fileLimit: number;
-  /** The site is connected already: a branch that does not exist begins where the present one is. */
-  readonly switching?: boolean;
+  /** Part of what a person says yes to. */
+  readonly subfolder?: Subfolder;
+  /**
+   * Present: the site is connected already, and a branch that does not exist begins where the present one is. Called
+   * just before the ledger steps to `tip` of the other branch; durable when it resolves.
+   */
+  readonly switching?: (tip: Oid) => Promise<void>;
   readonly signal?: AbortSignal;
+  readonly progress?: (progress: Progress) => void;
 }
 
 /** Both sides as they were seen for one plan. */
@@ -31,14 +39,25 @@ interface Sides {
   readonly refused: readonly NotSynced[];
 }
 
-/** How many paths a plan shows by name. */
-const shown = 200;
-
 /** The dry run of a first connect: counts what would happen and writes nothing into the folder. */
 export async function planConnect(deps: ConnectDeps, direction: Direction): Promise<Plan> {
   await deps.directory.check();
   await deps.repository.prepare();
-  return describe(await look(deps), direction, deps);
+  const sides = await look(deps);
+  const unpushed = deps.switching ? await notPushed(deps, sides.survey) : [];
+  const plan = describe(sides, direction, deps);
+  return unpushed.length === 0 ? plan : { ...plan, unpushed: { total: unpushed.length, samples: unpushed } };
+}
+
+/** What the folder has otherwise than the branch it leaves: it stays in the kept version alone. */
+async function notPushed({ repository, directory, fileLimit }: ConnectDeps, survey: Survey): Promise<SitePath[]> {
+  const { remote } = await repository.ledger();
+  if (!remote) return [];
+  const there = new Map((await repository.files(remote, fileLimit)).map((file) => [file.path, file]));
+  const here = new Set(survey.files.map(({ path }) => path));
+  const edited = survey.files.filter(({ path, oid }) => there.get(path)?.oid !== oid).map(({ path }) => path);
+  const removed = [...there.values()].filter((file) => !here.has(file.path) && !directory.refusal(file));
+  return [...edited, ...removed.map(({ path }) => path)].sort();
 }
 
 /**
@@ -62,6 +81,8 @@ export async function connect(
   if (!deps.switching)
     await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
   await deps.directory.agree(undefined, async () => []);
+  await repository.release((await repository.held()).map(({ path }) => path));
+  deps.directory.hold([]);
   const kept = await keepFolder(deps, sides.survey);
   if (sides.isNew && sides.tip) await begin(deps, sides.tip);
   if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, sides.tip, bound);
@@ -69,8 +90,16 @@ export async function connect(
   return plan;
 }
 
-async function look({ repository, directory, remote, fileLimit, signal, switching }: ConnectDeps): Promise<Sides> {
-  const found = await remote.fetch(signal);
+async function look({
+  repository,
+  directory,
+  remote,
+  fileLimit,
+  signal,
+  progress,
+  switching,
+}: ConnectDeps): Promise<Sides> {
+  const found = await remote.fetch(signal, progress);
   const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;
   const tip = from ?? found;
   const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
@@ -80,10 +109,13 @@ async function look({ repository, directory, remote, fileLimit, signal, switchin
     throw new Problem('plan-outdated', { path: displayPath(survey.changing[0] as SitePath) });
   }
   const ours = new Set(survey.files.map(({ path }) => path));
+  const rivals = directory.collisions(theirs.map(({ path }) => path));
   const refused: NotSynced[] = [];
   for (const file of theirs) {
+    const rival = rivals.get(file.path);
     const reason =
       directory.refusal(file) ??
+      (rival === undefined ? undefined : { kind: 'collides' as const, with: rival }) ??
       (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
     if (reason) refused.push({ path: file.path, reason });
   }
@@ -125,7 +157,7 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
   const count = (mark: PlanSample['mark']): number => samples.filter((sample) => sample.mark === mark).length;
   const untouched = sides.survey.left.filter(({ reason }) => reason.kind !== 'secret');
   return {
-    id: digest(sides, direction),
+    id: digest(sides, `${direction} ${deps.subfolder ?? ''}`),
     direction,
     branch: deps.branch,
     ...(sides.tip && !sides.isNew ? { tip: sides.tip } : {}),
@@ -133,11 +165,11 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
     added: count('+'),
     removed: count('-'),
     same,
-    samples: samples.sort((a, b) => order(a) - order(b) || (a.path < b.path ? -1 : 1)).slice(0, shown),
+    samples: samples.sort((a, b) => order(a) - order(b) || (a.path < b.path ? -1 : 1)),
     secrets: sides.survey.left.filter(({ reason }) => reason.kind === 'secret').map(({ path }) => path),
-    untouched: untouched.slice(0, shown),
+    untouched,
     untouchedCount: untouched.length,
-    refused: sides.refused.slice(0, shown),
+    refused: sides.refused,
     ignored: sides.survey.ignored,
     countedAt: deps.now(),
   };
@@ -147,8 +179,8 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
 const order = ({ mark }: PlanSample): number => ['-', '~', '+'].indexOf(mark);
 
 /** Names both sides exactly: the same id means the same step. */
-function digest({ tip, isNew, survey, refused }: Sides, direction: Direction): string {
-  const hash = createHash('sha256').update(`${direction}\n${isNew ? 'new ' : ''}${tip ?? 'absent'}\n`);
+function digest({ tip, isNew, survey, refused }: Sides, what: string): string {
+  const hash = createHash('sha256').update(`${what}\n${isNew ? 'new ' : ''}${tip ?? 'absent'}\n`);
   const rows = survey.files.map(({ path, oid }) => `${oid} ${JSON.stringify(path)}`).sort();
   const left = [...survey.left, ...refused].map(({ path, reason }) => `${reason.kind} ${JSON.stringify(path)}`).sort();
   return hash.update(rows.join('\n')).update('\n--\n').update(left.join('\n')).digest('hex').slice(0, 32);
@@ -187,15 +219,20 @@ async function begin({ remote, branch, signal }: ConnectDeps, tip: Oid): Promise
 }
 
 async function replaceFolder(
-  { repository, directory }: ConnectDeps,
+  { repository, directory, switching, signal, progress }: ConnectDeps,
   kept: Oid,
   tip: Oid,
   bound: () => Promise<void>,
 ): Promise<void> {
   const changes = await repository.changes(kept, tip);
+  await switching?.(tip);
   await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null });
   await bound();
-  const { skipped } = await directory.apply({ changes, blobs: (oids) => repository.blobs(oids) });
+  const { skipped } = await directory.apply({
+    changes,
+    ...contentsOf(repository),
+    progress: untilAborted(progress, signal),
+  });
   if (skipped.length === 0) {
     await repository.move({ disk: tip, pending: null });
     await directory.settled(tip);
@@ -227,6 +264,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
   const result = await remote.push(commit, sides.tip ?? null, { skipCi: false }, signal);
   if (result.kind === 'moved') throw new Problem('plan-outdated', {});
   if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
+  await deps.switching?.(commit);
   await repository.move({ disk: commit, remote: commit, pending: null, offered: null, choice: null, base: null });
   await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
   await bound();

@@ -15,7 +15,7 @@ export function heldStep(
   total: number,
   choices: Hold['choices'],
 ): Hold {
-  const samples = changes.slice(0, 200).map((change) => ({ path: change.path, mark: markOf(change) }));
+  const samples = changes.map((change) => ({ path: change.path, mark: markOf(change) }));
   return { code, at: deps.now(), step, total, tally: tally(changes), samples, choices };
 }
 
@@ -38,8 +38,8 @@ export function refusedHold(outcome: Outcome, at: number): Hold {
   };
 }
 
-/** Problems of the folder itself, as questions to a person. */
-export function rootHold(problem: Problem, at: number): Hold | undefined {
+/** A problem that only a person can end, as a question to them. */
+export function problemHold(problem: Problem, at: number): Hold {
   const codes: Partial<Record<Problem['code'], { code: HoldCode; choices: HoldChoice[] }>> = {
     'folder-missing': { code: 'root-missing', choices: ['try-again'] },
     'folder-link': { code: 'root-missing', choices: ['try-again'] },
@@ -48,8 +48,16 @@ export function rootHold(problem: Problem, at: number): Hold | undefined {
     'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
     'grant-lost': { code: 'reconnect', choices: [] },
     'user-blocked': { code: 'reconnect', choices: ['try-again'] },
+    'project-missing': { code: 'project-missing', choices: ['try-again'] },
+    'project-archived': { code: 'project-archived', choices: ['try-again'] },
+    'project-other': { code: 'project-other', choices: ['try-again', 'adopt'] },
+    'project-not-yours': { code: 'no-access', choices: ['try-again'] },
+    'push-not-allowed': { code: 'no-access', choices: ['try-again'] },
+    'scope-too-small': { code: 'no-access', choices: ['try-again'] },
+    'application-unknown': { code: 'application-unknown', choices: ['try-again'] },
   };
-  const known = codes[problem.code];
-  if (!known) return undefined;
-  return { ...known, at, step: `${problem.code}:${problem.facts.folder ?? ''}`, total: 0, tally: none, samples: [] };
+  const known = codes[problem.code] ?? { code: 'stopped', choices: ['try-again'] };
+  const { folder, created, text } = problem.facts;
+  const step = `${problem.code}:${folder ?? created ?? ''}`;
+  return { ...known, at, step, total: 0, tally: none, samples: [], ...(text ? { text } : {}) };
 }

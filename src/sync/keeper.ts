@@ -4,17 +4,20 @@ import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
-import type { HoldChoice, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
+import type { Binding, Hold, HoldChoice, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
 import { firstStatus } from '../model/site.ts';
+import type { Subfolder } from '../model/subfolder.ts';
 import { type Oid, type SitePath, tally } from '../model/tree.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
-import { refusedHold, rootHold } from './hold.ts';
-import type { Outcome } from './notes.ts';
+import { settleHeld } from './held.ts';
+import { problemHold, refusedHold } from './hold.ts';
+import type { Outcome, Refusal } from './notes.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import type { Directory, Remote, Repository, TreeFile } from './ports.ts';
 import type { Again, Lane, Queue } from './queue.ts';
 import { filesOf, planTally, resultOf, worthTelling } from './record.ts';
+import { paced } from './pace.ts';
 import { rebuild } from './rebuild.ts';
 import { run } from './run.ts';
 import { type StatusFact, nextStatus } from './status.ts';
@@ -37,6 +40,14 @@ export interface KeeperDeps {
   /** The commit both sides last agreed on, repeated outside the repository: for the day that is lost. */
   readonly agreed: () => Oid | undefined;
   readonly saveAgreed: (commit: Oid) => Promise<void>;
+  /** The push GitLab refused last: a restart alone is no reason to offer it again. */
+  readonly refusal: () => Refusal | undefined;
+  readonly saveRefusal: (refusal: Refusal | undefined) => Promise<void>;
+  /** A switch of branches under way. `end` without a branch: it did not happen. */
+  readonly switching: {
+    begin(to: NonNullable<Binding['switching']>): Promise<void>;
+    end(branch?: BranchName): Promise<void>;
+  };
   readonly saveConflicts: (conflicts: readonly Conflict[]) => Promise<void>;
 }
 
@@ -47,7 +58,15 @@ export interface Keeper {
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   watched(watched: boolean): void;
-  plan(branch: BranchName, direction: Direction, remote: Remote): Promise<Plan>;
+  /** `subfolder`: of a site that is not connected yet; a connected one keeps its own. */
+  /** `asked` aborts when nobody waits for the answer any more. */
+  plan(
+    branch: BranchName,
+    direction: Direction,
+    remote: Remote,
+    subfolder?: Subfolder,
+    asked?: AbortSignal,
+  ): Promise<Plan>;
   connect(
     branch: BranchName,
     direction: Direction,
@@ -55,11 +74,14 @@ export interface Keeper {
     remote: Remote,
     bound: () => Promise<void>,
     mode?: 'first' | 'switch',
+    subfolder?: Subfolder,
   ): Promise<Plan>;
   /** Pushes what GitLab refused to where `remote` leads; nothing else changes. */
   pushElsewhere(remote: Remote): Promise<void>;
   disconnected(): Promise<void>;
   paused(): void;
+  /** Ends what is under way, wherever it is. False: nothing was. */
+  breakOff(): boolean;
   choose(step: string, choice: HoldChoice): Promise<void>;
   restore(keptId: string, path: SitePath | undefined): Promise<void>;
   resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
@@ -70,11 +92,15 @@ export interface Keeper {
   keptFiles(id: string): Promise<readonly TreeFile[]>;
   /** A blob's bytes, at most `limit` of them. Throws `kept-missing` for one that is not there. */
   content(oid: Oid, limit: number): Promise<Buffer>;
+  /** Every path of the question that is open; a restart forgets them until the next look. */
+  heldPaths(): Hold['samples'];
   /** Files under Mooring's care in the folder. */
   tracked(): number;
   close(): Promise<void>;
 }
 
+/** So many paths of a run or a question are written down by name. */
+const namedPaths = 200;
 const longestWaitMs = 300_000;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -93,9 +119,6 @@ class SiteKeeper implements Keeper {
   #prepared = false;
   /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
   #consent: { step?: string; root?: 'changed' | 'emptied' } = {};
-  /** Nothing is pushed again by itself after a refusal until something changed. */
-  #refusal: Outcome['refused'];
-
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
     const { paused, binding } = deps.site();
@@ -125,8 +148,30 @@ class SiteKeeper implements Keeper {
     this.#tell({ kind: 'watched', watched });
   }
 
-  plan(branch: BranchName, direction: Direction, remote: Remote): Promise<Plan> {
-    return this.#lane.job((signal) => planConnect(this.#connectDeps(branch, remote, signal), direction));
+  plan(
+    branch: BranchName,
+    direction: Direction,
+    remote: Remote,
+    subfolder: Subfolder = '',
+    asked?: AbortSignal,
+  ): Promise<Plan> {
+    return this.#lane.job(async (lane) => {
+      const signal = asked ? AbortSignal.any([lane, asked]) : lane;
+      signal.throwIfAborted();
+      const { binding, paused } = this.#deps.site();
+      // What cannot go there is named in the plan.
+      if (binding && !paused) await this.#pushFirst(signal).catch(() => undefined);
+      return planConnect(this.#connectDeps(branch, remote, subfolder, signal), direction);
+    });
+  }
+
+  /** Edits belong on the branch the site is on: before another one is chosen they go there, the newest too. */
+  async #pushFirst(signal: AbortSignal): Promise<void> {
+    for (let turn = 0; turn < 3; turn += 1) {
+      const { inMs } = await this.#once(new Set(['poll', 'rescan']), signal);
+      if (inMs === undefined) return;
+      await this.#deps.clock.sleep(Math.min(inMs, 2_000), signal);
+    }
   }
 
   async connect(
@@ -136,6 +181,7 @@ class SiteKeeper implements Keeper {
     remote: Remote,
     bound: () => Promise<void>,
     mode: 'first' | 'switch' = 'first',
+    subfolder: Subfolder = '',
   ): Promise<Plan> {
     const plan = await this.#lane.job(async (signal) => {
       // Two browsers, or a double click: the first one won while this one waited for its turn.
@@ -145,16 +191,18 @@ class SiteKeeper implements Keeper {
       this.#tell({ kind: 'started' });
       try {
         const startedAt = this.#deps.clock.now();
-        const done = await connect(this.#connectDeps(branch, remote, signal), direction, planId, bound);
+        const deps = this.#connectDeps(branch, remote, subfolder, signal);
+        const progress = paced(this.#deps.clock, (progress) => this.#tell({ kind: 'progress', progress }));
+        const done = await connect({ ...deps, progress }, direction, planId, bound);
         await this.#deps.saveRoot(await this.#deps.directory.check());
-        this.#refusal = undefined;
+        await this.#refused(undefined);
         this.#tell({ kind: 'connected', ...(await this.#firstMove(done)) });
         this.#report(startedAt, new Set(['person']), {
           result: 'connected',
           ...(done.direction === 'replace'
             ? { pulled: planTally(done), pushed: none }
             : { pulled: none, pushed: planTally(done) }),
-          files: done.samples.map(({ mark, path }) => ({
+          files: done.samples.slice(0, namedPaths).map(({ mark, path }) => ({
             mark,
             path,
             to: done.direction === 'replace' ? 'site' : 'gitlab',
@@ -183,8 +231,9 @@ class SiteKeeper implements Keeper {
 
   async pushElsewhere(remote: Remote): Promise<void> {
     const result = await this.#lane.job((signal) => {
-      if (!this.#refusal) throw new Problem('plan-outdated', {});
-      return remote.push(this.#refusal.commit, null, { skipCi: this.#deps.site().settings.skipCi }, signal);
+      const refusal = this.#deps.refusal();
+      if (!refusal) throw new Problem('plan-outdated', {});
+      return remote.push(refusal.commit, null, { skipCi: this.#deps.site().settings.skipCi }, signal);
     });
     if (result.kind === 'moved') throw new Problem('form-invalid', { newBranch: 'There is such a branch already.' });
     if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text });
@@ -193,24 +242,38 @@ class SiteKeeper implements Keeper {
   async disconnected(): Promise<void> {
     await this.#lane.job(async () => {
       const none = { disk: null, remote: null, pending: null, offered: null, choice: null, base: null };
-      if (this.#prepared) await this.#deps.repository.move(none);
+      if (this.#prepared) {
+        await this.#deps.repository.move(none);
+        await this.#releaseAll();
+      }
       await this.#deps.directory.agree(undefined, async () => []);
+      await this.#refused(undefined);
       this.#tell({ kind: 'disconnected' });
     });
+  }
+
+  async #releaseAll(): Promise<void> {
+    const { repository, directory } = this.#deps;
+    await repository.release((await repository.held()).map(({ path }) => path));
+    directory.hold([]);
   }
 
   paused(): void {
     this.#tell({ kind: 'paused' });
   }
 
+  breakOff(): boolean {
+    return this.#lane.breakOff();
+  }
+
   async choose(step: string, choice: HoldChoice): Promise<void> {
     const { hold } = this.#status;
     if (!hold || hold.step !== step || !hold.choices.includes(choice)) throw new Problem('plan-outdated', {});
-    this.#refusal = undefined;
+    await this.#refused(undefined);
     if (hold.code === 'root-emptied') {
       if (choice === 'put-back') await this.#lane.job(() => this.#deps.directory.forget());
       else if (choice === 'go-on') this.#consent = { root: 'emptied' };
-    } else if (choice === 'adopt') this.#consent = { root: 'changed' };
+    } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
     else if (choice === 'put-back' && hold.code !== 'branch-missing') {
       await this.#lane.job(() => putBack(this.#deps.repository, hold));
     } else this.#consent = { step };
@@ -221,7 +284,7 @@ class SiteKeeper implements Keeper {
     await this.#lane.job(async (signal) => {
       await this.#once(new Set(['person', 'rescan']), signal);
       await this.#keepPresent();
-      await restoreKept(this.#deps.repository, keptId, path);
+      await restoreKept(this.#deps.repository, keptId, path, this.#deps.directory.refused());
     });
     this.ring('person');
   }
@@ -238,8 +301,13 @@ class SiteKeeper implements Keeper {
   }
 
   async resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void> {
+    const { repository, directory, clock } = this.#deps;
     const oid = choice === 'repository' ? conflict.repository : conflict.site;
-    await this.#lane.job(() => takeVersion(this.#deps.repository, conflict.path, oid));
+    await this.#lane.job(async () => {
+      const held = (await repository.held()).some(({ path }) => path === conflict.path);
+      if (held) await settleHeld({ repository, directory, now: () => clock.now() }, conflict.path, choice);
+      else await takeVersion(repository, conflict.path, oid);
+    });
     this.ring('person');
   }
 
@@ -274,6 +342,12 @@ class SiteKeeper implements Keeper {
     return Buffer.concat(chunks);
   }
 
+  heldPaths(): Hold['samples'] {
+    return this.#heldPaths;
+  }
+
+  #heldPaths: Hold['samples'] = [];
+
   tracked(): number {
     return this.#deps.directory.tracked();
   }
@@ -288,17 +362,21 @@ class SiteKeeper implements Keeper {
     this.#prepared = true;
   }
 
-  #connectDeps(branch: BranchName, remote: Remote, signal: AbortSignal): ConnectDeps {
+  #connectDeps(branch: BranchName, remote: Remote, wanted: Subfolder, signal: AbortSignal): ConnectDeps {
     const { repository, directory, clock, site } = this.#deps;
+    const { binding } = site();
+    const subfolder = binding ? (binding.subfolder ?? '') : wanted;
+    if (!binding) repository.view(subfolder);
     return {
       repository,
       directory,
       remote,
       branch,
+      subfolder,
       signal,
       now: () => clock.now(),
       fileLimit: site().settings.limits.files,
-      switching: site().binding !== undefined,
+      ...(binding ? { switching: (tip) => this.#deps.switching.begin({ branch, tip }) } : {}),
     };
   }
 
@@ -317,10 +395,12 @@ class SiteKeeper implements Keeper {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
     await this.#prepare();
+    await this.#finishSwitch();
     await this.#mend(signal);
     await this.#checkRoot();
     const consent = this.#consent;
     const { step } = consent;
+    const refusal = triggers.has('person') ? undefined : this.#deps.refusal();
     const outcome = await run({
       site: site(),
       repository,
@@ -331,17 +411,30 @@ class SiteKeeper implements Keeper {
       signal,
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
-      ...(this.#refusal && !triggers.has('person') ? { refusal: this.#refusal } : {}),
-      progress: (progress) => this.#tell({ kind: 'progress', progress }),
+      ...(refusal ? { refusal } : {}),
+      progress: paced(clock, (progress) => this.#tell({ kind: 'progress', progress })),
     });
     if (this.#consent === consent) this.#consent = {};
-    this.#refusal = outcome.refused;
+    await this.#refused(outcome.refused);
     this.#failures = 0;
     await this.#settle(outcome, triggers, at);
     const { remote: agreed } = await repository.ledger();
     if (agreed && agreed !== this.#deps.agreed()) await this.#deps.saveAgreed(agreed);
     await this.#maintain(outcome, signal);
     return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs, trigger: 'watch' };
+  }
+
+  async #refused(refusal: Refusal | undefined): Promise<void> {
+    const before = this.#deps.refusal();
+    if (before?.commit !== refusal?.commit) await this.#deps.saveRefusal(refusal);
+  }
+
+  /** A stop between the ledger's step to another branch and the record of it: the ledger tells which of them holds. */
+  async #finishSwitch(): Promise<void> {
+    const { switching } = this.#deps.site().binding ?? {};
+    if (!switching) return;
+    const { remote } = await this.#deps.repository.ledger().catch(() => ({ remote: undefined }));
+    await this.#deps.switching.end(remote === switching.tip ? switching.branch : undefined);
   }
 
   /** A connected site whose repository is gone or cannot be read gets a new one. */
@@ -389,7 +482,9 @@ class SiteKeeper implements Keeper {
     const now = clock.now();
     const was = this.#status;
     await this.#noteConflicts(outcome, now);
-    const hold = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
+    const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
+    this.#heldPaths = asked?.samples ?? [];
+    const hold = asked && { ...asked, samples: asked.samples.slice(0, namedPaths) };
     const after = outcome.after;
     const about =
       after && (outcome.pulled.length > 0 || outcome.pushed.length > 0)
@@ -441,7 +536,12 @@ class SiteKeeper implements Keeper {
       ...(repository ? { repository: repository.oid } : {}),
       ...(site ? { site: site.oid } : {}),
     }));
-    await this.#deps.saveConflicts([...found, ...this.#deps.conflicts()].slice(0, 500));
+    // A merge that had to be made twice holds the same paths: each is one question.
+    const again = new Set(found.filter(({ live }) => live === 'both').map(({ path }) => path));
+    const before = this.#deps
+      .conflicts()
+      .filter(({ live, path, resolved }) => resolved || live !== 'both' || !again.has(path));
+    await this.#deps.saveConflicts([...found, ...before].slice(0, 500));
   }
 
   async #failed(problem: Problem, triggers: ReadonlySet<Trigger>): Promise<{ inMs: number }> {
@@ -457,7 +557,7 @@ class SiteKeeper implements Keeper {
     const inMs = Math.max(looksAgain ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
     const facts = problem.toFacts();
     // What mends itself is tried again and asks nobody.
-    const hold = retry === 'soon' ? undefined : rootHold(problem, now);
+    const hold = retry === 'soon' ? undefined : problemHold(problem, now);
     const same = this.#status.problem?.code === facts.code;
     this.#tell({
       kind: 'failed',

@@ -3,7 +3,7 @@ import type { Hold, NotSynced, Progress, Site } from '../model/site.ts';
 import type { Change, Oid, SitePath, Tally } from '../model/tree.ts';
 import type { Random } from '../model/world.ts';
 import type { Lost } from './conflict.ts';
-import type { Directory, Remote, Repository } from './ports.ts';
+import type { ApplyRequest, Directory, Remote, Repository } from './ports.ts';
 
 export interface RunDeps {
   readonly site: Site;
@@ -20,6 +20,22 @@ export interface RunDeps {
   readonly refusal?: Refusal;
   readonly progress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
+}
+
+/** Between two files: a daemon that stops does not first write the other ten thousand. */
+export function untilAborted(
+  progress: RunDeps['progress'],
+  signal: AbortSignal | undefined,
+): (progress: Progress) => void {
+  return (at) => {
+    signal?.throwIfAborted();
+    progress?.(at);
+  };
+}
+
+/** Where an apply finds what it is to write. */
+export function contentsOf(repository: Repository): Pick<ApplyRequest, 'blobs' | 'sizes'> {
+  return { blobs: (oids) => repository.blobs(oids), sizes: (oids) => repository.sizes(oids) };
 }
 
 /** A push GitLab would not take, in its own words. */

@@ -1,5 +1,6 @@
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
+import type { Subfolder } from '../model/subfolder.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 
 /** What the engine asks of the world, in the engine's own words. */
@@ -77,6 +78,12 @@ export interface Merged {
   readonly staged: readonly SitePath[];
 }
 
+export interface HeldPath {
+  readonly path: SitePath;
+  /** The merge that left it open. */
+  readonly by: Oid;
+}
+
 export interface CommitFacts {
   readonly tree: Oid;
   readonly parents: readonly Oid[];
@@ -101,6 +108,11 @@ export interface CommitRequest {
 export interface Repository {
   /** Creates it where it is missing and clears what a killed git left behind. */
   prepare(signal?: AbortSignal): Promise<void>;
+  /**
+   * Turns the view to another folder of the repository: from then on trees, paths and differences are those below it,
+   * and commits leave alone what lies around. Only while the site is not connected.
+   */
+  view(subfolder: Subfolder): void;
   ledger(): Promise<Ledger>;
   /** Moves refs in one transaction; `null` removes one. Fails if a ref is not what `expect` says. */
   move(
@@ -111,8 +123,11 @@ export interface Repository {
   commit(oid: Oid): Promise<CommitFacts>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
-  /** Differences between two commits; `undefined` stands for the empty tree. */
-  changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
+  /**
+   * Differences between two commits; `undefined` stands for the empty tree. Throws `too-many-files` past the limit, where
+   * one is given.
+   */
+  changes(from: Oid | undefined, to: Oid | undefined, limit?: number): Promise<readonly Change[]>;
   /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
   take(
     parent: Oid | undefined,
@@ -123,8 +138,15 @@ export interface Repository {
   merge(ours: Oid, theirs: Oid, base?: Oid): Promise<Merged>;
   /** Makes a commit from a tree and edits. */
   make(request: CommitRequest): Promise<Oid>;
+  /** Bytes of each content, in the order asked. */
+  sizes(oids: readonly Oid[]): Promise<readonly number[]>;
   /** Contents, in the order asked. The chunks of one must be read before the next comes. */
   blobs(oids: readonly Oid[]): AsyncIterable<{ oid: Oid; size: number; chunks: AsyncIterable<Buffer> }>;
+  /** Paths that wait for a person. */
+  held(): Promise<readonly HeldPath[]>;
+  /** Notes paths that wait, with their versions, so that these stay reachable. `by`: the merge that left them open. */
+  hold(paths: readonly Pick<MergeConflict, 'path' | 'base' | 'ours' | 'theirs'>[], by: Oid): Promise<void>;
+  release(paths: readonly SitePath[]): Promise<void>;
   /** Puts a damaged repository aside, under a name that tells when, and begins an empty one. */
   setAside(): Promise<void>;
   /**
@@ -166,7 +188,13 @@ export interface Remote {
    * Moves the branch from `expected` (null: must not exist) to `commit`. Only ever called with a descendant of
    * `expected`, so it cannot force anything.
    */
-  push(commit: Oid, expected: Oid | null, options: { skipCi: boolean }, signal?: AbortSignal): Promise<PushResult>;
+  push(
+    commit: Oid,
+    expected: Oid | null,
+    options: { skipCi: boolean },
+    signal?: AbortSignal,
+    progress?: (progress: Progress) => void,
+  ): Promise<PushResult>;
 }
 
 export type PushResult =
@@ -197,6 +225,7 @@ export interface ApplyRequest {
   /** Permissions for paths that come back from a kept version. */
   readonly modes?: ReadonlyMap<SitePath, KeptMode>;
   readonly blobs: Repository['blobs'];
+  readonly sizes: Repository['sizes'];
   readonly progress?: (progress: Progress) => void;
 }
 
@@ -262,6 +291,16 @@ export interface Directory {
   lateWrites(): Promise<readonly LateWrite[]>;
   /** Permissions of the paths, for keeping. */
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode>;
+  /** Of the paths, those that would be one file here with another of them: the one they meet. */
+  collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath>;
+  /** These paths wait for a person: neither looked at nor written. Others that did are ordinary again. */
+  hold(paths: readonly SitePath[]): void;
+  /** How to record what is at a path now. */
+  taking(path: SitePath): Taking;
+  /** Paths of the ledger that are not written here. */
+  refused(): readonly SitePath[];
+  /** Of these, what may be tried again, since what stood against it is gone. */
+  overdue(): readonly Change[];
   /** Why an incoming path would not be written here; undefined: it would. */
   refusal(file: TreeFile): NotSyncedReason | undefined;
   readonly replaces: 'exchange' | 'link';

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import type { Trigger } from '../model/event.ts';
+import { Problem } from '../model/problem.ts';
 import type { Clock } from '../model/world.ts';
 
 /** What a run asks of its lane: when to be called again by itself, in ms; absent: when the next ring comes. */
@@ -19,6 +20,8 @@ export interface Lane {
   ring(trigger: Trigger, inMs?: number): void;
   /** Something a person asked for, in its turn between the runs. */
   job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** Ends what is under way, wherever it is: the next run goes on from there. False: nothing was. */
+  breakOff(): boolean;
   /** No new runs. Resolves when nothing of this lane is under way. */
   close(): Promise<void>;
 }
@@ -65,6 +68,8 @@ class SiteLane implements Lane {
   readonly #rings = new Set<Trigger>();
   #wake: { readonly at: number; readonly cancel: AbortController } | undefined;
   #tail: Promise<unknown> = Promise.resolve();
+  /** What is under way now. */
+  #present: AbortController | undefined;
   #queued = false;
   #closed = false;
 
@@ -88,7 +93,12 @@ class SiteLane implements Lane {
 
   job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new Error('the daemon is stopping'));
-    return this.#inTurn(() => work(this.#signal));
+    return this.#inTurn(work);
+  }
+
+  breakOff(): boolean {
+    this.#present?.abort(new Problem('broken-off', {}));
+    return this.#present !== undefined;
   }
 
   async close(): Promise<void> {
@@ -112,19 +122,29 @@ class SiteLane implements Lane {
   #enqueue(): void {
     this.#queued = true;
     // `run` never throws; what does is our own bug and must not be swallowed.
-    void this.#inTurn(async () => {
+    void this.#inTurn(async (signal) => {
       this.#queued = false;
       if (this.#closed) return;
       const triggers = new Set(this.#rings);
       this.#rings.clear();
-      const again = await this.#work.run(triggers, this.#signal);
+      const again = await this.#work.run(triggers, signal);
       if (again.inMs !== undefined) this.ring(again.trigger ?? 'retry', again.inMs);
     });
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#tail.then(() => this.#slots.add(work)) as Promise<T>;
+  #inTurn<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const mine = this.#tail.then(() => this.#slots.add(() => this.#now(work))) as Promise<T>;
     this.#tail = mine.catch(() => {});
     return mine;
+  }
+
+  async #now<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const present = new AbortController();
+    this.#present = present;
+    try {
+      return await work(AbortSignal.any([this.#signal, present.signal]));
+    } finally {
+      this.#present = undefined;
+    }
   }
 }

@@ -13,6 +13,8 @@ export interface Standing {
   readonly relation: Relation;
   /** Whether `known` is still part of the branch's history: if not, whether the new one has anything in common with it. */
   readonly history: 'continued' | 'rewritten' | 'unrelated';
+  /** `local` stands on the branch's new history alone: a choice that a person made after it was rewritten. */
+  readonly fresh?: boolean;
   /** A tree to merge from where history cannot say. */
   readonly base?: Oid;
 }
@@ -35,10 +37,11 @@ export type Step =
 
 /** Decides by looking at nothing but how the commits stand to each other. Pure. */
 export function reconcile(standing: Standing): Step {
-  const { local, remote, known, relation, history, base } = standing;
+  const { local, remote, known, relation, history, base, fresh } = standing;
   if (remote === 'absent') return known ? { kind: 'branch-missing' } : { kind: 'push', commit: local, expected: null };
   // First of all: on rewritten history «the tip is an ancestor of ours» would push the removed commits back.
   if (history !== 'continued' && known) {
+    if (fresh && relation === 'ahead') return { kind: 'push', commit: local, expected: remote };
     // Another project's files in the same branch are no update of this one, however few they are.
     if (local === known && history === 'rewritten') return { kind: 'pull', target: remote, rewritten: true };
     return local === remote ? { kind: 'nothing' } : { kind: 'rewritten', ours: local, theirs: remote, known };

@@ -2,9 +2,11 @@ import type { Trigger } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { bring, carryOut } from './carry-out.ts';
+import { insteadOf, standsFor } from './choice.ts';
 import { settle } from './conflict.ts';
+import { recallHeld } from './held.ts';
 import { editMessage, mergeMessage, trailer, wording } from './message.ts';
-import { type Notes, type Outcome, type RunDeps, finish, noNotes } from './notes.ts';
+import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } from './notes.ts';
 import type { Directory, Ledger, Repository } from './ports.ts';
 import { type Standing, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
@@ -21,6 +23,7 @@ export async function run(deps: RunDeps): Promise<Outcome> {
   const notes = noNotes();
   const returned = await recover(repository, directory);
   notes.returned.push(...returned);
+  await recallHeld(repository, directory);
   await takeEdits(deps, notes);
   await keepLateWrites(deps, notes);
   for (let round = 1; ; round += 1) {
@@ -70,6 +73,18 @@ async function takeEdits({ repository, directory, triggers, site, now }: RunDeps
     if (taken.unsteady.length > 0) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
   }
   if (found.unapplied.length > 0) await writeUnapplied(repository, directory, found.unapplied);
+  const late = new Set(found.whole ? await writeOverdue(repository, directory) : []);
+  notes.notSynced = notes.notSynced.filter(({ path }) => !late.has(path));
+}
+
+/** What was not written, and may be now: a limit was raised, or what stood in its place is gone. */
+async function writeOverdue(repository: Repository, directory: Directory): Promise<readonly SitePath[]> {
+  const changes = directory.overdue();
+  const { disk } = await repository.ledger();
+  if (changes.length === 0 || !disk) return [];
+  const { applied } = await directory.apply({ changes, ...contentsOf(repository) });
+  await directory.settled(disk);
+  return applied;
 }
 
 /** The ledger says these are on disk and nobody ever saw them there: a lost manifest must not look like a removal. */
@@ -79,7 +94,7 @@ async function writeUnapplied(repository: Repository, directory: Directory, path
   const wanted = new Set(paths);
   const files = (await repository.files(disk, Number.POSITIVE_INFINITY)).filter(({ path }) => wanted.has(path));
   const changes = files.map(({ path, mode, oid }): Change => ({ path, after: { mode, oid } }));
-  await directory.apply({ changes, blobs: (oids) => repository.blobs(oids) });
+  await directory.apply({ changes, ...contentsOf(repository) });
   await directory.settled(disk);
 }
 
@@ -110,17 +125,34 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
   }
   const known = ledger.remote;
   const moved = tip !== 'absent' && known !== undefined && tip !== known;
-  // Before anything walks it: a few kilobytes can name ten thousand million paths. Stops at the first one too many.
-  if (moved) await repository.files(tip as Oid, deps.site.settings.limits.files);
+  if (moved) await countFiles(deps, known, tip as Oid);
   const since = moved ? await repository.relation(known, tip as Oid) : 'equal';
+  const rewritten = since !== 'equal' && since !== 'behind';
+  const fresh = rewritten && local === ledger.choice && !(await contains(repository, local, known as Oid));
   return {
     local,
     remote: tip,
     ...(known ? { known } : {}),
     relation: tip === 'absent' ? 'ahead' : await repository.relation(local, tip),
-    history: since === 'unrelated' ? since : since === 'equal' || since === 'behind' ? 'continued' : 'rewritten',
+    history: since === 'unrelated' ? since : rewritten ? 'rewritten' : 'continued',
+    ...(fresh ? { fresh } : {}),
     ...(ledger.base ? { base: ledger.base } : {}),
   };
+}
+
+/**
+ * Before anything walks a new tip: a few kilobytes can name ten thousand million paths. Counts by what is different, and
+ * stops at the first path too many.
+ */
+async function countFiles({ repository, directory, site }: RunDeps, known: Oid, tip: Oid): Promise<void> {
+  const limit = site.settings.limits.files;
+  const { added, removed } = tally(await repository.changes(known, tip, limit));
+  if (directory.tracked() + added - removed > limit) throw new Problem('too-many-files', { limit: String(limit) });
+}
+
+async function contains(repository: Repository, commit: Oid, ancestor: Oid): Promise<boolean> {
+  const relation = await repository.relation(commit, ancestor);
+  return relation === 'equal' || relation === 'ahead';
 }
 
 /** The folder's side: its last snapshot, together with a person's choice that was not carried out yet. */
@@ -130,14 +162,16 @@ async function localSide({ repository }: RunDeps, ledger: Ledger): Promise<Oid> 
   const relation = await repository.relation(ledger.choice, disk);
   if (relation === 'ahead' || relation === 'equal') return ledger.choice;
   if (relation === 'behind') return disk;
+  const before = await standsFor(repository, ledger.choice);
+  if (before === disk) return ledger.choice;
   // Edits came after the choice: both count, and the newer edit wins where they meet.
-  const merged = await repository.merge(disk, ledger.choice);
+  const merged = await repository.merge(disk, ledger.choice, before);
   const { edits } = settle(merged, 'site');
   const choice = await repository.make({
-    parents: [disk, ledger.choice],
+    parents: before ? [ledger.choice] : [disk, ledger.choice],
     tree: merged.tree,
     edits,
-    message: mergeMessage(0),
+    message: before ? `${mergeMessage(0)}${insteadOf(disk)}\n` : mergeMessage(0),
   });
   await repository.move({ choice });
   return choice;

@@ -201,7 +201,15 @@ async function overHttp(
         branch: 'main',
         network: { baseUrl: gitlab.url, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
-    const cli = cliRemote({ dir: gitDir, home, git: '/usr/bin/git', limited, author, address, maxFileBytes: 2 ** 30 });
+    const cli = cliRemote({
+      dir: gitDir,
+      home,
+      git: '/usr/bin/git',
+      limited,
+      author,
+      address,
+      maxFileBytes: () => 2 ** 30,
+    });
     const http = createHttp({
       instance: () => ({
         url: gitlab.url,

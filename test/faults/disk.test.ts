@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
+import { defaultSettings } from '../../src/model/site.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { git, scratch } from '../support/plain-git.ts';
 import {
@@ -61,6 +62,62 @@ disk('F4: the site’s disk is full: nothing is truncated, nothing half applied,
     assert.equal(Object.keys(world.files()).sort(), Object.keys(world.branch()).sort());
     assert.is(world.read('index.html'), 'new\n');
     assert.is(world.tip(), tip);
+  }),
+);
+
+disk('F4: what does not fit is told before a byte is written, with how much is needed', async () => {
+  const real = realFs();
+  let created = 0;
+  const fs: Fs = {
+    ...real,
+    free: () => 2 * 1024 * 1024,
+    createFile(dir, name, mode) {
+      created += 1;
+      return real.createFile(dir, name, mode);
+    },
+  };
+  await kept({ fs }, async (world) => {
+    const before = world.files();
+    created = 0;
+    world.push({ 'big.bin': randomBytes(3 * 1024 * 1024), 'index.html': 'new\n' });
+    await world.rung('poll');
+    const { problem } = world.keeper.status();
+    assert.is(problem?.code, 'disk-full');
+    assert.match(problem?.facts['needs'] ?? '', /^3(\.\d)? MiB$/);
+    assert.is(problem?.facts['free'], '2 MiB');
+    assert.is(created, 0);
+    assert.equal(world.files(), before);
+  });
+});
+
+disk('S7: what would make the site larger than allowed is held, and comes once the limit allows it', () =>
+  kept({ settings: { limits: { ...defaultSettings.limits, siteBytes: 1024 * 1024 } } }, async (world) => {
+    const before = world.files();
+    const tip = world.push({ 'a.bin': randomBytes(700_000), 'b.bin': randomBytes(700_000) });
+    await world.rung('poll');
+    assert.is(world.keeper.status().problem?.code, 'repository-too-large');
+    assert.equal(world.files(), before);
+    assert.is(world.tip(), tip);
+    Object.assign(world.siteModel.settings.limits, { siteBytes: 4 * 1024 * 1024 });
+    await world.rung('person');
+    assert.is(world.keeper.status().problem, undefined);
+    assert.ok(world.has('b.bin'));
+  }),
+);
+
+disk('S7: a file over the limit comes once the limit allows it, and an edit of what stood there is not lost', () =>
+  kept({ settings: { limits: { ...defaultSettings.limits, fileBytes: 100 } } }, async (world) => {
+    const tip = world.push({ 'index.html': 'x'.repeat(200), 'about.md': 'y'.repeat(200), 'new.md': 'z'.repeat(200) });
+    for (const trigger of ['poll', 'rescan'] as const) await world.rung(trigger);
+    assert.is(world.read('index.html'), 'home\n');
+    world.write('about.md', 'edited here\n');
+    await world.rung('watch');
+    assert.is(world.tip(), tip);
+    Object.assign(world.siteModel.settings.limits, { fileBytes: 1_000 });
+    for (const trigger of ['rescan', 'person'] as const) await world.rung(trigger);
+    assert.is(world.read('index.html'), 'x'.repeat(200));
+    assert.is(world.read('new.md'), 'z'.repeat(200));
+    assert.is(world.read('about.md'), 'edited here\n', 'an edit was replaced');
   }),
 );
 

@@ -57,6 +57,9 @@ nobody('F6: a folder without write permission is left as it is, named, and pushe
     assert.is(world.read('index.html'), 'new\n');
     assert.is(world.read('posts/a.md'), 'a\n');
     chmodSync(join(world.site, 'posts'), 0o755);
+    await world.rung('rescan');
+    assert.equal(world.files(), world.branch());
+    assert.equal(world.keeper.status().notSynced, []);
   }),
 );
 

@@ -163,7 +163,8 @@ class Keep {
         yield { oid, size: text.length, chunks };
       }
     };
-    const { applied } = await this.#directory.apply({ changes, blobs });
+    const sizes: Repository['sizes'] = async (oids) => oids.map(() => text.length);
+    const { applied } = await this.#directory.apply({ changes, blobs, sizes });
     for (const path of applied) this.#disk.set(path, after);
     this.#commit += 1;
     await this.#directory.settled(`${this.#commit}` as Oid);

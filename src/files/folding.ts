@@ -1,0 +1,78 @@
+import { type SitePath, parentOf, pathBytes } from '../model/tree.ts';
+import type { Fs } from '../model/world.ts';
+
+/** Which names a file system takes for one and the same: those that differ in case, or in how accents are composed. */
+export interface Folding {
+  readonly case: boolean;
+  readonly form: boolean;
+}
+
+/** Tells by the names that an open directory holds: asks for each under another spelling. Writes nothing. */
+export function foldingSeen(fs: Fs, dir: number): Folding {
+  const names = fs.list(dir).map(({ name }) => name.toString('utf8'));
+  const present = new Set(names);
+  const answers = (other: (name: string) => string): boolean =>
+    names
+      .filter((name) => other(name) !== name && !present.has(other(name)))
+      .slice(0, 20)
+      .some((name) => fs.stat(dir, Buffer.from(other(name))) !== undefined);
+  return { case: answers(otherCase), form: answers(otherForm) };
+}
+
+/** Tells by writing: an empty file under a name of which all these spellings differ. */
+export function probeFolding(fs: Fs, staging: number, fresh: string): Folding {
+  const name = Buffer.from(`${fresh}${probeMark}`);
+  fs.close(fs.createFile(staging, name, 0o600));
+  try {
+    return foldingSeen(fs, staging);
+  } finally {
+    fs.unlink(staging, name);
+  }
+}
+
+/** Ends the name of a probe. */
+export const probeMark = '-é';
+
+const otherCase = (name: string): string => (name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase());
+const otherForm = (name: string): string =>
+  name === name.normalize('NFC') ? name.normalize('NFD') : name.normalize('NFC');
+
+/**
+ * Of the paths that come, those which would be the same file, or lie in the same folder, as another of different
+ * spelling: that one came first. Pure.
+ */
+export function collisions(
+  folding: Folding,
+  present: Iterable<SitePath>,
+  coming: readonly SitePath[],
+): ReadonlyMap<SitePath, SitePath> {
+  const found = new Map<SitePath, SitePath>();
+  if (!folding.case && !folding.form) return found;
+  const spelled = new Map<string, string>();
+  const rivalOf = (path: SitePath): SitePath | undefined => {
+    for (let at: string = path; at !== ''; at = parentOf(at)) {
+      const rival = spelled.get(folded(folding, at));
+      if (rival !== undefined && rival !== at) return rival as SitePath;
+    }
+    return undefined;
+  };
+  const learn = (path: SitePath): void => {
+    for (let at: string = path; at !== '' && !spelled.has(folded(folding, at)); at = parentOf(at))
+      spelled.set(folded(folding, at), at);
+  };
+  for (const path of present) learn(path);
+  for (const path of [...coming].sort()) {
+    const rival = rivalOf(path);
+    if (rival === undefined) learn(path);
+    else found.set(path, rival);
+  }
+  return found;
+}
+
+export function folded(folding: Folding, path: string): string {
+  let text = pathBytes(path as SitePath).toString('utf8');
+  if (folding.form) text = text.normalize('NFC');
+  // Up and down again: `ß` and `SS`, final and other sigma.
+  if (folding.case) text = text.toUpperCase().toLowerCase();
+  return text;
+}

@@ -1,0 +1,40 @@
+import { Problem } from '../model/problem.ts';
+import type { SiteLimits } from '../model/site.ts';
+import type { Oid } from '../model/tree.ts';
+import type { Repository } from '../sync/ports.ts';
+
+export interface RoomTools {
+  readonly limits: SiteLimits;
+  /** Bytes free on the disk of the site. */
+  readonly free: () => number;
+  /** Bytes the site's files have now. */
+  readonly present: () => number;
+  readonly sizes: Repository['sizes'];
+  readonly folder: string;
+}
+
+/** What a file takes on disk beyond its bytes, at the most. */
+const blockBytes = 4_096;
+
+/**
+ * Whether new contents fit, asked before the first byte is written: a disk filled to the brim stops the web server too.
+ * Their sizes are asked for only where the largest they may be would not fit anyway. Throws `disk-full` and
+ * `repository-too-large`.
+ */
+export async function checkRoom(contents: readonly Oid[], tools: RoomTools): Promise<void> {
+  const { limits } = tools;
+  const most = contents.length * (limits.fileBytes + blockBytes);
+  const free = tools.free();
+  if (most <= free && tools.present() + most <= limits.siteBytes) return;
+  // Larger than one file may be: refused by its name, not written.
+  const sizes = (await tools.sizes(contents)).filter((size) => size <= limits.fileBytes);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const total = tools.present() + bytes;
+  if (total > limits.siteBytes)
+    throw new Problem('repository-too-large', { size: mebibytes(total), limit: mebibytes(limits.siteBytes) });
+  const needed = bytes + sizes.length * blockBytes;
+  if (needed > free)
+    throw new Problem('disk-full', { folder: tools.folder, needs: mebibytes(needed), free: mebibytes(free) });
+}
+
+const mebibytes = (bytes: number): string => `${(Math.ceil((bytes / 1024 ** 2) * 10) / 10).toLocaleString('en')} MiB`;

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import type { Author, HeldPath, Repository } from '../sync/ports.ts';
+import type { startFastImport } from './fast-import.ts';
+
+interface HeldTools {
+  readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
+  readonly startStream: () => ReturnType<typeof startFastImport>;
+  readonly author: () => Author;
+  /** Changes whenever one of these refs does. */
+  readonly stamp: () => Promise<string>;
+}
+
+const prefix = 'refs/sync/held/';
+
+/**
+ * Paths that wait for a person: a ref each, so that neither a lost manifest nor a lost store decides for them. The
+ * versions lie in the commit's tree as `base`, `ours` and `theirs`; its message says which path, and by which merge.
+ */
+export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 'release'> {
+  const { ask } = tools;
+  let known: { readonly stamp: string; readonly held: readonly HeldPath[] } | undefined;
+  return {
+    async held() {
+      const stamp = await tools.stamp();
+      if (known?.stamp === stamp) return known.held;
+      const rows = (await ask(['for-each-ref', '--format=%(contents:subject)', prefix])).toString('utf8').split('\n');
+      known = { stamp, held: rows.filter(Boolean).map((row) => JSON.parse(row) as HeldPath) };
+      return known.held;
+    },
+
+    async hold(paths, by) {
+      const stream = tools.startStream();
+      const marks: [SitePath, number][] = [];
+      for (const { path, ...versions } of paths) {
+        const sides = Object.entries(versions) as [string, Entry][];
+        const mark = await stream.commit({
+          author: tools.author(),
+          date: 0,
+          message: JSON.stringify({ path, by }),
+          parents: [],
+          tree: 'empty',
+          edits: sides.map(([side, { oid }]) => ({ path: side as SitePath, entry: { mode: '100644', oid } })),
+        });
+        marks.push([path, mark]);
+      }
+      const oids = await stream.finish();
+      const lines = marks.map(([path, mark]) => `update ${refOf(path)} ${oids.get(mark) as Oid}\n`);
+      await ask(['update-ref', '--stdin'], { input: ['start\n', ...lines, 'commit\n'] });
+      known = undefined;
+    },
+
+    async release(paths) {
+      if (paths.length === 0) return;
+      const lines = paths.map((path) => `delete ${refOf(path)}\n`);
+      await ask(['update-ref', '--stdin'], { input: ['start\n', ...lines, 'commit\n'] });
+      known = undefined;
+    },
+  };
+}
+
+const refOf = (path: SitePath): string => `${prefix}${createHash('sha256').update(path).digest('hex').slice(0, 32)}`;

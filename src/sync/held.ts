@@ -1,0 +1,92 @@
+import { Problem } from '../model/problem.ts';
+import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import { takeVersion } from './choice.ts';
+import type { Lost } from './conflict.ts';
+import { trailer } from './message.ts';
+import { contentsOf } from './notes.ts';
+import type { Directory, Ledger, Repository } from './ports.ts';
+
+/**
+ * A path that both sides changed and that the site's policy does not settle: each side keeps its own version until a
+ * person chooses. The ledger has the branch's version there, so the folder's is neither pushed nor replaced, and the
+ * folder does not look at the path. Everything else goes on.
+ */
+
+/** Notes what a merge leaves open; before the merge is offered, so that no crash settles it unasked. */
+export async function holdPaths(
+  { repository, directory }: { repository: Repository; directory: Directory },
+  lost: readonly Lost[],
+  merge: Oid,
+): Promise<void> {
+  const open = lost.filter(({ live }) => live === 'both');
+  if (open.length === 0) return;
+  const versions = open.map(({ path, base, site, repository: theirs }) => ({
+    path,
+    ...(base ? { base } : {}),
+    ...(site ? { ours: site } : {}),
+    ...(theirs ? { theirs } : {}),
+  }));
+  await repository.hold(versions, merge);
+  directory.hold((await repository.held()).map(({ path }) => path));
+}
+
+/** Tells the directory what is held. A path whose merge came to nothing is an ordinary one again. */
+export async function recallHeld(repository: Repository, directory: Directory): Promise<void> {
+  const held = await repository.held();
+  const ledger = held.length === 0 ? {} : await repository.ledger();
+  const merges = new Map<Oid, boolean>();
+  for (const { by } of held) if (!merges.has(by)) merges.set(by, await counts(repository, ledger, by));
+  const over = held.filter(({ by }) => !merges.get(by)).map(({ path }) => path);
+  await repository.release(over);
+  directory.hold(held.map(({ path }) => path).filter((path) => !over.includes(path)));
+}
+
+/** Whether the merge that held a path is part of what was agreed or applied, or may be yet. */
+async function counts(repository: Repository, { disk, remote, offered }: Ledger, merge: Oid): Promise<boolean> {
+  if (offered === merge) return true;
+  for (const line of [disk, remote]) {
+    if (!line) continue;
+    const relation = await repository.relation(merge, line);
+    if (relation === 'equal' || relation === 'behind') return true;
+  }
+  return false;
+}
+
+/** A person's choice for a held path. The version not chosen stays: in the history, or as a kept version. */
+export async function settleHeld(
+  { repository, directory, now }: { repository: Repository; directory: Directory; now: () => number },
+  path: SitePath,
+  choice: 'repository' | 'site',
+): Promise<void> {
+  const { disk } = await repository.ledger();
+  if (!disk) throw new Problem('not-connected', {});
+  const theirs = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
+  const ours = await directory.hash(path);
+  if (choice === 'repository') await followRepository({ repository, directory, now }, path, theirs, ours);
+  await repository.release([path]);
+  await recallHeld(repository, directory);
+  // What the folder has is an edit again, found by the next look; that it has nothing would look like a lost manifest.
+  if (choice === 'site' && ours === undefined && theirs) await takeVersion(repository, path, undefined);
+}
+
+async function followRepository(
+  { repository, directory, now }: { repository: Repository; directory: Directory; now: () => number },
+  path: SitePath,
+  theirs: Entry | undefined,
+  ours: Oid | undefined,
+): Promise<void> {
+  const { disk } = await repository.ledger();
+  if (ours !== undefined) {
+    const taken = await repository.take(undefined, [directory.taking(path)], () => `Held version\n\n${trailer}\n`);
+    if (taken.entries.get(path)?.oid !== ours) throw new Problem('plan-outdated', {});
+    await repository.keep({ cause: 'conflict', at: now(), commit: taken.commit, files: 1, bytes: 0 });
+  }
+  const before: Entry | undefined = ours === undefined ? undefined : { mode: '100644', oid: ours };
+  const after = theirs && { mode: theirs.mode, oid: theirs.oid };
+  const change = { path, ...(before ? { before } : {}), ...(after ? { after } : {}) };
+  directory.hold((await repository.held()).map((held) => held.path).filter((held) => held !== path));
+  const { skipped } = await directory.apply({ changes: [change], ...contentsOf(repository) });
+  // Edited in the instant of the swap: it is held as before.
+  if (skipped.length > 0) throw new Problem('plan-outdated', {});
+  await directory.settled(disk as Oid);
+}
