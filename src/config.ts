@@ -60,6 +60,9 @@ export function readConfig(
   const parsed = environment.safeParse(given);
   if (!parsed.success) for (const issue of parsed.error.issues) fault(String(issue.path[0]), issue.message);
 
+  if (parsed.success && around.uid === 0 && parsed.data.MOORING_ALLOW_ROOT === 'no') {
+    fault('MOORING_ALLOW_ROOT', 'Mooring does not run as root: give it a user of its own, or force it.');
+  }
   const password = readSecret(given, 'MOORING_ADMIN_PASSWORD', fault);
   if (password && [...password.open()].length < 10)
     fault('MOORING_ADMIN_PASSWORD_FILE', 'A password has at least 10 characters.');
@@ -76,7 +79,7 @@ export function readConfig(
   return assemble(parsed.data, {
     git,
     password,
-    warnings: warningsOf(given, parsed.data, around),
+    warnings: warningsOf(given, parsed.data),
     terminal: around.terminal,
   });
 }
@@ -184,17 +187,12 @@ function publicUrlOf(env: Environment): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${env.MOORING_PORT}`;
 }
 
-function warningsOf(given: NodeJS.ProcessEnv, env: Environment, around: Surroundings): string[] {
+function warningsOf(given: NodeJS.ProcessEnv, env: Environment): string[] {
   const known = new Set(settings.map((setting) => setting.name));
   const unknown = Object.keys(given).filter(
     (name) => name.startsWith('MOORING_') && !name.startsWith('MOORING_TEST_') && !known.has(name),
   );
   const warnings = unknown.map((name) => `${name} is no setting of Mooring and has no effect.`);
-  if (around.uid === 0 && env.MOORING_ALLOW_ROOT === 'no') {
-    warnings.push(
-      'Mooring runs as root. Give it a user of its own that may write the site folders, or set MOORING_ALLOW_ROOT=yes.',
-    );
-  }
   const { protocol, hostname } = new URL(publicUrlOf(env));
   if (protocol === 'http:' && !/^(localhost|127\.|\[::1\])/.test(hostname)) {
     warnings.push(`MOORING_PUBLIC_URL is http: passwords cross the network in the clear. Put Mooring behind https.`);

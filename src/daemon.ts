@@ -5,13 +5,16 @@ import { fileURLToPath } from 'node:url';
 import { createPulse } from './acts/pulse.ts';
 import { isLocalAddress } from './acts/instance-checks.ts';
 import { createProjectLife } from './acts/project-life.ts';
+import { createTokenEnds } from './acts/token-ends.ts';
 import { type Webhooks, createWebhooks } from './acts/webhooks.ts';
 import type { Config } from './config.ts';
 import { type Events, createEvents } from './events.ts';
 import { createGitlabClient } from './gitlab/client.ts';
+import { createDriver } from './git/driver.ts';
 import { createOauth } from './gitlab/oauth.ts';
 import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
 import type { Log, Mask } from './log.ts';
+import { gitStanding } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import { type Secret } from './model/secret.ts';
 import type { Clock, Random } from './model/world.ts';
@@ -29,12 +32,13 @@ export interface Daemon {
   readonly url: string;
   /** For the console at a first start; undefined once there is an account. */
   readonly setupCode: string | undefined;
-  /** No new work, runs under way finish (ten seconds at most), everything closes in reverse order. */
+  /** No new work, runs under way finish (five seconds at most), everything closes in reverse order. */
   stop(): Promise<void>;
 }
 
 const limited = fileURLToPath(new URL('../config/git-limited.sh', import.meta.url));
-const drainMs = 10_000;
+/** Who stops a service often waits for ten seconds and then kills: breaking off has to fit into that too. */
+const drainMs = 5_000;
 
 export async function startDaemon(
   config: Config,
@@ -43,6 +47,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? systemRandom;
+  await checkGit(config, log);
   const store = await openStore({
     path: config.stateDir,
     keyPath: config.keyFile,
@@ -59,7 +64,8 @@ export async function startDaemon(
     for (const site of store.sites.all()) await parts.moorings.add(site);
     const stopping = new AbortController();
     const app = createApp({ ...webDeps(parts), stopping: stopping.signal });
-    const server = await listen(createServer(app.callback()), config);
+    // Node looks for late requests only every thirty seconds, unless it is told otherwise.
+    const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
     for (const site of store.sites.all()) await parts.moorings.changed(site);
     parts.rounds.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
@@ -155,9 +161,17 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     siteChanged: (id) => moorings.rescheduled(id),
     random,
   });
+  const tokenEnds = createTokenEnds({
+    connections: () => store.instance.connections(),
+    isUsed: ({ id }) => store.sites.all().some(({ binding }) => binding?.connectionId === id),
+    now: () => clock.now(),
+    log,
+  });
+  tokenEnds.look();
   const rounds = createRounds({
     sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
     async visit(id) {
+      tokenEnds.look();
       await life.check(id, 0);
       await webhooks.look(id);
     },
@@ -188,6 +202,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
         .catch((error: unknown) => log('error', 'A missed call could not be noted.', { error }));
     },
     post: (request) => http.post(request),
+    checkBreaker: () => http.check(),
     publish: (event) => void events.publish(event),
   });
   return {
@@ -230,6 +245,22 @@ function tellHistory(events: Events, store: Store, log: Log): void {
 async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): Promise<void> {
   const { account, outcome } = await store.accounts.ensure(admin.name, admin.password);
   if (outcome === 'changed') await store.sessions.endAll(account.id);
+}
+
+/** Before anything is opened: a git that is too old would fail in the middle of a merge. */
+async function checkGit({ git }: Config, log: Log): Promise<void> {
+  const driver = createDriver(git);
+  const said = await driver.run({ args: ['--version'], environment: {}, limitMs: 5_000 }).catch(() => undefined);
+  const version = /\d+(\.\d+)+/.exec(said?.stdout.toString() ?? '')?.[0];
+  const standing = version === undefined ? undefined : gitStanding(version);
+  if (standing === 'old') {
+    throw new Problem('config-invalid', {
+      text: `MOORING_GIT: ${git} is git ${version}. Mooring needs 2.38 or newer.`,
+    });
+  }
+  if (standing === 'good') return;
+  const what = version === undefined ? 'does not say its version' : `is git ${version}, without the fixes of July 2025`;
+  log('warn', `${git} ${what}. If your distribution did not add the security fixes, install a newer git.`);
 }
 
 function listen(server: Server, { host, port }: Config): Promise<Server> {

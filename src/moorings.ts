@@ -46,6 +46,8 @@ export interface MooringsDeps {
   readonly instance: () => Instance | undefined;
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly post: WirePost;
+  /** Throws while GitLab asks to be left alone. */
+  readonly checkBreaker: () => void;
   /** Where a connected site's repository is now. */
   readonly whereabouts: (id: SiteId) => Whereabouts;
   /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
@@ -133,11 +135,11 @@ export function createMoorings(deps: MooringsDeps): Moorings {
   }
 
   function remoteAt(id: SiteId, address: AddressOf, author: () => Author, pushOptions: readonly string[] = []): Remote {
-    const maxFileBytes = store.sites.get(id)?.settings.limits.siteBytes ?? 0;
+    const maxFileBytes = (): number => store.sites.get(id)?.settings.limits.siteBytes ?? 0;
     const { git } = config;
     const { limited } = deps;
     const cli = cliRemote({ dir: repositoryDir(id), home, git, limited, address, author, maxFileBytes, pushOptions });
-    const wire = wireRemote({ post: deps.post, address, fallback: cli });
+    const wire = wireRemote({ post: deps.post, address, fallback: cli, checkBreaker: deps.checkBreaker });
     return overrides.remote?.(wire, id) ?? wire;
   }
 
@@ -179,7 +181,10 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         settings: () => present().settings,
       });
       const directory = overrides.directory?.(opened, id) ?? opened;
-      const bare = openRepository({ dir: repositoryDir(id), home, driver, clock, author });
+      const bare = openRepository({
+        ...{ dir: repositoryDir(id), home, driver, clock, author },
+        subfolder: present().binding?.subfolder ?? '',
+      });
       const keeper: Keeper = createKeeper({
         site: present,
         repository: overrides.repository?.(bare, id) ?? bare,
@@ -208,6 +213,19 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         agreed: () => facts.data.agreed,
         saveAgreed: (commit) => facts.update((draft) => void (draft.agreed = commit)),
         saveConflicts: conflicts.save,
+        refusal: () => facts.data.refusal,
+        saveRefusal: (refusal) =>
+          facts.update((draft) => {
+            if (refusal) draft.refusal = { ...refusal };
+            else delete draft.refusal;
+          }),
+        switching: {
+          begin: (to) => store.sites.setSwitching(id, to),
+          async end(branch) {
+            const { binding } = present();
+            if (binding) await store.sites.setBranch(id, branch ?? binding.branch);
+          },
+        },
       });
       moored.set(id, { keeper, directory, conflicts });
     },

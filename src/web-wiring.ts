@@ -23,7 +23,7 @@ import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
 import { checkCron } from './triggers/poll.ts';
-import { createWebhook } from './triggers/webhook.ts';
+import { createSystemHook, createWebhook } from './triggers/webhook.ts';
 import type { WebDeps } from './web/deps.ts';
 import { type Parts, saveCa } from './parts.ts';
 import { version } from './version.ts';
@@ -54,7 +54,8 @@ export function webDeps(parts: Parts): WebDeps {
       instance,
       client,
       withToken,
-      usedBy: (id) => store.sites.all().find(({ binding }) => binding?.projectId === id)?.name,
+      usedBy: (id) =>
+        store.sites.all().find(({ binding }) => binding?.projectId === id && binding.subfolder === undefined)?.name,
     }),
     sites: {
       ...createSiteActs({
@@ -106,15 +107,18 @@ export function webDeps(parts: Parts): WebDeps {
       now: () => clock.now(),
       conflicts: moorings.conflicts,
       saveConflicts: moorings.saveConflicts,
+      adoptProject: (id, created) => parts.life.adopt(id, created),
     }),
     history: store.history,
     events: { follow: (since, listener) => events.follow(since, listener) },
     webhook: webhook(parts),
+    systemHook: systemHook(parts),
     health: { ready: () => true },
   };
 }
 
-function accounts({ store, report }: Parts): WebDeps['accounts'] {
+function accounts(parts: Parts): WebDeps['accounts'] {
+  const { store, report } = parts;
   const { accounts: kept, sessions } = store;
   return {
     exist: () => kept.exist(),
@@ -130,6 +134,7 @@ function accounts({ store, report }: Parts): WebDeps['accounts'] {
       const name = kept.get(id)?.name ?? '';
       await kept.remove(id);
       await sessions.endAll(id);
+      await endGrants(parts, id);
       report({ by, act: 'removed-admin', detail: name });
     },
     async changePassword(id, { present, password }, address) {
@@ -146,6 +151,21 @@ function accounts({ store, report }: Parts): WebDeps['accounts'] {
       report({ by: kept.get(id)?.name ?? '', act: 'signed-out-everywhere', detail: '' });
     },
   };
+}
+
+/** No grant outlives its owner: their sites wait until another admin reconnects them. */
+async function endGrants({ store, oauth, moorings, log }: Parts, owner: string): Promise<void> {
+  for (const connection of store.instance.connections().filter((each) => each.owner === owner)) {
+    const { accessToken } = store.instance.tokens(connection.id);
+    await store.instance.setHealth(connection.id, 'reconnect');
+    // Not waited for: a GitLab that is away must not keep anybody from being removed.
+    if (!connection.accessToken)
+      oauth
+        .revoke(accessToken)
+        .catch((error: unknown) => log('warn', 'A removed admin’s grant could not be ended at GitLab.', { error }));
+    for (const { id, binding } of store.sites.all())
+      if (binding?.connectionId === connection.id) moorings.keeper(id).ring('person');
+  }
 }
 
 function system({ config, store, moorings, clock }: Parts): WebDeps['system'] {
@@ -203,6 +223,7 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
 function instanceActs({
   store,
   clock,
+  random,
   config,
   http,
   oauth,
@@ -220,7 +241,10 @@ function instanceActs({
         await store.instance.configure(instance);
         await saveCa(caFile, store);
       },
+      systemHookSecret: () => store.instance.systemHookSecret(),
+      setSystemHookSecret: (secret) => store.instance.setSystemHookSecret(secret),
     },
+    random,
     async dropTokens() {
       for (const { id } of store.instance.connections()) await store.instance.setHealth(id, 'reconnect');
     },
@@ -276,6 +300,25 @@ function webhook({ store, moorings, webhooks, clock, log }: Parts): WebDeps['web
     onDelivery(id, delivery) {
       webhooks
         .delivered(id, delivery)
+        .catch((error: unknown) => log('error', 'A webhook’s arrival could not be noted.', { error }));
+    },
+  });
+}
+
+function systemHook({ store, moorings, webhooks, life, rounds, clock, log }: Parts): WebDeps['systemHook'] {
+  return createSystemHook({
+    clock,
+    secret: () => store.instance.systemHookSecret(),
+    sitesOf: (projectId) =>
+      store.sites.all().flatMap(({ id, binding }) => (binding?.projectId === projectId ? [id] : [])),
+    onRing: (id) => moorings.find(id)?.ring('webhook'),
+    onMoved(id) {
+      life.doubt(id);
+      rounds.soon(id);
+    },
+    onDelivery(id, at) {
+      webhooks
+        .deliveredBySystem(id, at)
         .catch((error: unknown) => log('error', 'A webhook’s arrival could not be noted.', { error }));
     },
   });

@@ -5,13 +5,14 @@ import { Problem, asProblem } from '../model/problem.ts';
 import type { ActRecord } from '../model/event.ts';
 import { Secret } from '../model/secret.ts';
 import type { Binding, Site, SiteId } from '../model/site.ts';
+import { type Subfolder, overlap, subfolder } from '../model/subfolder.ts';
 import type { Clock, Random } from '../model/world.ts';
-import { cloneUrl } from './project-life.ts';
+import { cloneUrl, isOther, otherProject } from './project-life.ts';
 import { hookIdOf } from './webhooks.ts';
 
 /** What one site's keeper does for connecting. `R`: the engine's Remote, only passed through. */
 interface KeeperForConnecting<R> {
-  plan(branch: BranchName, direction: Direction, remote: R): Promise<Plan>;
+  plan(branch: BranchName, direction: Direction, remote: R, subfolder: Subfolder, asked?: AbortSignal): Promise<Plan>;
   connect(
     branch: BranchName,
     direction: Direction,
@@ -19,6 +20,7 @@ interface KeeperForConnecting<R> {
     remote: R,
     bound: () => Promise<void>,
     mode: 'first' | 'switch',
+    subfolder: Subfolder,
   ): Promise<Plan>;
   /** Pushes what GitLab refused to where `remote` leads. Throws `plan-outdated`, `push-refused`, `form-invalid`. */
   pushElsewhere(remote: R): Promise<void>;
@@ -52,7 +54,7 @@ export interface ConnectingDeps<R> {
   readonly webhooks: {
     setUp(id: SiteId): Promise<void>;
     look(id: SiteId): Promise<void>;
-    remove(binding: Binding): Promise<'gone' | 'left'>;
+    remove(id: SiteId, binding: Binding): Promise<'gone' | 'left'>;
   };
   /** Has the site's repository and webhook looked at in the background. */
   readonly lookSoon: (id: SiteId) => void;
@@ -74,10 +76,13 @@ export interface Wish {
   readonly projectId: ProjectId;
   readonly branch: BranchName;
   readonly direction: Direction;
+  /** The folder of the repository that becomes the site, as typed; a connected site keeps its own. */
+  readonly subfolder?: string;
 }
 
 export interface Connecting {
-  plan(wish: Wish, accountId: string): Promise<Plan>;
+  /** `asked` aborts when nobody waits for the answer any more. */
+  plan(wish: Wish, accountId: string, asked?: AbortSignal): Promise<Plan>;
   /** A connected site of the same repository is switched to the branch instead. */
   confirm(wish: Wish & { planId: string }, by: string, accountId: string): Promise<void>;
   /** The branches a connected site may be switched to, by its own connection. Throws `not-connected`. */
@@ -126,6 +131,11 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     return connection;
   }
 
+  function folderOf(wish: Wish): Subfolder {
+    const { binding } = siteOf(wish.site);
+    return binding ? (binding.subfolder ?? '') : subfolder(wish.subfolder ?? '');
+  }
+
   /** The same repository, another branch. */
   function isSwitch(wish: Wish): boolean {
     const { binding } = siteOf(wish.site);
@@ -135,8 +145,14 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   /** The project as GitLab sees it now, if this connection may moor a site to it. */
   async function checked(wish: Wish, connection: Connection): Promise<Project> {
     const project = await withToken(connection.id, (token) => client.project(token, wish.projectId));
+    const { binding } = siteOf(wish.site);
+    if (binding && isOther(binding, project)) throw otherProject(binding.projectPath, project);
     const facts = { project: project.path, branch: wish.branch };
-    const other = sites.all().find(({ binding, id }) => id !== wish.site && binding?.projectId === project.id);
+    const mine = folderOf(wish);
+    const other = sites
+      .all()
+      .filter(({ binding, id }) => id !== wish.site && binding?.projectId === project.id)
+      .find((site) => overlap(mine, site.binding?.subfolder ?? ''));
     if (other) throw new Problem('project-in-use', { ...facts, site: other.name });
     if (project.archived) throw new Problem('project-archived', facts);
     // Level 0: GitLab names no role (rights through a shared group); the branch itself tells.
@@ -167,26 +183,29 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   };
 
   return {
-    async plan(request, accountId) {
+    async plan(request, accountId, asked) {
       const wish = { ...request, branch: branchName(request.branch) };
       const connection = grantFor(wish, accountId);
       const project = await checked(wish, connection);
-      return deps.keeper(wish.site).plan(wish.branch, wish.direction, remoteFor(wish, connection, project));
+      const remote = remoteFor(wish, connection, project);
+      return deps.keeper(wish.site).plan(wish.branch, wish.direction, remote, folderOf(wish), asked);
     },
 
     async confirm(request, by, accountId) {
       const wish = { ...request, branch: branchName(request.branch) };
       const connection = grantFor(wish, accountId);
       const before = siteOf(wish.site).binding;
+      const inner = folderOf(wish);
       const project = await checked(wish, connection);
       const hookToken = new Secret(deps.random.bytes(32).toString('base64url'));
       const bound = async (): Promise<void> => {
         if (before) await sites.setBranch(wish.site, wish.branch);
-        else await sites.bind(wish.site, bindingFor(wish, connection, project, deps), hookToken);
+        else
+          await sites.bind(wish.site, bindingFor({ ...wish, subfolder: inner }, connection, project, deps), hookToken);
       };
       const remote = remoteFor(wish, connection, project);
       const mode = before ? 'switch' : 'first';
-      await deps.keeper(wish.site).connect(wish.branch, wish.direction, wish.planId, remote, bound, mode);
+      await deps.keeper(wish.site).connect(wish.branch, wish.direction, wish.planId, remote, bound, mode, inner);
       const act = before ? 'switched-branch' : 'connected';
       deps.report({ by, site: wish.site, act, detail: `${project.path} on ${wish.branch}` });
       await deps.siteChanged(siteOf(wish.site));
@@ -214,7 +233,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       await checked(wish, connection);
       if (binding.connectionId !== connection.id) {
         await sites.setConnection(id, connection.id);
-        await endGrant(binding);
+        await endGrant(id, binding);
         deps.report({ by, site: id, act: 'handed-over', detail: `as @${connection.username}` });
       }
       deps.keeper(id).ring('person');
@@ -227,7 +246,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       const site = await sites.unbind(id);
       await deps.siteChanged(site);
       await deps.keeper(id).disconnected();
-      const leftOver = [...(await removeWebhook(binding)), ...(await endGrant(binding))];
+      const leftOver = [...(await removeWebhook(id, binding)), ...(await endGrant(id, binding))];
       deps.report({ by, site: id, act: 'disconnected', detail: `${binding.projectPath} on ${binding.branch}` });
       return { leftOver };
     },
@@ -240,7 +259,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       return {
         files: keeper.tracked(),
         keptVersions: kept.length,
-        revokes: binding !== undefined && !sharesGrant(binding),
+        revokes: binding !== undefined && !sharesGrant(id, binding),
         webhook,
       };
     },
@@ -251,8 +270,8 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     },
   };
 
-  async function removeWebhook(binding: Binding): Promise<string[]> {
-    if ((await deps.webhooks.remove(binding)) === 'gone') return [];
+  async function removeWebhook(id: SiteId, binding: Binding): Promise<string[]> {
+    if ((await deps.webhooks.remove(id, binding)) === 'gone') return [];
     const { projectPath, webhook } = binding;
     return [
       `The webhook ${hookIdOf(webhook)} of ${projectPath} is still there. Remove it in GitLab under Settings / Webhooks.`,
@@ -260,13 +279,13 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   }
 
   /** Another site may still need the same grant. */
-  function sharesGrant({ connectionId, projectId }: Binding): boolean {
-    return sites.all().some(({ binding }) => binding?.connectionId === connectionId && binding.projectId !== projectId);
+  function sharesGrant(id: SiteId, { connectionId }: Binding): boolean {
+    return sites.all().some((site) => site.id !== id && site.binding?.connectionId === connectionId);
   }
 
-  async function endGrant(binding: Binding): Promise<string[]> {
+  async function endGrant(id: SiteId, binding: Binding): Promise<string[]> {
     const connection = deps.connection(binding.connectionId);
-    if (sharesGrant(binding) || !connection) return [];
+    if (sharesGrant(id, binding) || !connection) return [];
     try {
       await deps.revoke(binding.connectionId);
       // A person made it, perhaps not for Mooring alone: it is forgotten here, and theirs to end.
@@ -279,7 +298,12 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   }
 }
 
-function bindingFor<R>(wish: Wish, connection: Connection, project: Project, deps: ConnectingDeps<R>): Binding {
+function bindingFor<R>(
+  wish: Wish & { subfolder: Subfolder },
+  connection: Connection,
+  project: Project,
+  deps: ConnectingDeps<R>,
+): Binding {
   const base = deps.instance()?.url ?? '';
   return {
     connectionId: connection.id,
@@ -288,6 +312,8 @@ function bindingFor<R>(wish: Wish, connection: Connection, project: Project, dep
     webUrl: `${base}/${project.path}`,
     cloneUrl: cloneUrl(base, project.path),
     branch: wish.branch,
+    ...(wish.subfolder === '' ? {} : { subfolder: wish.subfolder }),
+    ...(project.createdAt === undefined ? {} : { projectCreatedAt: project.createdAt }),
     connectedAt: deps.clock.now(),
     webhook: { kind: 'none', reason: 'Not set up yet.' },
   };

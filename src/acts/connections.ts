@@ -49,6 +49,8 @@ export interface Callback {
   readonly code?: string;
   readonly error?: string;
   readonly errorDescription?: string;
+  /** Who answers (RFC 9207). GitLab says nothing yet; one that does must be ours. */
+  readonly iss?: string;
 }
 
 export interface ConnectionActs {
@@ -135,6 +137,9 @@ export function createConnectionActs(deps: ConnectionActsDeps): ConnectionActs {
 
     async finish(browser, query) {
       const { site, verifier, accountId } = claim(browser, query.state);
+      if (query.iss !== undefined && query.iss.replace(/\/$/, '') !== deps.instance()?.url) {
+        throw new Problem('callback-forged', { reason: 'other-issuer' });
+      }
       if (query.error !== undefined) throw refusal(query.error);
       if (query.code === undefined || query.code === '') throw new Problem('callback-forged', { reason: 'no-code' });
       const { tokens, scopes } = await deps.oauth.exchange({ code: query.code, verifier });

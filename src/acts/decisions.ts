@@ -1,11 +1,13 @@
 import type { ActRecord } from '../model/event.ts';
 import type { Conflict, KeptVersion } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
-import type { HoldChoice, SiteId } from '../model/site.ts';
+import type { Hold, HoldChoice, SiteId, SiteStatus } from '../model/site.ts';
 import { type Oid, type SitePath, displayPath } from '../model/tree.ts';
 
 export interface DecisionsDeps {
   readonly keeper: (id: SiteId) => {
+    status(): Pick<SiteStatus, 'hold'>;
+    heldPaths(): Hold['samples'];
     choose(step: string, choice: HoldChoice): Promise<void>;
     resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
     restore(keptId: string, path: SitePath | undefined): Promise<void>;
@@ -16,6 +18,8 @@ export interface DecisionsDeps {
   };
   readonly conflicts: (id: SiteId) => readonly Conflict[];
   readonly saveConflicts: (id: SiteId, conflicts: readonly Conflict[]) => Promise<void>;
+  /** The project at the site's number is the right one: the one that was made then. */
+  readonly adoptProject: (id: SiteId, created: string) => Promise<void>;
   readonly now: () => number;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
 }
@@ -36,8 +40,20 @@ export function createDecisions(deps: DecisionsDeps) {
 
   return {
     async choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void> {
+      const { hold } = deps.keeper(id).status();
+      if (hold?.code === 'project-other' && hold.step === step && choice === 'adopt') {
+        await deps.adoptProject(id, step.slice(step.indexOf(':') + 1));
+      }
       await deps.keeper(id).choose(step, choice);
       deps.report({ by, site: id, act: 'chose', detail: choice });
+    },
+
+    /** Every path of the open question; right after a restart those that were written down. */
+    heldPaths(id: SiteId): Hold['samples'] {
+      const keeper = deps.keeper(id);
+      const named = keeper.status().hold?.samples ?? [];
+      const all = keeper.heldPaths();
+      return all.length > named.length ? all : named;
     },
 
     conflicts: (id: SiteId): readonly Conflict[] => deps.conflicts(id),

@@ -1,4 +1,6 @@
 import type { Instance } from '../model/instance.ts';
+import { Secret } from '../model/secret.ts';
+import type { Random } from '../model/world.ts';
 import { type InstanceForm, readInstanceForm, type UrlReader } from './instance-form.ts';
 import { type Check, type CheckDeps, checkInstance } from './instance-checks.ts';
 
@@ -8,7 +10,10 @@ export interface InstanceActsDeps extends CheckDeps {
     get(): Instance | undefined;
     /** Durable when it resolves. */
     configure(instance: Instance): Promise<void>;
+    systemHookSecret(): Secret | undefined;
+    setSystemHookSecret(secret: Secret | undefined): Promise<void>;
   };
+  readonly random: Random;
   /** Drops every connection's tokens; their health becomes `reconnect`. */
   readonly dropTokens: () => Promise<void>;
   /** For the story of what people did. */
@@ -24,6 +29,11 @@ export interface InstanceActs {
   /** One line per thing that can be wrong. Never throws. */
   test(): Promise<readonly Check[]>;
   redirectUri: string;
+  /** One hook for all sites, which only a GitLab admin can make. `url`: where it must call. */
+  systemHook(): { url: string; isSet: boolean };
+  /** A new secret for it, shown once: the one before works no more. */
+  makeSystemHook(by: string): Promise<string>;
+  dropSystemHook(by: string): Promise<void>;
 }
 
 /** The one GitLab this installation serves: its settings, and whether they work. */
@@ -44,6 +54,23 @@ export function createInstanceActs(deps: InstanceActsDeps): InstanceActs {
 
     test: () => checkInstance(deps.store.get(), deps),
     redirectUri: deps.redirectUri,
+
+    systemHook: () => ({
+      url: `${deps.store.get()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab`,
+      isSet: deps.store.systemHookSecret() !== undefined,
+    }),
+
+    async makeSystemHook(by) {
+      const secret = deps.random.bytes(32).toString('base64url');
+      await deps.store.setSystemHookSecret(new Secret(secret));
+      deps.report({ by, act: 'configured-instance', detail: 'a secret for the system hook' });
+      return secret;
+    },
+
+    async dropSystemHook(by) {
+      await deps.store.setSystemHookSecret(undefined);
+      deps.report({ by, act: 'configured-instance', detail: 'no system hook any more' });
+    },
   };
 }
 

@@ -9,7 +9,7 @@ export interface ProjectLifeDeps {
   readonly sites: {
     get(id: string): Site | undefined;
     /** Durable when it resolves. No effect on a site that is not connected. */
-    setProject(id: SiteId, at: Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl'>): Promise<void>;
+    setProject(id: SiteId, at: Whereabouts): Promise<void>;
   };
   readonly instance: () => Instance | undefined;
   readonly project: (token: Secret, id: ProjectId, signal?: AbortSignal) => Promise<Project>;
@@ -18,16 +18,24 @@ export interface ProjectLifeDeps {
   readonly clock: Clock;
 }
 
+type Whereabouts = Partial<Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt'>>;
+
 /** The life of the repositories that sites are moored to: they are renamed, transferred, archived, deleted. */
 export interface ProjectLife {
   /**
    * Asks GitLab where the site's repository is now, by its number, and lets the binding follow. `maxAgeMs`: an answer
    * this old is good enough. Resolves with `moved` when the path is another one than before. Throws
-   * `project-missing` (deleted, or access withdrawn), `project-not-yours`, and whatever asking GitLab throws.
+   * `project-missing` (deleted, or access withdrawn), `project-not-yours`, `project-other` (the number means another
+   * project: another GitLab answers), and whatever asking GitLab throws.
    */
   check(id: SiteId, maxAgeMs: number, signal?: AbortSignal): Promise<Sighting>;
   /** As {@link ProjectLife.check}, before a push: throws `project-archived` too. */
   checkForPush(id: SiteId, maxAgeMs: number, signal?: AbortSignal): Promise<Sighting>;
+  /**
+   * A person says that the project found at the number is the right one; `created`: the one they were shown. Throws
+   * `plan-outdated` when it is yet another.
+   */
+  adopt(id: SiteId, created: string): Promise<void>;
   /** What was known counts no more: the next check asks. */
   doubt(id: SiteId): void;
 }
@@ -53,6 +61,12 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
       seen.delete(id);
       throw inOurWords(asProblem(error), projectPath);
     });
+    if (isOther(binding, project)) {
+      seen.delete(id);
+      throw otherProject(projectPath, project);
+    }
+    if (binding.projectCreatedAt === undefined && project.createdAt !== undefined)
+      await sites.setProject(id, { projectCreatedAt: project.createdAt });
     seen.set(id, { projectId, archived: project.archived, at: clock.monotonic() });
     if (project.path === projectPath) return { archived: project.archived, moved: false };
     await follow(id, projectPath, project.path);
@@ -83,8 +97,31 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
       seen.delete(id);
       throw new Problem('project-archived', { project: sites.get(id)?.binding?.projectPath ?? '' });
     },
+    async adopt(id, created) {
+      const binding = sites.get(id)?.binding;
+      if (!binding) throw new Problem('not-connected', {});
+      const project = await deps.withToken(binding.connectionId, (token) => deps.project(token, binding.projectId));
+      if (project.createdAt === undefined || String(project.createdAt) !== created) {
+        throw new Problem('plan-outdated', {});
+      }
+      await sites.setProject(id, { projectCreatedAt: project.createdAt });
+      seen.delete(id);
+    },
     doubt: (id) => void seen.delete(id),
   };
+}
+
+/**
+ * Whether the number means another project than the one that was connected. Numbers begin at one in each GitLab, paths
+ * repeat; when a project was made does not.
+ */
+export function isOther(binding: Binding, project: Project): boolean {
+  const [before, now] = [binding.projectCreatedAt, project.createdAt];
+  return binding.projectId === project.id && before !== undefined && now !== undefined && before !== now;
+}
+
+export function otherProject(was: string, { path, createdAt }: Project): Problem {
+  return new Problem('project-other', { project: was, found: path, created: String(createdAt) });
 }
 
 /**

@@ -8,26 +8,28 @@ export interface RepositoryActsDeps {
   readonly client: {
     projects(
       token: Secret,
-      query: { search: string; page: number; perPage?: number },
-    ): Promise<{ projects: readonly Project[]; nextPage?: number; total?: number }>;
+      query: { search: string; perPage: number } & ({ page: number } | { before: ProjectId | 'newest' }),
+    ): Promise<{ projects: readonly Project[]; nextPage?: number; nextBefore?: ProjectId; total?: number }>;
     project(token: Secret, id: ProjectId): Promise<Project>;
     branches(token: Secret, id: ProjectId, search: string): Promise<readonly Branch[]>;
   };
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
-  /** Name of the site that is connected to this project, if any. */
+  /** Name of the site that is connected to the whole of this project, if any. */
   readonly usedBy: (id: ProjectId) => string | undefined;
 }
 
+export interface RepositoryPage {
+  readonly rows: readonly { project: Project; disabled?: string }[];
+  readonly page: number;
+  readonly nextPage?: number;
+  /** Of a list too long to be counted: newest projects first, and the next page begins after this one. */
+  readonly nextBefore?: ProjectId;
+  readonly uncounted?: true;
+  readonly total?: number;
+}
+
 export interface RepositoryActs {
-  list(
-    connection: Connection,
-    query: { search: string; page: number },
-  ): Promise<{
-    readonly rows: readonly { project: Project; disabled?: string }[];
-    readonly page: number;
-    readonly nextPage?: number;
-    readonly total?: number;
-  }>;
+  list(connection: Connection, query: { search: string; page: number; before?: ProjectId }): Promise<RepositoryPage>;
   project(connection: Connection, id: ProjectId): Promise<Project>;
   branches(connection: Connection, id: ProjectId, search: string): Promise<readonly Branch[]>;
   newProjectUrl(): string;
@@ -45,19 +47,28 @@ export function createRepositoryActs(deps: RepositoryActsDeps): RepositoryActs {
   };
 
   return {
-    async list(connection, { search, page }) {
+    async list(connection, { search, page: asked, before }) {
       const { advanced } = instance();
-      const wanted = { search: search.trim().slice(0, 200), page: Math.max(1, Math.trunc(page) || 1), perPage: 20 };
-      const found = await deps.withToken(connection.id, (token) => deps.client.projects(token, wanted));
+      const wanted = { search: search.trim().slice(0, 200), perPage: 20 };
+      const page = Math.max(1, Math.trunc(asked) || 1);
+      type Where = { page: number } | { before: ProjectId | 'newest' };
+      const ask = (where: Where) =>
+        deps.withToken(connection.id, (token) => deps.client.projects(token, { ...wanted, ...where }));
+      const first = await ask(before === undefined ? { page } : { before });
+      // GitLab counts up to 10,000 and pages by number up to 50,000; beyond, only its keyset goes to the end.
+      const uncounted = before !== undefined || (first.total === undefined && first.nextPage !== undefined);
+      const found = uncounted && before === undefined ? await ask({ before: 'newest' }) : first;
       const rows = found.projects.map((project) => {
         const disabled = whyNot(project, { least: advanced.minAccessLevel, usedBy: deps.usedBy(project.id) });
         return disabled === undefined ? { project } : { project, disabled };
       });
-      const { nextPage, total } = found;
+      const { nextPage, nextBefore, total } = found;
       return {
         rows,
-        page: wanted.page,
+        page,
         ...(nextPage === undefined ? {} : { nextPage }),
+        ...(nextBefore === undefined ? {} : { nextBefore }),
+        ...(uncounted ? { uncounted } : {}),
         ...(total === undefined ? {} : { total }),
       };
     },

@@ -11,7 +11,12 @@ export interface SiteActsDeps {
     remove(id: SiteId): Promise<void>;
   };
   readonly checkFolder: (path: string) => Promise<string>;
-  readonly keeper: (id: SiteId) => { status(): SiteStatus; ring(trigger: 'person'): void; paused(): void };
+  readonly keeper: (id: SiteId) => {
+    status(): SiteStatus;
+    ring(trigger: 'person'): void;
+    paused(): void;
+    breakOff(): boolean;
+  };
   /** When the branch is looked at next by the clock, in ms since 1970. */
   readonly nextCheck: (id: SiteId) => number | undefined;
   /** After so long without a good look, in ms, nobody knows how a site stands. */
@@ -31,7 +36,8 @@ export interface SiteActs {
   /** Throws `form-invalid` (facts by field) and `folder-*`. */
   add(form: { name: string; folder: string }, by: string): Promise<Site>;
   remove(id: SiteId, by: string): Promise<void>;
-  pause(id: SiteId, by: string): Promise<void>;
+  /** `now`: what is under way is broken off; otherwise it ends first. */
+  pause(id: SiteId, by: string, when?: 'now'): Promise<void>;
   resume(id: SiteId, by: string): Promise<void>;
   syncNow(id: SiteId, by: string): Promise<void>;
 }
@@ -75,8 +81,9 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
       deps.report({ by, act: 'removed-site', detail: site.name });
     },
 
-    async pause(id, by) {
+    async pause(id, by, when) {
       const site = await store.change(existing(id).id, { paused: true });
+      if (when === 'now') deps.keeper(id).breakOff();
       deps.keeper(id).paused();
       await deps.siteChanged(site);
       deps.report({ by, site: id, act: 'paused', detail: site.name });

@@ -1,4 +1,5 @@
-import type { Connection } from '../model/instance.ts';
+import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
+import { gitStanding } from '../model/git-version.ts';
 import type { Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 
@@ -113,10 +114,12 @@ function gitCheck(version: string | undefined): SystemCheck {
       fix: 'Install git, or name it with MOORING_GIT.',
     };
   }
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const old = major < 2 || (major === 2 && minor < 38);
-  if (old) return { name: 'Git', result: 'bad', finding: version, fix: 'Mooring needs git 2.38 or newer.' };
-  return { name: 'Git', result: 'good', finding: `${version}, supported` };
+  const standing = gitStanding(version);
+  if (standing === 'old')
+    return { name: 'Git', result: 'bad', finding: version, fix: 'Mooring needs git 2.38 or newer.' };
+  // No warning: distributions carry the fixes over and keep the number.
+  const fixes = standing === 'unpatched' ? '; has the latest security fixes only if your distribution added them' : '';
+  return { name: 'Git', result: 'good', finding: `${version}, supported${fixes}` };
 }
 
 function stateCheck(stateDir: string, notes: SystemDeps['storeNotes']): SystemCheck {
@@ -186,15 +189,16 @@ function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
         title: `GitLab no longer accepts the grant of @${username}`,
         text,
       });
-    } else if (accessToken?.expiresAt !== undefined && accessToken.expiresAt < now() + 14 * dayMs) {
-      const days = Math.max(0, Math.ceil((accessToken.expiresAt - now()) / dayMs));
-      const title = `The access token of @${username} ends in ${days === 1 ? '1 day' : `${days} days`}`;
+      continue;
+    }
+    const end = accessToken && tokenEnd(accessToken, now());
+    if (end) {
       found.push({
         ...about,
         kind: 'token-ending',
-        tone: 'warn',
-        title,
-        text: 'Make a new one in GitLab and enter it under Source Syncing.',
+        tone: end.tone,
+        title: `The access token of @${username} ${tokenEndWords(end.days)}`,
+        text: 'Make a new one in GitLab and enter it under Source Syncing. What is edited after its end is committed here and pushed with the new one.',
       });
     }
   }
@@ -207,7 +211,7 @@ const siteKinds: readonly {
   readonly of: (amount: string) => Omit<Attention, 'sites'>;
 }[] = [
   {
-    has: ({ binding }) => binding !== undefined && !['working', 'waiting'].includes(binding.webhook.kind),
+    has: ({ binding }) => binding !== undefined && !['working', 'waiting', 'system'].includes(binding.webhook.kind),
     of: (amount) => ({
       kind: 'webhook',
       tone: 'mute',
@@ -223,7 +227,7 @@ const siteKinds: readonly {
       kind: 'unwatched',
       tone: 'warn',
       title: `Not watched: ${amount}`,
-      text: 'Edits are found by comparing the whole folder from time to time. The limit of watches is the usual cause.',
+      text: 'Edits are found by comparing the whole folder, as often as the site’s schedule says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances.',
       help: 'system',
     }),
   },

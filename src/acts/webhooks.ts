@@ -50,10 +50,12 @@ export interface Webhooks {
   setUp(id: SiteId): Promise<void>;
   /** Looks at what GitLab thinks of the hook: switched off, it is tried and so switched on again; gone, it is made anew. */
   look(id: SiteId): Promise<void>;
-  /** Whether the hook is gone, also when it never was there. */
-  remove(binding: Binding): Promise<'gone' | 'left'>;
+  /** Whether the hook is gone, also when it never was there. One of the same number that is not ours stays. */
+  remove(id: SiteId, binding: Binding): Promise<'gone' | 'left'>;
   /** A genuine call came. */
   delivered(id: SiteId, delivery: { at: number; signed: boolean }): Promise<void>;
+  /** A genuine call of the instance's system hook came for this site. */
+  deliveredBySystem(id: SiteId, at: number): Promise<void>;
   /** A push was found by looking, and no call had told of it. */
   missed(id: SiteId, at: number): Promise<void>;
 }
@@ -113,6 +115,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 
   async function look(id: SiteId): Promise<void> {
     const binding = sites.get(id)?.binding;
+    if (binding?.webhook.kind === 'system') return;
     const hookId = binding && hookIdOf(binding.webhook);
     if (!binding || hookId === undefined) return setUp(id);
     const { connectionId, projectId } = binding;
@@ -136,10 +139,13 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     setUp,
     look,
 
-    async remove({ connectionId, projectId, webhook }) {
+    async remove(id, { connectionId, projectId, webhook }) {
       const hookId = hookIdOf(webhook);
       if (hookId === undefined) return 'gone';
-      const gone = withToken(connectionId, (token) => client.deleteHook(token, projectId, hookId));
+      const gone = withToken(connectionId, async (token) => {
+        const hook = await client.hook(token, projectId, hookId);
+        if (hook?.url.endsWith(`/hooks/gitlab/${id}`)) await client.deleteHook(token, projectId, hookId);
+      });
       return gone.then(
         () => 'gone',
         () => 'left',
@@ -154,8 +160,17 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       await note(id, { kind: 'working', hookId, lastDeliveryAt: at });
     },
 
+    async deliveredBySystem(id, at) {
+      const known = sites.get(id)?.binding?.webhook;
+      // A project hook of our own tells more; only where there is none does this one count.
+      if (known && hookIdOf(known) === undefined) await note(id, { kind: 'system', lastDeliveryAt: at });
+    },
+
     async missed(id, at) {
       const known = sites.get(id)?.binding?.webhook;
+      if (known?.kind === 'system' && at - known.lastDeliveryAt >= graceMs) {
+        return note(id, { kind: 'none', reason: 'A push came without a call of the system hook.' });
+      }
       // A call on its way may be overtaken by a look; one that comes after all proves the webhook again.
       if (known?.kind !== 'working' || at - known.lastDeliveryAt < graceMs) return;
       await note(id, { kind: 'waiting', hookId: known.hookId, missedAt: at });
@@ -167,7 +182,7 @@ const graceMs = 60_000;
 
 /** The number of the hook that GitLab has for us, as far as we know. */
 export function hookIdOf(webhook: Webhook): number | undefined {
-  return webhook.kind === 'none' || webhook.kind === 'blocked' ? undefined : webhook.hookId;
+  return 'hookId' in webhook ? webhook.hookId : undefined;
 }
 
 /** `whsec_` and 32 bytes in base64: the only form GitLab takes. */

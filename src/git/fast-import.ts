@@ -29,6 +29,8 @@ export interface ImportCommit {
   readonly parents: readonly (Oid | number)[];
   /** The tree to begin from; absent: the first parent's. */
   readonly tree?: Oid | 'empty';
+  /** A folder of it that becomes another tree, before the edits. */
+  readonly graft?: { readonly path: SitePath; readonly tree: Oid | 'empty' };
   readonly edits: readonly ImportEdit[];
 }
 
@@ -92,6 +94,8 @@ class Stream implements FastImport {
     for (const parent of merged) await this.#write(`merge ${name(parent)}\n`);
     if (commit.tree === 'empty') await this.#write('deleteall\n');
     else if (commit.tree) await this.#write(`M 040000 ${commit.tree} ""\n`);
+    const { graft } = commit;
+    if (graft) await this.#write(line(graft.tree === 'empty' ? 'D ' : `M 040000 ${graft.tree} `, graft.path));
     // All removals before all additions: a file may take the place of a folder and the other way round.
     for (const { path, entry } of commit.edits) if (!entry) await this.#write(line('D ', path));
     for (const { path, entry } of commit.edits) {

@@ -7,6 +7,8 @@ import type { startFastImport } from './fast-import.ts';
 interface KeptTools {
   readonly ask: (args: readonly string[]) => Promise<Buffer>;
   readonly make: Repository['make'];
+  /** The tree of a commit, as far as it is the site's. */
+  readonly treeOf: (commit: Oid) => Promise<Oid>;
   readonly files: (oid: Oid) => Promise<readonly TreeFile[]>;
   readonly startStream: () => ReturnType<typeof startFastImport>;
   readonly author: () => Author;
@@ -34,7 +36,7 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
       // The same old tip is met at every look until a person has decided: once is enough.
       const before = request.cause === 'history-rewritten' ? await keptOf(request.commit) : undefined;
       if (before) return before;
-      const tree = (await ask(['rev-parse', '--verify', `${request.commit}^{tree}`])).toString('latin1').trim() as Oid;
+      const tree = await tools.treeOf(request.commit);
       const modes = [...(request.modes ?? new Map<SitePath, KeptMode>())];
       const stream = tools.startStream();
       const blob = await stream.bytes(Buffer.from(JSON.stringify(modes)));

@@ -36,9 +36,18 @@ export interface Hook {
 export interface ProjectPage {
   readonly projects: readonly Project[];
   readonly nextPage?: number;
+  /** Of a page by keyset: the project after which the next one begins. */
+  readonly nextBefore?: ProjectId;
   /** Absent where GitLab does not count (over 10,000 rows). */
   readonly total?: number;
 }
+
+/** Pages by number, newest activity first; or by keyset, the newest project first, which has no limit. */
+export type ProjectQuery = { readonly search: string; readonly perPage?: number } & (
+  | { readonly page: number }
+  /** The last project seen; `newest` for the first page. */
+  | { readonly before: ProjectId | 'newest' }
+);
 
 /**
  * GitLab's REST API, as far as we use it. Every call throws the Problems of `Http.request`, and: `grant-lost` (401: the
@@ -50,12 +59,8 @@ export interface GitlabClient {
   /** Undefined where GitLab does not tell: an older version, or a token that may not ask. */
   tokenFacts(token: Secret, signal?: AbortSignal): Promise<TokenFacts | undefined>;
   version(token: Secret, signal?: AbortSignal): Promise<{ version: string; enterprise: boolean }>;
-  /** What the token's user is a member of, newest activity first; `search` also looks into group names. */
-  projects(
-    token: Secret,
-    query: { search: string; page: number; perPage?: number },
-    signal?: AbortSignal,
-  ): Promise<ProjectPage>;
+  /** What the token's user is a member of; `search` also looks into group names. */
+  projects(token: Secret, query: ProjectQuery, signal?: AbortSignal): Promise<ProjectPage>;
   /** Throws `project-missing`: gone, or not visible to this user. */
   project(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<Project>;
   /** At most the first thousand. Throws `project-missing`. */
@@ -130,13 +135,24 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       return { version: value.version, enterprise: value.enterprise ?? /-ee/.test(value.version) };
     },
 
-    async projects(token, { search, page, perPage = 20 }, signal) {
-      const query = new URLSearchParams({ membership: 'true', order_by: 'last_activity_at', sort: 'desc' });
-      query.set('page', String(page));
-      query.set('per_page', String(perPage));
+    async projects(token, wanted, signal) {
+      const { search, perPage = 20 } = wanted;
+      const query = new URLSearchParams({ membership: 'true', sort: 'desc', per_page: String(perPage) });
+      if ('page' in wanted) {
+        query.set('order_by', 'last_activity_at');
+        query.set('page', String(wanted.page));
+      } else {
+        query.set('order_by', 'id');
+        query.set('pagination', 'keyset');
+        if (wanted.before !== 'newest') query.set('id_before', String(wanted.before));
+      }
       if (search !== '') query.set('search', search);
       if (search !== '') query.set('search_namespaces', 'true');
       const { value, headers } = await get(token, `/projects?${query.toString()}`, projectList, 'not-found', signal);
+      if ('before' in wanted) {
+        const last = value.at(-1)?.id as ProjectId | undefined;
+        return { projects: value.map(toProject), ...(last && nextLink(headers) ? { nextBefore: last } : {}) };
+      }
       const [nextPage, total] = [nextPageOf(headers), countOf(headers['x-total'])];
       return {
         projects: value.map(toProject),
@@ -189,9 +205,9 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
 
     async setHook(token, id, wish, signal) {
       const present = await this.hooks(token, id, signal);
-      const [same = present.find((hook) => hook.id === wish.known), ...doubles] = present.filter(
-        ({ url }) => url === wish.url,
-      );
+      // The one made before may have another host by now; one of that number that was never ours stays as it is.
+      const known = present.find(({ id: hookId, url }) => hookId === wish.known && tailOf(url) === tailOf(wish.url));
+      const [same = known, ...doubles] = present.filter(({ url }) => url === wish.url);
       const json = {
         url: wish.url,
         token: wish.token.open(),
@@ -224,6 +240,9 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
   };
 }
 
+/** `/hooks/gitlab/<site>`: what of a hook's address stays when this daemon moves. */
+const tailOf = (url: string): string => url.split('/').slice(-3).join('/');
+
 /** A branch's 404 says which of the two is missing; a member who lost access must not read "branch deleted". */
 function asProjectMissing(error: unknown): never {
   if (error instanceof Problem && error.code === 'branch-missing' && /project/i.test(error.facts['text'] ?? '')) {
@@ -237,11 +256,15 @@ function asProjectMissing(error: unknown): never {
  * only its page number is taken; without it `x-next-page` counts.
  */
 function nextPageOf(headers: HttpAnswer['headers']): number | undefined {
-  const links = [headers.link ?? ''].flat().join(', ');
-  const next = /<([^>]*)>\s*;[^,]*rel="?next"?/.exec(links)?.[1];
+  const next = nextLink(headers);
   const fromLink = next === undefined ? undefined : countOf(/[?&]page=(\d+)/.exec(next)?.[1]);
   const page = fromLink ?? countOf(headers['x-next-page']);
   return page === undefined || page < 1 ? undefined : page;
+}
+
+function nextLink(headers: HttpAnswer['headers']): string | undefined {
+  const links = [headers.link ?? ''].flat().join(', ');
+  return /<([^>]*)>\s*;[^,]*rel="?next"?/.exec(links)?.[1];
 }
 
 function countOf(header: string | string[] | undefined): number | undefined {

@@ -6,7 +6,7 @@ import type { branchAnswer, hookAnswer, projectAnswer } from './schema.ts';
 /** GitLab's project in our words. The larger of the two access levels counts; 0 when GitLab names none. */
 export function toProject(answer: z.infer<typeof projectAnswer>): Project {
   const levels = [answer.permissions?.project_access?.access_level, answer.permissions?.group_access?.access_level];
-  const lastActivityAt = answer.last_activity_at ? Date.parse(answer.last_activity_at) : NaN;
+  const [lastActivityAt, createdAt] = [timeOf(answer.last_activity_at), timeOf(answer.created_at)];
   return {
     id: answer.id as ProjectId,
     path: answer.path_with_namespace,
@@ -18,10 +18,17 @@ export function toProject(answer: z.infer<typeof projectAnswer>): Project {
     archived: answer.archived ?? false,
     empty: answer.empty_repo ?? false,
     ...(answer.default_branch ? { defaultBranch: answer.default_branch as BranchName } : {}),
-    ...(Number.isNaN(lastActivityAt) ? {} : { lastActivityAt }),
+    ...(lastActivityAt === undefined ? {} : { lastActivityAt }),
+    ...(createdAt === undefined ? {} : { createdAt }),
     accessLevel: Math.max(0, ...levels.map((level) => level ?? 0)),
     lfs: answer.lfs_enabled ?? false,
   };
+}
+
+/** ms since 1970: an instance may change the zone it writes dates in. */
+function timeOf(text: string | null | undefined): number | undefined {
+  const ms = Date.parse(text ?? '');
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /** GitLab's branch in our words. Where GitLab does not say that the caller may push, he may not. */

@@ -41,6 +41,7 @@ export const projectAnswer = z.object({
   archived: z.boolean().nullish(),
   empty_repo: z.boolean().nullish(),
   default_branch: z.string().nullish(),
+  created_at: z.string().nullish(),
   last_activity_at: z.string().nullish(),
   lfs_enabled: z.boolean().nullish(),
   permissions: z.object({ project_access: access, group_access: access }).nullish(),

@@ -55,6 +55,8 @@ export interface Http {
    * again if the kept-alive connection was closed meanwhile; a push is not: it may have arrived.
    */
   post(request: WireRequest): Promise<{ status: number; contentType: string; body: Buffer }>;
+  /** Throws the Problem of the last failure while the instance is to be left alone. */
+  check(): void;
   /** Closes idle connections. */
   close(): void;
 }
@@ -122,6 +124,7 @@ export function createHttp(deps: {
       });
       return { status, contentType: answer.headers['content-type'] ?? '', body: answer.body };
     },
+    check: () => breaker.check(),
     close: pool.close,
   };
 }

@@ -17,8 +17,13 @@ export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | un
   const facts = { host: url.host, status: String(status) };
   if (status >= 300 && status < 400) return moved(url, headers.location);
   if (status < 500 && status !== 429) return undefined;
-  if (status === 503 && /maintenance mode/i.test(answer.body.toString('latin1', 0, 2_000))) {
-    return new Problem('gitlab-maintenance', facts, { retryAfterMs: retryAfter(headers, nowMs) ?? 60_000 });
+  const maintenance = status === 503 && maintenanceText.exec(answer.body.toString('latin1', 0, 2_000))?.[0];
+  if (maintenance) {
+    return new Problem(
+      'gitlab-maintenance',
+      { ...facts, text: maintenance },
+      { retryAfterMs: retryAfter(headers, nowMs) ?? 60_000 },
+    );
   }
   const retryAfterMs = retryAfter(headers, nowMs);
   // GitLab's limits per endpoint send no Retry-After; a minute is their window, and other calls are not concerned.
@@ -28,6 +33,9 @@ export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | un
   if (status !== 500 && retryAfterMs !== undefined) return new Problem('gitlab-busy', facts, { retryAfterMs });
   return new Problem('gitlab-error', facts);
 }
+
+/** GitLab's own sentence, and of the rest of the answer nothing. */
+const maintenanceText = /[\w .:,()'-]{0,100}maintenance mode[\w .:,()'-]{0,100}/i;
 
 /** `Retry-After` in ms: seconds or an HTTP date, at most an hour; undefined when there is none that can be read. */
 export function retryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {

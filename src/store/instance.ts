@@ -33,6 +33,9 @@ export interface InstanceStore {
   saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
   setHealth(id: ConnectionId, health: Connection['health']): Promise<void>;
   disconnect(id: ConnectionId): Promise<void>;
+  /** What the instance's system hook shows when it calls; undefined while there is none. */
+  systemHookSecret(): Secret | undefined;
+  setSystemHookSecret(secret: Secret | undefined): Promise<void>;
 }
 
 type Plain = Omit<Instance, 'secret' | 'advanced'> & {
@@ -48,6 +51,7 @@ export interface InstanceData {
   /** `hidden`: headers and proxy, which often hold passwords. */
   instance?: { plain: Plain; secret: Sealed; hidden: Sealed };
   connections: StoredConnection[];
+  systemHook?: Sealed;
 }
 
 const hiddenSchema = z.strictObject({ proxy: z.string(), headers: z.record(z.string(), z.string()) });
@@ -91,6 +95,7 @@ export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
       }),
     }),
   ),
+  systemHook: sealedSchema.exactOptional(),
 });
 
 // The URL is part of each record's identity: a secret opens only for the instance that it was entered for, even when
@@ -100,6 +105,7 @@ const recordOf = {
   hidden: (url: string) => `instance settings of ${url}`,
   access: (id: string, url: string) => `access token ${id} for ${url}`,
   refresh: (id: string, url: string) => `refresh token ${id} for ${url}`,
+  systemHook: (url: string) => `system hook secret of ${url}`,
 };
 
 export function createInstanceStore(deps: { db: Database<InstanceData>; vault: Vault; random: Random }): InstanceStore {
@@ -139,7 +145,10 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
     get,
     async configure(instance) {
       await db.update((draft) => {
-        if (draft.instance && draft.instance.plain.url !== instance.url) draft.connections = [];
+        if (draft.instance && draft.instance.plain.url !== instance.url) {
+          draft.connections = [];
+          delete draft.systemHook;
+        }
         draft.instance = sealInstance(vault, instance);
       });
     },
@@ -186,6 +195,13 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
         draft.connections = draft.connections.filter((each) => each.connection.id !== id);
       });
     },
+    systemHookSecret: () => db.data.systemHook && vault.open(db.data.systemHook, recordOf.systemHook(url())),
+    async setSystemHookSecret(secret) {
+      await db.update((draft) => {
+        if (secret) draft.systemHook = vault.seal(secret, recordOf.systemHook(url()));
+        else delete draft.systemHook;
+      });
+    },
   };
 }
 
@@ -197,6 +213,7 @@ export async function renewInstance(db: Database<InstanceData>, vault: Vault): P
     const { url } = instance.plain;
     instance.secret = vault.renew(instance.secret, recordOf.secret(url));
     instance.hidden = vault.renew(instance.hidden, recordOf.hidden(url));
+    if (draft.systemHook) draft.systemHook = vault.renew(draft.systemHook, recordOf.systemHook(url));
     for (const { connection, tokens } of draft.connections) {
       tokens.access = vault.renew(tokens.access, recordOf.access(connection.id, url));
       tokens.refresh = vault.renew(tokens.refresh, recordOf.refresh(connection.id, url));

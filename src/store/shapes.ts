@@ -53,6 +53,7 @@ export const webhook = whole<Webhook>()(
     z.strictObject({ kind: z.literal('blocked'), address: z.string() }),
     z.strictObject({ kind: z.literal('waiting'), hookId: z.int(), missedAt: z.number().exactOptional() }),
     z.strictObject({ kind: z.literal('working'), hookId: z.int(), lastDeliveryAt: z.number() }),
+    z.strictObject({ kind: z.literal('system'), lastDeliveryAt: z.number() }),
     z.strictObject({ kind: z.literal('disabled'), hookId: z.int(), resting: z.boolean() }),
   ]),
 );
@@ -65,14 +66,17 @@ export const binding = whole<Binding>()(
     webUrl: z.string(),
     cloneUrl: z.string(),
     branch: branchName,
+    subfolder: sitePath.exactOptional(),
+    projectCreatedAt: z.number().exactOptional(),
     connectedAt: z.number(),
     webhook,
+    switching: z.strictObject({ branch: branchName, tip: oid }).exactOptional(),
   }),
 );
 
 export const settings = whole<SiteSettings>()(
   z.strictObject({
-    policy: side,
+    policy: z.enum(['repository', 'site', 'hold']),
     poll: z.string(),
     rescan: z.string(),
     quietMs: z.number().nonnegative(),
@@ -99,7 +103,7 @@ export const conflict = whole<Conflict>()(
     at: z.number(),
     path: sitePath,
     kind: z.enum(['content', 'add-add', 'modify-delete', 'file-directory', 'rename', 'binary', 'mode']),
-    live: side,
+    live: z.enum(['repository', 'site', 'both']),
     base: oid.exactOptional(),
     repository: oid.exactOptional(),
     site: oid.exactOptional(),
@@ -131,6 +135,7 @@ const plainReason = z.enum([
   'lfs-pointer',
   'ignored-in-the-way',
   'never-quiet',
+  'conflict',
 ]);
 
 const notSynced = whole<NotSynced>()(
@@ -154,6 +159,12 @@ export const holdCode = z.enum([
   'branch-missing',
   'push-refused',
   'reconnect',
+  'project-missing',
+  'project-archived',
+  'project-other',
+  'no-access',
+  'application-unknown',
+  'stopped',
 ]);
 
 export const hold = whole<Hold>()(
@@ -184,7 +195,13 @@ export const status = whole<SiteStatus>()(
     notSynced: z.array(notSynced),
     notSyncedCount: z.number(),
     progress: z
-      .strictObject({ act: z.enum(['fetching', 'pulling', 'pushing', 'reading']), done: z.number(), total: z.number() })
+      .strictObject({
+        act: z.enum(['fetching', 'pulling', 'pushing', 'reading']),
+        done: z.number(),
+        total: z.number(),
+        bytes: z.number().exactOptional(),
+        bytesPerSecond: z.number().exactOptional(),
+      })
       .exactOptional(),
     conflicts: z.number(),
     replaces: z.enum(['exchange', 'link']).exactOptional(),

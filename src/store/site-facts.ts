@@ -15,6 +15,8 @@ export interface SiteFacts {
   conflicts: Conflict[];
   /** The commit both sides last agreed on: a hint for the day the repository is lost, no more. */
   agreed?: Oid;
+  /** The push GitLab refused last, in its words. */
+  refusal?: { commit: Oid; text: string };
 }
 
 export interface SiteFactsStore {
@@ -29,6 +31,7 @@ const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
   status: status.exactOptional(),
   conflicts: z.array(conflict),
   agreed: oid.exactOptional(),
+  refusal: z.strictObject({ commit: oid, text: z.string() }).exactOptional(),
 });
 
 /** One file per site, so that a busy site rewrites only its own few kilobytes. */

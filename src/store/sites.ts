@@ -21,11 +21,16 @@ export interface SitesStore {
   /** No effect on a site that is not connected. */
   setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
   /** Where the repository is now; its number stays. No effect on a site that is not connected. */
-  setProject(id: SiteId, at: Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl'>): Promise<void>;
+  setProject(
+    id: SiteId,
+    at: Partial<Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt'>>,
+  ): Promise<void>;
   /** Whose grant the site uses from now on. No effect on a site that is not connected. */
   setConnection(id: SiteId, connectionId: Binding['connectionId']): Promise<void>;
-  /** No effect on a site that is not connected. */
+  /** Ends a switch under way too. No effect on a site that is not connected. */
   setBranch(id: SiteId, branch: Binding['branch']): Promise<void>;
+  /** A switch to another branch begins. No effect on a site that is not connected. */
+  setSwitching(id: SiteId, switching: NonNullable<Binding['switching']>): Promise<void>;
   /** The key GitLab signs deliveries with, and whether one came signed: then unsigned ones are refused. */
   setHookSigning(id: SiteId, to: { signing?: Secret; signed: boolean }): Promise<void>;
   /** Undefined where there is no such site or no binding. Throws `store-damaged` when it was altered. */
@@ -142,7 +147,14 @@ export function createSitesStore(deps: {
     },
     async setBranch(id, branch) {
       await alter(id, ({ site }) => {
-        if (site.binding) site.binding = { ...site.binding, branch };
+        if (!site.binding) return;
+        const { switching: _, ...rest } = site.binding;
+        site.binding = { ...rest, branch };
+      });
+    },
+    async setSwitching(id, switching) {
+      await alter(id, ({ site }) => {
+        if (site.binding) site.binding = { ...site.binding, switching };
       });
     },
     async setHookSigning(id, { signing, signed }) {

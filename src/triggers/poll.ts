@@ -64,7 +64,7 @@ export function createPoll(deps: PollDeps): Poll {
     update(site) {
       const key = JSON.stringify(site.settings);
       const isOff = site.paused || !site.binding;
-      const isProven = site.binding?.webhook.kind === 'working';
+      const isProven = ['working', 'system'].includes(site.binding?.webhook.kind ?? '');
       const present = lanes.get(site.id);
       if (present) present.isProven = isProven;
       if (!isOff && present?.key === key) return;

@@ -54,6 +54,51 @@ export function createWebhook(
   };
 }
 
+export interface SystemHookDeps {
+  /** Undefined: none was made; then every call is refused. */
+  readonly secret: () => Secret | undefined;
+  readonly sitesOf: (projectId: number) => readonly SiteId[];
+  /** Look now. Must not throw and not take long. */
+  readonly onRing: (site: SiteId) => void;
+  /** The project may have another name or place now. Must not throw. */
+  readonly onMoved: (site: SiteId) => void;
+  /** A genuine call that concerns this site. Must not throw. */
+  readonly onDelivery: (site: SiteId, at: number) => void;
+  readonly clock: Clock;
+}
+
+/**
+ * The calls of a system hook: one for all projects of the instance. Of the body only the project's number is read, and
+ * only to choose which of our sites to look at.
+ */
+export function createSystemHook(deps: SystemHookDeps): (headers: Headers, body: Buffer) => 'accepted' | 'refused' {
+  return (headers, body) => {
+    const secret = deps.secret();
+    const given = text(headers['x-gitlab-token']);
+    if (!sameText(given, secret?.open() ?? '') || !secret || given === '') return 'refused';
+    const { projectId, event } = readEvent(body);
+    for (const site of projectId === undefined ? [] : deps.sitesOf(projectId)) {
+      deps.onDelivery(site, deps.clock.now());
+      if (/^project_(rename|transfer|update)$/.test(event)) deps.onMoved(site);
+      deps.onRing(site);
+    }
+    return 'accepted';
+  };
+}
+
+/** Groups and users have calls without a project; a custom template may send anything. */
+function readEvent(body: Buffer): { projectId?: number; event: string } {
+  try {
+    const read: unknown = JSON.parse(body.toString('utf8'));
+    if (typeof read !== 'object' || read === null) return { event: '' };
+    const id = 'project_id' in read ? read.project_id : undefined;
+    const event = 'event_name' in read && typeof read.event_name === 'string' ? read.event_name : '';
+    return { event, ...(typeof id === 'number' && Number.isSafeInteger(id) ? { projectId: id } : {}) };
+  } catch {
+    return { event: '' };
+  }
+}
+
 /**
  * Whether a delivery proves itself, and how. `nowMs`: wall time; a signature is good for five minutes either way. A
  * signature that is there but wrong is not rescued by the token.

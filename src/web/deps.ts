@@ -4,7 +4,7 @@ import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scop
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
 import type { PathVerdict, SettingsForm } from '../model/settings.ts';
-import type { HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemReport } from '../model/system.ts';
 import type { SitePath } from '../model/tree.ts';
 
@@ -68,6 +68,11 @@ export interface WebDeps {
     test(): Promise<readonly Check[]>;
     /** The redirect URI to register in GitLab. */
     redirectUri: string;
+    /** One hook for all sites, which only a GitLab admin can make. `url`: where it must call. */
+    systemHook(): { url: string; isSet: boolean };
+    /** A new secret for it, shown once. */
+    makeSystemHook(by: string): Promise<string>;
+    dropSystemHook(by: string): Promise<void>;
   };
 
   readonly connections: {
@@ -79,7 +84,7 @@ export interface WebDeps {
     /** The callback: checks state against the session, swaps the code. Returns the site it began from. */
     finish(
       session: { accountId: string; sessionKey: string },
-      query: { state?: string; code?: string; error?: string; errorDescription?: string },
+      query: { state?: string; code?: string; error?: string; errorDescription?: string; iss?: string },
     ): Promise<{ site: SiteId; connection: Connection }>;
     /** An access token as the account's connection. Throws `form-invalid`, facts by field. */
     useToken(accountId: string, form: { accessToken: string; expires: string }): Promise<Connection>;
@@ -87,7 +92,7 @@ export interface WebDeps {
 
   readonly repositories: {
     /** One page of what this connection may see, searched at GitLab, newest activity first. */
-    list(connection: Connection, query: { search: string; page: number }): Promise<RepositoryPage>;
+    list(connection: Connection, query: { search: string; page: number; before?: ProjectId }): Promise<RepositoryPage>;
     project(connection: Connection, id: ProjectId): Promise<Project>;
     branches(connection: Connection, id: ProjectId, search: string): Promise<readonly Branch[]>;
     /** The instance's page for a new project. */
@@ -102,7 +107,8 @@ export interface WebDeps {
     folders(): Promise<readonly FolderOffer[]>;
     add(form: { name: string; folder: string }, by: string): Promise<Site>;
     remove(id: SiteId, by: string): Promise<void>;
-    pause(id: SiteId, by: string): Promise<void>;
+    /** `now`: what is under way is broken off; otherwise it ends first. */
+    pause(id: SiteId, by: string, when?: 'now'): Promise<void>;
     resume(id: SiteId, by: string): Promise<void>;
     /** Rings; the run happens on its own time. */
     syncNow(id: SiteId, by: string): Promise<void>;
@@ -125,7 +131,7 @@ export interface WebDeps {
 
   readonly connecting: {
     /** Dry run of a first connect. May take long on a large repository; reports progress through the site's status. */
-    plan(request: ConnectRequest, accountId: string): Promise<Plan>;
+    plan(request: ConnectRequest, accountId: string, asked?: AbortSignal): Promise<Plan>;
     /** Carries out the plan the person saw, or throws `plan-outdated` when either side changed since. */
     confirm(request: ConnectRequest & { planId: string }, by: Account['name'], accountId: string): Promise<void>;
     /** Stops syncing. Files stay. Lists what could not be undone, in sentences. */
@@ -145,6 +151,8 @@ export interface WebDeps {
   readonly decisions: {
     /** Answers a hold; `step` is what the person was shown. */
     choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void>;
+    /** Every path of the open question. */
+    heldPaths(id: SiteId): Hold['samples'];
     conflicts(id: SiteId): readonly Conflict[];
     /** The two (three) versions of a conflict as bytes, at most 5 MiB each, for showing or downloading. */
     versions(id: SiteId, conflictId: string): Promise<ConflictVersions>;
@@ -188,6 +196,12 @@ export interface WebDeps {
   /** GitLab's call after a push. Answers at once; checks the token in constant time on the raw body. */
   readonly webhook: (
     siteId: string,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    body: Buffer,
+  ) => 'accepted' | 'refused';
+
+  /** The call of the instance's system hook, for whichever site it concerns. */
+  readonly systemHook: (
     headers: Readonly<Record<string, string | string[] | undefined>>,
     body: Buffer,
   ) => 'accepted' | 'refused';
@@ -239,6 +253,9 @@ export interface RepositoryPage {
   readonly rows: readonly { project: Project; disabled?: string }[];
   readonly page: number;
   readonly nextPage?: number;
+  /** Of a list too long to be counted: newest projects first, and the next page begins after this one. */
+  readonly nextBefore?: ProjectId;
+  readonly uncounted?: true;
   readonly total?: number;
 }
 
@@ -256,6 +273,8 @@ export interface ConnectRequest {
   readonly projectId: ProjectId;
   readonly branch: BranchName;
   readonly direction: Direction;
+  /** As typed; a connected site keeps its own. */
+  readonly subfolder?: string;
 }
 
 export interface ConflictVersions {

@@ -184,6 +184,84 @@ const questions: Record<HoldCode, Question> = {
       }),
     },
   },
+  'project-missing': {
+    title: () => 'The repository is not to be found in GitLab',
+    reason: `It was deleted, or the connection’s user lost access: GitLab says the same of both. Mooring takes this for no deletion of files. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({
+        title: 'It is back, or access was given again',
+        body: 'Looks again. Mooring also looks by itself every few minutes.',
+        button: 'Look again',
+      }),
+    },
+  },
+  'project-archived': {
+    title: () => 'The repository is archived',
+    reason: `GitLab takes no pushes to it. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({
+        title: 'It is unarchived',
+        body: 'Pushes what waits. In GitLab: Settings / General / Advanced / Unarchive project.',
+        button: 'Push again',
+        icon: 'push',
+      }),
+    },
+  },
+  'project-other': {
+    title: () => 'Another project stands where this site’s was',
+    reason: `The number is the same, the project is not: another GitLab may answer at this address. Nothing was pushed to it. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({ title: 'The right GitLab is back', body: 'Looks again.', button: 'Look again' }),
+      adopt: () => ({
+        title: 'This is the right project',
+        body: 'Goes on with it, for instance after an import into a new GitLab. If its history is another one, Mooring asks before anything moves.',
+        button: 'Use this project',
+        icon: 'gitlab',
+      }),
+    },
+  },
+  'no-access': {
+    title: () => 'The connection’s user may not use this repository',
+    reason: `GitLab shows the repository and refuses what Mooring needs there. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({
+        title: 'The right was given',
+        body: 'Looks again. Mooring also looks by itself every few minutes.',
+        button: 'Look again',
+      }),
+    },
+  },
+  'application-unknown': {
+    title: () => 'GitLab does not know this application',
+    reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer right: it was renewed or removed in GitLab. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({ title: 'It is put right', body: 'Asks GitLab once more.', button: 'Try again' }),
+    },
+  },
+  stopped: {
+    title: () => 'Something must be put right first',
+    reason: `The cause stands below, with what to do. ${meanwhile}`,
+    choices: {
+      'try-again': () => ({ title: 'It is put right', body: 'Tries again at once.', button: 'Try again' }),
+    },
+  },
+};
+
+/** A way out of a hold that leads elsewhere. */
+export type Way = 'reconnect' | 'instance' | 'disconnect';
+
+/** Ways out beside the choices, the likeliest first. */
+export function holdWays({ code }: Hold): readonly Way[] {
+  return ways[code] ?? [];
+}
+
+const ways: Partial<Record<HoldCode, readonly Way[]>> = {
+  reconnect: ['reconnect'],
+  'project-missing': ['reconnect', 'disconnect'],
+  'no-access': ['reconnect', 'disconnect'],
+  'project-archived': ['disconnect'],
+  'project-other': ['disconnect', 'instance'],
+  'application-unknown': ['instance', 'reconnect'],
 };
 
 /** Words for a choice in a place nobody foresaw: true everywhere, if less exact. */

@@ -1,8 +1,10 @@
 import type { Project } from '../model/instance.ts';
 import type { Plan, PlanSample } from '../model/plan.ts';
 import type { NotSynced, Site } from '../model/site.ts';
+import { subfolder } from '../model/subfolder.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import type { Room } from './context.ts';
+import { subfolderView } from './site-frame.ts';
 import type { ConnectRequest } from './deps.ts';
 import { bytes, count, number, when } from './times.ts';
 import { notSyncedWords } from './words.ts';
@@ -26,9 +28,13 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
       { name: 'project', value: String(request.projectId) },
       { name: 'branch', value: request.branch },
       { name: 'direction', value: plan.direction },
+      { name: 'subfolder', value: request.subfolder ?? '' },
       { name: 'to', value: confirmPath(site, request, plan.direction) },
     ],
     project: escapeControls(project.path),
+    subfolder: site.binding
+      ? subfolderView(site.binding)
+      : subfolderView({ subfolder: subfolder(request.subfolder ?? '') }),
     branch: escapeControls(plan.branch),
     newBranch: plan.tip === undefined,
     from: site.binding ? escapeControls(site.binding.branch) : '',
@@ -56,14 +62,22 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     refused: plan.refused.slice(0, 50).map(refusalView),
     refusedTitle: `${count(plan.refused.length, 'file')} of the repository ${plan.refused.length === 1 ? 'is' : 'are'} not written into the folder`,
     ignored: plan.ignored === 0 ? '' : count(plan.ignored, 'ignored file'),
+    unpushed: plan.unpushed ? plan.unpushed.samples.slice(0, 20).map(displayPath) : [],
+    unpushedTitle: plan.unpushed ? count(plan.unpushed.total, 'edit') : '',
+    moreUnpushed: plan.unpushed ? moreOf(plan.unpushed.total - 20, 'path') : '',
     counted: when(plan.countedAt, deps.now()),
     otherWay: address.link(confirmPath(site, request, other)),
   };
 }
 
 /** The warning's own address. */
-function confirmPath({ id }: Site, { projectId, branch }: ConnectRequest, direction: Plan['direction']): string {
-  return `/sites/${id}/confirm?${new URLSearchParams({ project: String(projectId), branch, direction })}`;
+function confirmPath(
+  { id }: Site,
+  { projectId, branch, subfolder = '' }: ConnectRequest,
+  direction: Plan['direction'],
+): string {
+  const query = { project: String(projectId), branch, direction, ...(subfolder === '' ? {} : { subfolder }) };
+  return `/sites/${id}/confirm?${new URLSearchParams(query)}`;
 }
 
 /** `fill`: the folder is empty, nothing can be lost. */

@@ -1,6 +1,7 @@
 import { Problem } from '../model/problem.ts';
-import type { Site, SiteStatus } from '../model/site.ts';
-import { escapeControls } from '../model/tree.ts';
+import type { Subfolder } from '../model/subfolder.ts';
+import type { Binding, Site, SiteStatus } from '../model/site.ts';
+import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import { webUrl } from './address.ts';
 import type { Context, Room } from './context.ts';
 import { number, when } from './times.ts';
@@ -67,10 +68,20 @@ export function bindingView({ binding }: Site) {
   const project = webUrl(binding.webUrl);
   return {
     project: escapeControls(binding.projectPath),
+    subfolder: subfolderView(binding),
     branch: escapeControls(binding.branch),
     projectUrl: project ?? '',
-    branchUrl: project === undefined ? '' : `${project}/-/tree/${encodeBranch(binding.branch)}`,
+    branchUrl: project === undefined ? '' : `${project}/-/tree/${encodeBranch(binding.branch)}${innerUrl(binding)}`,
   };
+}
+
+/** The folder of the repository that is the site; empty for the whole of it. */
+export function subfolderView({ subfolder = '' }: { readonly subfolder?: Subfolder }): string {
+  return subfolder === '' ? '' : displayPath(subfolder);
+}
+
+function innerUrl({ subfolder }: Binding): string {
+  return subfolder === undefined ? '' : `/${encodeBranch(pathBytes(subfolder).toString('utf8'))}`;
 }
 
 export function commitUrl({ binding }: Site, oid: string): string {

@@ -4,7 +4,7 @@ import { describe } from '../model/remedy.ts';
 import type { NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
 import { displayPath, escapeControls, type Tally } from '../model/tree.ts';
 import { holdTitle } from './hold-words.ts';
-import { count, mebibytes, number, when } from './times.ts';
+import { bytes, count, mebibytes, number, when } from './times.ts';
 
 /** The one word of a state, as on every screen. */
 export const stateWords: Record<SiteState, string> = {
@@ -51,6 +51,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'An ignored file stands where the repository’s would go';
     case 'never-quiet':
       return 'Changes all the time: taken when it rests';
+    case 'conflict':
+      return 'Both sides changed it: choose under Conflicts';
   }
 }
 
@@ -58,7 +60,7 @@ export function notSyncedWords(reason: NotSyncedReason): string {
 export function statusSentence(status: SiteStatus, now: number): string {
   switch (status.state) {
     case 'hold':
-      if (status.hold) return `${holdTitle(status.hold)}.`;
+      if (status.hold && status.hold.code !== 'stopped') return `${holdTitle(status.hold)}.`;
       return status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
     case 'retrying': {
       const cause = status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
@@ -80,9 +82,14 @@ export function statusSentence(status: SiteStatus, now: number): string {
   }
 }
 
-export function progressWords({ act, done, total }: NonNullable<SiteStatus['progress']>): string {
+export function progressWords(progress: NonNullable<SiteStatus['progress']>): string {
+  const { act, done, total, bytes: moved, bytesPerSecond: speed } = progress;
   const verb = { fetching: 'Fetching', pulling: 'Pulling', pushing: 'Pushing', reading: 'Reading the folder' }[act];
-  return total > 0 ? `${verb}, ${number(done)} of ${number(total)}` : verb;
+  const things = { fetching: 'objects', pulling: 'files', pushing: 'objects', reading: 'files' }[act];
+  const parts = [verb];
+  if (total > 0) parts.push(`${number(done)} of ${number(total)} ${things}`);
+  if (moved) parts.push(speed ? `${bytes(moved)} at ${bytes(speed)} a second` : bytes(moved));
+  return parts.join(', ');
 }
 
 /** The first words of a line of activity. */
@@ -123,6 +130,12 @@ const holdNames: Record<NonNullable<RunRecord['hold']>, string> = {
   'branch-missing': 'the branch is gone',
   'push-refused': 'GitLab refuses the push',
   reconnect: 'GitLab must be connected again',
+  'project-missing': 'the repository is not to be found',
+  'project-archived': 'the repository is archived',
+  'project-other': 'another project stands in its place',
+  'no-access': 'the user may not use the repository',
+  'application-unknown': 'GitLab does not know this application',
+  stopped: 'something must be put right first',
 };
 
 export const triggerWords: Record<Trigger, string> = {

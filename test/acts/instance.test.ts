@@ -4,8 +4,9 @@ import { createInstanceActs, type InstanceActsDeps } from '../../src/acts/instan
 import type { InstanceForm } from '../../src/acts/instance-form.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
+import type { Secret } from '../../src/model/secret.ts';
 import { parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
-import { handClock, makeCertificates, problemOf } from '../net/support.ts';
+import { handClock, makeCertificates, problemOf, realRandom } from '../net/support.ts';
 
 const instance = suite('acts/instance');
 
@@ -26,11 +27,18 @@ const filled: InstanceForm = {
 
 function arrange(changes: Partial<InstanceActsDeps> = {}) {
   let saved: Instance | undefined;
+  let hook: Secret | undefined;
   const done: string[] = [];
   const clock = handClock();
   const acts = createInstanceActs({
     urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl },
-    store: { get: () => saved, configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))) },
+    store: {
+      get: () => saved,
+      configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))),
+      systemHookSecret: () => hook,
+      setSystemHookSecret: (secret) => Promise.resolve(void (hook = secret)),
+    },
+    random: realRandom,
     dropTokens: () => Promise.resolve(void done.push('drop')),
     report: ({ by, detail }) => done.push(`${by} ${detail}`),
     clock,
@@ -220,6 +228,19 @@ instance('a webhook below GitLab’s own address always gets through', async () 
   assert.is((await line('Webhook'))?.result, 'good');
   await configure({ scopes: 'read_api write_repository' });
   assert.match((await line('Webhook'))?.finding ?? '', 'polled');
+});
+
+instance('the system hook’s secret is made anew each time, for the address GitLab reaches this daemon by', async () => {
+  const { acts, configure, done } = arrange();
+  await configure({ reachableAt: 'http://10.0.0.5:8080' });
+  assert.equal(acts.systemHook(), { url: 'http://10.0.0.5:8080/hooks/gitlab', isSet: false });
+  const first = await acts.makeSystemHook('Ana');
+  assert.is(first.length, 43);
+  assert.is.not(await acts.makeSystemHook('Ana'), first);
+  assert.is(acts.systemHook().isSet, true);
+  await acts.dropSystemHook('Ana');
+  assert.is(acts.systemHook().isSet, false);
+  assert.not.match(done.join(), first);
 });
 
 instance.run();

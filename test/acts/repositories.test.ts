@@ -78,4 +78,33 @@ repositories('pages, searches, and links to GitLab’s own form', () =>
   ),
 );
 
+repositories('a list too long to be counted goes on by keyset to its end, each project once', () =>
+  withGitLab(async (scene) => {
+    for (let i = 0; i < 45; i += 1)
+      await scene.gitlab.projects.create({ path: `crowd/p${i}`, owner: 'ana', hollow: true });
+    scene.gitlab.settings.mostCounted = 30;
+    const { acts, connection } = arrange(scene, 'ana');
+    const seen: number[] = [];
+    let page = await acts.list(connection, { search: '', page: 1 });
+    for (let pages = 1; ; pages += 1) {
+      assert.is(page.uncounted, true);
+      assert.is(page.total, undefined);
+      seen.push(...page.rows.map(({ project }) => project.id));
+      if (page.nextBefore === undefined || pages > 5) break;
+      page = await acts.list(connection, { search: '', page: 1, before: page.nextBefore });
+    }
+    assert.is(seen.length, 46);
+    assert.equal(
+      seen,
+      [...new Set(seen)].sort((a, b) => b - a),
+    );
+    const asked = scene.gitlab.requests.filter(({ url }) => url.includes('pagination=keyset'));
+    assert.ok(asked.every(({ url }) => url.includes('order_by=id')));
+    // A search that narrows it down is counted, and sorted by activity again.
+    const narrow = await acts.list(connection, { search: 'crowd/p1', page: 1 });
+    assert.is(narrow.uncounted, undefined);
+    assert.is(narrow.total, 11);
+  }),
+);
+
 repositories.run();

@@ -20,7 +20,7 @@ function lookedAt(agoMs: number): ReturnType<ReturnType<typeof createSiteActs>['
       remove: () => Promise.resolve(),
     },
     checkFolder: (path) => Promise.resolve(path),
-    keeper: () => ({ status: () => status, ring: () => {}, paused: () => {} }),
+    keeper: () => ({ status: () => status, ring: () => {}, paused: () => {}, breakOff: () => false }),
     nextCheck: () => now + 1_000,
     patience: () => 180_000,
     now: () => now,

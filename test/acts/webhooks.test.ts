@@ -180,9 +180,35 @@ webhooks(
         (hooks() as unknown[]).length = 0;
         await acts.look(id);
         assert.is(hooks().length, 1);
-        assert.is(await acts.remove(binding()), 'gone');
+        assert.is(await acts.remove(id, binding()), 'gone');
         assert.is(hooks().length, 0);
-        assert.is(await acts.remove(binding()), 'gone');
+        assert.is(await acts.remove(id, binding()), 'gone');
+        await settled();
+        await server.close();
+      },
+      { allowLocalWebhooks: true },
+    ),
+);
+
+webhooks(
+  'a hook of our number that is another’s, on another GitLab at the same address, is neither changed nor deleted',
+  () =>
+    withGitLab(
+      async (scene) => {
+        const { acts, kept, binding, hooks, server, settled } = await arrange(scene);
+        await acts.setUp(id);
+        const theirs = hooks()[0];
+        assert.ok(theirs);
+        theirs.url = 'https://ci.example/hooks/gitlab/other';
+        assert.is(await acts.remove(id, binding()), 'gone');
+        assert.is(hooks()[0], theirs);
+        await acts.setUp(id);
+        assert.is(theirs.url, 'https://ci.example/hooks/gitlab/other');
+        assert.is(hooks().length, 2);
+        assert.is.not(
+          kept.webhook.kind === 'waiting' || kept.webhook.kind === 'working' ? kept.webhook.hookId : 0,
+          theirs.id,
+        );
         await settled();
         await server.close();
       },

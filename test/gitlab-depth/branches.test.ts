@@ -3,8 +3,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../support/clicker.ts';
 import { inHarbour } from '../support/daemon.ts';
-import { filesOf, mooredSite } from '../support/moored.ts';
+import { filesOf, mooredSite, sameFiles } from '../support/moored.ts';
+import type { Repository } from '../../src/sync/ports.ts';
 import { Level } from '../support/gitlab/server.ts';
+import { inPlace } from './support.ts';
 
 const branches = suite('gitlab-depth/branches');
 
@@ -128,5 +130,108 @@ branches('no push right at all (403 at the door) is a refusal too: what others p
     await until('theirs', async () => (await filesOf(site.folder)).has('theirs.md') || undefined);
   }),
 );
+
+branches('a refused commit is not offered once more by a restart; the hold and its words are there again', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab, world } = harbour;
+    const site = await mooredSite(harbour);
+    await site.settled();
+    world.website.protect('main', { pushLevel: Level.none });
+    await site.write('refused.md', 'r\n');
+    await site.reaches('On hold');
+    const pushes = (): number => gitlab.requests.filter(({ url }) => url.includes('git-receive-pack')).length;
+    const tried = pushes();
+    await harbour.stop();
+    await harbour.start();
+    await site.reaches('On hold');
+    const page = await site.clicker.open(`${site.url}/hold`);
+    assert.match(page.words, 'You are not allowed to push code to protected branches on this project.');
+    assert.is(pushes(), tried, 'the refused commit was offered again');
+    await site.clicker.press('Push to a new branch', { 'New branch': 'mooring/after-restart' });
+    assert.ok((await world.website.files('mooring/after-restart')).has('refused.md'));
+    world.website.unprotect('main');
+    await site.clicker.open(`${site.url}/hold`);
+    await site.clicker.press('Push again');
+    await site.settled();
+  }),
+);
+
+branches('edits go to the branch the site leaves, before the switch is counted', () =>
+  inHarbour(async (harbour) => {
+    const { website } = harbour.world;
+    await website.createBranch('next');
+    const site = await mooredSite(harbour);
+    await site.settled();
+    await site.write('last.md', 'the last edit on main\n');
+    const plan = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=next`);
+    assert.is((await website.files('main')).get('last.md')?.toString(), 'the last edit on main\n');
+    assert.not.match(plan.words, 'that main does not have');
+    await site.clicker.press('Switch branch');
+    await until('next', async () => !(await filesOf(site.folder)).has('last.md') || undefined);
+    await site.reaches('In sync');
+    assert.not.ok((await website.files('next')).has('last.md'));
+  }),
+);
+
+branches('edits that the old branch refuses are named before the switch, kept with it, and can be restored', () =>
+  inHarbour(async (harbour) => {
+    const { website } = harbour.world;
+    await website.createBranch('next');
+    const site = await mooredSite(harbour);
+    await site.settled();
+    website.protect('main', { pushLevel: Level.none });
+    await site.write('stuck.md', 'nobody takes this\n');
+    await site.reaches('On hold');
+    const plan = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=next`);
+    assert.match(plan.words, '1 edit that main does not have.');
+    assert.match(plan.words, 'stuck.md');
+    await site.clicker.press('Switch branch');
+    await site.reaches('In sync');
+    assert.not.ok((await filesOf(site.folder)).has('stuck.md'));
+    await site.clicker.open(`${site.url}/kept`);
+    await site.clicker.follow('Show files');
+    assert.match(site.clicker.page.words, 'stuck.md');
+  }),
+);
+
+for (const [name, when, branch] of [
+  ['before the ledger’s step: it did not happen', 'before', 'main'],
+  ['after the ledger’s step: it is finished', 'after', 'next'],
+] as const) {
+  branches(`a switch that breaks off ${name}, without a hold`, async () => {
+    let armed = false;
+    const breaks = (repository: Repository): Repository => ({
+      ...repository,
+      async move(changes, expect) {
+        const isStep = armed && changes.disk !== undefined && changes.remote !== undefined;
+        if (isStep) armed = false;
+        if (isStep && when === 'before') throw new Error('cut off');
+        await repository.move(changes, expect);
+        if (isStep) throw new Error('cut off');
+      },
+    });
+    await inPlace({ overrides: { repository: breaks } }, async (place) => {
+      const { website } = place.world;
+      await website.createBranch('next');
+      await website.push('next', { 'only-next.md': 'n\n' });
+      const site = await mooredSite(place);
+      await site.settled();
+      const heads = await Promise.all(['main', 'next'].map((one) => website.head(one)));
+      await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=next`);
+      armed = true;
+      assert.is((await site.clicker.press('Switch branch')).status, 500);
+      await site.clicker.open(site.url);
+      await site.clicker.press('Sync now');
+      await until(
+        'the files of the branch that holds',
+        async () => sameFiles(await filesOf(site.folder), await website.files(branch)) || undefined,
+      );
+      await site.reaches('In sync');
+      const page = await site.clicker.open(`${site.url}/settings/syncing`);
+      assert.match(page.words, `harbour/website on ${branch}`);
+      assert.equal(await Promise.all(['main', 'next'].map((one) => website.head(one))), heads);
+    });
+  });
+}
 
 branches.run();

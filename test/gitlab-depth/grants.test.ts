@@ -1,7 +1,7 @@
 // time limit: 300 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { createClicker, until } from '../support/clicker.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { addSite, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
@@ -103,6 +103,58 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
   }),
 );
 
+grants('another admin takes a site on as themselves: edits, webhook, kept versions and the other site stay', () =>
+  inHarbour(async (harbour) => {
+    const { world } = harbour;
+    const ana = await signedIn(harbour);
+    const site = await mooredSite(harbour, { clicker: ana, files: { 'before.md': 'kept\n' } });
+    const other = await mooredSite(harbour, { clicker: ana, project: world.gardens, name: 'Gardens' });
+    await site.settled();
+    const hooks = world.website.hooks.map(({ id }) => id);
+    await ana.open(`${harbour.url}/account/admins`);
+    await ana.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+    await ana.open(site.url);
+    await ana.press('Pause');
+    await site.write('waits.md', 'pushed by whoever takes it on\n');
+
+    const lena = createClicker();
+    await lena.open(`${harbour.url}/sign-in`);
+    await lena.press('Sign in', { Name: 'Lena', Password: 'lena-moors-it-too' });
+    const before = await lena.open(`${site.url}/settings/syncing`);
+    assert.match(before.words, 'The grant of Ana, who authorised Mooring in GitLab.');
+    await lena.press('Use your own grant');
+    await lena.press('Sign in', { 'Username or primary email': 'lena', Password: examplePassword });
+    if (lena.page.words.includes('Authorize Mooring to use')) await lena.press('Authorize Mooring');
+    const after = await lena.open(`${site.url}/settings/syncing`);
+    assert.match(after.words, '@lena');
+    assert.match(after.words, 'Your own grant.');
+    assert.not.match(after.words, 'Use your own grant');
+    assert.match((await ana.open(`${site.url}/settings/syncing`)).words, 'The grant of Lena');
+    await lena.open(site.url);
+    await lena.press('Resume');
+    await until('pushed', async () => (await world.website.files()).has('waits.md') || undefined);
+    assert.match(JSON.stringify((await world.website.log())[0]), 'lena@harbour.example');
+    await site.settled();
+    assert.equal(
+      world.website.hooks.map(({ id }) => id),
+      hooks,
+    );
+    assert.match((await lena.open(`${site.url}/kept`)).words, 'As it was before connecting');
+    // Ana’s grant still serves the other site.
+    await other.write('hers.md', 'h\n');
+    await until('her push', async () => (await world.gardens.files()).has('hers.md') || undefined);
+    assert.match(JSON.stringify((await world.gardens.log())[0]), 'ana@harbour.example');
+    // And back, now without asking GitLab: she has a grant that works.
+    await ana.open(`${site.url}/settings/syncing`);
+    const back = await ana.press('Use your own grant');
+    assert.match(back.words, 'This site uses your grant now');
+    await site.write('again.md', 'a\n');
+    await until('her push', async () => (await world.website.files()).has('again.md') || undefined);
+    const story = await ana.open(`${harbour.url}/activity`);
+    assert.match(story.words, 'as @lena');
+  }),
+);
+
 grants(
   'an access token as second way: its end is read, shown and warned of; a wrong or a small one is told at its field',
   () =>
@@ -143,15 +195,18 @@ grants('the application’s secret renewed: nothing breaks while the token lives
         ...{ match: ({ path }) => path === '/oauth/token', status: 401 },
         body: { error: 'invalid_client', error_description: 'Client authentication failed' },
       });
-      await until('the token is near its end', async () => {
-        await site.clicker.open(site.url);
-        await site.clicker.press('Sync now');
-        const { words } = await site.clicker.open(`${site.url}/settings/syncing`);
-        return words.includes('GitLab does not know this application') || undefined;
+      await until('on hold', async () => {
+        const page = await site.clicker.open(site.url);
+        if (page.state === 'On hold') return true;
+        if (page.words.includes('Sync now')) await site.clicker.press('Sync now');
+        return undefined;
       });
+      const page = await site.clicker.open(`${site.url}/hold`);
+      assert.match(page.words, 'GitLab does not know this application');
+      for (const way of ['It is put right', 'Look at the instance', 'Authorise Mooring again'])
+        assert.match(page.words, way);
       harbour.gitlab.faults.clear();
-      await site.clicker.open(site.url);
-      await site.clicker.press('Sync now');
+      await site.clicker.press('Try again');
       await site.settled();
     },
     { tokenLifetimeSeconds: 8 },

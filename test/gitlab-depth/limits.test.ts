@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { until } from '../support/clicker.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { addSite, authorised, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
+import type { Project } from '../support/gitlab/server.ts';
 
 const limits = suite('gitlab-depth/limits');
 
@@ -57,6 +58,37 @@ limits('429 with Retry-After for the whole instance: nobody asks meanwhile, then
     assert.ok((next?.at ?? 0) - (first?.at ?? 0) >= 3_900, 'GitLab was asked before its time');
     await site.settled();
   }),
+);
+
+limits(
+  '429 with Retry-After to a push by git itself: every site of the instance leaves GitLab alone for that long',
+  () =>
+    inHarbour(async (harbour) => {
+      const { gitlab, world } = harbour;
+      const clicker = await signedIn(harbour);
+      const one = await mooredSite(harbour, { clicker });
+      const other = await mooredSite(harbour, { clicker, project: world.gardens, name: 'Gardens' });
+      await one.settled();
+      await other.settled();
+      gitlab.requests.length = 0;
+      gitlab.faults.add({
+        match: ({ url }) => url.includes('website.git') && /git-(receive|upload)-pack/.test(url),
+        ...{ times: 2, status: 429, headers: { 'Retry-After': '6' }, body: 'Retry later\n' },
+      });
+      await one.write('waits.md', 'w\n');
+      await one.reaches('Retrying');
+      await other.write('waits-too.md', 'w\n');
+      const has = async (project: Project, path: string): Promise<boolean> => (await project.files()).has(path);
+      await until(
+        'both',
+        async () => ((await has(world.website, 'waits.md')) && (await has(world.gardens, 'waits-too.md'))) || undefined,
+      );
+      const said = gitlab.requests.findLast(({ status }) => status === 429)?.at ?? 0;
+      const next = gitlab.requests.find(
+        ({ at, status, path }) => at >= said && status !== 429 && path.includes('.git/'),
+      );
+      assert.ok((next?.at ?? 0) - said >= 5_900, `asked again after ${(next?.at ?? 0) - said} ms`);
+    }),
 );
 
 limits('picker with 5,000 projects: one request a page and a search, and what it costs', () =>

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Secret } from '../../src/model/secret.ts';
 import type { SiteId } from '../../src/model/site.ts';
-import { createWebhook, type Headers, type HookSecrets, verify } from '../../src/triggers/webhook.ts';
+import { createSystemHook, createWebhook, type Headers, type HookSecrets, verify } from '../../src/triggers/webhook.ts';
 import { handClock } from '../net/support.ts';
 import vector from './signed-vector.json' with { type: 'json' };
 
@@ -113,5 +113,61 @@ webhook('five thousand forged posts cost little', () => {
   assert.ok(performance.now() - startedAt < 2_000);
   assert.is(rings.length, 0);
 });
+
+const system = (secret: Secret | undefined) => {
+  const heard: string[] = [];
+  const hook = createSystemHook({
+    clock: handClock(now),
+    secret: () => secret,
+    sitesOf: (id) => (id === 7 ? ['s1' as SiteId, 's2' as SiteId] : []),
+    onRing: (id) => heard.push(`ring ${id}`),
+    onMoved: (id) => heard.push(`moved ${id}`),
+    onDelivery: (id) => heard.push(`heard ${id}`),
+  });
+  return {
+    heard,
+    call: (token: unknown, body: string) => hook({ 'x-gitlab-token': token } as Headers, Buffer.from(body)),
+  };
+};
+
+webhook('system hook: no secret, none in the call, a wrong one, two of them: refused, and nobody is rung', () => {
+  const { heard, call } = system(new Secret('right'));
+  for (const token of [undefined, '', 'wrong', 'right ', ['right', 'right']]) {
+    assert.is(call(token, '{"project_id":7}'), 'refused');
+  }
+  for (const token of [undefined, '', 'right']) {
+    const unset = system(undefined);
+    assert.is(unset.call(token, '{"project_id":7}'), 'refused');
+    assert.equal(unset.heard, []);
+  }
+  assert.equal(heard, []);
+});
+
+webhook(
+  'system hook: its project’s sites are rung; whatever else the body says, it is accepted and moves nobody',
+  () => {
+    const { heard, call } = system(new Secret('right'));
+    assert.is(
+      call('right', '{"event_name":"repository_update","project_id":7,"ref":"../../etc","path":"/x"}'),
+      'accepted',
+    );
+    assert.equal(heard.splice(0), ['heard s1', 'ring s1', 'heard s2', 'ring s2']);
+    assert.is(call('right', '{"event_name":"project_rename","project_id":7}'), 'accepted');
+    assert.equal(heard.splice(0), ['heard s1', 'moved s1', 'ring s1', 'heard s2', 'moved s2', 'ring s2']);
+    const odd = [
+      '',
+      'null',
+      '[]',
+      '{',
+      '"x"',
+      '{"project_id":"7"}',
+      '{"project_id":7.5}',
+      '{"project_id":{"$gt":0}}',
+      '{"event_name":"group_rename"}',
+    ];
+    for (const body of [...odd, '{"project_id":8}']) assert.is(call('right', body), 'accepted');
+    assert.equal(heard, []);
+  },
+);
 
 webhook.run();

@@ -117,6 +117,12 @@ test('every hold has a question, a reason and words for each choice', async () =
     'branch-missing',
     'push-refused',
     'reconnect',
+    'project-missing',
+    'project-archived',
+    'project-other',
+    'no-access',
+    'application-unknown',
+    'stopped',
   ];
   const choices: HoldChoice[] = ['put-back', 'go-on', 'adopt', 'try-again'];
   const world = fullWorld();

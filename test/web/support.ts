@@ -161,6 +161,9 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       },
       test: async () => world.checks,
       redirectUri: `${url}/oauth/callback`,
+      systemHook: () => ({ url: `${url}/hooks/gitlab`, isSet: false }),
+      makeSystemHook: async (by) => (did('instance.makeSystemHook', by), 'shown-once'),
+      dropSystemHook: async (by) => did('instance.dropSystemHook', by),
     },
     connections: {
       mine: () => world.connection,
@@ -252,6 +255,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     },
     decisions: {
       choose: async (...args) => did('decisions.choose', ...args),
+      heldPaths: (id) => world.statuses.get(id)?.hold?.samples ?? [],
       conflicts: () => world.conflicts,
       versions: async (_site, id) => ({
         ...world.versions,
@@ -298,6 +302,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       did('webhook', siteId, body.toString());
       return headers['x-gitlab-token'] === 'right' ? 'accepted' : 'refused';
     },
+    systemHook: (headers) => (headers['x-gitlab-token'] === 'right' ? 'accepted' : 'refused'),
     health: { ready: () => !world.failing.has('ready') },
   };
   return world;

@@ -90,7 +90,11 @@ export function admins(router: Router<State>, room: Room): void {
       await signOut(ctx, room);
       return room.leave(ctx, '/sign-in');
     }
-    room.leave(ctx, '/account/admins', { tone: 'good', title: `${account.name} is no admin any more`, lines: [] });
+    room.leave(ctx, '/account/admins', {
+      tone: 'good',
+      title: `${account.name} is no admin any more`,
+      lines: ['Their grant at GitLab is ended. Sites that used it wait until another admin presses Reconnect.'],
+    });
   });
 }
 

@@ -17,6 +17,7 @@ const question = z.object({
   branch: line('a branch', 300).default(''),
   newBranch: line('a branch', 300).default(''),
   direction: z.enum(['replace', 'start-from-folder']).default('replace'),
+  subfolder: line('a subfolder', 500).default(''),
 });
 const answer = question.extend({ planId: z.string().min(1).max(200) });
 
@@ -24,6 +25,7 @@ const answer = question.extend({ planId: z.string().min(1).max(200) });
 const places: Partial<Record<ProblemCode, string>> = {
   'branch-invalid': 'newBranch',
   'branch-missing': 'branch',
+  'subfolder-invalid': 'subfolder',
   'push-not-allowed': 'branch',
   'project-in-use': 'branch',
 };
@@ -71,7 +73,8 @@ function requestOf(site: Site, entered: Readonly<Record<string, string>>): Conne
   if (parsed.kind === 'bad' || id === undefined) return undefined;
   const branch = parsed.values.newBranch || parsed.values.branch;
   if (branch === '') return undefined;
-  return { site: site.id, projectId: id, branch: branch as BranchName, direction: parsed.values.direction };
+  const { direction, subfolder } = parsed.values;
+  return { site: site.id, projectId: id, branch: branch as BranchName, direction, subfolder };
 }
 
 type Turn = 'first' | 'again';
@@ -81,7 +84,7 @@ async function showPlan(ctx: Context, room: Room, site: Site, request: ConnectRe
     ? room.deps.connections.get(site.binding.connectionId)
     : usableConnection(ctx, room, site);
   if (!connection) return site.binding && room.leave(ctx, `/sites/${site.id}/settings/syncing`);
-  const plan = await room.deps.connecting.plan(request, account(ctx));
+  const plan = await room.deps.connecting.plan(request, account(ctx), whileAsked(ctx));
   const project = await room.deps.repositories.project(connection, request.projectId);
   const view = planView(room, site, request, plan, project);
   room.show(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
@@ -95,6 +98,15 @@ async function backToPicker(
 ): Promise<void> {
   if (site.binding) return showBranches(ctx, room, site, fields(ctx.query), errors);
   await showPicker(ctx, room, site, fields(ctx.query), errors);
+}
+
+/** Aborts when the browser went away, or its dialog was closed: a large branch need not be fetched for nobody. */
+function whileAsked(ctx: Context): AbortSignal {
+  const gone = new AbortController();
+  ctx.res.once('close', () => {
+    if (!ctx.res.writableFinished) gone.abort(new Problem('broken-off'));
+  });
+  return gone.signal;
 }
 
 function account(ctx: Context): string {

@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import type { Conflict } from '../../model/plan.ts';
 import { Problem } from '../../model/problem.ts';
-import type { Site } from '../../model/site.ts';
+import type { ConflictPolicy, Site } from '../../model/site.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
 import { asText, compare, pictureType } from '../compare.ts';
 import type { Context, Room, State } from '../context.ts';
@@ -26,7 +26,7 @@ export function conflicts(router: Router<State>, room: Room): void {
     room.show(ctx, 'pages/conflicts.njk', {
       nav: 'sites',
       site: siteFrame(room, site, 'conflicts'),
-      policy: site.settings.policy,
+      lede: ledes[site.settings.policy],
       open: all.filter(({ resolved }) => !resolved).map(row),
       resolved: all
         .filter(({ resolved }) => resolved)
@@ -93,12 +93,25 @@ const kinds: Record<Conflict['kind'], string> = {
   mode: 'Both sides changed whether it can be run',
 };
 
+const ledes: Record<ConflictPolicy, string> = {
+  repository: 'the repository’s version is live, the site’s is kept',
+  site: 'the site’s version is live, the repository’s stays in its history',
+  hold: 'each side keeps its own version, and only these paths wait',
+};
+
+const lives: Record<Conflict['live'], string> = {
+  repository: 'the repository’s version',
+  site: 'the site’s version',
+  both: 'each side’s own',
+};
+
 function rowView({ deps, address }: Room, site: Site, conflict: Conflict) {
   const { resolved } = conflict;
   return {
     path: displayPath(conflict.path),
     kind: kinds[conflict.kind],
     live: conflict.live,
+    lives: lives[conflict.live],
     time: when(conflict.at, deps.now()),
     href: address.link(`/sites/${site.id}/conflicts/${encodeURIComponent(conflict.id)}`),
     resolved: resolved

@@ -27,6 +27,20 @@ export function connect(router: Router<State>, room: Room): void {
     await toGitLab(ctx, room, site);
   });
 
+  // Another admin takes the site on, as themselves. By way of GitLab where they have no grant yet.
+  router.post('/sites/:id/hand-over', async (ctx) => {
+    const site = siteOf(ctx, room);
+    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    const mine = deps.connections.mine(person(ctx).accountId);
+    if (mine?.health !== 'good') return toGitLab(ctx, room, site);
+    await deps.connecting.handOver(site.id, mine, who(ctx));
+    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+      tone: 'good',
+      title: 'This site uses your grant now',
+      lines: ['Everything else stays: repository, branch, webhook, kept versions, and edits that wait.'],
+    });
+  });
+
   router.post('/sites/:id/access-token', async (ctx) => {
     const site = siteOf(ctx, room);
     if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
@@ -50,12 +64,13 @@ export function connect(router: Router<State>, room: Room): void {
   );
 
   router.get('/oauth/callback', async (ctx) => {
-    const { state, code, error, error_description: errorDescription } = fields(ctx.query);
+    const { state, code, error, error_description: errorDescription, iss } = fields(ctx.query);
     const { site, connection } = await deps.connections.finish(person(ctx), {
       ...(state === undefined ? {} : { state }),
       ...(code === undefined ? {} : { code }),
       ...(error === undefined ? {} : { error }),
       ...(errorDescription === undefined ? {} : { errorDescription }),
+      ...(iss === undefined ? {} : { iss }),
     });
     // Away at once: code and state must not stay in the address bar or the history.
     const bound = deps.sites.get(site)?.binding !== undefined;

@@ -5,7 +5,7 @@ import type { Hold, HoldChoice } from '../../model/site.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
-import { holdChoices, holdReason, holdTitle } from '../hold-words.ts';
+import { holdChoices, holdReason, holdTitle, holdWays } from '../hold-words.ts';
 import { markView } from '../plan-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
@@ -50,7 +50,7 @@ export function hold(router: Router<State>, room: Room): void {
       said: held.text === undefined ? '' : escapeControls(held.text),
       elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
-      reconnect: held.code === 'reconnect' && site.binding !== undefined,
+      ways: site.binding ? holdWays(held) : [],
     });
   });
 

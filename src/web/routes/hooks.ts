@@ -1,24 +1,27 @@
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
-import type { Room, State } from '../context.ts';
+import type { Context, Room, State } from '../context.ts';
 
 const maxBytes = 1024 * 1024;
 const maxMs = 10_000;
 
 /** GitLab's call after a push: raw bytes to the trigger, an answer at once, nothing about the site in the answer. */
 export function hooks(router: Router<State>, { deps }: Room): void {
-  router.post('/hooks/gitlab/:site', async (ctx) => {
+  const heard = async (ctx: Context, judge: (body: Buffer) => 'accepted' | 'refused'): Promise<void> => {
     const body = await readBody(ctx.req);
     ctx.type = 'json';
+    ctx.body = '{}';
     if ('status' in body) {
       ctx.status = body.status;
       ctx.set('Connection', 'close');
-      ctx.body = '{}';
       return;
     }
-    ctx.status = deps.webhook(ctx.params['site'] ?? '', ctx.headers, body) === 'accepted' ? 200 : 401;
-    ctx.body = '{}';
-  });
+    ctx.status = judge(body) === 'accepted' ? 200 : 401;
+  };
+  router.post('/hooks/gitlab', (ctx) => heard(ctx, (body) => deps.systemHook(ctx.headers, body)));
+  router.post('/hooks/gitlab/:site', (ctx) =>
+    heard(ctx, (body) => deps.webhook(ctx.params['site'] ?? '', ctx.headers, body)),
+  );
 }
 
 /** The whole body, or why not: too large, too slow, broken off. */

@@ -82,6 +82,21 @@ export function instance(router: Router<State>, room: Room): void {
     if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
     showForm(ctx, room, stored(deps.instance.get()), {}, { checks: await deps.instance.test() });
   });
+
+  // The secret is shown in this answer and never again.
+  router.post('/account/gitlab/system-hook', async (ctx) => {
+    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    if (fields(ctx.request.body)['act'] === 'remove') {
+      await deps.instance.dropSystemHook(who(ctx));
+      return room.leave(ctx, '/account/gitlab', {
+        tone: 'good',
+        title: 'The system hook’s calls are refused from now on',
+        lines: ['Delete it in GitLab too. Webhooks of single repositories and polling go on.'],
+      });
+    }
+    const systemSecret = await deps.instance.makeSystemHook(who(ctx));
+    showForm(ctx, room, stored(deps.instance.get()), {}, { systemSecret });
+  });
 }
 
 function keepsSecret({ deps }: Room, before: Instance | undefined, url: string): boolean {
@@ -128,6 +143,7 @@ function stored(from: Instance | undefined): Record<string, string> {
 interface Extra {
   readonly status?: number;
   readonly checks?: readonly Check[];
+  readonly systemSecret?: string;
 }
 
 const advanced = ['ca', 'proxy', 'headers', 'reachableAt'];
@@ -163,6 +179,9 @@ function showForm(
       redirectUri: deps.instance.redirectUri,
       applications: configured && webUrl(configured.url) ? `${configured.url}/-/user_settings/applications` : '',
       checks: extra.checks ? extra.checks.map(checkView) : null,
+      systemHook: configured ? deps.instance.systemHook() : null,
+      systemSecret: extra.systemSecret ?? '',
+      systemHooks: configured && webUrl(configured.url) ? `${configured.url}/admin/hooks` : '',
       passed: extra.checks ? passedWords(extra.checks) : '',
     },
     extra.status ?? 200,

@@ -17,6 +17,7 @@ const question = z.object({
   project: z.string().regex(/^[1-9]\d{0,15}$/),
   branch: line('a branch', 300),
   direction: z.enum(['replace', 'start-from-folder']).default('replace'),
+  subfolder: line('a subfolder', 500).default(''),
 });
 
 /** Every path a question is about, page by page: of a first connect, and of a hold. */
@@ -28,10 +29,11 @@ export function paths(router: Router<State>, room: Room): void {
     const query = fields(ctx.query);
     const parsed = parse(question, query);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
-    const { project, branch, direction } = parsed.values;
-    const wish = { site: site.id, projectId: Number(project) as ProjectId, branch: branch as BranchName, direction };
+    const { project, branch, direction, subfolder } = parsed.values;
+    const projectId = Number(project) as ProjectId;
+    const wish = { site: site.id, projectId, branch: branch as BranchName, direction, subfolder };
     const plan = await deps.connecting.plan(wish, ctx.state.session?.accountId ?? '');
-    const words = new URLSearchParams({ project, branch, direction });
+    const words = new URLSearchParams({ project, branch, direction, subfolder });
     const here = address.link(`/sites/${site.id}/confirm/paths`);
     const paging = pages(pageNumber(query['page']), perPage, plan.samples.length, (n) => `${here}?${words}&page=${n}`);
     const total = plan.replaced + plan.added + plan.removed;
@@ -44,7 +46,7 @@ export function paths(router: Router<State>, room: Room): void {
       rows: plan.samples
         .slice(paging.from, paging.to)
         .map(({ mark, path, bytes: size }) => ({ ...markView[mark], path: displayPath(path), note: bytes(size) })),
-      rest: restOf(total, plan.samples.length),
+      rest: '',
       pages: paging,
     });
   });
@@ -54,7 +56,8 @@ export function paths(router: Router<State>, room: Room): void {
     const { hold } = deps.sites.status(site.id);
     if (!hold) return room.leave(ctx, `/sites/${site.id}`);
     const here = address.link(`/sites/${site.id}/hold/paths`);
-    const paging = pages(pageNumber(fields(ctx.query)['page']), 50, hold.samples.length, (n) => `${here}?page=${n}`);
+    const samples = deps.decisions.heldPaths(site.id);
+    const paging = pages(pageNumber(fields(ctx.query)['page']), perPage, samples.length, (n) => `${here}?page=${n}`);
     const total = hold.tally.added + hold.tally.changed + hold.tally.removed;
     room.show(ctx, 'pages/paths.njk', {
       nav: 'sites',
@@ -62,10 +65,10 @@ export function paths(router: Router<State>, room: Room): void {
       title: `All ${count(total, 'path')}`,
       lede: `${holdTitle(hold)}.`,
       back: { href: address.link(`/sites/${site.id}/hold`), word: 'Back to the choices' },
-      rows: hold.samples
+      rows: samples
         .slice(paging.from, paging.to)
         .map(({ mark, path }) => ({ ...markView[mark], path: displayPath(path), note: '' })),
-      rest: restOf(total, hold.samples.length),
+      rest: restOf(total, samples.length),
       pages: paging,
     });
   });

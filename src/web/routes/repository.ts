@@ -45,7 +45,8 @@ export async function showPicker(
   if (!connection) return;
   const search = (query['q'] ?? '').slice(0, 200);
   const page = pageNumber(query['page']);
-  const list = await deps.repositories.list(connection, { search, page });
+  const before = projectId(query['before']);
+  const list = await deps.repositories.list(connection, { search, page, ...(before === undefined ? {} : { before }) });
   const chosen = await chosenProject(room, connection, query['project'], query['branches'] ?? '');
   const here = address.link(`/sites/${site.id}/repository`);
   const now = deps.now();
@@ -60,7 +61,9 @@ export async function showPicker(
     here,
     q: search,
     page,
-    refresh: link(here, search, page),
+    before: before === undefined ? '' : String(before),
+    refresh: link(here, search, page, before),
+    uncounted: list.uncounted === true,
     all: here,
     newProject: webUrl(deps.repositories.newProjectUrl()) ?? '',
     rows: list.rows.map((row) => rowView(row.project, row.disabled, now, chosen?.project.id)),
@@ -120,6 +123,7 @@ export function chosenView({ project, branches, search, problem }: Chosen, query
       disabled: !branch.canPush,
       selected: branch.name === wanted,
     })),
+    subfolder: query['subfolder'] ?? '',
     newBranch: query['newBranch'] ?? (project.empty ? (project.defaultBranch ?? 'main') : ''),
     search,
     // GitLab gives a hundred at most; below twenty nobody needs to search.
@@ -144,6 +148,10 @@ function rowView(project: Project, disabled: string | undefined, now: number, ch
 }
 
 function pagesView(list: RepositoryPage, here: string, q: string) {
+  if (list.uncounted) {
+    const older = list.nextBefore === undefined ? '' : link(here, q, 1, list.nextBefore);
+    return { words: `${number(list.rows.length)} repositories`, newer: '', older, total: '' };
+  }
   const total = list.total === undefined ? '' : ` of ${number(list.total)}`;
   return {
     words:
@@ -156,9 +164,10 @@ function pagesView(list: RepositoryPage, here: string, q: string) {
   };
 }
 
-function link(here: string, q: string, page: number): string {
+function link(here: string, q: string, page: number, before?: ProjectId): string {
   const words = new URLSearchParams();
   if (q !== '') words.set('q', q);
+  if (before !== undefined) words.set('before', String(before));
   if (page > 1) words.set('page', String(page));
   return words.size === 0 ? here : `${here}?${words}`;
 }

@@ -28,7 +28,12 @@ const forms = {
     authorEmail: text,
     skipCi: box,
   }),
-  safety: z.object({ policy: z.enum(['repository', 'site']), massPaths: text, massShare: text, keepDays: text }),
+  safety: z.object({
+    policy: z.enum(['repository', 'site', 'hold']),
+    massPaths: text,
+    massShare: text,
+    keepDays: text,
+  }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
   files: z.object({ fileMiB: text, files: text, siteGiB: text }),
   name: z.object({ name: text }),

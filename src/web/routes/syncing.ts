@@ -1,5 +1,5 @@
 import type { Router } from '@koa/router';
-import type { AccessTokenFacts, Connection } from '../../model/instance.ts';
+import { type AccessTokenFacts, type Connection, tokenEnd, tokenEndWords } from '../../model/instance.ts';
 import { describe } from '../../model/remedy.ts';
 import type { Moved, Site, SiteStatus, Webhook } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
@@ -8,6 +8,7 @@ import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { bindingView, commitUrl, shortOid, siteFrame, siteOf } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
+import { progressWords } from '../words.ts';
 
 /** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
 export function syncing(router: Router<State>, room: Room): void {
@@ -30,6 +31,14 @@ export function syncing(router: Router<State>, room: Room): void {
     await deps.sites.pause(site.id, who(ctx));
     back(ctx, room, site, 'Paused', [
       'Nothing is pulled or pushed until somebody resumes. Edits in the folder stay where they are.',
+    ]);
+  });
+
+  router.post('/sites/:id/stop', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.sites.pause(site.id, who(ctx), 'now');
+    back(ctx, room, site, 'Broken off and paused', [
+      'Files are replaced whole or not at all: none is half-written. Resume goes on from where it was.',
     ]);
   });
 
@@ -84,7 +93,7 @@ export function showConnected(ctx: Context, room: Room, site: Site): void {
     site: siteFrame(room, site, 'settings'),
     sync: syncView(room, site, status),
     repository: bindingView(site),
-    connection: connection ? connectionView(room, connection) : null,
+    connection: connection ? connectionView(ctx, room, connection) : null,
     webhook: site.binding ? webhookView(room, site.binding.webhook) : null,
   });
 }
@@ -111,7 +120,7 @@ export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
     watched: status.watched,
     gap: status.replaces === 'link',
     problem: status.problem ? problemView(status.problem) : null,
-    progress: status.progress ?? null,
+    progress: status.progress ? { words: progressWords(status.progress), ...status.progress } : null,
   };
 }
 
@@ -139,8 +148,12 @@ function movedView(site: Site, moved: Moved, now: number) {
   };
 }
 
-function connectionView({ deps }: Room, connection: Connection) {
+/** Whose grant the site uses: of which Mooring account, as which GitLab user. */
+function connectionView(ctx: Context, { deps }: Room, connection: Connection) {
+  const owner = deps.accounts.all().find(({ id }) => id === connection.owner);
   return {
+    owner: owner ? escapeControls(owner.name) : '',
+    mine: connection.owner === ctx.state.session?.accountId,
     name: escapeControls(connection.name),
     username: escapeControls(connection.username),
     email: escapeControls(connection.email),
@@ -150,14 +163,15 @@ function connectionView({ deps }: Room, connection: Connection) {
   };
 }
 
-/** Thirty days before its end the page begins to say so. */
-function tokenView({ expiresAt }: AccessTokenFacts, now: number) {
-  if (expiresAt === undefined) return { ends: null, warning: '' };
-  const days = Math.max(0, Math.floor((expiresAt - now) / 86_400_000));
-  const left = days === 0 ? 'ends today' : `ends in ${count(days, 'day')}`;
+function tokenView(token: AccessTokenFacts, now: number) {
+  if (token.expiresAt === undefined) return { ends: null, warning: '', tone: '' };
+  const end = tokenEnd(token, now);
   return {
-    ends: when(expiresAt, now),
-    warning: days <= 30 ? `This token ${left}. Edits are then committed here and pushed with a new one.` : '',
+    ends: when(token.expiresAt, now),
+    warning: end
+      ? `This token ${tokenEndWords(end.days)}. Edits are then committed here and pushed with a new one.`
+      : '',
+    tone: end?.tone ?? '',
   };
 }
 
@@ -169,7 +183,7 @@ function webhookView({ deps }: Room, webhook: Webhook) {
     resting: webhook.kind === 'disabled' && webhook.resting,
     missed: webhook.kind === 'waiting' && webhook.missedAt !== undefined ? when(webhook.missedAt, deps.now()) : null,
     origin: instance && URL.canParse(instance.url) ? new URL(instance.url).origin : '',
-    last: webhook.kind === 'working' ? when(webhook.lastDeliveryAt, deps.now()) : null,
+    last: webhook.kind === 'working' || webhook.kind === 'system' ? when(webhook.lastDeliveryAt, deps.now()) : null,
     reason: webhook.kind === 'none' ? escapeControls(webhook.reason) : '',
     address: webhook.kind === 'blocked' ? escapeControls(webhook.address) : '',
     admin,

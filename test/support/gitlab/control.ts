@@ -91,6 +91,8 @@ export interface Control {
     /** An OAuth pair without the browser. */
     oauth(user: UserName, applicationId: string, scopes: string[]): { accessToken: string; refreshToken: string };
   };
+  /** Calls for every push to any project, without project hooks. */
+  addSystemHook(hook: { url: string; token: string }): void;
   /** Any access, refresh or personal token. */
   revokeToken(value: string): void;
   blockUser(user: UserName, blocked?: boolean): void;
@@ -168,6 +170,7 @@ export function createControl(practice: Practice): Control {
         return { accessToken: token.value, refreshToken: token.refreshToken ?? '' };
       },
     },
+    addSystemHook: (hook) => void world.systemHooks.push(hook),
     revokeToken(value) {
       const token = world.tokens.find((candidate) => candidate.value === value || candidate.refreshToken === value);
       if (!token) throw new Error('no such token');

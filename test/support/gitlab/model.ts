@@ -156,6 +156,8 @@ export interface Session {
 export interface Settings {
   /** GitLab's "Allow requests to the local network from webhooks and integrations". */
   allowLocalWebhooks: boolean;
+  /** Lists longer than this carry no totals. */
+  mostCounted: number;
 }
 
 export interface World {
@@ -174,6 +176,8 @@ export interface World {
   readonly grants: Grant[];
   readonly tokens: Token[];
   readonly sessions: Map<string, Session>;
+  /** Made by an admin; one for all projects. */
+  readonly systemHooks: { readonly url: string; readonly token: string }[];
   readonly nextId: () => number;
 }
 
@@ -190,6 +194,7 @@ export function createWorld(options: Pick<World, 'version' | 'tokenLifetimeSecon
     grants: [],
     tokens: [],
     sessions: new Map(),
+    systemHooks: [],
     nextId: () => ++id,
   };
 }

@@ -186,13 +186,14 @@ export function paginate<T>(practice: Practice, ctx: Context, items: readonly T[
   const given = input(ctx);
   const { page, perPage } = pageOf(given);
   const pages = Math.max(1, Math.ceil(items.length / perPage));
+  const isCounted = items.length <= practice.world.settings.mostCounted;
   const link = (to: number, rel: string): string =>
     `<${linkUrl(practice, ctx, { page: to, per_page: perPage })}>; rel="${rel}"`;
   const links = [
     ...(page > 1 ? [link(page - 1, 'prev')] : []),
     ...(page < pages ? [link(page + 1, 'next')] : []),
     link(1, 'first'),
-    link(pages, 'last'),
+    ...(isCounted ? [link(pages, 'last')] : []),
   ];
   ctx.set({
     Link: links.join(', '),
@@ -200,8 +201,7 @@ export function paginate<T>(practice: Practice, ctx: Context, items: readonly T[
     'X-Page': String(page),
     'X-Per-Page': String(perPage),
     'X-Prev-Page': page > 1 ? String(page - 1) : '',
-    'X-Total': String(items.length),
-    'X-Total-Pages': String(pages),
+    ...(isCounted ? { 'X-Total': String(items.length), 'X-Total-Pages': String(pages) } : {}),
   });
   return items.slice((page - 1) * perPage, page * perPage);
 }

@@ -81,7 +81,7 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
     version: options.version ?? '18.5.1',
     tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 7200,
     now: options.now ?? Date.now,
-    settings: { allowLocalWebhooks: options.allowLocalWebhooks ?? false },
+    settings: { allowLocalWebhooks: options.allowLocalWebhooks ?? false, mostCounted: 10_000 },
   });
   const git = createGit(home);
   const faults = createFaults();
@@ -122,6 +122,8 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
     if (rule) {
       rules.set(request, rule);
       if (rule.delayMs !== undefined) await sleep(rule.delayMs, undefined, { signal: stopping.signal }).catch(() => {});
+      // The client left in the middle of its upload, or the test is over: there is nothing to be done any more.
+      if (stopping.signal.aborted || (response.destroyed && !request.complete)) return void response.destroy();
       spoil(rule, response);
       if (answersItself(rule)) {
         request.resume();

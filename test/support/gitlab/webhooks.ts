@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { wildcard } from './access.ts';
 import { webhookTarget } from './local-network.ts';
-import { majorVersion, type Hook, type HookEvent, type ProjectRecord } from './model.ts';
+import { fullPath, majorVersion, type Hook, type HookEvent, type ProjectRecord } from './model.ts';
 import type { Practice, Received, WebhookDelivery } from './practice.ts';
 import { pushPayload } from './push-payload.ts';
 import type { RefChange } from './repository.ts';
@@ -25,6 +25,42 @@ export async function firePushHooks(practice: Practice, received: Received, sign
     if (hooks.length === 0) continue;
     const payload = await pushPayload(practice.world, practice.git, { project, user, change, pushOptions });
     for (const hook of hooks) await deliver(practice, { hook, project, trigger, payload, eventUuid, signal });
+  }
+  if (received.refs.length > 0) await fireSystemHooks(practice, received, eventUuid, signal);
+}
+
+/** One `repository_update` for the whole push: no `object_kind`, no commits, whatever the number of refs. */
+async function fireSystemHooks(
+  { world, deliveries }: Practice,
+  { project, user, refs }: Received,
+  eventUuid: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const payload = {
+    event_name: 'repository_update',
+    user_id: user.id,
+    user_name: user.name,
+    project_id: project.id,
+    project: { name: project.name, path_with_namespace: fullPath(project) },
+    changes: refs.map(({ before, after, ref }) => ({ before, after, ref })),
+    refs: refs.map(({ ref }) => ref),
+  };
+  const body = JSON.stringify(payload);
+  for (const { url, token } of world.systemHooks) {
+    const headers = {
+      ...{ 'Content-Type': 'application/json', 'User-Agent': `GitLab/${world.version}` },
+      ...{ 'X-Gitlab-Event': 'System Hook', 'X-Gitlab-Event-UUID': eventUuid, 'X-Gitlab-Token': token },
+    };
+    // Their own setting allows local targets by default.
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const status = await fetch(url, { method: 'POST', headers, body, signal: timeout }).then(
+      (answer) => answer.status,
+      () => undefined,
+    );
+    deliveries.push({
+      ...{ at: world.now(), hookId: 0, projectId: project.id, url, event: 'System Hook', headers, body, status },
+      error: status === undefined ? 'no answer' : undefined,
+    });
   }
 }
 
