@@ -75,6 +75,7 @@ export function webDeps(parts: Parts): WebDeps {
       }),
       folders: () => folders.folders(),
     },
+    apiTokens: apiTokens(parts),
     settings: settings(parts),
     system: system(parts),
     pulse: parts.pulse,
@@ -134,6 +135,7 @@ function accounts(parts: Parts): WebDeps['accounts'] {
       const name = kept.get(id)?.name ?? '';
       await kept.remove(id);
       await sessions.endAll(id);
+      await store.apiTokens.removeAll(id);
       await endGrants(parts, id);
       report({ by, act: 'removed-admin', detail: name });
     },
@@ -149,6 +151,22 @@ function accounts(parts: Parts): WebDeps['accounts'] {
     async signOutEverywhere(id) {
       await sessions.endAll(id);
       report({ by: kept.get(id)?.name ?? '', act: 'signed-out-everywhere', detail: '' });
+    },
+  };
+}
+
+function apiTokens({ store, report }: Parts): WebDeps['apiTokens'] {
+  return {
+    all: () => store.apiTokens.all(),
+    find: (text) => store.apiTokens.find(text),
+    async add(facts, by) {
+      const made = await store.apiTokens.add(facts);
+      report({ by, act: 'made-api-token', detail: made.token.name });
+      return made;
+    },
+    async remove(id, by) {
+      const { name } = await store.apiTokens.remove(id);
+      report({ by, act: 'removed-api-token', detail: name });
     },
   };
 }

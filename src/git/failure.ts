@@ -17,7 +17,9 @@ export function fetchFailure(stderr: string, facts: { project: string; branch: s
     return new Problem('fetch-refused', { ...facts, text: lastLines(text) }, cause);
   }
   // SIGXFSZ: the limit on what a fetch may write.
-  if (/died of signal 25/.test(text)) return new Problem('repository-too-large', facts, cause);
+  // Killed before it could say a word, which is all that is known while the pack still comes in.
+  const isKilled = /^(remote:.*\n)*fatal: fetch-pack: invalid index-pack output$/.test(text.trim());
+  if (isKilled || /died of signal 25/.test(text)) return new Problem('repository-too-large', facts, cause);
   return networkFailure(text, facts) ?? new Problem('git-failed', { command: 'fetch', text: lastLines(text) }, cause);
 }
 
@@ -41,12 +43,12 @@ function networkFailure(text: string, facts: { project: string; branch: string }
     return new Problem('gitlab-maintenance', { ...facts, text: remoteLines(text) }, cause);
   }
   if (http === '403') return new Problem('push-not-allowed', { ...facts, text: remoteLines(text) }, cause);
-  if (http === '404' || /repository '.*' not found/.test(text)) return new Problem('project-missing', facts, cause);
+  if (http === '404' || http === '410' || /repository '.*' not found/.test(text)) return new Problem('project-missing', facts, cause);
   // Git does not tell what Retry-After says; a minute is the window of GitLab's own limits.
   if (http === '429') return new Problem('gitlab-busy', facts, { ...cause, retryAfterMs: 60_000 });
   if (http?.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
   if (
-    /Could not resolve host|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect/.test(
+    /Could not resolve host|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
       text,
     )
   ) {

@@ -71,7 +71,9 @@ export interface ActRecord {
     | 'added-admin'
     | 'removed-admin'
     | 'changed-password'
-    | 'signed-out-everywhere';
+    | 'signed-out-everywhere'
+    | 'made-api-token'
+    | 'removed-api-token';
   /** What it was done to, for the sentence: a repository and branch, a path, a choice. */
   readonly detail: string;
 }

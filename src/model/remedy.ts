@@ -606,12 +606,18 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
         ? 'The request did not come from one of Mooring’s own pages at its configured address.'
         : f['why'] === 'signed-out'
           ? 'Nobody is signed in here, or the session has ended.'
-          : (f['text'] ?? 'You may not do this.'),
+          : f['why'] === 'token'
+            ? 'The API token is missing, unknown, removed or has ended.'
+            : f['why'] === 'scope'
+              ? 'The API token may only read.'
+              : (f['text'] ?? 'You may not do this.'),
     untouched: nothing,
     todo: (f) =>
       f['why'] === 'origin'
         ? 'Open Mooring under its public address and try again. If that is what you did, MOORING_PUBLIC_URL does not match the address in your browser.'
-        : 'Sign in and try again.',
+        : f['why'] === 'token' || f['why'] === 'scope'
+          ? 'Make a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.'
+          : 'Sign in and try again.',
     status: 403,
     retry: 'never',
   },

@@ -56,6 +56,8 @@ export const actRecord = whole<ActRecord>()(
       'removed-admin',
       'changed-password',
       'signed-out-everywhere',
+      'made-api-token',
+      'removed-api-token',
     ]),
     detail: z.string(),
   }),

@@ -4,6 +4,7 @@ import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 import type { Random } from '../model/world.ts';
 import { accountsSchema, createAccounts, type Accounts, type AccountsData } from './accounts.ts';
+import { type ApiTokens, type ApiTokensData, apiTokensSchema, createApiTokens } from './api-tokens.ts';
 import { openDatabase, type Database, type StoreNote } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
@@ -19,6 +20,7 @@ import { createVault, KEY_CHECK, sealedSchema, type Sealed, type Vault } from '.
 export interface Store {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
+  readonly apiTokens: ApiTokens;
   readonly instance: InstanceStore;
   readonly sites: SitesStore;
   readonly siteFacts: SiteFactsStore;
@@ -55,6 +57,7 @@ export interface Databases {
   readonly state: Database<StateData>;
   readonly accounts: Database<AccountsData>;
   readonly sessions: Database<SessionsData>;
+  readonly apiTokens: Database<ApiTokensData>;
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
 }
@@ -65,7 +68,7 @@ const stateSchema: z.ZodType<StateData> = z.strictObject({
   stores: z.array(z.string()),
 });
 
-const STORES = ['accounts', 'sessions', 'instance', 'sites'];
+const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites'];
 
 /**
  * Opens the state directory and all that is in it. Throws `state-in-use`, `store-missing`, `store-damaged`,
@@ -97,6 +100,7 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
   return {
     accounts,
     sessions: createSessions({ db: dbs.sessions, random, now, secret, onFault }),
+    apiTokens: createApiTokens({ db: dbs.apiTokens, random, now, onFault }),
     instance: createInstanceStore({ db: dbs.instance, vault, random }),
     sites: createSitesStore({ db: dbs.sites, vault, random, now }),
     siteFacts,
@@ -130,6 +134,7 @@ async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Pr
   const others = {
     accounts: await open<AccountsData>('accounts', accountsSchema, { accounts: [] }),
     sessions: await open<SessionsData>('sessions', sessionsSchema, { sessions: {} }),
+    apiTokens: await open<ApiTokensData>('api-tokens', apiTokensSchema, { tokens: [] }),
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
   };

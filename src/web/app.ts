@@ -14,6 +14,8 @@ import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
 import { admins } from './routes/admins.ts';
+import { api } from './routes/api.ts';
+import { apiTokens } from './routes/api-tokens.ts';
 import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
 import { conflicts } from './routes/conflicts.ts';
@@ -81,6 +83,7 @@ function open(room: Room) {
   const router = new Router<State>();
   health(router, room);
   hooks(router, room);
+  api(router, room);
   return router.routes();
 }
 
@@ -94,6 +97,7 @@ function pages(room: Room) {
     settings,
     instance,
     admins,
+    apiTokens,
     systemRoutes,
     hold,
     conflicts,

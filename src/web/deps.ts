@@ -1,4 +1,4 @@
-import type { Account, Session } from '../model/account.ts';
+import type { Account, ApiToken, Session } from '../model/account.ts';
 import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
 import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scopes } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
@@ -148,6 +148,17 @@ export interface WebDeps {
     handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
   };
 
+  readonly apiTokens: {
+    all(): readonly ApiToken[];
+    /** `text` is the token itself, for this once. */
+    add(
+      facts: Pick<ApiToken, 'name' | 'accountId' | 'scope' | 'endsAt'>,
+      by: string,
+    ): Promise<{ readonly token: ApiToken; readonly text: string }>;
+    remove(id: string, by: string): Promise<void>;
+    /** The token a program showed, if it holds. */
+    find(text: string): ApiToken | undefined;
+  };
   readonly decisions: {
     /** Answers a hold; `step` is what the person was shown. */
     choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void>;

@@ -47,6 +47,10 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return `Differs from ${displayPath(reason.with)} only in upper and lower case`;
     case 'lfs-pointer':
       return 'A pointer to a large file (LFS), not the file itself';
+    case 'lfs-missing':
+      return 'A large file (LFS) that GitLab does not give: only its pointer is there';
+    case 'lfs-damaged':
+      return 'A large file (LFS) whose content is not what its pointer says';
     case 'ignored-in-the-way':
       return 'An ignored file stands where the repository’s would go';
     case 'never-quiet':
@@ -200,6 +204,10 @@ export function actWords({ act, detail }: ActRecord): { readonly before: string;
       return { before: 'Changed a password', after: what };
     case 'signed-out-everywhere':
       return { before: 'Signed out everywhere', after: what };
+    case 'made-api-token':
+      return { before: 'Made the API token', after: what };
+    case 'removed-api-token':
+      return { before: 'Removed the API token', after: what };
   }
 }
 
@@ -228,6 +236,8 @@ export const actIcons: Record<ActRecord['act'], string> = {
   'removed-admin': 'user',
   'changed-password': 'key',
   'signed-out-everywhere': 'user',
+  'made-api-token': 'key',
+  'removed-api-token': 'key',
 };
 
 export const keptWords: Record<KeptCause, string> = {

@@ -285,6 +285,27 @@ function fillRest(world: World): void {
       ].join('\n'),
     ),
   };
+  const day = 86_400_000;
+  world.apiTokens = [
+    {
+      id: 't1',
+      name: 'monitoring',
+      accountId: 'a1',
+      scope: 'read',
+      createdAt: now - 40 * day,
+      endsAt: now + 50 * day,
+      usedAt: now - 90_000,
+    },
+    { id: 't2', name: 'newsroom CMS, “publish” button', accountId: 'a1', scope: 'sync', createdAt: now - 9 * day },
+    {
+      id: 't3',
+      name: 'old script',
+      accountId: 'gone',
+      scope: 'read',
+      createdAt: now - 400 * day,
+      endsAt: now - 35 * day,
+    },
+  ];
   world.kept = [
     { id: 'kv2', at: now - 291_000, cause: 'removed', files: 2, bytes: 2_400 },
     { id: 'kv3', at: now - 5_291_000, cause: 'conflict', files: 1, bytes: 812 },
@@ -415,6 +436,7 @@ export const screens: Readonly<Record<string, string>> = {
   'settings-name': '/sites/museum/settings/name',
   account: '/account/gitlab',
   admins: '/account/admins',
+  tokens: '/account/tokens',
   system: '/system',
   attention: '/attention',
   guide: '/guide',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Account, Session } from '../../src/model/account.ts';
+import type { Account, ApiToken, Session } from '../../src/model/account.ts';
 import type { ActRecord, Numbered, RunRecord } from '../../src/model/event.ts';
 import type {
   Branch,
@@ -37,6 +37,7 @@ export interface World {
   acts: ActRecord[];
   conflicts: Conflict[];
   versions: Omit<ConflictVersions, 'conflict'>;
+  apiTokens: ApiToken[];
   kept: KeptVersion[];
   keptFiles: { path: SitePath; bytes: number }[];
   folders: FolderOffer[];
@@ -72,6 +73,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     acts: [],
     conflicts: [],
     versions: {},
+    apiTokens: [],
     kept: [],
     keptFiles: [],
     folders: [],
@@ -252,6 +254,20 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       branches: async () => world.branches,
       pushElsewhere: async (...args) => did('connecting.pushElsewhere', ...args),
       handOver: async (...args) => did('connecting.handOver', ...args),
+    },
+    apiTokens: {
+      all: () => world.apiTokens,
+      add: async (facts, by) => {
+        did('apiTokens.add', facts, by);
+        const token = { id: 't9', createdAt: now, ...facts };
+        world.apiTokens.push(token);
+        return { token, text: `mooring_${'T'.repeat(43)}` };
+      },
+      remove: async (id, by) => {
+        did('apiTokens.remove', id, by);
+        world.apiTokens = world.apiTokens.filter((token) => token.id !== id);
+      },
+      find: (text) => world.apiTokens.find(({ id }) => text === `mooring_${id.padEnd(43, 'x')}`),
     },
     decisions: {
       choose: async (...args) => did('decisions.choose', ...args),
