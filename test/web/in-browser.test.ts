@@ -21,13 +21,13 @@ interface Scene {
 }
 
 /** The pages on a spare port, with a browser; everything ends with the test. */
-async function scene(run: (scene: Scene) => Promise<void>): Promise<void> {
+async function scene(run: (scene: Scene) => Promise<void>, over: { account?: boolean } = {}): Promise<void> {
   const probe = createApp(createWorld({ publicUrl }).deps).listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;
   await new Promise((done) => probe.close(done));
   const home = `http://127.0.0.1:${port}`;
-  const world = fullWorld({ publicUrl: home });
+  const world = fullWorld({ publicUrl: home, ...over });
   const server: Server = createApp(world.deps).listen(port, '127.0.0.1');
   await once(server, 'listening');
   const browser = await launchBrowser();
@@ -59,10 +59,10 @@ async function violations(page: Page, where: string): Promise<string[]> {
 test('axe finds nothing on any page, in both themes and both widths, dialogs included', () =>
   scene(async ({ home, browser }) => {
     const found: string[] = [];
-    for (const [colorScheme, width] of [
-      ['light', 1280],
-      ['dark', 390],
-    ] as const) {
+    const looks = (['light', 'dark'] as const).flatMap((colorScheme) =>
+      [1280, 390].map((width) => ({ colorScheme, width })),
+    );
+    for (const { colorScheme, width } of looks) {
       const context = await browser.newContext({
         colorScheme,
         viewport: { width, height: 900 },
@@ -94,6 +94,24 @@ test('axe finds nothing on any page, in both themes and both widths, dialogs inc
     }
     assert.equal(found, []);
   }));
+
+test('axe finds nothing on the set-up page, before and after a mistake', () =>
+  scene(
+    async ({ home, browser }) => {
+      const found: string[] = [];
+      for (const colorScheme of ['light', 'dark'] as const) {
+        const page = await browser.newPage({ colorScheme });
+        await page.goto(home);
+        assert.is(new URL(page.url()).pathname, '/setup');
+        found.push(...(await violations(page, `set-up ${colorScheme}`)));
+        await page.getByRole('button').first().click();
+        found.push(...(await violations(page, `set-up, sent empty, ${colorScheme}`)));
+        await page.close();
+      }
+      assert.equal(found, []);
+    },
+    { account: false },
+  ));
 
 /** Moves the focus with Tab until it is on the wanted thing. */
 async function tabTo(page: Page, name: string): Promise<void> {
