@@ -10,6 +10,7 @@ import { type Webhooks, createWebhooks } from './acts/webhooks.ts';
 import type { Config } from './config.ts';
 import { type Events, createEvents } from './events.ts';
 import { createGitlabClient } from './gitlab/client.ts';
+import { createLfsClient } from './gitlab/lfs.ts';
 import { createDriver } from './git/driver.ts';
 import { createOauth } from './gitlab/oauth.ts';
 import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
@@ -170,9 +171,9 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
   tokenEnds.look();
   const rounds = createRounds({
     sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
-    async visit(id) {
+    async visit(id, signal) {
       tokenEnds.look();
-      await life.check(id, 0);
+      await life.check(id, 0, signal);
       await webhooks.look(id);
     },
     clock,
@@ -203,6 +204,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     },
     post: (request) => http.post(request),
     checkBreaker: () => http.check(),
+    lfs: createLfsClient({ http }),
     publish: (event) => void events.publish(event),
   });
   return {

@@ -1,17 +1,24 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer as wholeOf } from 'node:stream/consumers';
 import { cloneUrl } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
 import { realFs } from './files/disk.ts';
+import { type LargeStore, openLargeStore } from './files/large.ts';
 import { createScanner } from './files/scanner.ts';
 import { createDriver } from './git/driver.ts';
-import { basicAuthorization } from './git/environment.ts';
+import { basicAuthorization, gitEnvironment } from './git/environment.ts';
+import { largeRemote, pointersBetween } from './git/large.ts';
 import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
 import { type WirePost, wireRemote } from './git/wire.ts';
+import type { LfsClient } from './gitlab/lfs.ts';
 import type { SyncEvent } from './model/event.ts';
+import { type Pointer, readPointer } from './model/lfs.ts';
+import type { Oid } from './model/tree.ts';
 import type { ConnectionId, Instance } from './model/instance.ts';
 import type { Conflict } from './model/plan.ts';
 import { Problem } from './model/problem.ts';
@@ -20,7 +27,7 @@ import type { Binding, Site, SiteId, SiteStatus } from './model/site.ts';
 import type { Clock, Fs, Random } from './model/world.ts';
 import type { Store } from './store/store.ts';
 import { type Keeper, createKeeper } from './sync/keeper.ts';
-import type { Author, Directory, Remote, Repository } from './sync/ports.ts';
+import type { Author, Directory, LargeContents, Remote, Repository } from './sync/ports.ts';
 import { createQueue } from './sync/queue.ts';
 import { createPoll } from './triggers/poll.ts';
 import { createWatch } from './triggers/watch.ts';
@@ -46,6 +53,7 @@ export interface MooringsDeps {
   readonly instance: () => Instance | undefined;
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly post: WirePost;
+  readonly lfs: LfsClient;
   /** Throws while GitLab asks to be left alone. */
   readonly checkBreaker: () => void;
   /** Where a connected site's repository is now. */
@@ -79,6 +87,8 @@ export interface Moorings {
   /** Connected, disconnected, paused, resumed, or set otherwise: schedules and watcher follow. */
   changed(site: Site): Promise<void>;
   remove(id: SiteId): Promise<void>;
+  /** What a content stands for, where it is a pointer to a large file that can be had; otherwise itself. */
+  followed(id: SiteId, content: Buffer): Promise<Buffer>;
   /** When the branch is looked at next by the clock, in ms since 1970. */
   nextCheck(id: SiteId): number | undefined;
   /** Runs under way and waiting for a place. */
@@ -95,6 +105,9 @@ const concurrency = 4;
 interface Moored {
   readonly keeper: Keeper;
   readonly directory: Directory & Touchable;
+  readonly large: LargeContents;
+  /** The large files that a push of `commit` needs on GitLab. */
+  readonly pointers: (commit: Oid, expected: Oid | null) => Promise<readonly Pointer[]>;
   readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
 }
 
@@ -108,6 +121,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
   const moored = new Map<SiteId, Moored>();
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
   const manifestDir = (id: SiteId): string => join(config.stateDir, 'manifests', id);
+  const largeStore = (id: SiteId): LargeStore => openLargeStore(join(config.stateDir, 'large', id));
 
   const watch = createWatch({
     onTouched(id, path) {
@@ -140,7 +154,39 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     const { limited } = deps;
     const cli = cliRemote({ dir: repositoryDir(id), home, git, limited, address, author, maxFileBytes, pushOptions });
     const wire = wireRemote({ post: deps.post, address, fallback: cli, checkBreaker: deps.checkBreaker });
-    return overrides.remote?.(wire, id) ?? wire;
+    const inner = overrides.remote?.(wire, id) ?? wire;
+    return largeRemote(inner, {
+      isOn: () => store.sites.get(id)?.settings.lfs === true,
+      pointers: (commit, expected) => moored.get(id)?.pointers(commit, expected) ?? Promise.resolve([]),
+      upload: (pointers, signal) => address((where) => upload(largeStore(id), where, pointers, signal), signal),
+    });
+  }
+
+  async function upload(
+    kept: LargeStore,
+    { url, branch, network }: RemoteAddress,
+    pointers: readonly Pointer[],
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
+    const place = { url, branch, authorization: network.authorization, signal };
+    const read = async (pointer: Pointer): Promise<Buffer | undefined> =>
+      (await kept.has(pointer)) ? wholeOf(kept.read(pointer)) : undefined;
+    return deps.lfs.upload(place, pointers, read);
+  }
+
+  /** From what was taken here, else from GitLab. */
+  function largeContents(id: SiteId, address: AddressOf): LargeContents {
+    const kept = largeStore(id);
+    return {
+      keep: (chunks) => kept.keep(chunks),
+      async open(pointer) {
+        if (await kept.has(pointer)) return kept.read(pointer);
+        const found = await address(({ url, branch, network }) =>
+          deps.lfs.download({ url, branch, authorization: network.authorization }, pointer),
+        );
+        return typeof found === 'string' ? found : Readable.from([found]);
+      },
+    };
   }
 
   return {
@@ -154,6 +200,11 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     rescheduled(id) {
       const site = store.sites.get(id);
       if (site && moored.has(id)) poll.update(site);
+    },
+    async followed(id, content) {
+      const pointer = store.sites.get(id)?.settings.lfs ? readPointer(content) : undefined;
+      const found = pointer && (await moored.get(id)?.large.open(pointer));
+      return found === undefined || typeof found === 'string' ? content : wholeOf(found);
     },
     load: () => queue.load(),
 
@@ -171,6 +222,10 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         const noted = facts.update((draft) => void (draft.status = status));
         noted.catch((error: unknown) => log('warn', 'A site’s status could not be noted.', { site: id, error }));
       };
+      const large = largeContents(
+        id,
+        addressOf(deps, () => present().binding),
+      );
       const opened = openDirectory({
         fs,
         clock,
@@ -179,6 +234,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         root: site.folder,
         stateDir: manifestDir(id),
         settings: () => present().settings,
+        large,
       });
       const directory = overrides.directory?.(opened, id) ?? opened;
       const bare = openRepository({
@@ -227,7 +283,11 @@ export function createMoorings(deps: MooringsDeps): Moorings {
           },
         },
       });
-      moored.set(id, { keeper, directory, conflicts });
+      const pointers: Moored['pointers'] = (commit, expected) => {
+        const environment = gitEnvironment({ gitDir: repositoryDir(id), home, author: author() });
+        return pointersBetween({ driver, environment, blobs: bare.blobs }, commit, expected);
+      };
+      moored.set(id, { keeper, directory, conflicts, pointers, large });
     },
 
     async changed(site) {
@@ -248,6 +308,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       await store.history.forget(id);
       await rm(manifestDir(id), { recursive: true, force: true });
       await rm(repositoryDir(id), { recursive: true, force: true });
+      await largeStore(id).clear();
     },
 
     async stop(ms) {

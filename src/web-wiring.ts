@@ -108,6 +108,7 @@ export function webDeps(parts: Parts): WebDeps {
       now: () => clock.now(),
       conflicts: moorings.conflicts,
       saveConflicts: moorings.saveConflicts,
+      followed: moorings.followed,
       adoptProject: (id, created) => parts.life.adopt(id, created),
     }),
     history: store.history,

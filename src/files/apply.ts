@@ -1,12 +1,12 @@
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
+import { isPointer, readPointer } from '../model/lfs.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import type { Applied, ApplyRequest, KeptMode, TreeFile } from '../sync/ports.ts';
+import type { Applied, ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
 import { type Line, type Manifest, type Seen, sameSeen, seenOf } from './manifest.ts';
 import { type Folding, collisions, folded } from './folding.ts';
-import { hashFile } from './read.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
 import { type Move, type Staging, stagedNow } from './staging.ts';
 import { Walk, nameOf } from './walk.ts';
@@ -24,6 +24,13 @@ export interface ApplyTools {
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
   readonly checkRoom: (contents: readonly Oid[], sizes: ApplyRequest['sizes']) => Promise<void>;
+  /** Present: pointers at the paths it names are followed. */
+  readonly large?: {
+    readonly isLarge: (path: SitePath) => boolean;
+    readonly open: LargeContents['open'];
+  };
+  /** The id of a file's present content. */
+  readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
   /** Which names are the same on this disk, given an open folder to try it in. */
   readonly folding: (staging: number) => Folding;
   readonly newFileMode: number;
@@ -169,10 +176,10 @@ class ApplyRun {
         next += 1;
         task.size = size;
         const content = size < 1_024 ? await whole(chunks) : undefined;
-        const reason =
-          this.#refusedForSize(task) ??
-          (content && isLfsPointer(content) ? { kind: 'lfs-pointer' as const } : undefined);
+        const large = content && isPointer(content) ? await this.#largeOf(task, content) : undefined;
+        const reason = this.#refusedForSize(task) ?? (large && 'kind' in large ? large : undefined);
         if (reason) this.#refuse(task, reason);
+        else if (large && !('kind' in large)) await this.#stageOne(task, large, syncs);
         else await this.#stageOne(task, content ? [content] : chunks, syncs);
         if (syncs.size >= 16) await Promise.all(syncs);
         bytes += size;
@@ -188,6 +195,17 @@ class ApplyRun {
       throw error;
     }
     this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
+  }
+
+  /** What a pointer stands for, or why it stays a pointer; its size counts from here on. */
+  async #largeOf(task: Task, content: Buffer): Promise<AsyncIterable<Buffer> | NotSyncedReason> {
+    const { large } = this.#tools;
+    const pointer = readPointer(content);
+    if (!large?.isLarge(task.path) || !pointer) return { kind: 'lfs-pointer' };
+    task.size = pointer.size;
+    if (this.#refusedForSize(task)) return { kind: 'lfs-pointer' };
+    const found = await large.open(pointer);
+    return typeof found === 'string' ? { kind: `lfs-${found}` } : found;
   }
 
   #refusedForSize(task: Task): NotSyncedReason | undefined {
@@ -327,7 +345,7 @@ class ApplyRun {
    */
   async #trusted(task: Task, there: Stat, line: Line | undefined): Promise<Seen | 'same' | undefined> {
     if (sameSeen(line?.seen, there)) return line?.seen;
-    const now = await hashFile(this.#tools.fs, this.#tools.root, task.path);
+    const now = await this.#tools.hash(task.path);
     if (!now) return undefined;
     if (now.oid === task.after?.oid) return 'same';
     const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
@@ -494,11 +512,6 @@ function ancestors(path: SitePath): string[] {
   const all: string[] = [];
   for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) all.push(folder);
   return all;
-}
-
-/** A stand-in for a large file: showing it to visitors would be wrong, and so would be committing over it. */
-function isLfsPointer(content: Buffer): boolean {
-  return content.toString('latin1', 0, 42) === 'version https://git-lfs.github.com/spec/v1';
 }
 
 async function whole(chunks: AsyncIterable<Buffer>): Promise<Buffer> {

@@ -1,28 +1,32 @@
 import { unsafePath, isControlFile } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
-import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
+import { type Change, type Entry, type Oid, type SitePath, parentOf, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
+  ApplyRequest,
   Directory,
   Found,
   KeptMode,
+  LargeContents,
   LateWrite,
+  OpenFile,
   Repository,
   SurveyedFile,
   Taking,
   TreeFile,
 } from '../sync/ports.ts';
 import { apply } from './apply.ts';
+import { createTracked } from './attributes.ts';
 import { errorCode } from './disk.ts';
 import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
 import { createIgnoreRules } from './ignore.ts';
 import { Manifest, seenOf } from './manifest.ts';
 import { Quiet } from './quiet.ts';
-import { hashFile, openSteady } from './read.ts';
+import { hashFile, openLarge, openSteady } from './read.ts';
 import { isStaged, undo } from './replace.ts';
 import { checkRoom } from './room.ts';
-import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
+import { type ScanRules, type Sighting, readText, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { type Held, Staging, stagedNow } from './staging.ts';
 import { Walk } from './walk.ts';
@@ -36,6 +40,8 @@ export interface DirectoryOptions {
   readonly root: string;
   /** Where manifest and journal lie: outside the site. */
   readonly stateDir: string;
+  /** Absent: pointers are refused by name. */
+  readonly large?: LargeContents;
   /** Asked anew at each use: settings change while the daemon runs. */
   readonly settings: () => DirectorySettings;
 }
@@ -46,6 +52,7 @@ export interface DirectorySettings {
   readonly quietMs: number;
   readonly quietMaxMs: number;
   readonly limits: SiteLimits;
+  readonly lfs?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -165,6 +172,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async recover(): Promise<{ returned: readonly SitePath[] }> {
+    this.#tracked = undefined;
     const moves = this.#staging.unsettled();
     const walk = new Walk(this.#o.fs, this.#o.root);
     try {
@@ -189,6 +197,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async look(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<Found> {
+    this.#tracked = undefined;
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
@@ -262,7 +271,7 @@ class SiteDirectory implements Directory, Touchable {
   async #knownContent(path: SitePath, stat: Stat): Promise<boolean> {
     const line = this.#manifest.get(path);
     if (!line || (line.seen && line.seen.size !== stat.size)) return false;
-    const now = await hashFile(this.#o.fs, this.#o.root, path);
+    const now = await this.#hashed(path);
     if (now?.oid !== line.oid) return false;
     this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()) });
     return true;
@@ -275,16 +284,65 @@ class SiteDirectory implements Directory, Touchable {
       path,
       file: {
         mode,
-        open: async () => openSteady(this.#o.fs, this.#o.root, path, (stat) => this.#reads.set(path, stat)),
+        open: () => this.#open(path, path, (stat) => this.#reads.set(path, stat)),
       },
     };
+  }
+
+  /** `as`: the path it is recorded under. */
+  async #open(path: SitePath, as: SitePath, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
+    const file = openSteady(this.#o.fs, this.#o.root, path, done);
+    const { large } = this.#o;
+    return large && this.#isLarge(as) ? openLarge(file, (chunks) => large.keep(chunks)) : file;
+  }
+
+  #hashed(path: SitePath): ReturnType<typeof hashFile> {
+    return hashFile(this.#o.fs, this.#o.root, path, this.#isLarge(path));
+  }
+
+  /** Whether the repository keeps the path in LFS: by the `.gitattributes` that are in the folder now. */
+  #isLarge(path: SitePath): boolean {
+    if (!this.#o.large || !this.#o.settings().lfs) return false;
+    this.#tracked ??= createTracked((folder) => this.#attributesOf(folder));
+    return this.#tracked(path);
+  }
+
+  /** Read once for a look or an apply, not for each path. */
+  #tracked: ((path: SitePath) => boolean) | undefined;
+
+  #attributesOf(folder: string): string | undefined {
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      return readText(this.#o.fs, walk, folder, '.gitattributes');
+    } catch (error) {
+      // A folder that is still to come, or one whose files are named as unreadable anyway.
+      if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
+      throw error;
+    } finally {
+      walk.close();
+    }
+  }
+
+  /** The rules as they will be when these changes have arrived. */
+  async #rulesAfter({ changes, blobs }: ApplyRequest): Promise<(path: SitePath) => boolean> {
+    const coming = changes.filter(({ path }) => /(^|\/)\.gitattributes$/.test(path));
+    const texts = new Map(coming.map(({ path }) => [parentOf(path), '']));
+    const files = coming.filter(({ after }) => after !== undefined);
+    let at = 0;
+    for await (const { chunks } of blobs(files.map(({ after }) => (after as Entry).oid))) {
+      const bytes: Buffer[] = [];
+      for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
+      texts.set(parentOf((files[at] as Change).path), Buffer.concat(bytes).toString('latin1'));
+      at += 1;
+    }
+    return createTracked((folder) => texts.get(folder) ?? this.#attributesOf(folder));
   }
 
   /** Stats of the files being recorded, until `recorded` says with which content. */
   readonly #reads = new Map<SitePath, Stat>();
 
   async hash(path: SitePath): ReturnType<Directory['hash']> {
-    return (await hashFile(this.#o.fs, this.#o.root, path))?.oid;
+    return (await this.#hashed(path))?.oid;
   }
 
   async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {
@@ -301,9 +359,12 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
-    const { fs, root, clock } = this.#o;
+    const { fs, root, clock, large } = this.#o;
+    const isLarge = large && this.#o.settings().lfs ? await this.#rulesAfter(request) : undefined;
     const applied = await apply(
       {
+        ...(isLarge && large ? { large: { isLarge, open: (pointer) => large.open(pointer) } } : {}),
+        hash: (path) => hashFile(fs, root, path, isLarge?.(path)),
         fs,
         root,
         manifest: this.#manifest,
@@ -319,6 +380,7 @@ class SiteDirectory implements Directory, Touchable {
       },
       request,
     );
+    this.#tracked = undefined;
     for (const path of applied.skipped) this.#touched.add(path);
     return applied;
   }
@@ -360,7 +422,7 @@ class SiteDirectory implements Directory, Touchable {
     try {
       const changes: Change[] = [];
       for (const [path, { mode, oid, refused, was }] of this.#manifest.entries()) {
-        if (!refused || !mayPass.has(refused.kind)) continue;
+        if (!refused || !(mayPass.has(refused.kind) || this.#mayBeHad(path, refused))) continue;
         const size = refused.kind === 'too-large' ? refused.bytes : 0;
         if (this.refusal({ path, mode, oid, size })) continue;
         // Something that we did not put there still stands at the name.
@@ -371,6 +433,11 @@ class SiteDirectory implements Directory, Touchable {
     } finally {
       walk.close();
     }
+  }
+
+  /** A pointer whose content was not asked for yet, or was not there when it was. */
+  #mayBeHad(path: SitePath, { kind }: NotSyncedReason): boolean {
+    return ['lfs-pointer', 'lfs-missing', 'lfs-damaged'].includes(kind) && this.#isLarge(path);
   }
 
   async settled(commit: Parameters<Directory['settled']>[0]): Promise<void> {
@@ -416,6 +483,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async survey(gitignores: Parameters<Directory['survey']>[0] = []): ReturnType<Directory['survey']> {
+    this.#tracked = undefined;
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), held: [], gitignores };
     const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules).catch((error: unknown) => {
@@ -424,7 +492,7 @@ class SiteDirectory implements Directory, Touchable {
     const files: SurveyedFile[] = [];
     const changing: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
-      const now = await hashFile(this.#o.fs, this.#o.root, path);
+      const now = await this.#hashed(path);
       if (now) files.push({ path, oid: now.oid, size: stat.size, taking: this.#takeFile(path) });
       else changing.push(path);
     }
@@ -444,7 +512,7 @@ class SiteDirectory implements Directory, Touchable {
           done.push(held);
           continue;
         }
-        const now = await hashFile(this.#o.fs, this.#o.root, path);
+        const now = await hashFile(this.#o.fs, this.#o.root, path, this.#isLarge(held.path));
         // Still being written, or not readable at the moment: it stays until it can be read.
         if (!now) continue;
         if (now.oid === held.before?.oid) done.push(held);
@@ -464,7 +532,7 @@ class SiteDirectory implements Directory, Touchable {
       before: held.before?.oid ?? ('' as never),
       taking: {
         path: held.path,
-        file: { mode: '100644', open: async () => openSteady(this.#o.fs, this.#o.root, path, () => {}) },
+        file: { mode: '100644', open: () => this.#open(path, held.path, () => {}) },
       },
       done: () => {
         const walk = new Walk(this.#o.fs, this.#o.root);

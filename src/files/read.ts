@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import { type Pointer, pointerLimit, pointerText, readPointer } from '../model/lfs.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { OpenFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
@@ -32,21 +33,74 @@ export function openSteady(fs: Fs, root: string, path: SitePath, done: (stat: St
   };
 }
 
-/** The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. */
-export async function hashFile(fs: Fs, root: string, path: SitePath): Promise<{ oid: Oid; stat: Stat } | undefined> {
+/**
+ * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. `large`:
+ * the id of the pointer that stands for it in the repository.
+ */
+export async function hashFile(
+  fs: Fs,
+  root: string,
+  path: SitePath,
+  large = false,
+): Promise<{ oid: Oid; stat: Stat } | undefined> {
   let seen: Stat | undefined;
   const file = openSteady(fs, root, path, (stat) => {
     seen = stat;
   });
   if (!file) return undefined;
   const hash = createHash('sha1').update(`blob ${file.size}\0`);
+  const content = createHash('sha256');
+  let head = Buffer.alloc(0);
   try {
-    for await (const chunk of file.chunks) hash.update(chunk);
+    for await (const chunk of file.chunks) {
+      hash.update(chunk);
+      if (!large) continue;
+      content.update(chunk);
+      if (file.size < pointerLimit) head = Buffer.concat([head, chunk]);
+    }
   } catch (error) {
     file.finish();
     throw error;
   }
-  return file.finish() && seen ? { oid: hash.digest('hex') as Oid, stat: seen } : undefined;
+  if (!file.finish() || !seen) return undefined;
+  const plain = !large || file.size === 0 || readPointer(head) !== undefined;
+  const oid = plain ? hash.digest('hex') : blobId(pointerText({ sha: content.digest('hex'), size: file.size }));
+  return { oid: oid as Oid, stat: seen };
+}
+
+function blobId(text: string): string {
+  return createHash('sha1').update(`blob ${text.length}\0${text}`).digest('hex');
+}
+
+/**
+ * As {@link openSteady}, for a file that the repository keeps in LFS: its content goes to `keep`, and what is recorded
+ * is the pointer. A file that is a pointer itself, or empty, is recorded as it is, as git-lfs does.
+ */
+export async function openLarge(
+  file: OpenFile | undefined,
+  keep: (chunks: AsyncIterable<Buffer>) => Promise<Pointer>,
+): Promise<OpenFile | undefined> {
+  if (!file || file.size === 0) return file;
+  try {
+    const small = file.size < pointerLimit ? await whole(file.chunks) : undefined;
+    const isPointer = small && readPointer(small) !== undefined;
+    const chunks = small ? onlyOne(small) : file.chunks;
+    const recorded = isPointer ? small : Buffer.from(pointerText(await keep(chunks)));
+    return { size: recorded.length, chunks: onlyOne(recorded), finish: () => file.finish() };
+  } catch (error) {
+    file.finish();
+    throw error;
+  }
+}
+
+async function whole(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = [];
+  for await (const chunk of chunks) all.push(Buffer.from(chunk));
+  return Buffer.concat(all);
+}
+
+async function* onlyOne(content: Buffer): AsyncGenerator<Buffer> {
+  yield content;
 }
 
 function openPlain(fs: Fs, root: string, path: SitePath): { fd: number; stat: Stat } | undefined {

@@ -128,6 +128,8 @@ class Scan {
   path(path: SitePath): void {
     if (path.split('/').some((name) => isStaging(name))) return;
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+      const refused = this.#known.get(folder as SitePath)?.refused;
+      if (refused) return this.#leave(folder as SitePath, refused);
       this.#learn(folder);
       if (folder !== '' && !this.#mayEnter(folder as SitePath)) return;
       if (folder === '') break;
@@ -292,19 +294,23 @@ class Scan {
   }
 }
 
-/** A folder's own rules, at most 256 KiB; undefined where it has none. */
+/** A folder's own rules; undefined where it has none. */
 function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
-  const name = Buffer.from('.gitignore');
   try {
-    const dir = walk.folder(folder);
-    const stat = fs.stat(dir, name);
-    if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
-    return fs.readSmall(dir, name, 262_144).toString('utf8');
+    return readText(fs, walk, folder, '.gitignore');
   } catch (error) {
     // Rules we could not read are not rules that do not exist: what they keep out would travel.
     if (isTrouble(error)) throw error;
     return ['EACCES', 'EPERM'].includes(errorCode(error)) ? everything : undefined;
   }
+}
+
+/** A small file of rules, at most 256 KiB; undefined where there is none. Throws what the system throws. */
+export function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
+  const dir = walk.folder(folder);
+  const stat = fs.stat(dir, Buffer.from(name));
+  if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
+  return fs.readSmall(dir, Buffer.from(name), 262_144).toString('utf8');
 }
 
 /** While its rules may not be read, nothing new of a folder travels. */

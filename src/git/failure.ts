@@ -43,7 +43,8 @@ function networkFailure(text: string, facts: { project: string; branch: string }
     return new Problem('gitlab-maintenance', { ...facts, text: remoteLines(text) }, cause);
   }
   if (http === '403') return new Problem('push-not-allowed', { ...facts, text: remoteLines(text) }, cause);
-  if (http === '404' || http === '410' || /repository '.*' not found/.test(text)) return new Problem('project-missing', facts, cause);
+  if (http === '404' || http === '410' || /repository '.*' not found/.test(text))
+    return new Problem('project-missing', facts, cause);
   // Git does not tell what Retry-After says; a minute is the window of GitLab's own limits.
   if (http === '429') return new Problem('gitlab-busy', facts, { ...cause, retryAfterMs: 60_000 });
   if (http?.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);

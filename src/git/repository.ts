@@ -81,12 +81,11 @@ export function openRepository(options: RepositoryOptions): Repository {
   };
 
   const diffs = new Memory<readonly Change[]>(8);
-  const changes: Repository['changes'] = (from = emptyTree, to = emptyTree, limit = Number.POSITIVE_INFINITY) =>
+  const changes: Repository['changes'] = (from = emptyTree, to = emptyTree) =>
     diffs.get(view.key(`${from} ${to}`), async () => {
       const flags = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
       const found: Change[] = [];
       for await (const row of rows(['diff-tree', ...flags, await view.tree(from), await view.tree(to)], 2)) {
-        if (found.length >= limit) throw new Problem('too-many-files', { limit: String(limit) });
         found.push(parseRaw(row));
       }
       return found;
@@ -221,6 +220,14 @@ export function openRepository(options: RepositoryOptions): Repository {
         files.push(parseTreeRow(row as Buffer));
       }
       return files;
+    },
+
+    async checkCount(oid, limit) {
+      let count = 0;
+      for await (const _row of rows(['ls-tree', '-r', '-z', '--name-only', '--full-tree', await view.tree(oid)], 1)) {
+        count += 1;
+        if (count > limit) throw new Problem('too-many-files', { limit: String(limit) });
+      }
     },
 
     async take(parent, taking, message) {

@@ -9,6 +9,7 @@ export type WirePost = (request: {
   headers: Record<string, string>;
   body: Buffer;
   signal?: AbortSignal | undefined;
+  limits?: { readonly maxBytes: number };
 }) => Promise<{ status: number; contentType: string; body: Buffer }>;
 
 export interface WireRemoteOptions {
@@ -79,12 +80,13 @@ async function lsRefs(
       packet(`ref-prefix ${ref}\n`),
       flush,
     ]),
+    limits: { maxBytes: refsBytes },
     signal,
   });
   const facts = { project: address.project, branch: address.branch };
   if (status === 401) throw new Problem('grant-lost', facts);
   if (status === 403) throw new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
-  if (status === 404) throw new Problem('project-missing', facts);
+  if (status === 404 || status === 410) throw new Problem('project-missing', facts);
   if (status !== 200 || !contentType.startsWith('application/x-git-upload-pack-result')) return 'unreadable';
   return readRefs(body, ref);
 }
@@ -106,6 +108,9 @@ export function readRefs(body: Buffer, ref: string): Oid | 'absent' | 'unreadabl
   }
   return 'unreadable';
 }
+
+/** An answer about one ref has some hundred bytes; a server that ignores the prefix may send half a million refs. */
+const refsBytes = 64 * 1024 * 1024;
 
 const flush = Buffer.from('0000');
 const delimiter = Buffer.from('0001');

@@ -21,7 +21,13 @@ export type SettingsForm =
       readonly keepDays: string;
     }
   | { readonly page: 'ignored'; readonly ignore: string; readonly allow: string }
-  | { readonly page: 'files'; readonly fileMiB: string; readonly files: string; readonly siteGiB: string }
+  | {
+      readonly page: 'files';
+      readonly fileMiB: string;
+      readonly files: string;
+      readonly siteGiB: string;
+      readonly lfs: boolean;
+    }
   | { readonly page: 'name'; readonly name: string };
 
 /** What the rules say of a path, whether it exists or not. */

@@ -75,6 +75,8 @@ export interface SiteSettings {
   /** Paths that look like secrets or server control files and are allowed all the same. */
   readonly allow: readonly string[];
   readonly skipCi: boolean;
+  /** Large files travel by GitLab's LFS: pointers in the repository, contents in the folder. */
+  readonly lfs?: true;
   /** Author and committer of Mooring's commits; absent: the user whose connection it is. */
   readonly author?: { readonly name: string; readonly email: string };
   /** First line of a commit's message, with placeholders; absent: `{summary}`. */
@@ -183,6 +185,8 @@ export type NotSyncedReason =
   | { readonly kind: 'bad-name' }
   | { readonly kind: 'collides'; readonly with: SitePath }
   | { readonly kind: 'lfs-pointer' }
+  | { readonly kind: 'lfs-missing' }
+  | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
   /** Both sides changed it, and each keeps its own version until a person chooses. */

@@ -552,8 +552,8 @@ class SiteKeeper implements Keeper {
     // A git that was killed may have left a lock, or the repository is gone: made good before the next try.
     this.#prepared = false;
     const retry = remedies[problem.code].retry;
-    // Looking for the folder again costs nothing and needs nobody; everything else that asks a person waits for one.
-    const looksAgain = retry === 'soon' || problem.code.startsWith('folder-');
+    // Looking for the folder again, or making our own copy anew, needs nobody; what asks a person waits for one.
+    const looksAgain = retry === 'soon' || problem.code.startsWith('folder-') || problem.code === 'git-damaged';
     const inMs = Math.max(looksAgain ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
     const facts = problem.toFacts();
     // What mends itself is tried again and asks nobody.

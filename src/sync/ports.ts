@@ -1,5 +1,6 @@
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
+import type { Pointer } from '../model/lfs.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 
@@ -123,11 +124,10 @@ export interface Repository {
   commit(oid: Oid): Promise<CommitFacts>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
-  /**
-   * Differences between two commits; `undefined` stands for the empty tree. Throws `too-many-files` past the limit, where
-   * one is given.
-   */
-  changes(from: Oid | undefined, to: Oid | undefined, limit?: number): Promise<readonly Change[]>;
+  /** Throws `too-many-files` past the limit, at the first file too many. */
+  checkCount(commit: Oid, limit: number): Promise<void>;
+  /** Differences between two commits; `undefined` stands for the empty tree. */
+  changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
   /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
   take(
     parent: Oid | undefined,
@@ -261,6 +261,14 @@ export interface Survey {
   readonly changing: readonly SitePath[];
   readonly left: readonly NotSynced[];
   readonly ignored: number;
+}
+
+/** Where contents are that the repository only points to. */
+export interface LargeContents {
+  /** Keeps a content that was taken from the folder, until a push uploads it. */
+  keep(chunks: AsyncIterable<Buffer>): Promise<Pointer>;
+  /** The content of a pointer, from here or from GitLab; or why it cannot be had. Throws what a network throws. */
+  open(pointer: Pointer): Promise<AsyncIterable<Buffer> | 'missing' | 'damaged'>;
 }
 
 /** One site's folder. */

@@ -125,7 +125,8 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
   }
   const known = ledger.remote;
   const moved = tip !== 'absent' && known !== undefined && tip !== known;
-  if (moved) await countFiles(deps, known, tip as Oid);
+  // Before anything walks it: a few kilobytes can name ten thousand million paths, and git compares trees in memory.
+  if (moved) await repository.checkCount(tip as Oid, deps.site.settings.limits.files);
   const since = moved ? await repository.relation(known, tip as Oid) : 'equal';
   const rewritten = since !== 'equal' && since !== 'behind';
   const fresh = rewritten && local === ledger.choice && !(await contains(repository, local, known as Oid));
@@ -138,16 +139,6 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
     ...(fresh ? { fresh } : {}),
     ...(ledger.base ? { base: ledger.base } : {}),
   };
-}
-
-/**
- * Before anything walks a new tip: a few kilobytes can name ten thousand million paths. Counts by what is different, and
- * stops at the first path too many.
- */
-async function countFiles({ repository, directory, site }: RunDeps, known: Oid, tip: Oid): Promise<void> {
-  const limit = site.settings.limits.files;
-  const { added, removed } = tally(await repository.changes(known, tip, limit));
-  if (directory.tracked() + added - removed > limit) throw new Problem('too-many-files', { limit: String(limit) });
 }
 
 async function contains(repository: Repository, commit: Oid, ancestor: Oid): Promise<boolean> {

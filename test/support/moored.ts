@@ -33,6 +33,8 @@ export interface MooredOptions {
   readonly clicker?: Clicker;
   /** Who authorises at the practice GitLab. */
   readonly as?: string;
+  /** Done with the site before it is connected. */
+  readonly before?: (site: { readonly url: string; readonly clicker: Clicker }) => Promise<void>;
 }
 
 type Moorable = Pick<Harbour, 'url' | 'sites' | 'gitlab' | 'world' | 'application' | 'admin'>;
@@ -43,7 +45,9 @@ export async function mooredSite(harbour: Moorable, options: MooredOptions = {})
   const clicker = options.clicker ?? (await signedIn(harbour));
   await configured(harbour, clicker);
   const folder = await makeFolder(harbour.sites, name.toLowerCase().replace(/\W+/g, '-'), options);
-  await addSite(harbour, clicker, name, folder);
+  const { url: settings } = await addSite(harbour, clicker, name, folder);
+  await options.before?.({ url: settings.replace('/settings/syncing', ''), clicker });
+  if (options.before) await clicker.open(settings);
   await connectTo(harbour, clicker, { project, branch, as });
   await clicker.press('Connect Self Hosted GitLab');
   if (!clicker.page.words.includes(`${name} is connected`)) throw new Error(`not connected: ${clicker.page.words}`);

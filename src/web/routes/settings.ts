@@ -35,7 +35,7 @@ const forms = {
     keepDays: text,
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
-  files: z.object({ fileMiB: text, files: text, siteGiB: text }),
+  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box }),
   name: z.object({ name: text }),
 } as const;
 
@@ -82,7 +82,8 @@ async function savePage(ctx: SiteContext, room: Room, page: PageName): Promise<v
   const parsed = parse<object>(forms[page], entered);
   if (parsed.kind === 'bad') return showPage(ctx, room, page, { entered, errors: parsed.errors, status: 422 });
   try {
-    const values = { ...parsed.values, page, ...(page === 'commits' ? { skipCi: 'skipCi' in entered } : {}) };
+    const boxes = { commits: { skipCi: 'skipCi' in entered }, files: { lfs: 'lfs' in entered } };
+    const values = { ...parsed.values, page, ...(page === 'commits' || page === 'files' ? boxes[page] : {}) };
     await room.deps.settings.save(site.id, values as SettingsForm, who(ctx));
   } catch (error) {
     return showPage(ctx, room, page, { entered, errors: beside(error, {}), status: 422 });
@@ -174,7 +175,7 @@ const extras: Record<PageName, Extras> = {
     return {
       sample: await preview(room, site, values['subject'] ?? ''),
       owner: site.binding ? `${escapeControls(author.name)}, ${escapeControls(author.email)}` : '',
-      skipCi: turnedOn(ctx, values, site.settings.skipCi),
+      skipCi: turnedOn(ctx, values['skipCi'], site.settings.skipCi),
     };
   },
   safety: () => ({}),
@@ -184,7 +185,7 @@ const extras: Record<PageName, Extras> = {
     const verdict = await deps.settings.explain(site.id, pathFromText(typed));
     return { tried: typed, verdict: verdictView(typed, verdict) };
   },
-  files: () => ({}),
+  files: (ctx, _room, site, values) => ({ lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true) }),
   name: () => ({}),
 };
 
@@ -194,8 +195,8 @@ async function preview({ deps }: Room, site: Site, subject: string): Promise<{ t
 }
 
 /** A box that is not ticked sends nothing, so what was sent counts and not what is saved. */
-function turnedOn(ctx: Context, values: Entered, was: boolean): boolean {
-  return ctx.method === 'POST' ? values['skipCi'] === 'yes' : was;
+function turnedOn(ctx: Context, sent: string | undefined, was: boolean): boolean {
+  return ctx.method === 'POST' ? sent === 'yes' : was;
 }
 
 const lists: Record<Extract<PathVerdict, { kind: 'caught' }>['by'], string> = {

@@ -28,6 +28,8 @@ export interface Project {
   /** The bare repository on disk; a rename does not move it. */
   readonly repoPath: string;
   readonly hooks: readonly Hook[];
+  /** Large files by the SHA-256 of their content. */
+  readonly lfs: Map<string, Buffer>;
   /** The commit id of a branch (the default one when not named); undefined when there is none. */
   head(branch?: string): Promise<string | undefined>;
   /** Commits, newest first. */
@@ -218,6 +220,7 @@ function projectHandle(
     id: project.id,
     repoPath,
     hooks: project.hooks,
+    lfs: project.lfs,
     get path() {
       return fullPath(project);
     },

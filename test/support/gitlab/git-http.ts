@@ -169,6 +169,7 @@ function receiveRules(
     PRACTICE_DEFAULT_BRANCH: project.defaultBranch,
     PRACTICE_MAINTAINER: at >= Level.maintainer ? 'yes' : 'no',
     PRACTICE_MOVED: moved,
+    PRACTICE_LFS: world.settings.checkLfs ? [...project.lfs.keys(), 'checked'].join(' ') : '',
     PRACTICE_FIRST_PUSH_REFUSED:
       project.empty && at < Level.maintainer
         ? `A default branch (e.g. main) does not yet exist for ${now}. Ask a project Owner or Maintainer to create a default branch: ${url}`

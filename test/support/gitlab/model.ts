@@ -94,6 +94,8 @@ export interface ProjectRecord {
   readonly members: Map<number, number>;
   readonly hooks: Hook[];
   readonly mergeRequests: MergeRequest[];
+  /** Large files by the SHA-256 of their content. */
+  readonly lfs: Map<string, Buffer>;
   name: string;
   path: string;
   namespace: Namespace;
@@ -158,6 +160,8 @@ export interface Settings {
   allowLocalWebhooks: boolean;
   /** Lists longer than this carry no totals. */
   mostCounted: number;
+  /** A push with pointers to contents that are not there is refused, as GitLab does. */
+  checkLfs: boolean;
 }
 
 export interface World {

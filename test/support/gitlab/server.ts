@@ -18,6 +18,7 @@ import { createControl, type Control } from './control.ts';
 import { answer, answersItself, createFaults, spoil, type FaultRule, type Faults, type SeenRequest } from './faults.ts';
 import { createGit } from './git.ts';
 import { gitMiddleware } from './git-http.ts';
+import { lfsMiddleware } from './lfs.ts';
 import { createWorld, type Settings } from './model.ts';
 import { addAuthorizeRoutes } from './oauth-authorize.ts';
 import { addTokenRoutes } from './oauth-token.ts';
@@ -81,7 +82,7 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
     version: options.version ?? '18.5.1',
     tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 7200,
     now: options.now ?? Date.now,
-    settings: { allowLocalWebhooks: options.allowLocalWebhooks ?? false, mostCounted: 10_000 },
+    settings: { allowLocalWebhooks: options.allowLocalWebhooks ?? false, mostCounted: 10_000, checkLfs: false },
   });
   const git = createGit(home);
   const faults = createFaults();
@@ -191,6 +192,7 @@ function createApp(practice: Practice, errors: unknown[]): Koa {
   addTokenRoutes(oauth, practice);
   const rest = restRouter(practice);
   // Git first: its bodies are streams that no parser may touch.
+  app.use(lfsMiddleware(practice));
   app.use(gitMiddleware(practice));
   app.use(restGuard());
   app.use(bodyParser({ formLimit: '10mb', jsonLimit: '10mb', parsedMethods: ['POST', 'PUT', 'PATCH', 'DELETE'] }));

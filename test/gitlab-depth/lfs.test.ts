@@ -1,0 +1,267 @@
+// time limit: 240 s
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pointerText, readPointer } from '../../src/model/lfs.ts';
+import { until } from '../support/clicker.ts';
+import { type Harbour, inHarbour } from '../support/daemon.ts';
+import type { Project } from '../support/gitlab/server.ts';
+import { type MooredSite, filesOf, mooredSite } from '../support/moored.ts';
+
+const lfs = suite('gitlab-depth/lfs');
+
+const shaOf = (content: Buffer): string => createHash('sha256').update(content).digest('hex');
+const pointerTo = (content: Buffer): string => pointerText({ sha: shaOf(content), size: content.length });
+
+/** Puts the content on GitLab and gives its pointer. */
+function put(project: Project, content: Buffer): string {
+  project.lfs.set(shaOf(content), content);
+  return pointerTo(content);
+}
+
+const attributes = '*.bin filter=lfs diff=lfs merge=lfs -text\nfilms/** filter=lfs\n';
+const first = randomBytes(300_000);
+
+async function arrange(harbour: Harbour, more: Record<string, string> = {}): Promise<Project> {
+  const { gitlab } = harbour;
+  gitlab.settings.checkLfs = true;
+  const project = await gitlab.projects.create({ path: 'harbour/media', owner: 'ana', files: { 'index.html': 'i\n' } });
+  await project.push('main', { '.gitattributes': attributes, 'first.bin': put(project, first), ...more });
+  return project;
+}
+
+async function turnOn(site: MooredSite, fill: Record<string, string> = {}): Promise<void> {
+  await site.clicker.open(`${site.url}/settings/files`);
+  await site.clicker.press('Save', { 'Download and upload them': true, ...fill });
+}
+
+const content = (site: MooredSite, path: string): Promise<Buffer> => readFile(join(site.folder, path));
+const arrives = (site: MooredSite, path: string, wanted: Buffer): Promise<unknown> =>
+  until(`${path} has its content`, async () => (await content(site, path)).equals(wanted) || undefined);
+const pointer = async (project: Project, path: string) => readPointer((await project.files()).get(path) ?? Buffer.of());
+
+lfs('off: named and not written; turned on: the content comes; edits, new and removed files go both ways', () =>
+  inHarbour(async (harbour) => {
+    const project = await arrange(harbour);
+    const site = await mooredSite(harbour, { project });
+    await site.reaches('In sync');
+    assert.not.ok(existsSync(join(site.folder, 'first.bin')));
+    assert.match((await site.clicker.open(site.url)).words, 'A pointer to a large file (LFS), not the file itself');
+    await turnOn(site);
+    await arrives(site, 'first.bin', first);
+    await site.reaches('In sync');
+
+    // Up: the commit holds a pointer, and GitLab has its content before it has the commit.
+    const [edited, fresh, film] = [randomBytes(200_000), randomBytes(1_500), randomBytes(2_500_000)];
+    await site.write('first.bin', edited);
+    await site.write('deep/fresh.bin', fresh);
+    await site.write('films/2026/harbour.mp4', film);
+    await site.write('plain.txt', 'as it is\n');
+    await site.write('empty.bin', '');
+    await until('up', async () => (await pointer(project, 'films/2026/harbour.mp4'))?.sha === shaOf(film) || undefined);
+    await site.reaches('In sync');
+    assert.equal(await pointer(project, 'first.bin'), { sha: shaOf(edited), size: edited.length });
+    assert.equal(await pointer(project, 'deep/fresh.bin'), { sha: shaOf(fresh), size: fresh.length });
+    for (const one of [edited, fresh, film]) assert.ok(project.lfs.get(shaOf(one))?.equals(one));
+    const files = await project.files();
+    assert.is(files.get('plain.txt')?.toString(), 'as it is\n');
+    assert.is(files.get('empty.bin')?.length, 0);
+    const tip = await project.head();
+
+    // Down: changed by others, a rename of the same content, and a removal.
+    const next = randomBytes(400_000);
+    const same = files.get('deep/fresh.bin') ?? '';
+    await project.push('main', { 'first.bin': put(project, next), 'deep/fresh.bin': null, 'moved.bin': same });
+    await arrives(site, 'first.bin', next);
+    await arrives(site, 'moved.bin', fresh);
+    assert.not.ok(existsSync(join(site.folder, 'deep/fresh.bin')));
+    await site.reaches('In sync');
+    // Written again with the same bytes: nothing to commit.
+    const before = await project.head();
+    assert.is.not(before, tip);
+    await site.write('first.bin', next);
+    await site.clicker.open(site.url);
+    await site.clicker.press('Sync now');
+    await site.reaches('In sync');
+    assert.is(await project.head(), before);
+    // A restart compares by content where it must, and finds nothing to do either.
+    await harbour.stop();
+    await harbour.start();
+    await site.reaches('In sync');
+    assert.is(await project.head(), before);
+    assert.ok((await content(site, 'first.bin')).equals(next));
+  }),
+);
+
+lfs('missing, damaged, too long or over the limit: named, never written, and everything else syncs', () =>
+  inHarbour(async (harbour) => {
+    const [damaged, long, big, late] = [randomBytes(900), randomBytes(900), randomBytes(2_200_000), randomBytes(900)];
+    const project = await arrange(harbour, {
+      'late.bin': pointerTo(late),
+      'damaged.bin': pointerTo(damaged),
+      'long.bin': pointerTo(long),
+      'odd.bin': 'version https://git-lfs.github.com/spec/v1\noid sha1:12\nsize x\n',
+      'not-tracked.dat': pointerTo(first),
+    });
+    project.lfs.set(shaOf(damaged), randomBytes(900));
+    project.lfs.set(shaOf(long), Buffer.concat([long, Buffer.from('!')]));
+    await project.push('main', { 'big.bin': put(project, big) });
+    const site = await mooredSite(harbour, { project });
+    await turnOn(site, { 'Largest file, in MiB': '2' });
+    await arrives(site, 'first.bin', first);
+    const page = await site.reaches('In sync');
+    for (const [path, why] of [
+      ['late.bin', 'A large file (LFS) that GitLab does not give'],
+      ['damaged.bin', 'whose content is not what its pointer says'],
+      ['long.bin', 'whose content is not what its pointer says'],
+      ['odd.bin', 'A pointer to a large file (LFS), not the file itself'],
+      ['not-tracked.dat', 'A pointer to a large file (LFS), not the file itself'],
+      ['big.bin', 'the limit is 2'],
+    ] as const) {
+      assert.not.ok(existsSync(join(site.folder, path)), path);
+      assert.match(page.words, path);
+      assert.match(page.words, why);
+    }
+    await site.write('goes-on.md', 'g\n');
+    await until('the rest', async () => (await project.files()).has('goes-on.md') || undefined);
+    // A content committed at a refused path would end the pointer: it stays here.
+    const before = (await project.files()).get('damaged.bin');
+    await site.write('damaged.bin', 'mine\n');
+    await site.write('after.md', 'a\n');
+    await until('after', async () => (await project.files()).has('after.md') || undefined);
+    assert.equal((await project.files()).get('damaged.bin'), before);
+    // Uploaded by somebody at last: the next look at everything has it.
+    project.lfs.set(shaOf(late), late);
+    await turnOn(site, { 'Largest file, in MiB': '3' });
+    await arrives(site, 'late.bin', late);
+    await arrives(site, 'big.bin', big);
+  }),
+);
+
+lfs('GitLab refuses a content: the push waits with its words, nothing is half pushed, and it goes on', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab } = harbour;
+    const project = await arrange(harbour);
+    const site = await mooredSite(harbour, { project });
+    await turnOn(site);
+    await arrives(site, 'first.bin', first);
+    await site.reaches('In sync');
+    const tip = await project.head();
+    gitlab.faults.add({
+      match: ({ method, path }) => method === 'PUT' && path.includes('/gitlab-lfs/objects/'),
+      ...{ status: 413, body: { message: 'Your push to this repository has been rejected: storage quota' } },
+    });
+    const over = randomBytes(5_000);
+    await site.write('over.bin', over);
+    await site.reaches('On hold');
+    const page = await site.clicker.open(`${site.url}/hold`);
+    assert.match(page.words, 'GitLab refuses the push');
+    assert.match(page.words, 'Your push to this repository has been rejected: storage quota');
+    assert.is(await project.head(), tip);
+    // Edited again before it may go: both versions are in commits, and both contents follow them.
+    const then = randomBytes(6_000);
+    await site.write('over.bin', then);
+    await until('taken', async () => (await site.clicker.open(site.url)).words.includes('On hold') || undefined);
+    gitlab.faults.clear();
+    await until('pushed', async () => {
+      const held = await site.clicker.open(`${site.url}/hold`);
+      if (held.words.includes('Push again')) await site.clicker.press('Push again');
+      return (await pointer(project, 'over.bin'))?.sha === shaOf(then) || undefined;
+    });
+    await site.reaches('In sync');
+    assert.ok(project.lfs.get(shaOf(then))?.equals(then));
+  }),
+);
+
+lfs('the token goes nowhere else: a redirect and an address elsewhere in the answer are not followed', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab } = harbour;
+    const project = await arrange(harbour);
+    const elsewhere = { seen: 0 };
+    const away = createServer((_request, response) => {
+      elsewhere.seen += 1;
+      response.end(first);
+    }).listen(0, '127.0.0.1');
+    await once(away, 'listening');
+    const { port } = away.address() as { port: number };
+    try {
+      const target = `http://127.0.0.1:${port}/bucket/${shaOf(first)}`;
+      gitlab.faults.add({
+        match: ({ path }) => path.includes('/gitlab-lfs/objects/'),
+        ...{ status: 302, headers: { Location: target }, body: '' },
+      });
+      const site = await mooredSite(harbour, { project });
+      await turnOn(site);
+      await until('named', async () => {
+        const { words } = await site.clicker.open(site.url);
+        return words.includes('A large file (LFS) that GitLab does not give') || undefined;
+      });
+      gitlab.faults.clear();
+      gitlab.faults.add({
+        match: ({ path }) => path.endsWith('/objects/batch'),
+        status: 200,
+        body: { objects: [{ oid: shaOf(first), size: first.length, actions: { download: { href: target } } }] },
+      });
+      await site.clicker.open(site.url);
+      await turnOn(site, { 'Largest file, in MiB': '99' });
+      await site.write('goes-on.md', 'g\n');
+      await until('the rest', async () => (await project.files()).has('goes-on.md') || undefined);
+      assert.is(elsewhere.seen, 0);
+      assert.not.ok(existsSync(join(site.folder, 'first.bin')));
+      // Another host, as where GitLab’s configured address is not the one it is reached by: asked at the known one.
+      gitlab.faults.clear();
+      const href = `http://127.0.0.1:${port}/x.git/gitlab-lfs/objects/${shaOf(first)}`;
+      gitlab.faults.add({
+        match: ({ path }) => path.endsWith('/objects/batch'),
+        status: 200,
+        body: { objects: [{ oid: shaOf(first), size: first.length, actions: { download: { href } } }] },
+      });
+      await turnOn(site, { 'Largest file, in MiB': '98' });
+      await arrives(site, 'first.bin', first);
+      assert.is(elsewhere.seen, 0);
+    } finally {
+      away.close();
+    }
+  }),
+);
+
+lfs('connecting a folder that holds the same content counts it as the same; a kept large file comes back', () =>
+  inHarbour(
+    async (harbour) => {
+      const project = await arrange(harbour);
+      const mine = randomBytes(50_000);
+      // Turned on for a site that is not connected yet, by its settings.
+      const { clicker, url, folder } = await mooredSite(harbour, {
+        project,
+        files: { '.gitattributes': attributes, 'first.bin': mine },
+        before: async (site) => {
+          await site.clicker.open(`${site.url}/settings/files`);
+          await site.clicker.press('Save', { 'Download and upload them': true });
+        },
+      });
+      await until('replaced', async () => (await readFile(join(folder, 'first.bin'))).equals(first) || undefined);
+      await until('in sync', async () => (await clicker.open(url)).state === 'In sync' || undefined);
+      assert.not.ok(project.lfs.has(shaOf(mine)), 'a content of the kept folder was uploaded');
+      await clicker.open(`${url}/kept`);
+      await clicker.follow('Show files');
+      const download =
+        /href="([^"]*\/file\?p=[^"]*)"[^>]*>Download<span class="vh"> first\.bin/.exec(clicker.page.html)?.[1] ?? '';
+      const got = await fetch(new URL(download, url), { headers: { cookie: clicker.cookies(url) } });
+      assert.ok(Buffer.from(await got.arrayBuffer()).equals(mine), 'the kept content, not its pointer');
+      await clicker.follow('Restore the whole folder');
+      await clicker.press('Restore the whole folder');
+      await until('restored', async () => (await readFile(join(folder, 'first.bin'))).equals(mine) || undefined);
+      await until('pushed', async () => (await pointer(project, 'first.bin'))?.sha === shaOf(mine) || undefined);
+      assert.ok(project.lfs.get(shaOf(mine))?.equals(mine));
+      assert.ok((await filesOf(folder)).size >= 2);
+    },
+    { gitlab: { basePath: '/gitlab' } },
+  ),
+);
+
+lfs.run();
