@@ -22,7 +22,8 @@ const LOCK_STALE_MS = 15 * 60_000;
 
 const prettier = 'node_modules/prettier/bin/prettier.cjs --config config/prettier.json --check --log-level warn .';
 const commands = {
-  start: { build: true, run: ['dist/main.js serve'] },
+  // Trying it out must work for whoever cloned it. A service is started without this file, and not as root.
+  start: { build: true, run: ['dist/main.js serve'], env: { MOORING_ALLOW_ROOT: 'yes' } },
   demo: { build: false, run: ['test/support/demo.ts'] },
   test: { build: false, run: ['test/run.ts'] },
   soak: { build: false, run: ['test/soak/soak.ts'] },
@@ -40,6 +41,7 @@ async function main([name, ...args]) {
   if (node !== process.execPath) process.env.PATH = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;
   await install();
   if (command.build) await build(node);
+  for (const [name, value] of Object.entries(command.env ?? {})) process.env[name] ??= value;
   for (const line of command.run) {
     const code = await run(node, [...line.split(' '), ...args]);
     if (code !== 0) return void (process.exitCode = code);

@@ -107,7 +107,6 @@ config('what is odd but works is a warning', () => {
   const warnings = (env: Record<string, string>, uid = 1000): readonly string[] =>
     readConfig({ PATH, ...env }, { terminal: false, uid }).warnings;
   assert.match(warnings({ MOORING_PROT: '1' })[0] ?? '', 'MOORING_PROT');
-  assert.match(warnings({}, 0)[0] ?? '', 'root');
   assert.equal(warnings({ MOORING_ALLOW_ROOT: 'yes' }, 0), []);
   assert.match(warnings({ MOORING_PUBLIC_URL: 'http://mooring.example' })[0] ?? '', 'https');
 });

@@ -18,6 +18,8 @@ export interface DecisionsDeps {
   };
   readonly conflicts: (id: SiteId) => readonly Conflict[];
   readonly saveConflicts: (id: SiteId, conflicts: readonly Conflict[]) => Promise<void>;
+  /** What a content stands for, where it is a pointer to a large file of this site; otherwise itself. */
+  readonly followed: (id: SiteId, content: Buffer) => Promise<Buffer>;
   /** The project at the site's number is the right one: the one that was made then. */
   readonly adoptProject: (id: SiteId, created: string) => Promise<void>;
   readonly now: () => number;
@@ -93,7 +95,7 @@ export function createDecisions(deps: DecisionsDeps) {
     async keptFile(id: SiteId, keptId: string, path: SitePath): Promise<Buffer> {
       const file = (await deps.keeper(id).keptFiles(keptId)).find((kept) => kept.path === path);
       if (!file) throw new Problem('kept-missing', { path: displayPath(path) });
-      return deps.keeper(id).content(file.oid, fileBytes);
+      return deps.followed(id, await deps.keeper(id).content(file.oid, fileBytes));
     },
 
     async restore(id: SiteId, keptId: string, path: SitePath | undefined, by: string): Promise<void> {

@@ -35,7 +35,7 @@ export function apiRefusal(answer: HttpAnswer, missing: Missing): Problem {
   }
   if (status === 403) return new Problem('not-allowed', facts);
   if (status === 404 && isHtml(answer)) return new Problem('instance-not-gitlab', facts);
-  if (status === 404) return new Problem(missing, facts);
+  if (status === 404 || status === 410) return new Problem(missing, facts);
   return new Problem('gitlab-answer-odd', { ...facts, reason: `GitLab answered ${status}` });
 }
 

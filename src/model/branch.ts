@@ -6,8 +6,14 @@ import { Problem } from './problem.ts';
  * a command line: whatever does not pass here goes no further. Throws `branch-invalid`.
  */
 export function branchName(text: string): BranchName {
+  if (!isBranchName(text)) throw new Problem('branch-invalid', { branch: text.slice(0, 200) });
+  return text.trim() as BranchName;
+}
+
+/** The same, as a question: a branch that was pushed past GitLab's own rules is listed, but cannot be chosen. */
+export function isBranchName(text: string): boolean {
   const name = text.trim();
-  const bad =
+  const isBad =
     name === '' ||
     name.length > 200 ||
     name.startsWith('-') ||
@@ -19,6 +25,5 @@ export function branchName(text: string): BranchName {
     name.split('/').some((part) => part.startsWith('.') || part.endsWith('.lock')) ||
     // GitLab refuses a name that looks like a commit.
     /^[0-9a-f]{40}$/i.test(name);
-  if (bad) throw new Problem('branch-invalid', { branch: text.slice(0, 200) });
-  return name as BranchName;
+  return !isBad;
 }

@@ -4,7 +4,7 @@ import type { Clock, Random } from '../model/world.ts';
 export interface RoundsDeps {
   readonly sites: () => readonly SiteId[];
   /** Looks at one site. A throw is logged and hurts nothing else. */
-  readonly visit: (site: SiteId) => Promise<void>;
+  readonly visit: (site: SiteId, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
@@ -17,9 +17,12 @@ export interface Rounds {
   /** Looks at one site out of turn, after what is under way. */
   soon(site: SiteId): void;
   start(): void;
-  /** Resolves when no visit is under way. */
+  /** Resolves when no visit is under way, or after three seconds. */
   stop(): Promise<void>;
 }
+
+/** A visit under way is given so long to end. */
+const stopMs = 3_000;
 
 export function createRounds(deps: RoundsDeps): Rounds {
   const { clock, random, everyMs = 3_600_000 } = deps;
@@ -30,7 +33,9 @@ export function createRounds(deps: RoundsDeps): Rounds {
   function visit(site: SiteId): Promise<void> {
     tail = tail.then(async () => {
       if (signal.aborted) return;
-      await deps.visit(site).catch((error: unknown) => deps.log('warn', 'A slow check failed.', { site, error }));
+      await deps
+        .visit(site, signal)
+        .catch((error: unknown) => deps.log('warn', 'A slow check failed.', { site, error }));
     });
     return tail;
   }
@@ -49,7 +54,8 @@ export function createRounds(deps: RoundsDeps): Rounds {
     start: () => void go().catch(() => undefined),
     async stop() {
       stopping.abort();
-      await tail;
+      // A GitLab that does not answer must not keep the daemon from ending.
+      await Promise.race([tail, clock.sleep(stopMs)]);
     },
   };
 }

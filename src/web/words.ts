@@ -1,7 +1,7 @@
 import type { ActRecord, RunRecord, Trigger } from '../model/event.ts';
 import type { KeptCause } from '../model/plan.ts';
 import { describe } from '../model/remedy.ts';
-import type { NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
+import type { HoldCode, NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
 import { displayPath, escapeControls, type Tally } from '../model/tree.ts';
 import { holdTitle } from './hold-words.ts';
 import { bytes, count, mebibytes, number, when } from './times.ts';
@@ -64,7 +64,7 @@ export function notSyncedWords(reason: NotSyncedReason): string {
 export function statusSentence(status: SiteStatus, now: number): string {
   switch (status.state) {
     case 'hold':
-      if (status.hold && status.hold.code !== 'stopped') return `${holdTitle(status.hold)}.`;
+      if (status.hold && !(status.problem && namedByCause.has(status.hold.code))) return `${holdTitle(status.hold)}.`;
       return status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
     case 'retrying': {
       const cause = status.problem ? `${escapeControls(describe(status.problem).title)}.` : '';
@@ -85,6 +85,15 @@ export function statusSentence(status: SiteStatus, now: number): string {
       return '';
   }
 }
+
+/** Holds whose cause says more than their question: it names the repository. */
+const namedByCause = new Set<HoldCode>([
+  'stopped',
+  'project-missing',
+  'project-archived',
+  'project-other',
+  'no-access',
+]);
 
 export function progressWords(progress: NonNullable<SiteStatus['progress']>): string {
   const { act, done, total, bytes: moved, bytesPerSecond: speed } = progress;

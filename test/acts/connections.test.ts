@@ -122,4 +122,27 @@ connections('if GitLab does not tell who it is, the grant is not kept', () =>
   }),
 );
 
+connections(
+  'S24: another instance’s answer is refused; a code goes to the configured instance’s token endpoint alone',
+  () =>
+    withGitLab((ours) =>
+      withGitLab(async (other) => {
+        const { acts, kept } = arrange(ours);
+        const asked = ({ gitlab }: Scene) => gitlab.requests.filter(({ path }) => path.endsWith('/oauth/token')).length;
+        const back = await ours.authorize(await acts.begin(me, site));
+        const mixed = await problemOf(acts.finish(me, { ...back, iss: other.gitlab.url }));
+        assert.is(mixed.code, 'callback-forged');
+        assert.equal([asked(ours), asked(other)], [0, 0], 'the code was sent somewhere');
+        const { state = '' } = Object.fromEntries(new URL(await acts.begin(me, site)).searchParams);
+        const { code = '' } = await other.authorize(await arrange(other).acts.begin(me, site));
+        await problemOf(acts.finish(me, { state, code }));
+        assert.equal([asked(ours), asked(other)], [1, 0]);
+        assert.is(kept.length, 0);
+        const good = await ours.authorize(await acts.begin(me, site));
+        await acts.finish(me, { ...good, iss: `${ours.gitlab.url}/` });
+        assert.is(kept.length, 1);
+      }),
+    ),
+);
+
 connections.run();

@@ -1,12 +1,12 @@
 // time limit: 420 s
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { dies } from '../support/dies.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
 import { gitAsync } from '../support/plain-git.ts';
@@ -78,39 +78,6 @@ async function edits(site: MooredSite, written: string[], round: string): Promis
 function checked(): Buffer {
   const body = randomBytes(5 * 1024 * 1024);
   return Buffer.concat([Buffer.from(createHash('sha256').update(body).digest('hex')), body]);
-}
-
-/** Runs the doomed daemon; true when it died at the point. */
-async function dies(harbour: Harbour, point: string): Promise<boolean> {
-  const env = {
-    ...{ PATH: process.env['PATH'] ?? '', HOME: harbour.dir, MOORING_ALLOW_ROOT: 'yes', MOORING_TEST_KILL: point },
-    ...{ MOORING_STATE: harbour.stateDir, MOORING_SITES: harbour.sites, MOORING_PORT: String(harbour.port) },
-    ...{ MOORING_ADMIN_NAME: harbour.admin.name, MOORING_ADMIN_PASSWORD: harbour.admin.password },
-  };
-  const entry = new URL('../support/doomed.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [entry], { env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-  const late = until(
-    'it is killed',
-    async () => said.includes(`killed at ${point.split(':')[0]}`) || undefined,
-    12_000,
-  ).catch(() => {});
-  await Promise.race([ended, late]);
-  if (child.exitCode === null && child.signalCode === null) endGroup(child);
-  const signal = await ended;
-  endGroup(child);
-  return signal === 'SIGKILL' && said.includes('killed at');
-}
-
-/** The git processes it left behind would go on writing. */
-function endGroup(child: ChildProcess): void {
-  try {
-    process.kill(-(child.pid ?? 0), 'SIGKILL');
-  } catch {
-    // Nobody is left.
-  }
 }
 
 function startReader(

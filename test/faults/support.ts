@@ -15,6 +15,7 @@ import type { Site } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
 import { type Keeper, createKeeper } from '../../src/sync/keeper.ts';
+import type { Refusal } from '../../src/sync/notes.ts';
 import type { Remote } from '../../src/sync/ports.ts';
 import { type Lane, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
@@ -71,6 +72,7 @@ export async function kept(
   let site = world.siteModel;
   let conflicts: readonly Conflict[] = [];
   let agreed: Oid | undefined;
+  let refusal: Refusal | undefined;
   const events: SyncEvent[] = [];
   try {
     if (!options.unconnected) {
@@ -91,6 +93,9 @@ export async function kept(
       agreed: () => agreed,
       saveAgreed: async (commit) => void (agreed = commit),
       saveConflicts: async (next) => void (conflicts = next),
+      refusal: () => refusal,
+      saveRefusal: async (next) => void (refusal = next),
+      switching: { begin: async () => {}, end: async () => {} },
     });
     const rung = async (trigger: Trigger = 'person'): Promise<void> => {
       keeper.ring(trigger);
@@ -179,7 +184,7 @@ export async function overHttp(
       limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
       author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
       address,
-      maxFileBytes,
+      maxFileBytes: () => maxFileBytes,
     });
     const world = await engineWorld({ ...rest, keep: dir, remote: () => rest.remote?.(cli) ?? cli });
     try {

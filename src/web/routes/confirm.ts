@@ -74,7 +74,13 @@ function requestOf(site: Site, entered: Readonly<Record<string, string>>): Conne
   const branch = parsed.values.newBranch || parsed.values.branch;
   if (branch === '') return undefined;
   const { direction, subfolder } = parsed.values;
-  return { site: site.id, projectId: id, branch: branch as BranchName, direction, subfolder };
+  return {
+    site: site.id,
+    projectId: id,
+    branch: branch as BranchName,
+    direction,
+    ...(subfolder === '' ? {} : { subfolder }),
+  };
 }
 
 type Turn = 'first' | 'again';

@@ -1,4 +1,5 @@
 import type { Router } from '@koa/router';
+import { isBranchName } from '../../model/branch.ts';
 import type { Branch, Connection, Project, ProjectId } from '../../model/instance.ts';
 import { asProblem } from '../../model/problem.ts';
 import { describe } from '../../model/remedy.ts';
@@ -106,9 +107,15 @@ async function chosenProject(
   }
 }
 
+function noteOf({ name, canPush, default: isDefault }: Branch): string {
+  if (!isBranchName(name)) return ' (cannot be used: its name)';
+  if (!canPush) return ' (protected: you may not push)';
+  return isDefault ? ' (default)' : '';
+}
+
 /** A project's branches as a choice. */
 export function chosenView({ project, branches, search, problem }: Chosen, query: Readonly<Record<string, string>>) {
-  const usable = branches.filter(({ canPush }) => canPush);
+  const usable = branches.filter(({ canPush, name }) => canPush && isBranchName(name));
   const wanted = query['branch'] ?? usable.find((branch) => branch.default)?.name ?? usable[0]?.name ?? '';
   return {
     id: project.id,
@@ -119,8 +126,8 @@ export function chosenView({ project, branches, search, problem }: Chosen, query
     branches: branches.map((branch) => ({
       name: branch.name,
       shown: escapeControls(branch.name),
-      note: branch.canPush ? (branch.default ? ' (default)' : '') : ' (protected: you may not push)',
-      disabled: !branch.canPush,
+      note: noteOf(branch),
+      disabled: !usable.includes(branch),
       selected: branch.name === wanted,
     })),
     subfolder: query['subfolder'] ?? '',

@@ -1,0 +1,37 @@
+// time limit: 180 s
+import { writeFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../support/clicker.ts';
+import { inHarbour } from '../support/daemon.ts';
+import { mooredSite } from '../support/moored.ts';
+import { inNamespace } from './support.ts';
+
+/** In a namespace, since only there may a test lower the kernel's limits. */
+const watches = suite('watches');
+
+watches('F31: the watches are used up: changes arrive by the scan, the page says so and what to raise', async () => {
+  writeFileSync('/proc/sys/user/max_inotify_watches', '10');
+  await inHarbour(async (harbour) => {
+    const folders = Array.from({ length: 30 }, (_, i) => [`d${i}/in/a.md`, `${i}\n`]);
+    const project = await harbour.gitlab.projects.create({
+      ...{ path: 'harbour/folders', owner: 'ana', files: Object.fromEntries(folders) as Record<string, string> },
+    });
+    const site = await mooredSite(harbour, { project });
+    await site.settled();
+    await site.clicker.open(`${site.url}/settings/schedule`);
+    await site.clicker.press('Save', { 'When to compare': '* * * * *' });
+    for (let i = 0; i < 30; i += 1) await site.write(`d${i}/in/a.md`, `edited ${i}\n`);
+    const { words } = await site.clicker.open(`${harbour.url}/attention`);
+    assert.match(words, 'Not watched');
+    assert.match(words, 'fs.inotify.max_user_watches');
+    const edited = async (): Promise<number> =>
+      [...(await project.files()).values()].filter((bytes) => bytes.toString().startsWith('edited')).length;
+    await until('all thirty are on the branch', async () => (await edited()) === 30 || undefined, 100_000);
+    await site.settled();
+    await project.push('main', { 'd7/in/a.md': 'from the branch\n' });
+    await site.settled();
+  });
+});
+
+if (inNamespace(import.meta.filename)) watches.run();
