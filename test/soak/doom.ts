@@ -17,15 +17,18 @@ export class Crash extends Error {}
 export class Doom {
   readonly trace: string[] = [];
   readonly #at: number;
+  readonly #only: string | undefined;
+  #counted = 0;
   readonly #stateDir: string;
   readonly #running = new Set<Promise<unknown>>();
   #frozen: (readonly [string, Buffer | undefined])[] | undefined;
   armed = false;
 
-  /** `at`: 1 for the first step; `Infinity` only counts. */
-  constructor(at: number, stateDir: string) {
+  /** `at`: 1 for the first step; `Infinity` only counts. `only`: steps of another name do not count. */
+  constructor(at: number, stateDir: string, only?: string) {
     this.#at = at;
     this.#stateDir = stateDir;
+    this.#only = only;
   }
 
   get dead(): boolean {
@@ -36,7 +39,8 @@ export class Doom {
     if (this.dead) throw new Crash('the process is gone');
     if (!this.armed) return;
     this.trace.push(name);
-    if (this.trace.length < this.#at) return;
+    if (this.#only === undefined || this.#only === name) this.#counted += 1;
+    if (this.#counted < this.#at) return;
     this.#frozen = ['staging.jsonl', 'manifest.jsonl'].map((file) => {
       const path = join(this.#stateDir, file);
       return [path, existsSync(path) ? readFileSync(path) : undefined] as const;

@@ -1,173 +1,171 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Mutant, type Run, mutants } from './bugs.ts';
+import { inspect } from '../run.ts';
 
 /**
  * Does the suite see the loss that each guard prevents? Each guard is taken out of a copy of the source, and a test
- * must fail. `mutants.ts [word …]` takes only those whose name holds a word.
+ * must fail; the untouched copy must pass the same tests, or finding something would mean nothing.
+ * `mutants.ts [word …]` takes only those whose name holds a word.
  */
-interface Mutant {
-  readonly name: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-  /** The tests that should see it, in turn. */
-  readonly tests: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+interface Said {
+  readonly good: boolean;
+  readonly text: string;
 }
-
-const crash = 'test/sync/crash.test.ts';
-const replace = 'test/files/replace.test.ts';
-const run = 'test/sync/run.test.ts';
-const model = 'test/soak/model.test.ts';
-const properties = 'test/sync/properties.test.ts';
-const hammer = 'test/files/hammer.test.ts';
-
-const mutants: readonly Mutant[] = [
-  {
-    name: 'the captured file is not looked at',
-    file: 'src/files/replace.ts',
-    from: `return stat.kind === 'file' && sameInode(expected, stat);`,
-    to: `return stat.kind === 'file' || sameInode(expected, stat);`,
-    tests: [replace, hammer],
-  },
-  {
-    name: 'what was moved aside is not put back after a crash',
-    file: 'src/files/directory.ts',
-    from: `const returned = moves.filter((move) => undo(this.#o.fs, walk, move)).map(({ path }) => path);`,
-    to: `const returned: SitePath[] = moves.length < 0 ? [String(undo) as SitePath] : [];`,
-    tests: [crash],
-    env: { MOORING_ONLY: 'link', MOORING_BUDGET_S: '100' },
-  },
-  {
-    name: 'replaced files are not looked at once more',
-    file: 'src/files/directory.ts',
-    from: `if (!now || now.oid === held.before?.oid) done.push(held);`,
-    to: `if (now || !now) done.push(held);`,
-    tests: [replace],
-  },
-  {
-    name: 'the manifest is trusted without a stat',
-    file: 'src/files/apply.ts',
-    from: `if (sameSeen(line?.seen, there)) return line?.seen;`,
-    to: `if (line?.seen) return seenOf(there, this.#tools.now());`,
-    tests: [hammer, model],
-  },
-  {
-    name: 'busy paths count as applied',
-    file: 'src/sync/partial.ts',
-    from: `.filter(({ path }) => skipped.has(path))`,
-    to: `.filter(({ path }) => skipped.has(path) && path === '')`,
-    tests: [replace, model],
-  },
-  {
-    name: 'no hold before a mass removal',
-    file: 'src/sync/guard.ts',
-    from: `if (removed === 0 || total === 0) return false;`,
-    to: `if (removed >= 0 || total === 0) return false;`,
-    tests: [properties, run],
-  },
-  {
-    name: 'a lost manifest is a removal',
-    file: 'src/files/scan.ts',
-    from: `else this.#unapplied.add(path);`,
-    to: `else this.#gone.add(path);`,
-    tests: [run],
-  },
-  {
-    name: 'a push without a lease, by force',
-    file: 'test/support/plain-remote.ts',
-    from: "`--force-with-lease=${ref}:${expected ?? ''}`",
-    to: '`--force-with-lease=${expected ? ref : ref}`',
-    tests: ['test/contracts/remote.test.ts', run],
-  },
-  {
-    name: 'a rewritten branch is pushed over',
-    file: 'src/sync/reconcile.ts',
-    from: `if (rewritten && known) {`,
-    to: `if (rewritten && !known) {`,
-    tests: [properties, run],
-  },
-  {
-    name: 'a removal beats an edit',
-    file: 'src/sync/conflict.ts',
-    from: `if (!theirs) return { entry: ours, live: 'site' };`,
-    to: `if (!theirs) return { entry: undefined, live: 'repository' };`,
-    tests: [properties, run],
-  },
-  {
-    name: 'half a file is recorded',
-    file: 'src/files/read.ts',
-    from: `const steady = same(first, last) && named !== undefined && same(first, named);`,
-    to: `const steady = named !== undefined || same(first, last);`,
-    tests: [hammer, replace],
-  },
-  {
-    name: 'removals may take a folder with them',
-    file: 'src/git/repository.ts',
-    from: `.filter(({ path, mode }) => mode !== undefined || before.has(path))`,
-    to: `.filter(({ path }) => path !== '')`,
-    tests: [run],
-  },
-  {
-    name: 'an emptied root is believed',
-    file: 'src/files/directory.ts',
-    from: `if (entries.length === 0 && emptied === 'not-emptied' && this.#seenAtLeast(2))`,
-    to: `if (entries.length < 0 && emptied === 'not-emptied' && this.#seenAtLeast(2))`,
-    tests: ['test/faults'],
-  },
-  {
-    name: 'the journal is not written before files move',
-    file: 'src/files/staging.ts',
-    from: `if (moves.length > 0) this.#write(moves.map((move) => ({ kind: 'move', move, at })));`,
-    to: `if (moves.length > 0) moves.forEach((move) => this.#take({ kind: 'move', move, at }));`,
-    tests: [crash],
-    env: { MOORING_ONLY: 'link', MOORING_BUDGET_S: '100' },
-  },
-];
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const words = process.argv.slice(2);
-let unseen = 0;
-console.log('mutant | found by | after');
-for (const mutant of mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))) {
-  const said = tryOne(mutant);
-  if (said === undefined) unseen += 1;
-  console.log(`${mutant.name} | ${said ?? 'NOT FOUND'}`);
-}
-process.exitCode = unseen === 0 ? 0 : 1;
+const began = performance.now();
+const chosen = mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 
-/** Which test failed, and after how long; undefined: none did. */
-function tryOne({ file, from, to, tests, env }: Mutant): string | undefined {
+const jobs: { readonly name: string; readonly work: () => Promise<Said> }[] = [
+  ...baseline(chosen),
+  ...chosen.map((mutant) => ({ name: mutant.name, work: () => find(mutant) })),
+];
+console.log('mutant | found by | after');
+const results = await inPairs(jobs);
+const bad = results.filter(({ good }) => !good).length;
+const seconds = Math.round((performance.now() - began) / 1_000);
+console.log(
+  `${chosen.length} mutants, ${bad === 0 ? 'every one found' : `${bad} rows are not as they should be`}, ${seconds} s`,
+);
+process.exitCode = bad === 0 ? 0 : 1;
+
+/** What must pass on the untouched copy: each test as the mutants run it. */
+function baseline(all: readonly Mutant[]): { name: string; work: () => Promise<Said> }[] {
+  const runs = new Map(all.flatMap(({ tests }) => tests).map((run) => [JSON.stringify(run), run]));
+  return [...runs.values()].map((run) => ({
+    name: '(nothing changed)',
+    work: async () => {
+      const ran = await inCopy([], [run]);
+      const only = run.env?.['MOORING_ONLY'];
+      const name = `${run.file}${only ? ` (${only})` : ''}`;
+      const text = ran.failed ? `FAILS ITSELF: ${ran.failed}` : `- | ${name} passes`;
+      return { good: ran.failed === undefined, text: `${text}, ${ran.seconds} s` };
+    },
+  }));
+}
+
+async function find({ patches, tests }: Mutant): Promise<Said> {
+  const ran = await inCopy(patches, tests);
+  if (ran.failed === undefined) return { good: false, text: `NOT FOUND | ${ran.seconds} s` };
+  const files = ran.files === 1 ? '' : `${ran.files} files, `;
+  return { good: !ran.unfit, text: `${ran.failed} | ${files}${ran.runs}${ran.seconds} s` };
+}
+
+interface Ran {
+  /** The test that failed; undefined: none did. */
+  readonly failed?: string;
+  /** The patch did not fit. */
+  readonly unfit?: true;
+  readonly files: number;
+  readonly runs: string;
+  readonly seconds: number;
+}
+
+async function inCopy(patches: Mutant['patches'], tests: readonly Run[]): Promise<Ran> {
   const dir = mkdtempSync(join(tmpdir(), 'mooring-mutant-'));
+  const start = performance.now();
+  const took = (): number => Math.round((performance.now() - start) / 1_000);
   try {
+    // Some tests go on as nobody, who must be able to read them.
+    chmodSync(dir, 0o755);
     for (const part of ['src', 'test', 'config', 'views', 'public', 'package.json', 'tsconfig.json'])
       cpSync(join(root, part), join(dir, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
-    const source = readFileSync(join(dir, file), 'utf8');
-    if (source.split(from).length !== 2) return `the patch does not fit ${file} | -`;
-    writeFileSync(
-      join(dir, file),
-      source.replace(from, () => to),
-    );
-    const began = performance.now();
-    let ran = 0;
-    for (const test of tests) {
-      ran += 1;
-      const { status, stdout } = spawnSync(process.execPath, ['test/run.ts', test], {
-        cwd: dir,
-        encoding: 'utf8',
-        env: { ...process.env, MOORING_WORLDS: '40', ...env },
-      });
-      // A file that ran out of time has seen nothing.
-      if (status === 0 || stdout.includes('it was ended after')) continue;
-      const failed = /FAIL\s[^"\n]*"([^"\n]+)"/.exec(stdout)?.[1] ?? 'the file as a whole';
-      return `${test}: ${failed} | ${ran} ${ran === 1 ? 'file' : 'files'}, ${Math.round((performance.now() - began) / 1000)} s`;
+    for (const { file, from, to } of patches) {
+      const source = readFileSync(join(dir, file), 'utf8');
+      const parts = source.split(from).length - 1;
+      if (parts !== 1)
+        return { failed: `the patch fits ${parts} places of ${file}`, unfit: true, files: 0, runs: '', seconds: 0 };
+      writeFileSync(
+        join(dir, file),
+        source.replace(from, () => to),
+      );
     }
-    return undefined;
+    for (const [at, run] of tests.entries()) {
+      const { failed, output } = await runTest(dir, run);
+      if (!failed) continue;
+      const name = /FAIL\s[^"\n]*"([^"\n]+)"/.exec(output)?.[1] ?? 'the file as a whole';
+      return { failed: `${run.file}: ${name}`, files: at + 1, runs: runsOf(output), seconds: took() };
+    }
+    return { files: tests.length, runs: '', seconds: took() };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** How many worlds, crashes or cases it took, where the test says so. */
+function runsOf(output: string): string {
+  const found =
+    /(\d+) worlds? until/.exec(output)?.[0] ??
+    /crashed at \d+ of them/.exec(output)?.[0] ??
+    /Property failed after (\d+) tests?/.exec(output)?.[0];
+  return found ? `${found}, ` : '';
+}
+
+/** Ends a file as soon as it has failed: servers that a broken test left open would keep it for its whole time. */
+function runTest(dir: string, { file, env }: Run): Promise<{ failed: boolean; output: string }> {
+  const { limitS } = inspect(readFileSync(join(dir, file), 'utf8'));
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
+      cwd: dir,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_ENV: 'test', FORCE_COLOR: '0', ...env },
+    });
+    const chunks: string[] = [];
+    const end = (): void => void (child.pid && endGroup(child.pid));
+    const heard = (chunk: Buffer): void => {
+      chunks.push(chunk.toString());
+      if (hasFailed(chunks.join(''))) end();
+    };
+    child.stdout.on('data', heard);
+    child.stderr.on('data', heard);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      end();
+    }, limitS * 1_000);
+    child.once('error', reject);
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      end();
+      const output = chunks.join('');
+      // A file that only ran out of time has seen nothing.
+      resolve({ failed: hasFailed(output) || (!isLate && code !== 0), output });
+    });
+  });
+}
+
+/** A suite has ended, and not all of it passed. */
+function hasFailed(output: string): boolean {
+  return /\bFAIL\s/.test(output) && /Duration:/.test(output);
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody of the group is left.
+  }
+}
+
+/** Two at a time, told in order. */
+async function inPairs(all: readonly { name: string; work: () => Promise<Said> }[]): Promise<Said[]> {
+  const said: Said[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let at = next++; at < all.length; at = next++) {
+      const job = all[at]!;
+      const result = await job.work();
+      said.push(result);
+      console.log(`${job.name} | ${result.text}`);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return said;
 }

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { join } from 'node:path';
 import type { SitePath } from '../../src/model/tree.ts';
 import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
+import { settleHeld } from '../../src/sync/held.ts';
 import type { EngineWorld, WorldOptions } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 
@@ -60,6 +61,12 @@ export function forcePush(world: Pick<EngineWorld, 'dir'>, changes: Record<strin
 
 export const website30 = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f/${i}.txt`, `${i}\n`]));
 
+/** Each side has its own version of the path that waits. */
+function apart(w: EngineWorld): void {
+  assert.match(w.read('about.md'), /^s/);
+  assert.match(git(w.bare, 'show', 'main:about.md'), /^r/);
+}
+
 export const scenarios: readonly Scenario[] = [
   { name: 'an edit in the folder', prepare: async (w, v) => w.write('about.md', v('edit')) },
   {
@@ -107,6 +114,31 @@ export const scenarios: readonly Scenario[] = [
     },
     meanwhile: (w, v) => w.write('index.html', v('down')),
   },
+  {
+    name: 'a conflict that waits for a person',
+    options: { settings: { policy: 'hold' } },
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+      w.write('about.md', v('s'));
+    },
+    expect: apart,
+  },
+  ...(['repository', 'site'] as const).map((choice): Scenario => ({
+    name: `a conflict that waited, and the ${choice}’s version is chosen`,
+    options: { settings: { policy: 'hold' } },
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+      w.write('about.md', v('s'));
+      await everything(w);
+      w.write('about.md', v('s later'));
+      apart(w);
+    },
+    async act(w) {
+      const { repository, directory } = w;
+      await settleHeld({ repository, directory, now: () => Date.now() }, 'about.md' as SitePath, choice);
+      await everything(w);
+    },
+  })),
   {
     name: 'a file becomes a folder on the branch',
     prepare: async (w, v) => void w.push({ 'index.html': null, 'index.html/in.md': v('in') }),
@@ -200,7 +232,7 @@ export const scenarios: readonly Scenario[] = [
       const [kept] = await w.repository.kept();
       w.write('about.md', v('s'));
       await everything(w);
-      await restoreKept(w.repository, kept!.id, undefined);
+      await restoreKept(w.repository, kept!.id, undefined, []);
     },
     act: async (w) => {
       w.directory.touchedAll();

@@ -8,8 +8,9 @@ export interface Seen {
 }
 
 /** A visitor in a process of its own that reads files until it is told to stop. */
-export function spawnReader(folder: string, names: readonly string[]): { stop(): Promise<Seen> } {
-  const child = fork(new URL('./gap.ts', import.meta.url).pathname, [folder, ...names], { stdio: 'inherit' });
+export function spawnReader(folder: string, names: readonly string[], pauseMs = 0): { stop(): Promise<Seen> } {
+  const args = [String(pauseMs), folder, ...names];
+  const child = fork(new URL('./gap.ts', import.meta.url).pathname, args, { stdio: 'inherit' });
   return {
     async stop() {
       const said = once(child, 'message');

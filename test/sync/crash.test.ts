@@ -25,6 +25,8 @@ const all = process.env['MOORING_CRASH'] === 'all';
 const seed = Number(process.env['MOORING_SEED'] ?? 20_261_122);
 const budgetMs = all ? Number.POSITIVE_INFINITY : Number(process.env['MOORING_BUDGET_S'] ?? 120) * 1_000;
 const only = process.env['MOORING_ONLY'] ?? '';
+/** After so many failures the rest would tell nothing new. */
+const mostFailures = Number(process.env['MOORING_FAILURES'] ?? 20);
 const oneStep = process.env['MOORING_STEP'] ? Number(process.env['MOORING_STEP']) : undefined;
 
 interface Template {
@@ -56,7 +58,7 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
       seed,
     ).filter(({ n }) => oneStep === undefined || n === oneStep);
     for (const [index, { made, n }] of cases.entries()) {
-      if (performance.now() - began > budgetMs || failures.length > 20) break;
+      if (performance.now() - began > budgetMs || failures.length >= mostFailures) break;
       ran += 1;
       // Every fifth: the recovery is broken off as well.
       const second = index % 5 === 0 ? 1 + ((n * 7 + index) % made.recoverySteps) : undefined;

@@ -1,17 +1,32 @@
 // time limit: 240 s
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openDirectory } from '../../src/files/directory.ts';
+import { realFs } from '../../src/files/disk.ts';
 import { createDriver } from '../../src/git/driver.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import { type SiteLimits, defaultSettings } from '../../src/model/site.ts';
-import { type Change, type Entry, type Mode, type Oid, type SitePath, pathFromText } from '../../src/model/tree.ts';
+import {
+  type Change,
+  type Entry,
+  type Mode,
+  type Oid,
+  type SitePath,
+  pathBytes,
+  pathFromText,
+} from '../../src/model/tree.ts';
 import { settle } from '../../src/sync/conflict.ts';
 import { guard, tooMuch } from '../../src/sync/guard.ts';
 import { editMessage, trailer } from '../../src/sync/message.ts';
 import type { MergeConflict, Relation, Repository } from '../../src/sync/ports.ts';
 import { reconcile } from '../../src/sync/reconcile.ts';
 import { scratch } from '../support/plain-git.ts';
+import { inlineScanner } from '../soak/doom.ts';
+import { folderFiles } from '../soak/oracle.ts';
 import { type Files, type Policy, allContents, apparent, commits, referenceMerge } from '../soak/reference.ts';
 
 /**
@@ -134,7 +149,7 @@ properties('settle: an edit beats a removal, what is not live is told, and sides
         policy === 'site' ? 'repository' : 'site',
       );
       assert.equal(other.edits, result.edits);
-      const turned = { site: 'repository', repository: 'site' } as const;
+      const turned = { site: 'repository', repository: 'site', both: 'both' } as const;
       assert.equal(
         other.lost.map(({ live }) => turned[live]),
         result.lost.map(({ live }) => live),
@@ -258,7 +273,100 @@ properties(
   },
 );
 
+properties('apply: the order in which changes come makes no difference to the folder', async () => {
+  const { dir, remove } = scratch();
+  const named = blobsByName();
+  const began = performance.now();
+  let cases = 0;
+  try {
+    await fc.assert(
+      fc.asyncProperty(apparent(), fc.infiniteStream(fc.nat()), async ({ base, theirs }, order) => {
+        // A busy machine checks fewer, never none.
+        if (performance.now() - began > 12_000 * factor && cases >= 20) return;
+        cases += 1;
+        const changes = changesOf(base, theirs, named);
+        const shuffled = changes
+          .map((change) => ({ change, at: order.next().value }))
+          .sort((a, b) => a.at - b.at)
+          .map(({ change }) => change);
+        const wanted = Object.fromEntries(
+          [...theirs].map(([path, file]) => [path, named.get(file.content)!.text]).sort(),
+        );
+        assert.equal(await appliedTo(join(dir, `${cases}`), base, shuffled, named), wanted);
+      }),
+      { ...run(120), endOnFailure: process.env['MOORING_SHRINK'] === undefined },
+    );
+    process.stdout.write(`note: ${cases} orders of application, seed ${seed}\n`);
+  } finally {
+    remove();
+  }
+});
+
 properties.run();
+
+/** Every content by its name, with the id git would give it. */
+function blobsByName(): Map<string, { oid: Oid; text: string }> {
+  const idOf = (text: string): Oid =>
+    createHash('sha1')
+      .update(`blob ${Buffer.byteLength(text)}\0${text}`)
+      .digest('hex') as Oid;
+  return new Map([...allContents()].map(([name, text]) => [name, { oid: idOf(text), text }]));
+}
+
+type Named = ReturnType<typeof blobsByName>;
+
+function changesOf(from: Files, to: Files, named: Named): Change[] {
+  const entry = (files: Files, path: string): Entry | undefined => {
+    const file = files.get(path);
+    return file && { mode: file.mode, oid: named.get(file.content)!.oid };
+  };
+  return [...new Set([...from.keys(), ...to.keys()])].flatMap((path): Change[] => {
+    const [before, after] = [entry(from, path), entry(to, path)];
+    if (before?.oid === after?.oid && before?.mode === after?.mode) return [];
+    return [{ path: path as SitePath, ...(before ? { before } : {}), ...(after ? { after } : {}) }];
+  });
+}
+
+/** A folder with the files of `base`, after the changes were applied to it in this order: path to content. */
+async function appliedTo(
+  dir: string,
+  base: Files,
+  changes: readonly Change[],
+  named: Named,
+): Promise<Record<string, string>> {
+  const root = join(dir, 'site');
+  for (const [path, { content }] of base) {
+    const full = Buffer.concat([Buffer.from(`${root}/`), pathBytes(path as SitePath)]);
+    mkdirSync(full.subarray(0, full.lastIndexOf('/')), { recursive: true });
+    writeFileSync(full, named.get(content)!.text);
+  }
+  const clock = { now: () => Date.now(), monotonic: () => performance.now(), sleep: () => Promise.resolve() };
+  const directory = openDirectory({
+    ...{ fs: realFs(), scanner: inlineScanner(realFs()), clock, root, stateDir: dir },
+    random: { bytes: (n) => createHash('sha512').update(dir).digest().subarray(0, n), fraction: () => 0.5 },
+    settings: () => ({ ...defaultSettings, quietMs: 0 }),
+  });
+  const content = new Map([...named.values()].map((one) => [one.oid, Buffer.from(one.text)]));
+  const files = [...base].map(([path, file]) => {
+    const { oid: id, text } = named.get(file.content)!;
+    return { path: path as SitePath, mode: file.mode, oid: id, size: text.length };
+  });
+  await directory.agree(oid(1), async () => files);
+  await directory.look('all');
+  const blobs: Repository['blobs'] = async function* (oids) {
+    for (const id of oids) {
+      const bytes = content.get(id) ?? Buffer.alloc(0);
+      const chunks = (async function* () {
+        yield bytes;
+      })();
+      yield { oid: id, size: bytes.length, chunks };
+    }
+  };
+  const { skipped, refused } = await directory.apply({ changes, blobs, sizes: async () => [] });
+  assert.equal([skipped, refused], [[], []]);
+  await directory.close();
+  return Object.fromEntries([...folderFiles(root)].map(([path, text]) => [pathFromText(path), text]).sort());
+}
 
 const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 

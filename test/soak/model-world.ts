@@ -1,0 +1,432 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { realFs } from '../../src/files/disk.ts';
+import type { SyncEvent, Trigger } from '../../src/model/event.ts';
+import type { Conflict } from '../../src/model/plan.ts';
+import { Problem } from '../../src/model/problem.ts';
+import type { RootIdentity, Site } from '../../src/model/site.ts';
+import type { Oid } from '../../src/model/tree.ts';
+import type { Clock, Fs } from '../../src/model/world.ts';
+import { type Keeper, type KeeperDeps, createKeeper } from '../../src/sync/keeper.ts';
+import type { Remote } from '../../src/sync/ports.ts';
+import { type Lane, createQueue } from '../../src/sync/queue.ts';
+import { type EngineWorld, engineWorld } from '../support/engine.ts';
+import { git } from '../support/plain-git.ts';
+import type { Chance } from './chance.ts';
+import { Doom, doomedFs, doomedRemote, doomedRepository, inlineScanner } from './doom.ts';
+import { Edits, plantedLocks } from './model-edits.ts';
+import { assertSame, folderFiles, isAncestor, leftovers, missing, treeFiles } from './oracle.ts';
+
+/** Steps at which a process of the model likes to end. */
+const namedSteps = [
+  'exchange',
+  'link',
+  'createFile',
+  'fsync',
+  'rename',
+  'unlink',
+  'take',
+  'move',
+  'push',
+  'fetch',
+  'make',
+];
+
+/** What the store holds between two processes. */
+interface Stored {
+  readonly root?: RootIdentity;
+  readonly agreed?: Oid;
+  readonly conflicts: readonly Conflict[];
+  readonly refusal?: Parameters<KeeperDeps['saveRefusal']>[0];
+}
+
+/**
+ * One site with its keeper and its lane, real files and real git, under a clock that the model owns; two sides that edit
+ * the same few paths, a person who chooses, and everything that can fail. The process ends at any step: then nothing
+ * more of it reaches the disk, and a new one goes on from what it left.
+ */
+export class ModelWorld {
+  readonly trace: string[] = [];
+  readonly edits: Edits;
+  readonly count = { kills: 0, faults: 0, runs: 0, holds: 0 };
+  readonly #dir: string;
+  readonly #chance: Chance;
+  readonly #policy: 'repository' | 'site';
+  readonly #way: 'exchange' | 'link';
+  readonly #pushes: [string | null, string][] = [];
+  #fault: 'none' | 'cut-before' | 'cut-after' | 'refused' | 'slow' = 'none';
+  #diskIsFull = false;
+  #stored: Stored[] = [{ conflicts: [] }];
+  #site: Site | undefined;
+  #live: Live | undefined;
+
+  constructor(dir: string, seed: number, chance: Chance) {
+    this.#dir = dir;
+    this.#chance = chance;
+    this.#policy = chance.once(2) ? 'repository' : 'site';
+    this.#way = chance.once(4) ? 'link' : 'exchange';
+    this.edits = new Edits(dir, seed, chance, (text) => this.trace.push(text));
+  }
+
+  async begin(): Promise<void> {
+    const world = await engineWorld({
+      keep: this.#dir,
+      repository: this.edits.first(),
+      scanner: inlineScanner(realFs()),
+    });
+    await world.connect();
+    this.#site = {
+      ...world.siteModel,
+      settings: { ...world.siteModel.settings, policy: this.#policy },
+      binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']>,
+    };
+    await world.close();
+    mkdirSync(join(this.#dir, 'outside'));
+    writeFileSync(join(this.#dir, 'outside', 'sentinel'), 'not ours');
+  }
+
+  /** One thing happens. */
+  async operate(): Promise<void> {
+    const at = this.#chance.pick(100);
+    if (at < 38) this.#touched(this.edits.site());
+    else if (at < 62) this.edits.remote();
+    else if (at < 80) await this.#ring(this.#chance.oneOf(['poll', 'webhook', 'watch', 'rescan', 'person'] as const));
+    else if (at < 83) await this.#tick(this.#chance.oneOf([100, 5_000, 120_000, 700_000, 7_200_000]));
+    else if (at < 88) this.#network();
+    else if (at < 96) await this.#trouble();
+    else await this.#admin();
+  }
+
+  /** A third of all events never arrives. */
+  #touched(paths: readonly string[]): void {
+    for (const path of paths) {
+      if (this.#chance.once(3) || !this.#live) continue;
+      this.#live.world.directory.touched(join(this.#dir, 'site', path));
+    }
+  }
+
+  #network(): void {
+    this.#fault = this.#chance.oneOf(['cut-before', 'cut-after', 'refused', 'none'] as const);
+    this.count.faults += 1;
+    this.trace.push(`network ${this.#fault}`);
+  }
+
+  async #trouble(): Promise<void> {
+    const kind = this.#chance.oneOf(['end', 'end', 'manifest', 'store', 'lock', 'disk', 'clock', 'double'] as const);
+    this.count.faults += 1;
+    this.trace.push(kind);
+    if (kind === 'disk') this.#diskIsFull = !this.#diskIsFull;
+    else if (kind === 'clock')
+      this.#live?.world.clockJumps(this.#chance.oneOf([-3_600_000, 3_600_000, -5, 86_400_000]));
+    else if (kind === 'lock') this.#plantLock();
+    else if (kind === 'double') await this.#ring('webhook', 'webhook');
+    else {
+      await this.#end();
+      if (kind === 'manifest') rmSync(join(this.#dir, 'state', 'manifest.jsonl'), { force: true });
+      // The generation before the last change.
+      else if (kind === 'store' && this.#stored.length > 1) this.#stored.pop();
+    }
+  }
+
+  #plantLock(): void {
+    const name = this.#chance.oneOf(plantedLocks);
+    writeFileSync(join(this.#dir, 'state', 'repo.git', name), '');
+  }
+
+  async #admin(): Promise<void> {
+    const kind = this.#chance.oneOf(['pause', 'resume', 'choose', 'choose', 'restore'] as const);
+    const site = this.#site as Site;
+    this.trace.push(kind);
+    if (kind === 'pause' || kind === 'resume') {
+      this.#site = { ...site, paused: kind === 'pause' };
+      if (kind === 'pause') this.#live?.keeper.paused();
+      else await this.#ring('start');
+    } else if (kind === 'choose') await this.#choose();
+    else await this.#restore();
+  }
+
+  /** A person answers what the site asks. */
+  async #choose(): Promise<void> {
+    const live = await this.#process();
+    const { hold } = live.keeper.status();
+    if (!hold || hold.choices.length === 0) return;
+    const choice = this.#chance.oneOf(hold.choices);
+    this.count.holds += 1;
+    this.trace.push(`${hold.code}: ${choice}`);
+    await this.#asked(() => live.keeper.choose(hold.step, choice));
+  }
+
+  async #restore(): Promise<void> {
+    const { keeper } = await this.#process();
+    if (this.#site?.paused) return;
+    await this.#asked(async () => {
+      const kept = await keeper.kept();
+      if (kept.length === 0) return;
+      const { id } = this.#chance.oneOf(kept);
+      const files = await keeper.keptFiles(id);
+      const path = this.#chance.once(2) ? files[this.#chance.pick(files.length || 1)]?.path : undefined;
+      this.trace.push(path === undefined ? 'restore all' : 'restore one');
+      await keeper.restore(id, path);
+    });
+  }
+
+  /** Something a person asked for: it may fail with a problem, which the page would show. */
+  async #asked(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#live?.doom.dead && !(error instanceof Problem)) throw error;
+      this.trace.push(error instanceof Problem ? error.code : 'broken off');
+    }
+    await this.#runsEnd();
+  }
+
+  async #tick(ms: number): Promise<void> {
+    this.trace.push(`tick ${ms}`);
+    const live = await this.#process();
+    live.world.later(ms);
+    live.clock.advance(ms);
+    await this.#runsEnd();
+  }
+
+  async #ring(...triggers: readonly Trigger[]): Promise<void> {
+    const { keeper } = await this.#process();
+    this.trace.push(...triggers);
+    this.count.runs += 1;
+    for (const trigger of triggers) keeper.ring(trigger);
+    await this.#runsEnd();
+  }
+
+  /** Waits for the lane; sees whether the process came to its end in it. */
+  async #runsEnd(): Promise<void> {
+    const live = this.#live;
+    if (!live) return;
+    await live.lane().job(async () => {});
+    if (live.doom.dead) {
+      this.count.kills += 1;
+      this.trace.push(`killed at ${live.doom.trace.at(-1)}`);
+      await this.#end();
+      if (this.#chance.once(4)) rmSync(join(this.#dir, 'state', 'manifest.jsonl'), { force: true });
+      return;
+    }
+    const { state, problem, hold } = live.keeper.status();
+    this.trace.push(problem?.code ?? hold?.code ?? state);
+    assert.is.not(problem?.code, 'unexpected', JSON.stringify(problem));
+  }
+
+  async #end(): Promise<void> {
+    const live = this.#live;
+    this.#live = undefined;
+    await live?.doom.buried();
+  }
+
+  async #process(healthy = false): Promise<Live> {
+    if (this.#live) return this.#live;
+    this.trace.push('start');
+    const doom = this.#nextDoom(healthy);
+    const { exchange, ...rest } = realFs();
+    const platform: Fs = this.#way === 'link' || !exchange ? rest : { ...rest, exchange };
+    const fs = doomedFs(
+      fullFs(platform, () => this.#diskIsFull),
+      doom,
+    );
+    const world = await engineWorld({
+      keep: this.#dir,
+      fs,
+      scanner: inlineScanner(fs),
+      settings: { policy: this.#policy },
+      wrap: (repository) => doomedRepository(repository, doom),
+      remote: (remote) => doomedRemote(this.#faulty(remote), doom, (from, to) => this.#pushes.push([from, to])),
+    });
+    const clock = new ModelClock();
+    let lane: Lane | undefined;
+    const queue = createQueue({ clock, concurrency: 1 });
+    const keeper = createKeeper({
+      ...this.#keeperDeps(world, doom),
+      clock,
+      queue: { ...queue, lane: (work) => (lane = queue.lane(work)) },
+    });
+    doom.armed = true;
+    this.#live = { world, keeper, doom, clock, lane: () => lane as Lane };
+    keeper.ring('start');
+    this.count.runs += 1;
+    await this.#runsEnd();
+    if (this.#live) this.#honest(this.#live);
+    return this.#live ?? this.#process(healthy);
+  }
+
+  #nextDoom(healthy: boolean): Doom {
+    const state = join(this.#dir, 'state');
+    if (healthy || this.#chance.once(2)) return new Doom(Number.POSITIVE_INFINITY, state);
+    if (this.#chance.once(2)) return new Doom(1 + this.#chance.pick(60), state);
+    return new Doom(1 + this.#chance.pick(4), state, this.#chance.oneOf(namedSteps));
+  }
+
+  #keeperDeps(world: EngineWorld, doom: Doom): Omit<KeeperDeps, 'clock' | 'queue'> {
+    const stored = (): Stored => this.#stored.at(-1) as Stored;
+    const save = async (change: Partial<Stored>): Promise<void> => {
+      doom.step('save');
+      this.#stored = [...this.#stored, { ...stored(), ...change }].slice(-3);
+      const { root } = stored();
+      if (root && this.#site) this.#site = { ...this.#site, root };
+    };
+    return {
+      site: () => this.#site as Site,
+      repository: world.repository,
+      directory: world.directory,
+      remote: world.remote,
+      random: { bytes: (n) => Buffer.alloc(n, 7), fraction: () => 0.5 },
+      report: (_event: SyncEvent) => {},
+      saveRoot: (root) => save({ root }),
+      conflicts: () => stored().conflicts,
+      agreed: () => stored().agreed,
+      saveAgreed: (agreed) => save({ agreed }),
+      refusal: () => stored().refusal,
+      saveRefusal: (refusal) => save({ refusal }),
+      switching: { begin: async () => {}, end: async () => {} },
+      saveConflicts: (conflicts) => save({ conflicts }),
+    };
+  }
+
+  #faulty(remote: Remote): Remote {
+    const cut = (when: 'cut-before' | 'cut-after'): void => {
+      if (this.#fault === when)
+        throw new Problem('gitlab-unreachable', { project: 'p', branch: 'main', reason: 'cut' });
+    };
+    return {
+      ...remote,
+      head: async (signal) => {
+        cut('cut-before');
+        return remote.head(signal);
+      },
+      push: async (...args) => {
+        cut('cut-before');
+        if (this.#fault === 'refused') return { kind: 'refused', text: 'no', output: 'no' };
+        const result = await remote.push(...args);
+        if (result.kind === 'done') this.#pushes.push([args[1], args[0]]);
+        cut('cut-after');
+        return result;
+      },
+    };
+  }
+
+  /** After a look at everything, «in sync» is what it says. */
+  #honest({ keeper, world }: Live): void {
+    if (keeper.status().state !== 'in-sync') return;
+    this.#assertEqual(keeper, world);
+  }
+
+  #assertEqual(keeper: Keeper, world: EngineWorld): void {
+    const apart = keeper.status().notSynced.map(({ path }) => path as string);
+    const isApart = (path: string): boolean => apart.some((at) => path === at || path.startsWith(`${at}/`));
+    const without = (files: Map<string, string>) => new Map([...files].filter(([path]) => !isApart(path)));
+    assertSame(without(folderFiles(world.site)), without(treeFiles(world.bare, 'main')));
+  }
+
+  /** All faults go, open questions are answered, and everything comes to rest: then nothing may be lost. */
+  async judge(): Promise<void> {
+    this.trace.push('heal');
+    this.edits.finish();
+    this.#fault = 'none';
+    this.#diskIsFull = false;
+    await this.#end();
+    this.#site = { ...(this.#site as Site), paused: false };
+    await this.#process(true);
+    for (let round = 0; round < 16; round += 1) {
+      await this.#tick(400_000);
+      const before = this.#refs();
+      await this.#ring('rescan');
+      await this.#ring('person');
+      const { hold } = (await this.#process(true)).keeper.status();
+      if (hold) await this.#choose();
+      else if (round > 1 && before === this.#refs()) break;
+    }
+    const { keeper, world } = await this.#process(true);
+    assert.equal(keeper.status().problem, undefined);
+    assert.is(keeper.status().hold, undefined, 'it still asks');
+    this.#assertEqual(keeper, world);
+    const before = this.#refs();
+    for (const trigger of ['rescan', 'poll', 'person'] as const) await this.#ring(trigger);
+    assert.is(this.#refs(), before, 'a further look made a commit');
+    // What was replaced may go; what was written into it late is kept first.
+    await this.#tick(2_000_000);
+    await this.#ring('rescan');
+    await this.#ring('person');
+    assert.equal(missing(world, [...this.edits.written]), [], 'lost');
+    assert.equal(this.edits.invented(), [], 'nobody wrote this');
+    assert.equal(this.edits.gone(), [], 'nobody removed this');
+    for (const [from, to] of this.#pushes) if (from) assert.ok(isAncestor(world.gitDir, from, to), 'not forward');
+    assert.ok(this.#pushes.length <= 12 * (this.count.runs + 1), `${this.#pushes.length} pushes`);
+    assert.equal(leftovers(world), [], 'left behind');
+    assert.is(readFileSync(join(this.#dir, 'outside', 'sentinel'), 'utf8'), 'not ours');
+    await this.#end();
+    await world.close();
+  }
+
+  #refs(): string {
+    const gitDir = join(this.#dir, 'state', 'repo.git');
+    const tip = git(join(this.#dir, 'gitlab.git'), 'for-each-ref', 'refs/heads/main');
+    return `${tip}\n${git(gitDir, 'for-each-ref', 'refs/sync/disk', 'refs/sync/remote')}`;
+  }
+}
+
+interface Live {
+  readonly world: EngineWorld;
+  readonly keeper: Keeper;
+  readonly doom: Doom;
+  readonly clock: ModelClock;
+  lane(): Lane;
+}
+
+/** Stands still until it is told to go on. */
+class ModelClock implements Clock {
+  #ms = 0;
+  #sleepers: { readonly at: number; wake: () => void }[] = [];
+
+  now(): number {
+    return Date.now() + this.#ms;
+  }
+
+  monotonic(): number {
+    return this.#ms;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const broken = (): void => reject(signal?.reason instanceof Error ? signal.reason : new Error('broken off'));
+      if (signal?.aborted) return broken();
+      signal?.addEventListener('abort', broken);
+      this.#sleepers.push({ at: this.#ms + ms, wake: resolve });
+    });
+  }
+
+  advance(ms: number): void {
+    this.#ms += ms;
+    const due = this.#sleepers.filter(({ at }) => at <= this.#ms);
+    this.#sleepers = this.#sleepers.filter(({ at }) => at > this.#ms);
+    for (const { wake } of due) wake();
+  }
+}
+
+/** A disk without room while `isFull`. */
+function fullFs(real: Fs, isFull: () => boolean): Fs {
+  const refuse = (): void => {
+    if (isFull()) throw Object.assign(new Error('ENOSPC: on order'), { code: 'ENOSPC' });
+  };
+  return {
+    ...real,
+    createFile(...args) {
+      refuse();
+      return real.createFile(...args);
+    },
+    write: async (...args) => {
+      refuse();
+      return real.write(...args);
+    },
+    makeDirectory(...args) {
+      refuse();
+      real.makeDirectory(...args);
+    },
+  };
+}
