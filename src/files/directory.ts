@@ -21,7 +21,8 @@ import { createTracked } from './attributes.ts';
 import { errorCode } from './disk.ts';
 import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
 import { createIgnoreRules } from './ignore.ts';
-import { Manifest, seenOf } from './manifest.ts';
+import { lateWrites } from './late.ts';
+import { Manifest, type Seen, seenOf } from './manifest.ts';
 import { Quiet } from './quiet.ts';
 import { hashFile, openLarge, openSteady } from './read.ts';
 import { isStaged, undo } from './replace.ts';
@@ -63,8 +64,6 @@ export interface Touchable {
   touchedAll(): void;
 }
 
-/** A replaced file is looked at once more after this long: somebody may still have had it open. */
-const graceMs = 600_000;
 /** From so many touched paths on, a look at everything is cheaper. */
 const manyPaths = 512;
 /** Paths at rest wait for moving ones this many quiet times. */
@@ -284,7 +283,7 @@ class SiteDirectory implements Directory, Touchable {
       path,
       file: {
         mode,
-        open: () => this.#open(path, path, (stat) => this.#reads.set(path, stat)),
+        open: () => this.#open(path, path, (stat) => this.#reads.set(path, seenOf(stat, this.#o.clock.now()))),
       },
     };
   }
@@ -339,7 +338,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** Stats of the files being recorded, until `recorded` says with which content. */
-  readonly #reads = new Map<SitePath, Stat>();
+  readonly #reads = new Map<SitePath, Seen>();
 
   async hash(path: SitePath): ReturnType<Directory['hash']> {
     return (await this.#hashed(path))?.oid;
@@ -347,9 +346,9 @@ class SiteDirectory implements Directory, Touchable {
 
   async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {
     for (const [path, entry] of entries) {
-      const stat = this.#reads.get(path);
+      const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
-      else if (stat) this.#manifest.set(path, { ...entry, seen: seenOf(stat, this.#o.clock.now()) });
+      else if (seen) this.#manifest.set(path, { ...entry, seen });
       this.#quiet.forget(path);
     }
     this.#reads.clear();
@@ -499,48 +498,14 @@ class SiteDirectory implements Directory, Touchable {
     return { files, changing, left: sighting.left, ignored: sighting.ignored };
   }
 
-  async lateWrites(): Promise<readonly LateWrite[]> {
-    const due = this.#staging.heldFor(graceMs);
-    if (due.length === 0) return [];
-    const walk = new Walk(this.#o.fs, this.#o.root);
-    try {
-      const late: LateWrite[] = [];
-      const done: Held[] = [];
-      for (const held of due) {
-        const path = `${held.folder}/${held.name}` as SitePath;
-        if (!stagedNow(this.#o.fs, walk, held)) {
-          done.push(held);
-          continue;
-        }
-        const now = await hashFile(this.#o.fs, this.#o.root, path, this.#isLarge(held.path));
-        // Still being written, or not readable at the moment: it stays until it can be read.
-        if (!now) continue;
-        if (now.oid === held.before?.oid) done.push(held);
-        else late.push(this.#late(held, path));
-      }
-      this.#staging.release(walk, done);
-      this.#staging.tidy(walk);
-      return late;
-    } finally {
-      walk.close();
-    }
-  }
-
-  #late(held: Held, path: SitePath): LateWrite {
-    return {
-      path: held.path,
-      before: held.before?.oid ?? ('' as never),
-      taking: {
-        path: held.path,
-        file: { mode: '100644', open: () => this.#open(path, held.path, () => {}) },
-      },
-      done: () => {
-        const walk = new Walk(this.#o.fs, this.#o.root);
-        this.#staging.release(walk, [held]);
-        this.#staging.tidy(walk);
-        walk.close();
-      },
-    };
+  lateWrites(): Promise<readonly LateWrite[]> {
+    return lateWrites({
+      fs: this.#o.fs,
+      root: this.#o.root,
+      staging: this.#staging,
+      hash: (at, path) => hashFile(this.#o.fs, this.#o.root, at, this.#isLarge(path)),
+      open: (at, path) => this.#open(at, path, () => {}),
+    });
   }
 
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode> {

@@ -1,0 +1,62 @@
+import type { SitePath } from '../model/tree.ts';
+import type { Fs } from '../model/world.ts';
+import type { LateWrite, OpenFile } from '../sync/ports.ts';
+import type { hashFile } from './read.ts';
+import { type Held, type Staging, stagedNow } from './staging.ts';
+import { Walk } from './walk.ts';
+
+export interface LateTools {
+  readonly fs: Fs;
+  readonly root: string;
+  readonly staging: Staging;
+  /** The content at `at` now, counted as one of the site's `path`. */
+  readonly hash: (at: SitePath, path: SitePath) => ReturnType<typeof hashFile>;
+  readonly open: (at: SitePath, path: SitePath) => Promise<OpenFile | undefined>;
+}
+
+/** A replaced file is looked at once more after this long: somebody may still have had it open. */
+const graceMs = 600_000;
+
+/** Looks once more at files that were replaced a while ago; what nobody wrote into goes. */
+export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]> {
+  const { fs, root, staging, hash } = tools;
+  const due = staging.heldFor(graceMs);
+  if (due.length === 0) return [];
+  const walk = new Walk(fs, root);
+  try {
+    const late: LateWrite[] = [];
+    const done: Held[] = [];
+    for (const held of due) {
+      if (!stagedNow(fs, walk, held)) {
+        done.push(held);
+        continue;
+      }
+      const now = await hash(placeOf(held), held.path);
+      // Still being written, or not readable at the moment: it stays until it can be read.
+      if (!now) continue;
+      if (now.oid === held.before?.oid) done.push(held);
+      else late.push(lateWrite(tools, held));
+    }
+    staging.release(walk, done);
+    staging.tidy(walk);
+    return late;
+  } finally {
+    walk.close();
+  }
+}
+
+function lateWrite({ fs, root, staging, open }: LateTools, held: Held): LateWrite {
+  return {
+    path: held.path,
+    before: held.before?.oid ?? ('' as never),
+    taking: { path: held.path, file: { mode: '100644', open: () => open(placeOf(held), held.path) } },
+    done() {
+      const walk = new Walk(fs, root);
+      staging.release(walk, [held]);
+      staging.tidy(walk);
+      walk.close();
+    },
+  };
+}
+
+const placeOf = ({ folder, name }: Held): SitePath => `${folder}/${name}` as SitePath;
