@@ -38,7 +38,7 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
       lastAttempt: { at: now - 4_000, result: 'nothing to do' },
       waiting: { toPull: 1_140, toPush: 0 },
       nextTryAt: now + 58_000,
-      progress: { act: 'pulling', done: 214, total: 1_140 },
+      progress: { act: 'pulling', done: 214, total: 1_140, bytes: 38_400_000, bytesPerSecond: 2_900_000 },
       conflicts: 2,
       notSynced: [
         {
