@@ -146,7 +146,7 @@ class ApplyRun {
   /** A file here that Mooring ignores is not its to overwrite, whatever the repository brings. */
   #inTheWay(task: Task): NotSyncedReason | undefined {
     const line = this.#tools.manifest.get(task.path);
-    if (task.before || (line && !line.refused)) return undefined;
+    if (line ? !line.refused || line.was : task.before) return undefined;
     const there = this.#statQuietly(task.path);
     if (there?.kind === 'link') return { kind: 'link' };
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
@@ -310,6 +310,11 @@ class ApplyRun {
       this.#leftovers.push(task.move);
       return this.#refuse(task, { kind: 'ignored-in-the-way' });
     }
+    if (there && line?.refused && (there.kind !== 'file' || !(await this.#trusted(task, there, line)))) {
+      // What came to stand in place of a refused version is not looked at: waiting for it to rest would never end.
+      this.#leftovers.push(task.move);
+      return this.#refuse(task, { kind: 'ignored-in-the-way' });
+    }
     const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
     if (swap === 'was-live') return this.#quarantine(task, after);
     if (swap === 'busy') return this.#skip(task);
@@ -349,7 +354,8 @@ class ApplyRun {
     if (!now) return undefined;
     if (now.oid === task.after?.oid) return 'same';
     const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
-    return now.oid === expected ? seenOf(now.stat, this.#tools.now()) : undefined;
+    const isOurs = now.oid === expected || (line?.refused !== undefined && now.oid === line.was?.oid);
+    return isOurs ? seenOf(now.stat, this.#tools.now()) : undefined;
   }
 
   #createIn(task: Task, line: Line | undefined): Swap {
@@ -363,7 +369,9 @@ class ApplyRun {
   async #remove(task: Task): Promise<void> {
     const { fs, manifest, staging } = this.#tools;
     const line = manifest.get(task.path);
-    if (line?.refused) {
+    const was = line?.refused?.kind === 'conflict' ? undefined : line?.was;
+    // What we put there before a version was refused goes with it, or it would come back as a new file.
+    if (line?.refused && (!was || (await this.#tools.hash(task.path))?.oid !== was.oid)) {
       manifest.set(task.path, undefined);
       this.#applied.push(task.path);
       return;
@@ -376,7 +384,7 @@ class ApplyRun {
       const folder = staging.folderFor(this.#walk, parentOf(task.path));
       const move = {
         ...this.#moveFor(task, folder.path, staging.freshName()),
-        before: { oid: (task.before as Entry).oid, seen },
+        before: { oid: (was ?? (task.before as Entry)).oid, seen },
       };
       staging.announce([move]);
       if (remove(fs, this.#walk, move) === 'busy') {

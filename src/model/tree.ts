@@ -56,6 +56,9 @@ export function displayPath(path: SitePath): string {
   return escapeControls(text);
 }
 
+/** As {@link escapeControls}, for text of several lines: they stay lines. */
+export const escapeLines = (text: string): string => text.split('\n').map(escapeControls).join('\n').trimEnd();
+
 /** Control, format and direction characters made visible; the rest as it is. */
 export function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {

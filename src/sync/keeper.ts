@@ -525,7 +525,6 @@ class SiteKeeper implements Keeper {
   }
 
   async #noteConflicts(outcome: Outcome, at: number): Promise<void> {
-    if (outcome.lost.length === 0) return;
     const found = outcome.lost.map(({ path, kind, live, base, repository, site }): Conflict => ({
       id: randomUUID(),
       at,
@@ -536,12 +535,39 @@ class SiteKeeper implements Keeper {
       ...(repository ? { repository: repository.oid } : {}),
       ...(site ? { site: site.oid } : {}),
     }));
+    found.push(...(await this.#unlisted(new Set(found.map(({ path }) => path)), at)));
+    if (found.length === 0) return;
     // A merge that had to be made twice holds the same paths: each is one question.
     const again = new Set(found.filter(({ live }) => live === 'both').map(({ path }) => path));
-    const before = this.#deps
-      .conflicts()
-      .filter(({ live, path, resolved }) => resolved || live !== 'both' || !again.has(path));
-    await this.#deps.saveConflicts([...found, ...before].slice(0, 500));
+    const before = this.#deps.conflicts().filter((conflict) => !isOpenHeld(conflict) || !again.has(conflict.path));
+    const all = [...found, ...before];
+    // A question that is not listed can never be answered.
+    await this.#deps.saveConflicts(all.filter((conflict, place) => place < 500 || isOpenHeld(conflict)));
+  }
+
+  /** Held paths without a question: the run that held them was cut off before it could list them. */
+  async #unlisted(found: ReadonlySet<SitePath>, at: number): Promise<Conflict[]> {
+    const { repository, conflicts } = this.#deps;
+    const held = await repository.held();
+    const listed = new Set(
+      held.length === 0
+        ? []
+        : conflicts()
+            .filter(isOpenHeld)
+            .map(({ path }) => path),
+    );
+    const unlisted: Conflict[] = [];
+    for (const { path, by } of held) {
+      if (found.has(path) || listed.has(path)) continue;
+      const [ours, theirs] = (await repository.commit(by)).parents;
+      const change = (await repository.changes(theirs, ours)).find((changed) => changed.path === path);
+      unlisted.push({
+        ...{ id: randomUUID(), at, path, kind: 'content', live: 'both' },
+        ...(change?.before ? { repository: change.before.oid } : {}),
+        ...(change?.after ? { site: change.after.oid } : {}),
+      });
+    }
+    return unlisted;
   }
 
   async #failed(problem: Problem, triggers: ReadonlySet<Trigger>): Promise<{ inMs: number }> {
@@ -621,6 +647,8 @@ class SiteKeeper implements Keeper {
     });
   }
 }
+
+const isOpenHeld = ({ live, resolved }: Conflict): boolean => live === 'both' && !resolved;
 
 function whatHappened({ lastPull, lastPush, lastAttempt, checkedAt, conflicts }: SiteStatus): Partial<SiteStatus> {
   return {

@@ -106,6 +106,17 @@ test('a problem inside a dialog is the inside of a dialog', async () => {
   assert.not.match(answer.text, '<html');
 });
 
+test('GitLab’s own words about a refused push stay lines, and nothing in them acts', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  const text = 'remote: not allowed\nremote: <b>\u001b[2J payroll.xlsx';
+  const tally = { added: 0, changed: 0, removed: 0 };
+  const hold: Hold = { code: 'push-refused', at: now, step: 's', total: 0, tally, samples: [], choices: [], text };
+  world.statuses.set('shop', status('hold', { hold }));
+  const page = (await me.get('/sites/shop/hold')).text;
+  assert.match(page, 'remote: not allowed\nremote: &lt;b&gt;&#92;x1b[2J payroll.xlsx');
+});
+
 test('every hold has a question, a reason and words for each choice', async () => {
   const codes: HoldCode[] = [
     'folder-lost-files',

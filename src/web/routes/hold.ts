@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import type { Hold, HoldChoice } from '../../model/site.ts';
-import { displayPath, escapeControls } from '../../model/tree.ts';
+import { displayPath, escapeControls, escapeLines } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
 import { holdChoices, holdReason, holdTitle, holdWays } from '../hold-words.ts';
@@ -47,7 +47,7 @@ export function hold(router: Router<State>, room: Room): void {
       samples: held.samples.map(({ path, mark }) => ({ path: displayPath(path), ...markView[mark] })),
       more: moreOf(held),
       problem: status.problem ? problemView(status.problem) : null,
-      said: held.text === undefined ? '' : escapeControls(held.text),
+      said: escapeLines(held.text ?? ''),
       elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
       ways: site.binding ? holdWays(held) : [],

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import type { PathVerdict, SettingsForm } from '../../model/settings.ts';
 import { defaultSettings, type Site } from '../../model/site.ts';
-import { displayPath, escapeControls, pathFromText, pathBytes, sitePath } from '../../model/tree.ts';
+import { displayPath, escapeControls, escapeLines, pathFromText, pathBytes, sitePath } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
 import { cronWords } from '../cron-words.ts';
 import { beside, block, fields, parse, type FieldErrors } from '../form.ts';
@@ -191,7 +191,7 @@ const extras: Record<PageName, Extras> = {
 
 async function preview({ deps }: Room, site: Site, subject: string): Promise<{ text: string; from: string }> {
   const made = await deps.settings.preview(site.id, subject.slice(0, 2_000));
-  return { ...made, text: made.text.split('\n').map(escapeControls).join('\n').trimEnd() };
+  return { ...made, text: escapeLines(made.text) };
 }
 
 /** A box that is not ticked sends nothing, so what was sent counts and not what is saved. */
