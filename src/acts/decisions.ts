@@ -100,7 +100,20 @@ export function createDecisions(deps: DecisionsDeps) {
 
     async restore(id: SiteId, keptId: string, path: SitePath | undefined, by: string): Promise<void> {
       await deps.keeper(id).restore(keptId, path);
-      deps.report({ by, site: id, act: 'restored', detail: path === undefined ? keptId : displayPath(path) });
+      deps.report({
+        by,
+        site: id,
+        act: 'restored',
+        detail: path === undefined ? folderAsOf(keptId) : displayPath(path),
+      });
     },
   };
+}
+
+/** `the whole folder as of 2026-11-19 14:07 UTC`: a kept version's id begins with its time. */
+function folderAsOf(keptId: string): string {
+  const [, year, month, day, hour, minute] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)/.exec(keptId) ?? [];
+  return year === undefined
+    ? 'the whole folder'
+    : `the whole folder as of ${year}-${month}-${day} ${hour}:${minute} UTC`;
 }

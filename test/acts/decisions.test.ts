@@ -1,0 +1,77 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createDecisions } from '../../src/acts/decisions.ts';
+import type { Conflict } from '../../src/model/plan.ts';
+import type { Hold, HoldChoice, SiteId } from '../../src/model/site.ts';
+import { type Oid, pathFromText } from '../../src/model/tree.ts';
+
+const decisions = suite('decisions');
+const site = 'museum' as SiteId;
+const path = pathFromText('menus/été.md');
+
+function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['samples'] } = {}) {
+  const asked: unknown[][] = [];
+  const acts: { act: string; detail: string }[] = [];
+  let conflicts: readonly Conflict[] = [
+    { id: 'k1', at: 1, path, kind: 'content', live: 'repository', ...over.conflict },
+  ];
+  const made = createDecisions({
+    keeper: () => ({
+      status: () => (over.hold ? { hold: over.hold } : {}),
+      heldPaths: () => over.all ?? [],
+      choose: async (step: string, choice: HoldChoice) => void asked.push(['choose', step, choice]),
+      resolve: async (conflict: Conflict, choice) => void asked.push(['resolve', conflict.id, choice]),
+      restore: async (id, at) => void asked.push(['restore', id, at]),
+      kept: async () => [],
+      keptFiles: async () => [{ path, oid: 'o1' as Oid, size: 3 }],
+      content: async () => Buffer.from('old'),
+      conflictsChanged: () => void asked.push(['changed']),
+    }),
+    conflicts: () => conflicts,
+    saveConflicts: async (_id, next) => void (conflicts = next),
+    adoptProject: async (_id, created) => void asked.push(['adopt', created]),
+    now: () => 7,
+    report: ({ act, detail }) => void acts.push({ act, detail }),
+  });
+  return { made, asked, acts, conflicts: () => conflicts };
+}
+
+decisions('what is live already needs no work, the other version does; both end the question', async () => {
+  for (const [choice, work] of [
+    ['repository', [['changed']]],
+    ['site', [['resolve', 'k1', 'site'], ['changed']]],
+  ] as const) {
+    const { made, asked, conflicts, acts } = arrange();
+    await made.resolve(site, 'k1', choice, 'Ana');
+    assert.equal(asked, work);
+    assert.equal(conflicts()[0]?.resolved, { at: 7, by: 'Ana', choice });
+    assert.equal(acts, [{ act: 'resolved', detail: 'menus/été.md' }]);
+  }
+});
+
+decisions('of a path that waits, either choice is work', async () => {
+  const { made, asked } = arrange({ conflict: { live: 'both' } });
+  await made.resolve(site, 'k1', 'repository', 'Ana');
+  assert.equal(asked, [['resolve', 'k1', 'repository'], ['changed']]);
+});
+
+decisions('a restore is told by what came back and from when, not by its number', async () => {
+  const { made, acts } = arrange();
+  await made.restore(site, '20261119T140702Z-0123456789ab', undefined, 'Ana');
+  await made.restore(site, '20261119T140702Z-0123456789ab', path, 'Ana');
+  assert.equal(
+    acts.map(({ detail }) => detail),
+    ['the whole folder as of 2026-11-19 14:07 UTC', 'menus/été.md'],
+  );
+});
+
+decisions('all paths of a question are given, also right after a restart', () => {
+  const samples = [{ path, mark: '-' as const }];
+  const tally = { added: 0, changed: 0, removed: 9 };
+  const hold: Hold = { code: 'branch-lost-files', at: 1, step: 's', total: 9, tally, samples, choices: [] };
+  assert.equal(arrange({ hold }).made.heldPaths(site), samples);
+  const all = [...samples, { path: pathFromText('b'), mark: '-' as const }];
+  assert.equal(arrange({ hold, all }).made.heldPaths(site), all);
+});
+
+decisions.run();
