@@ -27,7 +27,7 @@ import { Quiet } from './quiet.ts';
 import { hashFile, openLarge, openSteady } from './read.ts';
 import { isStaged, undo } from './replace.ts';
 import { checkRoom } from './room.ts';
-import { type ScanRules, type Sighting, readText, scanPaths } from './scan.ts';
+import { type ScanRules, type Sighting, readText, rulesBytes, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { type Held, Staging, stagedNow } from './staging.ts';
 import { Walk } from './walk.ts';
@@ -328,9 +328,10 @@ class SiteDirectory implements Directory, Touchable {
     const texts = new Map(coming.map(({ path }) => [parentOf(path), '']));
     const files = coming.filter(({ after }) => after !== undefined);
     let at = 0;
-    for await (const { chunks } of blobs(files.map(({ after }) => (after as Entry).oid))) {
+    for await (const { size, chunks } of blobs(files.map(({ after }) => (after as Entry).oid))) {
       const bytes: Buffer[] = [];
-      for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
+      // As where the file is read from the folder: one that is too long says nothing.
+      if (size <= rulesBytes) for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
       texts.set(parentOf((files[at] as Change).path), Buffer.concat(bytes).toString('latin1'));
       at += 1;
     }

@@ -309,9 +309,12 @@ function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
 export function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
   const dir = walk.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
-  if (stat?.kind !== 'file' || stat.size > 262_144) return undefined;
-  return fs.readSmall(dir, Buffer.from(name), 262_144).toString('utf8');
+  if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
+  return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('utf8');
 }
+
+/** No file of rules is read that has more bytes. */
+export const rulesBytes = 262_144;
 
 /** While its rules may not be read, nothing new of a folder travels. */
 const everything = '*';

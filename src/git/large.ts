@@ -17,11 +17,11 @@ export function largeRemote(remote: Remote, { isOn, pointers, upload }: LargeRem
   return {
     head: (signal) => remote.head(signal),
     fetch: (signal, progress) => remote.fetch(signal, progress),
-    async push(commit, expected, options, signal) {
+    async push(commit, expected, options, signal, progress) {
       const wanted = isOn() ? await pointers(commit, expected) : [];
       const text = wanted.length === 0 ? undefined : await upload(wanted, signal);
       if (text !== undefined) return { kind: 'refused', text, output: text };
-      return remote.push(commit, expected, options, signal);
+      return remote.push(commit, expected, options, signal, progress);
     },
   };
 }

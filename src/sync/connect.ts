@@ -81,7 +81,6 @@ export async function connect(
   if (!deps.switching)
     await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
   await deps.directory.agree(undefined, async () => []);
-  await repository.release((await repository.held()).map(({ path }) => path));
   deps.directory.hold([]);
   const kept = await keepFolder(deps, sides.survey);
   if (sides.isNew && sides.tip) await begin(deps, sides.tip);
@@ -227,6 +226,7 @@ async function replaceFolder(
   const changes = await repository.changes(kept, tip);
   await switching?.(tip);
   await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null });
+  await releaseAll(repository);
   await bound();
   const { skipped } = await directory.apply({
     changes,
@@ -242,6 +242,11 @@ async function replaceFolder(
   const partial = await partialCommit(repository, { disk: kept, remote: tip }, tip, changes, new Set(skipped));
   await repository.move({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
   await directory.settled(partial.commit);
+}
+
+/** Only when the ledger has stepped: where that fails, what waited for a person waits on. */
+async function releaseAll(repository: Repository): Promise<void> {
+  await repository.release((await repository.held()).map(({ path }) => path));
 }
 
 /** The folder does not change at all: only the branch does, by one commit on top of what it has. */
@@ -266,6 +271,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
   if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
   await deps.switching?.(commit);
   await repository.move({ disk: commit, remote: commit, pending: null, offered: null, choice: null, base: null });
+  await releaseAll(repository);
   await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
   await bound();
 }

@@ -469,9 +469,10 @@ class SiteKeeper implements Keeper {
     if (root && this.#consent.root !== 'changed') {
       const { disk } = await repository.ledger();
       const files = disk ? await repository.files(disk, Number.POSITIVE_INFINITY) : [];
-      const present = new Map((await directory.survey()).files.map(({ path, oid }) => [path, oid]));
-      const refused = (path: SitePath): boolean => this.#status.notSynced.some((left) => left.path === path);
-      const same = files.every(({ path, oid }) => present.get(path) === oid || refused(path));
+      const survey = await directory.survey();
+      const present = new Map(survey.files.map(({ path, oid }) => [path, oid]));
+      const refused = new Set([...directory.refused(), ...survey.left.map(({ path }) => path)]);
+      const same = files.every(({ path, oid }) => present.get(path) === oid || refused.has(path));
       if (!same) throw new Problem('folder-changed', { folder: site().folder });
     }
     await saveRoot(now);

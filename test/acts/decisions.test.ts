@@ -27,6 +27,7 @@ function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['
       content: async () => Buffer.from('old'),
       conflictsChanged: () => void asked.push(['changed']),
     }),
+    followed: async (_id, content) => content,
     conflicts: () => conflicts,
     saveConflicts: async (_id, next) => void (conflicts = next),
     adoptProject: async (_id, created) => void asked.push(['adopt', created]),

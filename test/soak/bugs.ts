@@ -180,7 +180,7 @@ export const mutants: readonly Mutant[] = [
     name: 'replaced files are not looked at once more',
     patches: [
       {
-        file: 'src/files/directory.ts',
+        file: 'src/files/late.ts',
         from: `if (now.oid === held.before?.oid) done.push(held);`,
         to: `if (now) done.push(held);`,
       },

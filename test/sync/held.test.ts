@@ -1,8 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { BranchName } from '../../src/model/instance.ts';
+import { Problem } from '../../src/model/problem.ts';
 import type { SitePath } from '../../src/model/tree.ts';
+import type { Remote } from '../../src/sync/ports.ts';
 import { type KeptWorld, kept } from '../faults/support.ts';
 import { git } from '../support/plain-git.ts';
 
@@ -96,6 +100,65 @@ for (const choice of ['repository', 'site'] as const) {
   );
 }
 
+held('the answer to the push is lost: the path is listed all the same, once, and can be settled', () => {
+  let isCut = false;
+  const remote = (to: Remote): Remote => ({
+    ...to,
+    async push(...request) {
+      const answer = await to.push(...request);
+      if (!isCut) return answer;
+      isCut = false;
+      throw new Problem('gitlab-unreachable', {});
+    },
+  });
+  return kept({ settings, remote }, async (world) => {
+    world.push({ 'about.md': 'theirs\n' });
+    world.write('about.md', 'ours\n');
+    isCut = true;
+    await world.rung('person');
+    assert.equal(world.conflicts(), []);
+    for (const trigger of ['retry', 'rescan', 'poll'] as const) await world.rung(trigger);
+    assert.equal(sides(world), ['ours', 'theirs']);
+    const listed = world.conflicts().map(({ path, live, repository, site }) => [path, live, repository, site]);
+    const [ours, theirs] = ['ours\n', 'theirs\n'].map(blobOf);
+    assert.equal(listed, [['about.md', 'both', theirs, ours]]);
+    await choose(world, 'site');
+    assert.equal(sides(world), ['ours', 'ours']);
+  });
+});
+
+held('a switch of branches that GitLab refuses decides nothing', () =>
+  apart(async (world) => {
+    const next = 'next' as BranchName;
+    const remote: Remote = {
+      ...world.remote,
+      fetch: async () => 'absent',
+      push: async () => ({ kind: 'refused', text: 'no', output: '' }),
+    };
+    const plan = await world.keeper.plan(next, 'replace', remote);
+    const ended = await world.keeper
+      .connect(next, 'replace', plan.id, remote, async () => {}, 'switch')
+      .then(
+        () => 'connected',
+        (error: Problem) => error.code,
+      );
+    assert.is(ended, 'push-refused');
+    for (const trigger of ['rescan', 'poll'] as const) await world.rung(trigger);
+    assert.equal(sides(world), ['ours', 'theirs']);
+  }),
+);
+
+held('a remount with nothing else new asks nobody, also right after a restart', () =>
+  apart(async (world) => {
+    // As after a restart: what is not synced is known from the ledger and the manifest alone.
+    Object.assign(world.keeper.status(), { notSynced: [] });
+    Object.assign(world.site_(), { root: { dev: '1', ino: '1' } });
+    await world.rung('start');
+    assert.is(world.keeper.status().hold, undefined);
+    assert.equal(sides(world), ['ours', 'theirs']);
+  }),
+);
+
 held('a path whose merge was overtaken is an ordinary one again', () =>
   kept({ settings }, async (world) => {
     const before = world.tip();
@@ -120,6 +183,9 @@ async function choose(world: KeptWorld, choice: 'repository' | 'site'): Promise<
   assert.equal(await world.repository.held(), []);
   assert.equal(world.keeper.status().notSynced, []);
 }
+
+const blobOf = (content: string): string =>
+  createHash('sha1').update(`blob ${content.length}\0${content}`).digest('hex');
 
 /** Reachable from a ref of the site's repository. */
 function isKept(world: KeptWorld, content: string): boolean {
