@@ -48,6 +48,9 @@ export function createSettingsActs(deps: SettingsDeps): SettingsActs {
       const faults = new Faults();
       if (form.page === 'name') return rename(site, form.name, by, faults);
       const settings = settingsOf(site.settings, form, faults, cronFault);
+      // What the branch has as pointers the folder has as contents: from then on they would be committed over them.
+      if (site.binding && site.settings.lfs && !settings.lfs)
+        faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
       faults.throwIfAny();
       const saved = await store.change(id, { settings });
       await siteChanged(saved);

@@ -107,6 +107,7 @@ async function merge(
     return follow(deps, notes, ledger, standing, step.theirs);
   }
   await holdPaths(deps, lost, commit);
+  if (lost.length > 0) await deps.noteLost?.(lost);
   return offer(deps, notes, ledger, standing, commit);
 }
 

@@ -10,6 +10,7 @@ import type { Subfolder } from '../model/subfolder.ts';
 import { type Oid, type SitePath, tally } from '../model/tree.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
+import type { Lost } from './conflict.ts';
 import { settleHeld } from './held.ts';
 import { problemHold, refusedHold } from './hold.ts';
 import type { Outcome, Refusal } from './notes.ts';
@@ -412,6 +413,7 @@ class SiteKeeper implements Keeper {
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
       ...(refusal ? { refusal } : {}),
+      noteLost: (lost) => this.#saveConflicts(lost, [], clock.now()),
       progress: paced(clock, (progress) => this.#tell({ kind: 'progress', progress })),
     });
     if (this.#consent === consent) this.#consent = {};
@@ -444,6 +446,14 @@ class SiteKeeper implements Keeper {
     if (disk && !this.#damaged) return;
     this.#damaged = false;
     await rebuild(repository, remote, agreed(), signal);
+    // What waited for a person went with the repository; the list of questions did not.
+    const held = this.#deps.conflicts().filter(isOpenHeld);
+    const by = agreed();
+    if (by && held.length > 0)
+      await repository.hold(
+        held.map(({ path }) => ({ path })),
+        by,
+      );
   }
 
   #damaged = false;
@@ -526,7 +536,13 @@ class SiteKeeper implements Keeper {
   }
 
   async #noteConflicts(outcome: Outcome, at: number): Promise<void> {
-    const found = outcome.lost.map(({ path, kind, live, base, repository, site }): Conflict => ({
+    const lost = new Set(outcome.lost.map(({ path }) => path));
+    await this.#saveConflicts(outcome.lost, await this.#unlisted(lost, at), at);
+  }
+
+  /** A merge that had to be made twice, or was told before it was offered, is one question for each path. */
+  async #saveConflicts(lost: readonly Lost[], unlisted: readonly Conflict[], at: number): Promise<void> {
+    const found = lost.map(({ path, kind, live, base, repository, site }): Conflict => ({
       id: randomUUID(),
       at,
       path,
@@ -536,12 +552,15 @@ class SiteKeeper implements Keeper {
       ...(repository ? { repository: repository.oid } : {}),
       ...(site ? { site: site.oid } : {}),
     }));
-    found.push(...(await this.#unlisted(new Set(found.map(({ path }) => path)), at)));
-    if (found.length === 0) return;
-    // A merge that had to be made twice holds the same paths: each is one question.
-    const again = new Set(found.filter(({ live }) => live === 'both').map(({ path }) => path));
-    const before = this.#deps.conflicts().filter((conflict) => !isOpenHeld(conflict) || !again.has(conflict.path));
-    const all = [...found, ...before];
+    if (found.length + unlisted.length === 0) return;
+    const isAgain = (conflict: Conflict): boolean =>
+      !conflict.resolved &&
+      found.some(
+        ({ path, live, site }) =>
+          path === conflict.path && ((live === 'both' && isOpenHeld(conflict)) || site === conflict.site),
+      );
+    const before = this.#deps.conflicts().filter((conflict) => !isAgain(conflict));
+    const all = [...found, ...unlisted, ...before];
     // A question that is not listed can never be answered.
     await this.#deps.saveConflicts(all.filter((conflict, place) => place < 500 || isOpenHeld(conflict)));
   }

@@ -18,6 +18,8 @@ export interface RunDeps {
   readonly consent?: string;
   /** The last push GitLab refused: not offered again by itself until something is different. */
   readonly refusal?: Refusal;
+  /** Told before a merge is offered, and durable when it resolves: a cut must not hide that a version lost. */
+  readonly noteLost?: (lost: readonly Lost[]) => Promise<void>;
   readonly progress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }

@@ -40,7 +40,9 @@ function world(runs: readonly RunRecord[] = []) {
     siteChanged: async (one) => void changed.push(one),
     report: (act) => told.push(act),
   });
-  return { acts, told, changed, now: () => sites.get(id) as Site };
+  const bind = (): void =>
+    void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });
+  return { acts, told, changed, bind, now: () => sites.get(id) as Site };
 }
 
 async function faults(form: SettingsForm): Promise<Readonly<Record<string, string>>> {
@@ -76,6 +78,19 @@ test('a saved page changes its own settings and is told', async () => {
   });
   assert.equal(told, [{ by: 'Miriam', site: id, act: 'changed-settings', detail: 'Schedule' }]);
   assert.is(changed.length, 1, 'the schedule follows');
+});
+
+test('large files are not switched off under a connected site', async () => {
+  const { acts, now, bind } = world();
+  const files = { page: 'files', fileMiB: '100', files: '1000', siteGiB: '1' } as const;
+  await acts.save(id, { ...files, lfs: true }, 'Miriam');
+  await acts.save(id, { ...files, lfs: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: true }, 'Miriam');
+  bind();
+  const problem = await acts.save(id, { ...files, lfs: false }, 'Miriam').catch((error: unknown) => error as Problem);
+  assert.instance(problem, Problem);
+  assert.match((problem as Problem).facts['lfs'] ?? '', 'stay on');
+  assert.is(now().settings.lfs, true);
 });
 
 test('every fault of a form is told at once, each at its field, and nothing is saved', async () => {

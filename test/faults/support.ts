@@ -49,6 +49,8 @@ export interface KeptWorld extends EngineWorld {
   /** Rings and waits until the run that follows is over. */
   rung(trigger?: Trigger): Promise<void>;
   conflicts(): readonly Conflict[];
+  /** The store loses its list. */
+  forgetConflicts(): void;
 }
 
 export async function kept(
@@ -102,7 +104,8 @@ export async function kept(
       await lane?.job(async () => {});
     };
     if (!options.unconnected) await rung();
-    await test({ ...world, keeper, events, rung, site_: () => site, conflicts: () => conflicts });
+    const forgetConflicts = (): void => void (conflicts = []);
+    await test({ ...world, keeper, events, rung, site_: () => site, conflicts: () => conflicts, forgetConflicts });
   } finally {
     await world.close();
   }

@@ -1,0 +1,50 @@
+import { rmSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Remote } from '../../src/sync/ports.ts';
+import { kept } from '../faults/support.ts';
+
+/** What a person must be asked or told is not lost with the run, or the repository, that found it. */
+const told = suite('told all the same');
+
+for (const policy of ['repository', 'site', 'hold'] as const) {
+  told(`the push arrived and its answer did not: the conflict is listed once, policy ${policy}`, async () => {
+    let cut = true;
+    const remote = (real: Remote): Remote => ({
+      ...real,
+      async push(...args) {
+        const result = await real.push(...args);
+        if (!cut || result.kind !== 'done') return result;
+        cut = false;
+        throw new Error('the connection was cut');
+      },
+    });
+    await kept({ settings: { policy }, remote }, async (world) => {
+      world.push({ 'about.md': 'theirs\n' });
+      world.write('about.md', 'ours\n');
+      for (const trigger of ['person', 'retry', 'rescan'] as const) await world.rung(trigger);
+      assert.is(cut, false);
+      const live = { repository: 'repository', site: 'site', hold: 'both' }[policy];
+      assert.equal(
+        world.conflicts().map(({ path, live }) => [path, live]),
+        [['about.md', live]],
+      );
+    });
+  });
+}
+
+told('the repository is lost: what waited for a person waits on', () =>
+  kept({ settings: { policy: 'hold' } }, async (world) => {
+    world.push({ 'about.md': 'theirs\n' });
+    world.write('about.md', 'ours\n');
+    for (const trigger of ['person', 'rescan'] as const) await world.rung(trigger);
+    rmSync(world.gitDir, { recursive: true });
+    rmSync(`${world.dir}/state/manifest.jsonl`, { force: true });
+    for (const trigger of ['person', 'retry', 'rescan', 'person'] as const) await world.rung(trigger);
+    assert.is(world.files()['about.md'], 'ours');
+    assert.is(world.branch()['about.md'], 'theirs');
+    assert.is(world.keeper.status().problem, undefined);
+  }),
+);
+
+told.run();
