@@ -175,11 +175,15 @@ class SiteDirectory implements Directory, Touchable {
     const moves = this.#staging.unsettled();
     const walk = new Walk(this.#o.fs, this.#o.root);
     try {
-      const returned = moves.filter((move) => undo(this.#o.fs, walk, move)).map(({ path }) => path);
+      const undone = moves.map((move) => ({ move, how: undo(this.#o.fs, walk, move) }));
+      const returned = undone.filter(({ how }) => how !== 'nothing').map(({ move }) => move.path);
       this.#staging.release(
         walk,
-        moves.filter((move) => this.#isOurs(walk, move)),
+        undone.filter(({ move, how }) => how !== 'was-live' && this.#isOurs(walk, move)).map(({ move }) => move),
       );
+      // Somebody may be writing into what was live for a while: looked at once more, like a replaced file.
+      const wereLive = undone.filter(({ how }) => how === 'was-live').map(({ move }) => move);
+      this.#staging.announce(wereLive.map(({ folder, name, path }) => ({ folder, name, path })));
       this.#staging.sweep(walk);
       this.#staging.settle();
       this.#staging.tidy(walk);

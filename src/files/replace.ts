@@ -119,24 +119,32 @@ export function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefi
 }
 
 /**
- * After a crash: finishes nothing, puts back what was taken. Returns true if a file went back to its name.
- * The journal says what was meant; the inodes say how far it came.
+ * What became of a move that a crash cut: `returned`, a file went back to its name; `was-live`, it did so in exchange for
+ * our own content, which somebody may have opened meanwhile.
  */
-export function undo(fs: Fs, walk: Walk, move: Move): boolean {
+export type Undone = 'nothing' | 'returned' | 'was-live';
+
+/** After a crash: finishes nothing, puts back what was taken. The journal says what was meant, the inodes how far it came. */
+export function undo(fs: Fs, walk: Walk, move: Move): Undone {
   const aside = { ...move, name: asideName(move) };
   const old = stagedNow(fs, walk, aside);
   const now = stagedNow(fs, walk, move);
   if (old && now) {
     // Between the link and the last two steps of a replacement: done, but for them.
     if (walk.stat(move.path) !== undefined) fs.unlink(now.fd, Buffer.from(move.name));
-    else if (putBack(fs, walk, aside, old.stat)) return !stagedNow(fs, walk, aside) || undo(fs, walk, move);
-    else return false;
+    else if (!putBack(fs, walk, aside, old.stat)) return 'nothing';
+    else return stagedNow(fs, walk, aside) ? undo(fs, walk, move) : 'returned';
   }
   if (old) fs.rename(old.fd, Buffer.from(aside.name), old.fd, Buffer.from(move.name));
   const taken = old ?? now;
-  if (!taken || (!old && isStaged(taken.stat, move))) return false;
-  if (walk.stat(move.path) !== undefined) return false;
-  return putBack(fs, walk, move, taken.stat);
+  if (!taken || (!old && isStaged(taken.stat, move))) return 'nothing';
+  const live = walk.stat(move.path);
+  if (live === undefined) return putBack(fs, walk, move, taken.stat) ? 'returned' : 'nothing';
+  // Saved in the last gap and swapped out with the old file: it is newer than ours, and was about to be given back.
+  const isNewer = move.before !== undefined && !isExpected(taken.stat, move.before.seen);
+  if (!fs.exchange || !isNewer || !isStaged(live, move)) return 'nothing';
+  fs.exchange(taken.fd, Buffer.from(move.name), walk.folder(parentOf(move.path)), nameOf(move.path));
+  return 'was-live';
 }
 
 /** The folder may have gone with its last file. Where a file has its name, what was taken stays to be recorded. */

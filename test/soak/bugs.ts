@@ -264,8 +264,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/directory.ts',
-        from: `const returned = moves.filter((move) => undo(this.#o.fs, walk, move)).map(({ path }) => path);`,
-        to: `const returned: SitePath[] = moves.length < 0 ? [String(undo) as SitePath] : [];`,
+        from: `({ move, how: undo(this.#o.fs, walk, move) })`,
+        to: `({ move, how: String(undo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
       },
     ],
     tests: [guards],
