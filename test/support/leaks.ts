@@ -50,7 +50,12 @@ export async function leaksBelow(folder: string, secrets: Secrets, leave: RegExp
     const path = join(entry.parentPath, entry.name);
     if (entry.isDirectory() && entry.name.endsWith('.git')) found.push(...leaksInObjects(path, secrets));
     if (!entry.isFile() || leave.test(entry.name)) continue;
-    found.push(...leaksIn(await readFile(path), secrets).map((leak) => `${path}: ${leak}`));
+    // A daemon that runs takes files away while they are listed.
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return Buffer.alloc(0);
+      throw error;
+    });
+    found.push(...leaksIn(bytes, secrets).map((leak) => `${path}: ${leak}`));
   }
   return found;
 }
