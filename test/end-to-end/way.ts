@@ -5,8 +5,8 @@ import type { Harbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 
 /**
- * The way of PRODUCT section 1, as a person goes it in a browser with or without script: everything is found by role,
- * label and text.
+ * The way from the first start to a connected site, as a person goes it in a browser with or without script: everything
+ * is found by role, label and text.
  */
 
 export const person = { name: 'Ana', password: 'tide and tackle 7' } as const;
