@@ -5,7 +5,7 @@ import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts'
 import type { Fs, Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
-import { type Line, type Manifest, type Seen, sameSeen, seenOf } from './manifest.ts';
+import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Folding, collisions, folded } from './folding.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
 import { type Move, type Staging, stagedNow } from './staging.ts';
@@ -71,6 +71,7 @@ class ApplyRun {
   readonly #applied: SitePath[] = [];
   readonly #skipped: SitePath[] = [];
   readonly #refused: NotSynced[] = [];
+  readonly #staying: NotSynced[] = [];
   readonly #leftovers: Move[] = [];
   readonly #emptied = new Set<string>();
   readonly #touchedFolders = new Set<string>();
@@ -108,7 +109,7 @@ class ApplyRun {
     this.#tools.staging.release(this.#walk, this.#leftovers);
     this.#tools.staging.settle();
     this.#tools.staging.tidy(this.#walk);
-    return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused };
+    return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused, staying: this.#staying };
   }
 
   #contentsOf(writes: readonly Task[]): Oid[] {
@@ -334,28 +335,32 @@ class ApplyRun {
 
   async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
     if (there.kind !== 'file') return 'busy';
-    const seen = await this.#trusted(task, there, line);
-    if (!seen || !task.move) return 'busy';
-    if (seen === 'same') {
+    const before = await this.#trusted(task, there, line);
+    if (!before || !task.move) return 'busy';
+    if (before === 'same') {
       this.#leftovers.push(task.move);
       return 'done';
     }
-    const swap = replace(this.#tools.fs, this.#walk, { ...task.move, before: { oid: line?.oid ?? ('' as Oid), seen } });
-    return swap;
+    // Known only now, by its content: the journal has to know it before a crash, and when what was replaced is looked at.
+    if (task.move.before?.seen !== before.seen) {
+      task.move = { ...task.move, before };
+      this.#tools.staging.announce([task.move]);
+    }
+    return replace(this.#tools.fs, this.#walk, task.move);
   }
 
   /**
-   * The stat that the file may be replaced under: it is what the ledger says, by its stat or, where that is unsure, by
-   * its content. `same`: it already has the new content.
+   * The content and stat that the file may be replaced under: it is what the ledger says, by its stat or, where that is
+   * unsure, by its content. `same`: it already has the new content.
    */
-  async #trusted(task: Task, there: Stat, line: Line | undefined): Promise<Seen | 'same' | undefined> {
-    if (sameSeen(line?.seen, there)) return line?.seen;
+  async #trusted(task: Task, there: Stat, line: Line | undefined): Promise<Move['before'] | 'same'> {
+    if (line?.seen && sameSeen(line.seen, there)) return { oid: line.oid, seen: line.seen };
     const now = await this.#tools.hash(task.path);
     if (!now) return undefined;
     if (now.oid === task.after?.oid) return 'same';
     const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
     const isOurs = now.oid === expected || (line?.refused !== undefined && now.oid === line.was?.oid);
-    return isOurs ? seenOf(now.stat, this.#tools.now()) : undefined;
+    return isOurs ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
   }
 
   #createIn(task: Task, line: Line | undefined): Swap {
@@ -379,13 +384,10 @@ class ApplyRun {
     const there = this.#statQuietly(task.path);
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
-      const seen = await this.#trusted(task, there, line);
-      if (!seen || seen === 'same') return this.#skip(task);
+      const before = await this.#trusted(task, there, line);
+      if (!before || before === 'same') return this.#skip(task);
       const folder = staging.folderFor(this.#walk, parentOf(task.path));
-      const move = {
-        ...this.#moveFor(task, folder.path, staging.freshName()),
-        before: { oid: (was ?? (task.before as Entry)).oid, seen },
-      };
+      const move = { ...this.#moveFor(task, folder.path, staging.freshName()), before };
       staging.announce([move]);
       if (remove(fs, this.#walk, move) === 'busy') {
         this.#leaveOrRelease(move);
@@ -482,6 +484,7 @@ class ApplyRun {
         if (!task.after) {
           // Refusing a removal would bring the file back as a new one: it stays what it is until it can go.
           this.#skip(task);
+          this.#staying.push({ path: task.path, reason: { kind: 'unremovable' } });
           continue;
         }
         if (task.move) this.#leaveOrRelease(task.move);

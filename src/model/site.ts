@@ -178,6 +178,7 @@ export type NotSyncedReason =
   | { readonly kind: 'nested-repository' }
   | { readonly kind: 'unreadable' }
   | { readonly kind: 'unwritable' }
+  | { readonly kind: 'unremovable' }
   | { readonly kind: 'too-large'; readonly bytes: number; readonly limit: number }
   | { readonly kind: 'too-many' }
   | { readonly kind: 'secret' }

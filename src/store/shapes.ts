@@ -129,6 +129,7 @@ const plainReason = z.enum([
   'nested-repository',
   'unreadable',
   'unwritable',
+  'unremovable',
   'too-many',
   'secret',
   'control-file',

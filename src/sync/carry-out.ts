@@ -199,7 +199,7 @@ export async function bring(
   const changes = await repository.changes(disk, target);
   await repository.move({ pending: target });
   const modes = ledger.choice && (await modesOf(repository, ledger.choice));
-  const { applied, skipped, refused } = await directory.apply({
+  const { applied, skipped, refused, staying } = await directory.apply({
     changes,
     ...contentsOf(repository),
     ...(modes ? { modes } : {}),
@@ -207,15 +207,16 @@ export async function bring(
   });
   const moved = new Set(applied);
   notes.pulled = changes.filter(({ path }) => moved.has(path));
-  notes.notSynced = [...notes.notSynced, ...refused];
+  notes.notSynced = [...notes.notSynced, ...refused, ...staying];
   if (skipped.length === 0) {
     // The manifest first: only it knows what was refused, and while `pending` stands a crash leads to looking again.
     await directory.settled(target);
     await repository.move({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
     return;
   }
-  notes.unsettled += skipped.length;
-  notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
+  const busy = skipped.length - staying.length;
+  notes.unsettled += busy;
+  if (busy > 0) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
   if (applied.length + refused.length === 0) {
     // Nothing arrived, so there is nothing to agree on: the next run decides anew from where the folder stands.
     await repository.move({ pending: null, ...moves });

@@ -235,6 +235,8 @@ export interface Applied {
   readonly skipped: readonly SitePath[];
   /** Not ours to write: counted as agreed, never written, never scanned. */
   readonly refused: readonly NotSynced[];
+  /** Of the skipped, those that we are not allowed to remove: waiting a moment does not help. */
+  readonly staying: readonly NotSynced[];
 }
 
 /** A content that was written into a file after it had been replaced. */

@@ -33,6 +33,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'Mooring may not read it';
     case 'unwritable':
       return 'Mooring may not write it';
+    case 'unremovable':
+      return 'Removed on GitLab, and Mooring may not remove it here';
     case 'too-large':
       return `${mebibytes(reason.bytes)}, the limit is ${mebibytes(reason.limit)}`;
     case 'too-many':

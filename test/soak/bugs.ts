@@ -159,8 +159,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/apply.ts',
-        from: `if (sameSeen(line?.seen, there)) return line?.seen;`,
-        to: `if (line?.seen) return seenOf(there, this.#tools.now());`,
+        from: `if (line?.seen && sameSeen(line.seen, there)) return { oid: line.oid, seen: line.seen };`,
+        to: `if (line?.seen) return { oid: line.oid, seen: seenOf(there, this.#tools.now()) };`,
       },
     ],
     tests: [guards],

@@ -21,6 +21,15 @@ refused('one that fits replaces what was there before', () =>
   }),
 );
 
+refused('what was there before is known again when it is looked at once more', () =>
+  connected(async (world) => {
+    await brought(world, { 'a.txt': tooLarge });
+    await brought(world, { 'a.txt': 'third\n' });
+    const { lateWrites } = await world.later(2_000_000).sync({ trigger: 'rescan' });
+    assert.equal([lateWrites, await world.repository.kept()], [[], []]);
+  }),
+);
+
 refused('its removal takes away what was there before, and does not bring it back to the branch', () =>
   connected(async (world) => {
     await brought(world, { 'a.txt': tooLarge });

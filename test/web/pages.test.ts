@@ -169,6 +169,7 @@ test('every reason for not syncing has words', () => {
         'nested-repository',
         'unreadable',
         'unwritable',
+        'unremovable',
         'too-many',
         'secret',
         'control-file',
