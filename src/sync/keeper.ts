@@ -1,55 +1,31 @@
-import { randomUUID } from 'node:crypto';
-import type { RunRecord, SyncEvent, Trigger } from '../model/event.ts';
+import type { Trigger } from '../model/event.ts';
 import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
-import type { Binding, Hold, HoldChoice, Moved, RootIdentity, Site, SiteStatus } from '../model/site.ts';
-import { firstStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, Moved, SiteStatus } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
-import { type Oid, type SitePath, tally } from '../model/tree.ts';
-import type { Clock, Random } from '../model/world.ts';
+import type { Oid, SitePath } from '../model/tree.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
-import type { Lost } from './conflict.ts';
-import { settleHeld } from './held.ts';
-import { problemHold, refusedHold } from './hold.ts';
-import type { Outcome, Refusal } from './notes.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
-import type { Directory, Remote, Repository, TreeFile } from './ports.ts';
-import type { Again, Lane, Queue } from './queue.ts';
-import { filesOf, planTally, resultOf, worthTelling } from './record.ts';
+import { settleHeld } from './held.ts';
+import type { Refusal } from './notes.ts';
 import { paced } from './pace.ts';
-import { rebuild } from './rebuild.ts';
+import type { Remote, TreeFile } from './ports.ts';
+import { Questions, type QuestionsDeps } from './questions.ts';
+import type { Again, Lane, Queue } from './queue.ts';
+import { planTally } from './record.ts';
 import { run } from './run.ts';
-import { type StatusFact, nextStatus } from './status.ts';
+import { Story, type StoryDeps, namedPaths, none } from './story.ts';
+import { Upkeep, type UpkeepDeps } from './upkeep.ts';
 
-export interface KeeperDeps {
-  /** The site as it is now: its settings and binding change while the daemon runs. */
-  readonly site: () => Site;
-  readonly repository: Repository;
-  readonly directory: Directory;
-  readonly remote: Remote;
+/** `site`: as it is now; its settings and binding change while the daemon runs. */
+export interface KeeperDeps extends StoryDeps, QuestionsDeps, UpkeepDeps {
   readonly queue: Queue;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** The status before the last restart: what happened is still true, how it stands must be seen anew. */
-  readonly remembered?: SiteStatus;
-  readonly report: (event: SyncEvent) => void;
-  /** Durable before it resolves. */
-  readonly saveRoot: (root: RootIdentity) => Promise<void>;
-  readonly conflicts: () => readonly Conflict[];
-  /** The commit both sides last agreed on, repeated outside the repository: for the day that is lost. */
-  readonly agreed: () => Oid | undefined;
   readonly saveAgreed: (commit: Oid) => Promise<void>;
   /** The push GitLab refused last: a restart alone is no reason to offer it again. */
   readonly refusal: () => Refusal | undefined;
   readonly saveRefusal: (refusal: Refusal | undefined) => Promise<void>;
-  /** A switch of branches under way. `end` without a branch: it did not happen. */
-  readonly switching: {
-    begin(to: NonNullable<Binding['switching']>): Promise<void>;
-    end(branch?: BranchName): Promise<void>;
-  };
-  readonly saveConflicts: (conflicts: readonly Conflict[]) => Promise<void>;
 }
 
 /** Keeps one site: its lane, its status, and everything a person may ask of it. */
@@ -59,8 +35,10 @@ export interface Keeper {
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   watched(watched: boolean): void;
-  /** `subfolder`: of a site that is not connected yet; a connected one keeps its own. */
-  /** `asked` aborts when nobody waits for the answer any more. */
+  /**
+   * `subfolder`: of a site that is not connected yet; a connected one keeps its own. `asked` aborts when nobody waits for
+   * the answer any more.
+   */
   plan(
     branch: BranchName,
     direction: Direction,
@@ -100,11 +78,7 @@ export interface Keeper {
   close(): Promise<void>;
 }
 
-/** So many paths of a run or a question are written down by name. */
-const namedPaths = 200;
 const longestWaitMs = 300_000;
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
 /** A refused push and a site that waits for a person are looked at again this often. */
 const slowMs = 300_000;
 
@@ -115,24 +89,23 @@ export function createKeeper(deps: KeeperDeps): Keeper {
 class SiteKeeper implements Keeper {
   readonly #deps: KeeperDeps;
   readonly #lane: Lane;
-  #status: SiteStatus;
+  readonly #story: Story;
+  readonly #questions: Questions;
+  readonly #upkeep: Upkeep;
   #failures = 0;
-  #prepared = false;
   /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
   #consent: { step?: string; root?: 'changed' | 'emptied' } = {};
+
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
-    const { paused, binding } = deps.site();
-    const state = !binding ? 'off' : paused ? 'paused' : 'unknown';
-    this.#status = {
-      ...firstStatus(deps.clock.now(), state, deps.directory.replaces),
-      ...(binding && deps.remembered ? whatHappened(deps.remembered) : {}),
-    };
+    this.#story = new Story(deps);
+    this.#questions = new Questions(deps);
+    this.#upkeep = new Upkeep(deps, this.#questions);
     this.#lane = deps.queue.lane({ run: (triggers, signal) => this.#run(triggers, signal) });
   }
 
   status(): SiteStatus {
-    return this.#status;
+    return this.#story.status;
   }
 
   ring(trigger: Trigger): void {
@@ -146,7 +119,7 @@ class SiteKeeper implements Keeper {
   }
 
   watched(watched: boolean): void {
-    this.#tell({ kind: 'watched', watched });
+    this.#story.tell({ kind: 'watched', watched });
   }
 
   plan(
@@ -188,17 +161,17 @@ class SiteKeeper implements Keeper {
       // Two browsers, or a double click: the first one won while this one waited for its turn.
       const { binding } = this.#deps.site();
       if (binding && (mode === 'first' || binding.branch === branch)) throw new Problem('already-connected', {});
-      const before = this.#status;
-      this.#tell({ kind: 'started' });
+      const before = this.#story.status;
+      this.#story.tell({ kind: 'started' });
       try {
         const startedAt = this.#deps.clock.now();
         const deps = this.#connectDeps(branch, remote, subfolder, signal);
-        const progress = paced(this.#deps.clock, (progress) => this.#tell({ kind: 'progress', progress }));
+        const progress = paced(this.#deps.clock, (progress) => this.#story.tell({ kind: 'progress', progress }));
         const done = await connect({ ...deps, progress }, direction, planId, bound);
         await this.#deps.saveRoot(await this.#deps.directory.check());
         await this.#refused(undefined);
-        this.#tell({ kind: 'connected', ...(await this.#firstMove(done)) });
-        this.#report(startedAt, new Set(['person']), {
+        this.#story.tell({ kind: 'connected', ...(await this.#firstMove(done)) });
+        this.#story.report(startedAt, new Set(['person']), {
           result: 'connected',
           ...(done.direction === 'replace'
             ? { pulled: planTally(done), pushed: none }
@@ -211,8 +184,7 @@ class SiteKeeper implements Keeper {
         });
         return done;
       } catch (error) {
-        this.#status = before;
-        this.#publish();
+        this.#story.takeBack(before);
         throw error;
       }
     });
@@ -242,25 +214,22 @@ class SiteKeeper implements Keeper {
 
   async disconnected(): Promise<void> {
     await this.#lane.job(async () => {
+      const { repository, directory } = this.#deps;
       const none = { disk: null, remote: null, pending: null, offered: null, choice: null, base: null };
-      if (this.#prepared) {
-        await this.#deps.repository.move(none);
-        await this.#releaseAll();
+      // A repository that cannot be put in order keeps its ledger: the next connect overwrites it.
+      if (await this.#upkeep.prepare().then(yes, no)) {
+        await repository.move(none);
+        await repository.release((await repository.held()).map(({ path }) => path));
       }
-      await this.#deps.directory.agree(undefined, async () => []);
+      directory.hold([]);
+      await directory.agree(undefined, async () => []);
       await this.#refused(undefined);
-      this.#tell({ kind: 'disconnected' });
+      this.#story.tell({ kind: 'disconnected' });
     });
   }
 
-  async #releaseAll(): Promise<void> {
-    const { repository, directory } = this.#deps;
-    await repository.release((await repository.held()).map(({ path }) => path));
-    directory.hold([]);
-  }
-
   paused(): void {
-    this.#tell({ kind: 'paused' });
+    this.#story.tell({ kind: 'paused' });
   }
 
   breakOff(): boolean {
@@ -268,7 +237,7 @@ class SiteKeeper implements Keeper {
   }
 
   async choose(step: string, choice: HoldChoice): Promise<void> {
-    const { hold } = this.#status;
+    const { hold } = this.#story.status;
     if (!hold || hold.step !== step || !hold.choices.includes(choice)) throw new Problem('plan-outdated', {});
     await this.#refused(undefined);
     if (hold.code === 'root-emptied') {
@@ -313,25 +282,21 @@ class SiteKeeper implements Keeper {
   }
 
   conflictsChanged(): void {
-    this.#tell({ kind: 'conflicts', conflicts: this.#openConflicts() });
-  }
-
-  #openConflicts(): number {
-    return this.#deps.conflicts().filter(({ resolved }) => !resolved).length;
+    this.#story.tell({ kind: 'conflicts', conflicts: this.#questions.open() });
   }
 
   async kept(): Promise<readonly KeptVersion[]> {
-    await this.#prepare();
+    await this.#upkeep.prepare();
     return this.#deps.repository.kept();
   }
 
   async keptFiles(id: string): Promise<readonly TreeFile[]> {
-    await this.#prepare();
+    await this.#upkeep.prepare();
     return (await this.#deps.repository.keptFiles(id)).files;
   }
 
   async content(oid: Oid, limit: number): Promise<Buffer> {
-    await this.#prepare();
+    await this.#upkeep.prepare();
     const chunks: Buffer[] = [];
     let left = limit;
     for await (const blob of this.#deps.repository.blobs([oid])) {
@@ -344,10 +309,8 @@ class SiteKeeper implements Keeper {
   }
 
   heldPaths(): Hold['samples'] {
-    return this.#heldPaths;
+    return this.#story.heldPaths;
   }
-
-  #heldPaths: Hold['samples'] = [];
 
   tracked(): number {
     return this.#deps.directory.tracked();
@@ -355,12 +318,6 @@ class SiteKeeper implements Keeper {
 
   close(): Promise<void> {
     return this.#lane.close().then(() => this.#deps.directory.close());
-  }
-
-  async #prepare(): Promise<void> {
-    if (this.#prepared) return;
-    await this.#deps.repository.prepare();
-    this.#prepared = true;
   }
 
   #connectDeps(branch: BranchName, remote: Remote, wanted: Subfolder, signal: AbortSignal): ConnectDeps {
@@ -395,12 +352,9 @@ class SiteKeeper implements Keeper {
   async #once(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again> {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
-    await this.#prepare();
-    await this.#finishSwitch();
-    await this.#mend(signal);
-    await this.#checkRoot();
     const consent = this.#consent;
     const { step } = consent;
+    await this.#upkeep.beforeRun(consent.root, signal);
     const refusal = triggers.has('person') ? undefined : this.#deps.refusal();
     const outcome = await run({
       site: site(),
@@ -413,16 +367,17 @@ class SiteKeeper implements Keeper {
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
       ...(refusal ? { refusal } : {}),
-      noteLost: (lost) => this.#saveConflicts(lost, [], clock.now()),
-      progress: paced(clock, (progress) => this.#tell({ kind: 'progress', progress })),
+      noteLost: (lost) => this.#questions.note(lost, clock.now()),
+      progress: paced(clock, (progress) => this.#story.tell({ kind: 'progress', progress })),
     });
     if (this.#consent === consent) this.#consent = {};
     await this.#refused(outcome.refused);
     this.#failures = 0;
-    await this.#settle(outcome, triggers, at);
+    await this.#questions.settle(outcome.lost, clock.now());
+    await this.#story.ended(outcome, triggers, at, this.#questions.open());
     const { remote: agreed } = await repository.ledger();
     if (agreed && agreed !== this.#deps.agreed()) await this.#deps.saveAgreed(agreed);
-    await this.#maintain(outcome, signal);
+    await this.#upkeep.afterRun(outcome, signal);
     return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs, trigger: 'watch' };
   }
 
@@ -431,194 +386,14 @@ class SiteKeeper implements Keeper {
     if (before?.commit !== refusal?.commit) await this.#deps.saveRefusal(refusal);
   }
 
-  /** A stop between the ledger's step to another branch and the record of it: the ledger tells which of them holds. */
-  async #finishSwitch(): Promise<void> {
-    const { switching } = this.#deps.site().binding ?? {};
-    if (!switching) return;
-    const { remote } = await this.#deps.repository.ledger().catch(() => ({ remote: undefined }));
-    await this.#deps.switching.end(remote === switching.tip ? switching.branch : undefined);
-  }
-
-  /** A connected site whose repository is gone or cannot be read gets a new one. */
-  async #mend(signal: AbortSignal): Promise<void> {
-    const { repository, remote, agreed } = this.#deps;
-    const { disk } = await repository.ledger().catch(() => ({ disk: undefined }));
-    if (disk && !this.#damaged) return;
-    this.#damaged = false;
-    await rebuild(repository, remote, agreed(), signal);
-    // What waited for a person went with the repository; the list of questions did not.
-    const held = this.#deps.conflicts().filter(isOpenHeld);
-    const by = agreed();
-    if (by && held.length > 0)
-      await repository.hold(
-        held.map(({ path }) => ({ path })),
-        by,
-      );
-  }
-
-  #damaged = false;
-
-  /** Once a day, when nothing moves. */
-  async #maintain(outcome: Outcome, signal: AbortSignal): Promise<void> {
-    const { clock, repository, site } = this.#deps;
-    const now = clock.monotonic();
-    this.#maintainedAt ??= now - dayMs + this.#deps.random.fraction() * 6 * hourMs;
-    if (outcome.pulled.length + outcome.pushed.length > 0 || now - this.#maintainedAt < dayMs) return;
-    this.#maintainedAt = now;
-    await repository.maintain(clock.now() - site().settings.keepDays * dayMs, signal);
-  }
-
-  #maintainedAt: number | undefined;
-
-  /** Another folder in the site's place with the same contents is the same site, remounted. */
-  async #checkRoot(): Promise<void> {
-    const { directory, repository, site, saveRoot } = this.#deps;
-    const now = await directory.check(this.#consent.root === 'emptied' ? 'may-be-empty' : 'not-emptied');
-    const { root } = site();
-    if (root?.dev === now.dev && root.ino === now.ino) return;
-    if (root && this.#consent.root !== 'changed') {
-      const { disk } = await repository.ledger();
-      const files = disk ? await repository.files(disk, Number.POSITIVE_INFINITY) : [];
-      const survey = await directory.survey();
-      const present = new Map(survey.files.map(({ path, oid }) => [path, oid]));
-      const refused = new Set([...directory.refused(), ...survey.left.map(({ path }) => path)]);
-      const same = files.every(({ path, oid }) => present.get(path) === oid || refused.has(path));
-      if (!same) throw new Problem('folder-changed', { folder: site().folder });
-    }
-    await saveRoot(now);
-  }
-
-  async #settle(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number): Promise<void> {
-    const { clock } = this.#deps;
-    const now = clock.now();
-    const was = this.#status;
-    await this.#noteConflicts(outcome, now);
-    const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
-    this.#heldPaths = asked?.samples ?? [];
-    const hold = asked && { ...asked, samples: asked.samples.slice(0, namedPaths) };
-    const after = outcome.after;
-    const about =
-      after && (outcome.pulled.length > 0 || outcome.pushed.length > 0)
-        ? await this.#deps.repository.commit(after)
-        : undefined;
-    const moved = (files: number): Moved | undefined =>
-      about && after && files > 0
-        ? { at: now, files, commit: after, subject: about.subject, by: about.author }
-        : undefined;
-    const pull = moved(outcome.pulled.length);
-    const push = moved(outcome.pushed.length);
-    this.#tell({
-      kind: 'ended',
-      result: outcome.pulled.length + outcome.pushed.length > 0 ? resultOf(outcome) : 'nothing',
-      unsettled: outcome.unsettled,
-      notSynced: outcome.notSynced,
-      conflicts: this.#openConflicts(),
-      ...(hold ? { hold } : {}),
-      ...(pull ? { pull } : {}),
-      ...(push ? { push } : {}),
-    });
-    if (!worthTelling(outcome, was, hold)) return;
-    this.#report(at, triggers, {
-      result: hold ? (outcome.refused ? 'refused' : 'held') : resultOf(outcome),
-      pulled: tally(outcome.pulled),
-      pushed: tally(outcome.pushed),
-      files: filesOf(outcome),
-      conflicts: outcome.lost.map(({ path }) => path),
-      ...(outcome.before ? { before: outcome.before } : {}),
-      ...(after ? { after } : {}),
-      ...(about ? { subject: about.subject, by: about.author } : {}),
-      ...(hold ? { hold: hold.code } : {}),
-      ...(outcome.refused
-        ? { problem: { code: 'push-refused', facts: { text: outcome.refused.text }, cause: '' } }
-        : {}),
-      output: outcome.output,
-    });
-  }
-
-  async #noteConflicts(outcome: Outcome, at: number): Promise<void> {
-    const lost = new Set(outcome.lost.map(({ path }) => path));
-    await this.#saveConflicts(outcome.lost, await this.#unlisted(lost, at), at);
-  }
-
-  /** A merge that had to be made twice, or was told before it was offered, is one question for each path. */
-  async #saveConflicts(lost: readonly Lost[], unlisted: readonly Conflict[], at: number): Promise<void> {
-    const found = lost.map(({ path, kind, live, base, repository, site }): Conflict => ({
-      id: randomUUID(),
-      at,
-      path,
-      kind,
-      live,
-      ...(base ? { base: base.oid } : {}),
-      ...(repository ? { repository: repository.oid } : {}),
-      ...(site ? { site: site.oid } : {}),
-    }));
-    if (found.length + unlisted.length === 0) return;
-    const isAgain = (conflict: Conflict): boolean =>
-      !conflict.resolved &&
-      found.some(
-        ({ path, live, site }) =>
-          path === conflict.path && ((live === 'both' && isOpenHeld(conflict)) || site === conflict.site),
-      );
-    const before = this.#deps.conflicts().filter((conflict) => !isAgain(conflict));
-    const all = [...found, ...unlisted, ...before];
-    // A question that is not listed can never be answered.
-    await this.#deps.saveConflicts(all.filter((conflict, place) => place < 500 || isOpenHeld(conflict)));
-  }
-
-  /** Held paths without a question: the run that held them was cut off before it could list them. */
-  async #unlisted(found: ReadonlySet<SitePath>, at: number): Promise<Conflict[]> {
-    const { repository, conflicts } = this.#deps;
-    const held = await repository.held();
-    const listed = new Set(
-      held.length === 0
-        ? []
-        : conflicts()
-            .filter(isOpenHeld)
-            .map(({ path }) => path),
-    );
-    const unlisted: Conflict[] = [];
-    for (const { path, by } of held) {
-      if (found.has(path) || listed.has(path)) continue;
-      const [ours, theirs] = (await repository.commit(by)).parents;
-      const change = (await repository.changes(theirs, ours)).find((changed) => changed.path === path);
-      unlisted.push({
-        ...{ id: randomUUID(), at, path, kind: 'content', live: 'both' },
-        ...(change?.before ? { repository: change.before.oid } : {}),
-        ...(change?.after ? { site: change.after.oid } : {}),
-      });
-    }
-    return unlisted;
-  }
-
-  async #failed(problem: Problem, triggers: ReadonlySet<Trigger>): Promise<{ inMs: number }> {
-    const { clock } = this.#deps;
-    const now = clock.now();
+  #failed(problem: Problem, triggers: ReadonlySet<Trigger>): { inMs: number } {
     this.#failures += 1;
-    if (problem.code === 'git-damaged') this.#damaged = true;
-    // A git that was killed may have left a lock, or the repository is gone: made good before the next try.
-    this.#prepared = false;
-    const retry = remedies[problem.code].retry;
+    this.#upkeep.failed(problem);
+    const { retry } = remedies[problem.code];
     // Looking for the folder again, or making our own copy anew, needs nobody; what asks a person waits for one.
     const looksAgain = retry === 'soon' || problem.code.startsWith('folder-') || problem.code === 'git-damaged';
     const inMs = Math.max(looksAgain ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
-    const facts = problem.toFacts();
-    // What mends itself is tried again and asks nobody.
-    const hold = retry === 'soon' ? undefined : problemHold(problem, now);
-    const same = this.#status.problem?.code === facts.code;
-    this.#tell({
-      kind: 'failed',
-      problem: facts,
-      nextTryAt: now + inMs,
-      asks: retry !== 'soon',
-      ...(hold ? { hold } : {}),
-    });
-    // Once per incident: the same failure again changes the next try, not the story.
-    if (!same)
-      this.#report(now, triggers, {
-        result: hold ? 'held' : 'failed',
-        problem: facts,
-        ...(hold ? { hold: hold.code } : {}),
-      });
+    this.#story.failed(problem, triggers, this.#deps.clock.now() + inMs);
     return { inMs };
   }
 
@@ -627,57 +402,7 @@ class SiteKeeper implements Keeper {
     const ceiling = Math.min(longestWaitMs, 1_000 * 2 ** Math.min(this.#failures, 10));
     return Math.round(ceiling * (0.5 + this.#deps.random.fraction() / 2));
   }
-
-  #tell(fact: StatusFact): void {
-    const now = this.#deps.clock.now();
-    const told = nextStatus(this.#status, fact, now);
-    // A run that was under way when somebody paused the site ends in a paused site.
-    const { binding, paused } = this.#deps.site();
-    const next = binding && paused ? nextStatus(told, { kind: 'paused' }, now) : told;
-    if (next === this.#status) return;
-    this.#status = next;
-    this.#publish();
-  }
-
-  #publish(): void {
-    this.#deps.report({ kind: 'status', site: this.#deps.site().id, status: this.#status });
-  }
-
-  #report(
-    at: number,
-    triggers: ReadonlySet<Trigger>,
-    record: Partial<RunRecord> & { result: RunRecord['result'] },
-  ): void {
-    const { clock, site, report } = this.#deps;
-    report({
-      kind: 'run',
-      site: site().id,
-      run: {
-        id: randomUUID(),
-        at,
-        durationMs: Math.max(0, clock.now() - at),
-        triggers: [...triggers],
-        pulled: none,
-        pushed: none,
-        files: [],
-        conflicts: [],
-        output: '',
-        ...record,
-      },
-    });
-  }
 }
 
-const isOpenHeld = ({ live, resolved }: Conflict): boolean => live === 'both' && !resolved;
-
-function whatHappened({ lastPull, lastPush, lastAttempt, checkedAt, conflicts }: SiteStatus): Partial<SiteStatus> {
-  return {
-    conflicts,
-    ...(checkedAt === undefined ? {} : { checkedAt }),
-    ...(lastPull ? { lastPull } : {}),
-    ...(lastPush ? { lastPush } : {}),
-    ...(lastAttempt ? { lastAttempt } : {}),
-  };
-}
-
-const none = { added: 0, changed: 0, removed: 0 };
+const yes = (): boolean => true;
+const no = (): boolean => false;

@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BranchName } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
-import type { SitePath } from '../../src/model/tree.ts';
+import type { Oid, SitePath } from '../../src/model/tree.ts';
 import type { Remote } from '../../src/sync/ports.ts';
 import { type KeptWorld, kept } from '../faults/support.ts';
 import { git } from '../support/plain-git.ts';
@@ -58,6 +58,27 @@ held('edits of a held path stay where they were made', () =>
     assert.is(world.branch()['posts/a.md'], 'an ordinary edit');
   }),
 );
+
+held('a disconnected site waits for nobody, although GitLab was down before', () => {
+  let down = false;
+  const remote = (real: Remote): Remote => ({
+    ...real,
+    head: (signal) => (down ? Promise.reject(new Problem('gitlab-unreachable', {})) : real.head(signal)),
+  });
+  return kept({ settings, remote }, async (world) => {
+    world.push({ 'about.md': 'theirs\n' });
+    world.write('about.md', 'ours\n');
+    await world.rung('person');
+    assert.is((await world.repository.held()).length, 1);
+    down = true;
+    await world.rung('person');
+    assert.is(world.keeper.status().problem?.code, 'gitlab-unreachable');
+    await world.keeper.disconnected();
+    assert.equal(await world.repository.held(), []);
+    const file = { path: 'about.md' as SitePath, mode: '100644' as const, oid: 'a'.repeat(40) as Oid, size: 1 };
+    assert.is(world.directory.refusal(file), undefined);
+  });
+});
 
 held('neither a lost manifest nor a removal on the branch decides for a person', () =>
   apart(async (world) => {

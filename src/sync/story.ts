@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto';
+import type { RunRecord, SyncEvent, Trigger } from '../model/event.ts';
+import type { Problem } from '../model/problem.ts';
+import { remedies } from '../model/remedy.ts';
+import { type Hold, type Moved, type Site, type SiteStatus, firstStatus } from '../model/site.ts';
+import { tally } from '../model/tree.ts';
+import type { Clock } from '../model/world.ts';
+import { problemHold, refusedHold } from './hold.ts';
+import type { Outcome } from './notes.ts';
+import type { Directory, Repository } from './ports.ts';
+import { filesOf, resultOf, worthTelling } from './record.ts';
+import { type StatusFact, nextStatus } from './status.ts';
+
+export interface StoryDeps {
+  readonly site: () => Site;
+  readonly clock: Clock;
+  readonly repository: Repository;
+  readonly directory: Directory;
+  /** The status before the last restart: what happened is still true, how it stands must be seen anew. */
+  readonly remembered?: SiteStatus;
+  readonly report: (event: SyncEvent) => void;
+}
+
+/** So many paths of a run or a question are written down by name. */
+export const namedPaths = 200;
+
+/** What is told of one site: how it stands now, and a record of each run that moved something or asks something. */
+export class Story {
+  readonly #deps: StoryDeps;
+  #status: SiteStatus;
+  /** Every path of the question that is open; its status names only the first. */
+  #heldPaths: Hold['samples'] = [];
+
+  constructor(deps: StoryDeps) {
+    this.#deps = deps;
+    const { paused, binding } = deps.site();
+    const state = !binding ? 'off' : paused ? 'paused' : 'unknown';
+    this.#status = {
+      ...firstStatus(deps.clock.now(), state, deps.directory.replaces),
+      ...(binding && deps.remembered ? whatHappened(deps.remembered) : {}),
+    };
+  }
+
+  get status(): SiteStatus {
+    return this.#status;
+  }
+
+  get heldPaths(): Hold['samples'] {
+    return this.#heldPaths;
+  }
+
+  tell(fact: StatusFact): void {
+    const now = this.#deps.clock.now();
+    const told = nextStatus(this.#status, fact, now);
+    // A run that was under way when somebody paused the site ends in a paused site.
+    const { binding, paused } = this.#deps.site();
+    this.#turn(binding && paused ? nextStatus(told, { kind: 'paused' }, now) : told);
+  }
+
+  /** What was begun did not happen: the site stands as it stood. */
+  takeBack(before: SiteStatus): void {
+    this.#turn(before);
+  }
+
+  #turn(next: SiteStatus): void {
+    if (next === this.#status) return;
+    this.#status = next;
+    this.#deps.report({ kind: 'status', site: this.#deps.site().id, status: next });
+  }
+
+  /** A run came to its end. `conflicts`: questions that are open now. */
+  async ended(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number, conflicts: number): Promise<void> {
+    const now = this.#deps.clock.now();
+    const was = this.#status;
+    const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
+    this.#heldPaths = asked?.samples ?? [];
+    const hold = asked && { ...asked, samples: asked.samples.slice(0, namedPaths) };
+    const { after, pulled, pushed } = outcome;
+    const moves = pulled.length + pushed.length > 0;
+    const about = after && moves ? await this.#deps.repository.commit(after) : undefined;
+    const moved = (files: number): Moved | undefined =>
+      about && after && files > 0
+        ? { at: now, files, commit: after, subject: about.subject, by: about.author }
+        : undefined;
+    const pull = moved(pulled.length);
+    const push = moved(pushed.length);
+    this.tell({
+      kind: 'ended',
+      result: moves ? resultOf(outcome) : 'nothing',
+      unsettled: outcome.unsettled,
+      notSynced: outcome.notSynced,
+      conflicts,
+      ...(hold ? { hold } : {}),
+      ...(pull ? { pull } : {}),
+      ...(push ? { push } : {}),
+    });
+    if (!worthTelling(outcome, was, hold)) return;
+    this.report(at, triggers, {
+      result: hold ? (outcome.refused ? 'refused' : 'held') : resultOf(outcome),
+      pulled: tally(pulled),
+      pushed: tally(pushed),
+      files: filesOf(outcome),
+      conflicts: outcome.lost.map(({ path }) => path),
+      ...(outcome.before ? { before: outcome.before } : {}),
+      ...(after ? { after } : {}),
+      ...(about ? { subject: about.subject, by: about.author } : {}),
+      ...(hold ? { hold: hold.code } : {}),
+      ...(outcome.refused
+        ? { problem: { code: 'push-refused', facts: { text: outcome.refused.text }, cause: '' } }
+        : {}),
+      output: outcome.output,
+    });
+  }
+
+  failed(problem: Problem, triggers: ReadonlySet<Trigger>, nextTryAt: number): void {
+    const now = this.#deps.clock.now();
+    const facts = problem.toFacts();
+    // What mends itself is tried again and asks nobody.
+    const asks = remedies[problem.code].retry !== 'soon';
+    const hold = asks ? problemHold(problem, now) : undefined;
+    const same = this.#status.problem?.code === facts.code;
+    this.tell({ kind: 'failed', problem: facts, nextTryAt, asks, ...(hold ? { hold } : {}) });
+    // Once per incident: the same failure again changes the next try, not the story.
+    if (same) return;
+    this.report(now, triggers, {
+      result: hold ? 'held' : 'failed',
+      problem: facts,
+      ...(hold ? { hold: hold.code } : {}),
+    });
+  }
+
+  report(
+    at: number,
+    triggers: ReadonlySet<Trigger>,
+    record: Partial<RunRecord> & { result: RunRecord['result'] },
+  ): void {
+    const { clock, site, report } = this.#deps;
+    report({
+      kind: 'run',
+      site: site().id,
+      run: {
+        id: randomUUID(),
+        at,
+        durationMs: Math.max(0, clock.now() - at),
+        triggers: [...triggers],
+        pulled: none,
+        pushed: none,
+        files: [],
+        conflicts: [],
+        output: '',
+        ...record,
+      },
+    });
+  }
+}
+
+function whatHappened({ lastPull, lastPush, lastAttempt, checkedAt, conflicts }: SiteStatus): Partial<SiteStatus> {
+  return {
+    conflicts,
+    ...(checkedAt === undefined ? {} : { checkedAt }),
+    ...(lastPull ? { lastPull } : {}),
+    ...(lastPush ? { lastPush } : {}),
+    ...(lastAttempt ? { lastAttempt } : {}),
+  };
+}
+
+export const none = { added: 0, changed: 0, removed: 0 };
