@@ -28,6 +28,9 @@ export interface GitDriver {
   open(run: Omit<GitRun, 'input' | 'maxOutput' | 'limitMs'>): GitProcess;
 }
 
+/** Runs a command that must succeed and gives what it printed. Throws `git-damaged` and its like. */
+export type Ask = (args: readonly string[], more?: Partial<GitRun>) => Promise<Buffer>;
+
 export interface GitProcess {
   readonly child: ChildProcess;
   /** The exit code; rejects only when git cannot be started. */

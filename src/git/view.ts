@@ -1,11 +1,11 @@
 import { Problem } from '../model/problem.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import { type Entry, type Oid, type SitePath, displayPath, pathBytes } from '../model/tree.ts';
-import type { GitResult, GitRun } from './driver.ts';
+import type { Ask, GitResult } from './driver.ts';
 import { Memory } from './memory.ts';
 
 interface ViewTools {
-  readonly ask: (args: readonly string[], more?: Partial<GitRun>) => Promise<Buffer>;
+  readonly ask: Ask;
   readonly git: (args: readonly string[]) => Promise<GitResult>;
 }
 
@@ -96,3 +96,5 @@ export function createView({ ask, git }: ViewTools, first: Subfolder) {
     },
   };
 }
+
+export type View = ReturnType<typeof createView>;

@@ -312,7 +312,7 @@ export const mutants: readonly Mutant[] = [
     name: 'removals may take a folder with them',
     patches: [
       {
-        file: 'src/git/repository.ts',
+        file: 'src/git/take.ts',
         from: `.filter(({ path, mode }) => mode !== undefined || before.has(path))`,
         to: `.filter(({ path }) => path !== '')`,
       },

@@ -1,0 +1,117 @@
+import { unsafePath } from '../model/path-safety.ts';
+import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
+import type { Author, Repository, Taken, Taking } from '../sync/ports.ts';
+import type { Ask } from './driver.ts';
+import type { ImportEdit, startFastImport } from './fast-import.ts';
+import { parseTreeRow } from './rows.ts';
+import type { View } from './view.ts';
+
+interface TakeTools {
+  readonly ask: Ask;
+  readonly startStream: () => ReturnType<typeof startFastImport>;
+  readonly below: View['below'];
+  readonly author: () => Author;
+  /** Seconds since 1970, never before the parent's. */
+  readonly date: () => number;
+}
+
+/** Records what is taken from the folder as one commit; without a parent, as the first. */
+export async function take(
+  { ask, startStream, below, author, date }: TakeTools,
+  parent: { readonly oid: Oid; readonly tree: Oid } | undefined,
+  taking: readonly Taking[],
+  message: Parameters<Repository['take']>[2],
+): Promise<Taken> {
+  const bad = taking.find(({ path }) => unsafePath(path) !== undefined);
+  if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
+  const paths = taking.map(({ path }) => path);
+  const before = parent ? await entriesOf(ask, parent.tree, paths) : new Map<SitePath, Entry>();
+  const stream = startStream();
+  const read = await readAll(stream, taking).catch(async (error: unknown) => {
+    await stream.abandon();
+    throw error;
+  });
+  // Removing a file that became a folder, one commit after the folder, would take the folder's files with it.
+  const edits: ImportEdit[] = read.steady
+    .filter(({ path, mode }) => mode !== undefined || before.has(path))
+    .map(({ path, mode, mark }) => (mode === undefined ? { path } : { path, entry: { mode, mark } }));
+  if (edits.length === 0 && parent) {
+    await stream.abandon();
+    const gone = read.steady.map(({ path }) => [path, undefined] as const);
+    return { commit: parent.oid, entries: new Map(gone), unsteady: read.unsteady };
+  }
+  const mark = await stream.commit({
+    author: author(),
+    date: date(),
+    message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode)).filter(isChange)),
+    parents: parent ? [parent.oid] : [],
+    edits: edits.map(below),
+  });
+  const oids = await stream.finish();
+  const entries = new Map<SitePath, Entry | undefined>();
+  for (const { path, mode, mark: blob } of read.steady) {
+    entries.set(path, mode === undefined ? undefined : { mode, oid: oids.get(blob) as Oid });
+  }
+  const same = parent && [...entries].every(([path, entry]) => sameEntry(entry, before.get(path)));
+  return { commit: same ? parent.oid : (oids.get(mark) as Oid), entries, unsteady: read.unsteady };
+}
+
+async function readAll(
+  stream: ReturnType<typeof startFastImport>,
+  taking: readonly Taking[],
+): Promise<{ steady: { path: SitePath; mode?: Mode; mark: number }[]; unsteady: SitePath[] }> {
+  const steady: { path: SitePath; mode?: Mode; mark: number }[] = [];
+  const unsteady: SitePath[] = [];
+  for (const { path, file } of taking) {
+    if (!file) {
+      steady.push({ path, mark: 0 });
+      continue;
+    }
+    const open = await file.open();
+    if (!open) {
+      unsteady.push(path);
+      continue;
+    }
+    const mark = await stream.blob(open).catch((error: unknown) => {
+      open.finish();
+      throw error;
+    });
+    // A file that changed while it was read is in the stream but in no tree: half of it must not become a version.
+    if (open.finish()) steady.push({ path, mode: file.mode, mark });
+    else unsteady.push(path);
+  }
+  return { steady, unsteady };
+}
+
+/** What the parent has at some paths, asked for in portions that fit a command line. */
+async function entriesOf(ask: Ask, parent: Oid, paths: readonly SitePath[]): Promise<Map<SitePath, Entry>> {
+  const wanted = new Set(paths);
+  const found = new Map<SitePath, Entry>();
+  // Many paths: the whole list is cheaper than many command lines. Odd bytes cannot be arguments of a process at all.
+  const plain = paths.length <= 200 && paths.every((path) => /^[\x20-\x7e]+$/.test(path));
+  const rows = plain
+    ? (await ask(['ls-tree', '-z', '-l', '--full-tree', parent, '--', ...paths])).toString('latin1').split('\0')
+    : (await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', parent])).toString('latin1').split('\0');
+  for (const row of rows.filter(Boolean)) {
+    const { path, mode, oid } = parseTreeRow(Buffer.from(row, 'latin1'));
+    if (wanted.has(path) && (mode as string) !== '040000') found.set(path, { mode, oid });
+  }
+  return found;
+}
+
+function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
+  return a?.oid === b?.oid && a?.mode === b?.mode;
+}
+
+/** Made and removed again before anybody looked: nothing to tell. */
+function isChange({ before, after }: Change): boolean {
+  return before !== undefined || after !== undefined;
+}
+
+const unknown = '0'.repeat(40) as Oid;
+
+/** For the message only: the new blob's id is not known yet. */
+function changeOf(path: SitePath, before: Entry | undefined, mode: Mode | undefined): Change {
+  const after = mode === undefined ? undefined : { mode, oid: unknown };
+  return { path, ...(before ? { before } : {}), ...(after ? { after } : {}) };
+}
