@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { launchBrowser } from '../support/browser.ts';
 import { until } from '../support/clicker.ts';
-import { type Harbour, harbour } from '../support/daemon.ts';
+import type { Harbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { filesOf, makeFolder, sameFiles } from '../support/moored.ts';
 import { snapshot } from '../support/snapshot.ts';
@@ -25,17 +24,9 @@ let project: Project;
 const complaints: string[] = [];
 
 test.before(async () => {
-  world = await harbour({ account: 'set-up-page' });
-  project = world.world.website;
-  folder = await makeFolder(world.sites, 'harbour', {
-    files: Object.fromEntries(Object.entries(way.folderBefore).map(([path, { text }]) => [path, text])),
-    modes: Object.fromEntries(Object.entries(way.folderBefore).map(([path, { mode }]) => [path, mode])),
-  });
+  ({ world, project, folder, browser, page } = await way.start({ javaScriptEnabled: true }));
   // One file that both sides have already.
   await writeFile(join(folder, 'about.md'), (await project.files()).get('about.md') ?? '');
-  browser = await launchBrowser();
-  page = await browser.newPage();
-  page.setDefaultTimeout(15_000);
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
     const ours = message.location().url.startsWith(world.url);
@@ -48,20 +39,7 @@ test.after(async () => {
   await world?.close();
 });
 
-let failed = false;
-/** After a failure the rest would only fail as well. */
-const step = (name: string, run: () => Promise<void>): void =>
-  test(name, async () => {
-    if (failed) throw new Error('not reached: an earlier step failed');
-    try {
-      await run();
-    } catch (error) {
-      failed = true;
-      console.log(`at ${page.url()}: ${await page.getByRole('main').innerText().catch(String)}`);
-      console.log(world.output().slice(-3_000));
-      throw error;
-    }
-  });
+const step = way.inSteps(test, () => ({ page, world }));
 
 step('the set-up code from the console makes the first account', async () => {
   await way.setUp(page, world);

@@ -1,8 +1,54 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
-import type { Harbour } from '../support/daemon.ts';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from '../support/browser.ts';
+import { type Harbour, harbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
+import type { Project } from '../support/gitlab/server.ts';
+import { makeFolder } from '../support/moored.ts';
+
+/** Where a way through the pages begins: a fresh daemon, a folder with files, and a browser before the set-up page. */
+export interface Start {
+  readonly world: Harbour;
+  readonly project: Project;
+  readonly folder: string;
+  readonly browser: Browser;
+  readonly page: Page;
+}
+
+export async function start({ javaScriptEnabled }: { javaScriptEnabled: boolean }): Promise<Start> {
+  const world = await harbour({ account: 'set-up-page' });
+  const before = Object.entries(folderBefore);
+  const folder = await makeFolder(world.sites, 'harbour', {
+    files: Object.fromEntries(before.map(([path, { text }]) => [path, text])),
+    modes: Object.fromEntries(before.map(([path, { mode }]) => [path, mode])),
+  });
+  const browser = await launchBrowser();
+  const page = await (await browser.newContext({ javaScriptEnabled })).newPage();
+  page.setDefaultTimeout(15_000);
+  return { world, project: world.world.website, folder, browser, page };
+}
+
+/** One long way through, in order: after a failure the rest would only fail as well. */
+export function inSteps(
+  test: (name: string, run: () => Promise<void>) => void,
+  at: () => Pick<Start, 'page' | 'world'>,
+): (name: string, run: () => Promise<void>) => void {
+  let failed = false;
+  return (name, run) =>
+    test(name, async () => {
+      if (failed) throw new Error('not reached: an earlier step failed');
+      try {
+        await run();
+      } catch (error) {
+        failed = true;
+        const { page, world } = at();
+        console.log(`at ${page.url()}: ${await page.getByRole('main').innerText().catch(String)}`);
+        console.log(world.output().slice(-3_000));
+        throw error;
+      }
+    });
+}
 
 /**
  * The way from the first start to a connected site, as a person goes it in a browser with or without script: everything

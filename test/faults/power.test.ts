@@ -33,96 +33,97 @@ power('F3: git syncs commits and refs before it says that they are made', () => 
   assert.is(set.get('core.fsyncMethod'), 'batch');
 });
 
-power(
-  'F3: the store is as before a change or as after it, never mixed, and never older than was promised',
-  async () => {
-    const { dir, remove } = scratch();
-    const restore: (() => void)[] = [];
-    try {
-      const state = join(dir, 'state');
-      mkdirSync(state);
-      const schema = z.strictObject({ n: z.number(), filler: z.string() });
-      const options = (path: string) => ({
-        ...{ path, kind: 'test', version: 1, schema, migrations: [], now: () => 0 },
-        ...{ initial: { n: 0, filler: '' }, missing: 'create' as const },
-      });
-      const path = join(state, 'test.json');
-      await openDatabase(options(path));
-      let promised = 0;
-      const disk = new PowerDisk(state, () => promised);
-      const database = await openDatabase(options(path));
-      restore.push(recordPromises(disk));
+power('F3: the store is as before a change or as after it, never mixed, and never older than was promised', () =>
+  onPowerDisk(async ({ dir, state, recorded }) => {
+    const schema = z.strictObject({ n: z.number(), filler: z.string() });
+    const options = (path: string) => ({
+      ...{ path, kind: 'test', version: 1, schema, migrations: [], now: () => 0 },
+      ...{ initial: { n: 0, filler: '' }, missing: 'create' as const },
+    });
+    const path = join(state, 'test.json');
+    await openDatabase(options(path));
+    let promised = 0;
+    const disk = new PowerDisk(state, () => promised);
+    const database = await openDatabase(options(path));
+    await recorded(disk, async () => {
       for (let n = 1; n <= 5; n += 1) {
         await database.update((draft) => Object.assign(draft, { n, filler: String(n).repeat(3_000) }));
         promised = n;
       }
-      restore.pop()?.();
-      assert.ok(disk.survivors.length > 30, `only ${disk.survivors.length}`);
-      for (const [i, { tree, mark, after, loss }] of disk.survivors.entries()) {
-        const at = join(dir, `after-${i}`);
-        build(tree, at);
-        const again = await openDatabase({ ...options(join(at, 'test.json')), missing: 'must-exist' });
-        const { n, filler } = again.data;
-        const isOne = n === 0 || filler === String(n).repeat(3_000);
-        assert.ok(isOne && n >= mark && n <= mark + 1, `${loss} lost after ${after}: ${n}, promised ${mark}`);
-      }
-      process.stdout.write(`\nnote: power cut ${disk.survivors.length} times in ${disk.calls} calls of the store\n`);
-    } finally {
-      restore.pop()?.();
-      remove();
+    });
+    assert.ok(disk.survivors.length > 30, `only ${disk.survivors.length}`);
+    for (const [i, { tree, mark, after, loss }] of disk.survivors.entries()) {
+      const at = join(dir, `after-${i}`);
+      build(tree, at);
+      const again = await openDatabase({ ...options(join(at, 'test.json')), missing: 'must-exist' });
+      const { n, filler } = again.data;
+      const isOne = n === 0 || filler === String(n).repeat(3_000);
+      assert.ok(isOne && n >= mark && n <= mark + 1, `${loss} lost after ${after}: ${n}, promised ${mark}`);
     }
-  },
+    process.stdout.write(`\nnote: power cut ${disk.survivors.length} times in ${disk.calls} calls of the store\n`);
+  }),
 );
 
-power(
-  'S38: an update cut while it migrates the store: the next start ends it, and the old state is kept beside',
-  async () => {
-    const { dir, remove } = scratch();
-    const restore: (() => void)[] = [];
-    try {
-      const state = join(dir, 'state');
-      mkdirSync(state);
-      const old = z.strictObject({ n: z.number() });
-      const fresh = z.strictObject({ n: z.number(), added: z.string() });
-      const migrations = [
-        { from: 1, step: (data: unknown) => ({ ...(data as { n: number }), added: 'by the update' }) },
-      ];
-      const common = { kind: 'test', now: () => 0, missing: 'must-exist' as const };
-      const before = (path: string) =>
-        openDatabase({
-          ...common,
-          path,
-          version: 1,
-          schema: old,
-          migrations: [],
-          initial: { n: 0 },
-          missing: 'create',
-        });
-      const after = (path: string) =>
-        openDatabase({ ...common, path, version: 2, schema: fresh, migrations, initial: { n: 0, added: '' } });
-      const path = join(state, 'test.json');
-      await (await before(path)).update((draft) => void (draft.n = 7));
-      const disk = new PowerDisk(state, () => 0);
-      restore.push(recordPromises(disk));
-      await after(path);
-      restore.pop()?.();
-      assert.ok(disk.survivors.length > 8, `only ${disk.survivors.length}`);
-      for (const [i, { tree, after: call, loss }] of disk.survivors.entries()) {
-        const at = join(dir, `after-${i}`);
-        build(tree, at);
-        const again = await after(join(at, 'test.json'));
-        assert.equal(again.data, { n: 7, added: 'by the update' }, `${loss} lost after ${call}`);
-        const aside = readFileSync(join(at, 'test.json.version-1'), 'utf8');
-        assert.match(aside, '"n":7');
-        const refused = await before(join(at, 'test.json')).catch((error: Error & { code?: string }) => error.code);
-        assert.is(refused, 'store-newer', 'the old program ran on the new store');
-      }
-    } finally {
-      restore.pop()?.();
-      remove();
+power('S38: an update cut while it migrates the store: the next start ends it, and the old state is kept beside', () =>
+  onPowerDisk(async ({ dir, state, recorded }) => {
+    const old = z.strictObject({ n: z.number() });
+    const fresh = z.strictObject({ n: z.number(), added: z.string() });
+    const migrations = [{ from: 1, step: (data: unknown) => ({ ...(data as { n: number }), added: 'by the update' }) }];
+    const common = { kind: 'test', now: () => 0, missing: 'must-exist' as const };
+    const before = (path: string) =>
+      openDatabase({
+        ...common,
+        path,
+        version: 1,
+        schema: old,
+        migrations: [],
+        initial: { n: 0 },
+        missing: 'create',
+      });
+    const after = (path: string) =>
+      openDatabase({ ...common, path, version: 2, schema: fresh, migrations, initial: { n: 0, added: '' } });
+    const path = join(state, 'test.json');
+    await (await before(path)).update((draft) => void (draft.n = 7));
+    const disk = new PowerDisk(state, () => 0);
+    await recorded(disk, () => after(path));
+    assert.ok(disk.survivors.length > 8, `only ${disk.survivors.length}`);
+    for (const [i, { tree, after: call, loss }] of disk.survivors.entries()) {
+      const at = join(dir, `after-${i}`);
+      build(tree, at);
+      const again = await after(join(at, 'test.json'));
+      assert.equal(again.data, { n: 7, added: 'by the update' }, `${loss} lost after ${call}`);
+      const aside = readFileSync(join(at, 'test.json.version-1'), 'utf8');
+      assert.match(aside, '"n":7');
+      const refused = await before(join(at, 'test.json')).catch((error: Error & { code?: string }) => error.code);
+      assert.is(refused, 'store-newer', 'the old program ran on the new store');
     }
-  },
+  }),
 );
+
+/** A state directory, and the way to have a disk note what is done to it meanwhile. */
+async function onPowerDisk(
+  use: (at: {
+    dir: string;
+    state: string;
+    recorded: (disk: PowerDisk<unknown>, act: () => Promise<unknown>) => Promise<void>;
+  }) => Promise<void>,
+): Promise<void> {
+  const { dir, remove } = scratch();
+  const state = join(dir, 'state');
+  mkdirSync(state);
+  try {
+    await use({
+      dir,
+      state,
+      async recorded(disk, act) {
+        const restore = recordPromises(disk);
+        await act().finally(restore);
+      },
+    });
+  } finally {
+    remove();
+  }
+}
 
 /** The calls of the store, which are promises. */
 function recordPromises(disk: PowerDisk<unknown>): () => void {

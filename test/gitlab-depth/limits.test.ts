@@ -2,8 +2,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../support/clicker.ts';
-import { inHarbour } from '../support/daemon.ts';
-import { addSite, authorised, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
+import { type Harbour, inHarbour } from '../support/daemon.ts';
+import {
+  type MooredSite,
+  addSite,
+  authorised,
+  configured,
+  filesOf,
+  makeFolder,
+  mooredSite,
+  signedIn,
+} from '../support/moored.ts';
 import type { Project } from '../support/gitlab/server.ts';
 
 const limits = suite('gitlab-depth/limits');
@@ -11,11 +20,7 @@ const limits = suite('gitlab-depth/limits');
 limits('429 without Retry-After on one endpoint: that site waits, another one of the same instance goes on', () =>
   inHarbour(async (harbour) => {
     const { gitlab, world } = harbour;
-    const clicker = await signedIn(harbour);
-    const one = await mooredSite(harbour, { clicker });
-    const other = await mooredSite(harbour, { clicker, project: world.gardens, name: 'Gardens' });
-    await one.settled();
-    await other.settled();
+    const { one, other } = await twoSites(harbour);
     const { id } = world.website;
     gitlab.faults.add({
       match: ({ path }) => path === `/api/v4/projects/${id}` || path.startsWith('/harbour/website.git'),
@@ -33,6 +38,7 @@ limits('429 without Retry-After on one endpoint: that site waits, another one of
     const asked = gitlab.requests.filter(({ status }) => status === 429).length;
     assert.ok(asked <= 4, `${asked} requests in spite of the limit`);
     gitlab.faults.clear();
+    const { clicker } = one;
     await clicker.open(one.url);
     const sent = clicker.request('Pause');
     await clicker.send({ ...sent, url: sent.url.replace(/pause$/, 'sync') });
@@ -65,11 +71,7 @@ limits(
   () =>
     inHarbour(async (harbour) => {
       const { gitlab, world } = harbour;
-      const clicker = await signedIn(harbour);
-      const one = await mooredSite(harbour, { clicker });
-      const other = await mooredSite(harbour, { clicker, project: world.gardens, name: 'Gardens' });
-      await one.settled();
-      await other.settled();
+      const { one, other } = await twoSites(harbour);
       gitlab.requests.length = 0;
       gitlab.faults.add({
         match: ({ url }) => url.includes('website.git') && /git-(receive|upload)-pack/.test(url),
@@ -136,5 +138,15 @@ limits('an unknown `iss` in the callback is ignored, and one that is repeated hu
     assert.equal(await filesOf(harbour.sites), new Map());
   }),
 );
+
+/** Two sites of one instance, both at rest. */
+async function twoSites(harbour: Harbour): Promise<{ one: MooredSite; other: MooredSite }> {
+  const clicker = await signedIn(harbour);
+  const one = await mooredSite(harbour, { clicker });
+  const other = await mooredSite(harbour, { clicker, project: harbour.world.gardens, name: 'Gardens' });
+  await one.settled();
+  await other.settled();
+  return { one, other };
+}
 
 limits.run();
