@@ -204,6 +204,7 @@ export async function bring(
     ...contentsOf(repository),
     ...(modes ? { modes } : {}),
     progress: untilAborted(deps.progress, signal),
+    signal,
   });
   const moved = new Set(applied);
   notes.pulled = changes.filter(({ path }) => moved.has(path));

@@ -232,6 +232,7 @@ async function replaceFolder(
     changes,
     ...contentsOf(repository),
     progress: untilAborted(progress, signal),
+    signal,
   });
   if (skipped.length === 0) {
     await repository.move({ disk: tip, pending: null });

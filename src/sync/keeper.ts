@@ -115,7 +115,9 @@ class SiteKeeper implements Keeper {
 
   touched(): void {
     const { binding, paused, settings } = this.#deps.site();
-    if (binding && !paused) this.#lane.ring('watch', settings.quietMs);
+    if (!binding || paused) return;
+    this.#story.edited();
+    this.#lane.ring('watch', settings.quietMs);
   }
 
   watched(watched: boolean): void {
@@ -341,11 +343,12 @@ class SiteKeeper implements Keeper {
   async #run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again> {
     const { binding, paused } = this.#deps.site();
     if (!binding || paused) return {};
+    const at = this.#deps.clock.now();
     try {
       return await this.#once(triggers, signal);
     } catch (error) {
       if (signal.aborted) return {};
-      return this.#failed(asProblem(error), triggers);
+      return this.#failed(asProblem(error), triggers, at);
     }
   }
 
@@ -386,14 +389,14 @@ class SiteKeeper implements Keeper {
     if (before?.commit !== refusal?.commit) await this.#deps.saveRefusal(refusal);
   }
 
-  #failed(problem: Problem, triggers: ReadonlySet<Trigger>): { inMs: number } {
+  async #failed(problem: Problem, triggers: ReadonlySet<Trigger>, at: number): Promise<{ inMs: number }> {
     this.#failures += 1;
     this.#upkeep.failed(problem);
     const { retry } = remedies[problem.code];
     // Looking for the folder again, or making our own copy anew, needs nobody; what asks a person waits for one.
     const looksAgain = retry === 'soon' || problem.code.startsWith('folder-') || problem.code === 'git-damaged';
     const inMs = Math.max(looksAgain ? this.#backOff() : slowMs, problem.retryAfterMs ?? 0);
-    this.#story.failed(problem, triggers, this.#deps.clock.now() + inMs);
+    await this.#story.failed(problem, triggers, at, this.#deps.clock.now() + inMs);
     return { inMs };
   }
 

@@ -1,6 +1,6 @@
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
-import type { Pointer } from '../model/lfs.ts';
+import type { Copied, Pointer } from '../model/lfs.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 
@@ -227,6 +227,8 @@ export interface ApplyRequest {
   readonly blobs: Repository['blobs'];
   readonly sizes: Repository['sizes'];
   readonly progress?: (progress: Progress) => void;
+  /** Breaks it off while contents are fetched and staged; once files change their names it is carried through. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Applied {
@@ -269,8 +271,14 @@ export interface Survey {
 export interface LargeContents {
   /** Keeps a content that was taken from the folder, until a push uploads it. */
   keep(chunks: AsyncIterable<Buffer>): Promise<Pointer>;
-  /** The content of a pointer, from here or from GitLab; or why it cannot be had. Throws what a network throws. */
-  open(pointer: Pointer): Promise<AsyncIterable<Buffer> | 'missing' | 'damaged'>;
+  /**
+   * Copies the contents of pointers one after another, from here or from GitLab, where they are asked for together, in
+   * this order. What was written counts only when a copy is `done`. Throws what a network throws.
+   */
+  copier(
+    pointers: readonly Pointer[],
+    signal?: AbortSignal,
+  ): (pointer: Pointer, write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 }
 
 /** One site's folder. */

@@ -8,16 +8,18 @@ export type StatusFact =
   | {
       readonly kind: 'ended';
       readonly result: string;
+      readonly unpushed: Unpushed;
+      /** Edits that still move. */
       readonly unsettled: number;
       readonly hold?: Hold;
       readonly pull?: Moved;
       readonly push?: Moved;
       readonly notSynced: readonly NotSynced[];
       readonly conflicts: number;
-      readonly unpushedSince?: number;
     }
   | {
       readonly kind: 'failed';
+      readonly unpushed: Unpushed;
       readonly problem: ProblemFacts;
       readonly hold?: Hold;
       readonly nextTryAt: number;
@@ -29,6 +31,13 @@ export type StatusFact =
   | { readonly kind: 'conflicts'; readonly conflicts: number }
   | { readonly kind: 'watched'; readonly watched: boolean }
   | { readonly kind: 'stale' };
+
+/** Edits of the folder that GitLab does not have: how many paths, and since when. */
+export interface Unpushed {
+  readonly paths: number;
+  /** ms since 1970; absent: nothing is unpushed. */
+  readonly since?: number;
+}
 
 const shownPaths = 100;
 
@@ -45,6 +54,7 @@ export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): Si
       const next = enter(without(status, 'progress', 'hold'), fact.asks ? 'hold' : 'retrying', at);
       return {
         ...next,
+        waiting: { toPull: status.waiting.toPull, ...toPush(fact.unpushed) },
         problem: fact.problem,
         nextTryAt: fact.nextTryAt,
         lastAttempt: { at, result: fact.problem.code },
@@ -81,8 +91,7 @@ function ended(status: SiteStatus, fact: StatusFact & { kind: 'ended' }, at: num
     lastAttempt: { at, result: fact.result },
     waiting: {
       toPull: fact.hold?.code === 'branch-lost-files' ? fact.hold.tally.removed : 0,
-      toPush: fact.unsettled,
-      ...(fact.unpushedSince === undefined ? {} : { oldestUnpushedAt: fact.unpushedSince }),
+      ...toPush(fact.unpushed),
     },
     notSynced: fact.notSynced.slice(0, shownPaths),
     notSyncedCount: fact.notSynced.length,
@@ -91,6 +100,10 @@ function ended(status: SiteStatus, fact: StatusFact & { kind: 'ended' }, at: num
     ...(fact.pull ? { lastPull: fact.pull } : {}),
     ...(fact.push ? { lastPush: fact.push } : {}),
   };
+}
+
+function toPush({ paths, since }: Unpushed): Omit<SiteStatus['waiting'], 'toPull'> {
+  return { toPush: paths, ...(since === undefined ? {} : { oldestUnpushedAt: since }) };
 }
 
 /** A state keeps its age while it lasts. */

@@ -9,7 +9,7 @@ import { problemHold, refusedHold } from './hold.ts';
 import type { Outcome } from './notes.ts';
 import type { Directory, Repository } from './ports.ts';
 import { filesOf, resultOf, worthTelling } from './record.ts';
-import { type StatusFact, nextStatus } from './status.ts';
+import { type StatusFact, type Unpushed, nextStatus } from './status.ts';
 
 export interface StoryDeps {
   readonly site: () => Site;
@@ -30,6 +30,8 @@ export class Story {
   #status: SiteStatus;
   /** Every path of the question that is open; its status names only the first. */
   #heldPaths: Hold['samples'] = [];
+  /** The first edit that is not on GitLab was noticed then. */
+  #unpushedSince: number | undefined;
 
   constructor(deps: StoryDeps) {
     this.#deps = deps;
@@ -47,6 +49,11 @@ export class Story {
 
   get heldPaths(): Hold['samples'] {
     return this.#heldPaths;
+  }
+
+  /** Somebody seems to have edited something. */
+  edited(): void {
+    this.#unpushedSince ??= this.#deps.clock.now();
   }
 
   tell(fact: StatusFact): void {
@@ -75,7 +82,8 @@ export class Story {
     const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
     this.#heldPaths = asked?.samples ?? [];
     const hold = asked && { ...asked, samples: asked.samples.slice(0, namedPaths) };
-    const { after, pulled, pushed } = outcome;
+    const { after, pulled, pushed, unsettled } = outcome;
+    const unpushed = this.#unpushed(unsettled + (hold ? await this.#recorded() : 0), at);
     const moves = pulled.length + pushed.length > 0;
     const about = after && moves ? await this.#deps.repository.commit(after) : undefined;
     const moved = (files: number): Moved | undefined =>
@@ -87,7 +95,8 @@ export class Story {
     this.tell({
       kind: 'ended',
       result: moves ? resultOf(outcome) : 'nothing',
-      unsettled: outcome.unsettled,
+      unsettled,
+      unpushed,
       notSynced: outcome.notSynced,
       conflicts,
       ...(hold ? { hold } : {}),
@@ -112,14 +121,16 @@ export class Story {
     });
   }
 
-  failed(problem: Problem, triggers: ReadonlySet<Trigger>, nextTryAt: number): void {
+  /** `at`: when the run began that failed. */
+  async failed(problem: Problem, triggers: ReadonlySet<Trigger>, at: number, nextTryAt: number): Promise<void> {
+    const unpushed = this.#unpushed(await this.#recorded(), at);
     const now = this.#deps.clock.now();
     const facts = problem.toFacts();
     // What mends itself is tried again and asks nobody.
     const asks = remedies[problem.code].retry !== 'soon';
     const hold = asks ? problemHold(problem, now) : undefined;
     const same = this.#status.problem?.code === facts.code;
-    this.tell({ kind: 'failed', problem: facts, nextTryAt, asks, ...(hold ? { hold } : {}) });
+    this.tell({ kind: 'failed', problem: facts, unpushed, nextTryAt, asks, ...(hold ? { hold } : {}) });
     // Once per incident: the same failure again changes the next try, not the story.
     if (same) return;
     this.report(now, triggers, {
@@ -127,6 +138,30 @@ export class Story {
       problem: facts,
       ...(hold ? { hold: hold.code } : {}),
     });
+  }
+
+  /** Edits that are in our repository and not on GitLab. */
+  async #recorded(): Promise<number> {
+    const { repository } = this.#deps;
+    try {
+      const { disk, remote, base } = await repository.ledger();
+      // With a `base`, the folder stands behind the branch and not before it.
+      if (!disk || !remote || disk === remote || base) return 0;
+      return (await repository.changes(remote, disk)).length;
+    } catch {
+      // A repository that cannot be read is the problem that is being told.
+      return 0;
+    }
+  }
+
+  /** An edit made after `at`, while the run went on, is the next run's. */
+  #unpushed(paths: number, at: number): Unpushed {
+    if (paths === 0) {
+      if (this.#unpushedSince !== undefined && this.#unpushedSince < at) this.#unpushedSince = undefined;
+      return { paths };
+    }
+    this.#unpushedSince ??= at;
+    return { paths, since: this.#unpushedSince };
   }
 
   report(

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Problem } from '../../src/model/problem.ts';
 import type { Remote } from '../../src/sync/ports.ts';
 import { kept } from '../faults/support.ts';
 
@@ -29,6 +30,37 @@ for (const policy of ['repository', 'site', 'hold'] as const) {
         world.conflicts().map(({ path, live }) => [path, live]),
         [['about.md', live]],
       );
+    });
+  });
+}
+
+for (const [how, wrong] of [
+  ['GitLab is down', () => Promise.reject(new Problem('gitlab-unreachable', {}))],
+  ['GitLab refuses it', async () => ({ kind: 'refused', text: 'No.', output: 'No.' }) as const],
+] as [string, Remote['push']][]) {
+  told(`${how}: how many edits wait to be pushed, and since when, until they are pushed`, async () => {
+    let well = false;
+    const remote = (real: Remote): Remote => ({
+      ...real,
+      push: (...args) => (well ? real : { push: wrong }).push(...args),
+    });
+    await kept({ remote }, async (world) => {
+      const waiting = (): unknown => world.keeper.status().waiting;
+      assert.equal(waiting(), { toPull: 0, toPush: 0 });
+      const before = Date.now();
+      world.write('about.md', 'ours\n');
+      world.keeper.touched();
+      await world.rung();
+      const first = world.keeper.status().waiting.oldestUnpushedAt ?? 0;
+      assert.ok(first >= before && first <= Date.now());
+      assert.equal(waiting(), { toPull: 0, toPush: 1, oldestUnpushedAt: first });
+      world.write('posts/a.md', 'ours too\n');
+      await world.rung();
+      assert.equal(waiting(), { toPull: 0, toPush: 2, oldestUnpushedAt: first });
+      well = true;
+      await world.rung();
+      assert.equal(waiting(), { toPull: 0, toPush: 0 });
+      assert.is(world.branch()['posts/a.md'], 'ours too');
     });
   });
 }
