@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
  */
 
 const AT_ONCE = Math.min(2, availableParallelism());
-const DEFAULT_LIMIT_S = 60;
+const DEFAULT_LIMIT_S = 150;
 const GRACE_MS = 2_000;
 
 interface Counts {

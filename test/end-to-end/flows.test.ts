@@ -23,7 +23,7 @@ test.before(async () => {
   site = await mooredSite(world, { name: 'Harbour' });
   browser = await launchBrowser();
   page = await browser.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   await page.goto(`${world.url}/sign-in`);
   await page.getByLabel('Name').fill(world.admin.name);
   await page.getByLabel('Password').fill(world.admin.password);

@@ -25,7 +25,7 @@ export async function start({ javaScriptEnabled }: { javaScriptEnabled: boolean 
   });
   const browser = await launchBrowser();
   const page = await (await browser.newContext({ javaScriptEnabled })).newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   return { world, project: world.world.website, folder, browser, page };
 }
 

@@ -114,7 +114,7 @@ step('edits go out, commits on GitLab come in, Sync now syncs now', async () => 
   await project.push('main', { 'asked-for.md': 'By a person.\n' });
   await page.getByRole('button', { name: 'Sync now' }).click();
   await page.getByText('Asked for a sync.').waitFor();
-  await until('the push is in the folder', async () => (await filesOf(folder)).has('asked-for.md'), 5_000);
+  await until('the push is in the folder', async () => (await filesOf(folder)).has('asked-for.md'), 20_000);
   world.gitlab.settings.allowLocalWebhooks = true;
 });
 

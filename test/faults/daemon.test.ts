@@ -1,4 +1,4 @@
-// time limit: 150 s
+// time limit: 300 s
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';

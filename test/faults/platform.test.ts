@@ -111,7 +111,7 @@ async function tried(env: Record<string, string>, uid?: number): Promise<{ code:
     (text) => (said += text),
   );
   try {
-    const answers = until('it answers', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 20_000);
+    const answers = until('it answers', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 45_000);
     const code = await Promise.race([ended, answers.then(() => undefined)]);
     answers.catch(() => {});
     child.kill('SIGTERM');
@@ -186,7 +186,15 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
       watches: () => Promise.resolve(undefined),
     };
     const acts = createSystemActs({
-      ...{ version: '1', stateDir: '/s', machine, sites: () => [], connections: () => [], storeNotes: [] },
+      ...{
+        version: '1',
+        stateDir: '/s',
+        machine,
+        sites: () => [],
+        connections: () => [],
+        storeNotes: [],
+        notices: () => [],
+      },
       ...{ status: () => ({}) as never, queue: () => ({ running: 0, waiting: 0 }), now: () => now },
     });
     const check = (await acts.report()).checks.find(({ name }) => name === 'Node');

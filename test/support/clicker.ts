@@ -122,7 +122,7 @@ export function createClicker(): Clicker {
 export async function until<T>(
   what: string,
   ready: () => Promise<T | false | undefined> | T | false | undefined,
-  limitMs = 20_000,
+  limitMs = 45_000,
 ): Promise<T> {
   const end = performance.now() + limitMs;
   let last: unknown;

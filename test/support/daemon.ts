@@ -109,7 +109,7 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
     });
     // Only a failure when it ends before it answered.
     gone.catch(() => {});
-    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok, 30_000);
+    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok, 60_000);
     await Promise.race([answers, gone]);
     return now;
   };

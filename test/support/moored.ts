@@ -133,7 +133,7 @@ function siteHandle(
     write: (path, content, mode) => writeInto(folder, path, content, mode),
     reaches: (state, limitMs) =>
       until(`the page says ${state}`, async () => (await clicker.open(page)).state === state && clicker.page, limitMs),
-    async settled(limitMs = 20_000) {
+    async settled(limitMs = 45_000) {
       await until(
         'folder and branch are equal',
         async () => sameFiles(await filesOf(folder), await project.files(branch)) || undefined,
