@@ -1,7 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { buffer as wholeOf } from 'node:stream/consumers';
 import { cloneUrl } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
@@ -10,12 +8,12 @@ import { type LargeStore, openLargeStore } from './files/large.ts';
 import { createScanner } from './files/scanner.ts';
 import { createDriver } from './git/driver.ts';
 import { basicAuthorization, gitEnvironment } from './git/environment.ts';
-import { largeRemote, pointersBetween } from './git/large.ts';
+import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersUnpushed } from './git/large.ts';
 import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
 import { type WirePost, wireRemote } from './git/wire.ts';
-import type { LfsClient } from './gitlab/lfs.ts';
+import type { AtPlace, LfsClient, LfsPlace } from './gitlab/lfs.ts';
 import type { SyncEvent } from './model/event.ts';
 import { type Pointer, readPointer } from './model/lfs.ts';
 import type { Oid } from './model/tree.ts';
@@ -39,6 +37,8 @@ export interface Overrides {
   readonly fs?: Fs;
   /** ms between two slow looks at names, webhooks and tokens. */
   readonly roundsMs?: number;
+  /** ms between two looks at what people are to be told of. */
+  readonly noticesMs?: number;
   /** Wrap a site's ports as they are made: for faults and kills at named points. */
   readonly repository?: (repository: Repository, site: SiteId) => Repository;
   readonly directory?: (directory: Directory & Touchable, site: SiteId) => Directory & Touchable;
@@ -106,8 +106,14 @@ interface Moored {
   readonly keeper: Keeper;
   readonly directory: Directory & Touchable;
   readonly large: LargeContents;
-  /** The large files that a push of `commit` needs on GitLab. */
-  readonly pointers: (commit: Oid, expected: Oid | null) => Promise<readonly Pointer[]>;
+  readonly pointers: {
+    /** The large files that a push of `commit` needs on GitLab. */
+    between(commit: Oid, expected: Oid | null): Promise<readonly Pointer[]>;
+    /** Those of kept versions, and of paths that wait for a person. */
+    kept(): Promise<readonly Pointer[]>;
+    /** Those of commits that GitLab does not have yet. */
+    unpushed(): Promise<readonly Pointer[]>;
+  };
   readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
 }
 
@@ -157,21 +163,27 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     const inner = overrides.remote?.(wire, id) ?? wire;
     return largeRemote(inner, {
       isOn: () => store.sites.get(id)?.settings.lfs === true,
-      pointers: (commit, expected) => moored.get(id)?.pointers(commit, expected) ?? Promise.resolve([]),
-      upload: (pointers, signal) => address((where) => upload(largeStore(id), where, pointers, signal), signal),
+      pointers: (commit, expected) => moored.get(id)?.pointers.between(commit, expected) ?? Promise.resolve([]),
+      upload: (pointers, signal) =>
+        address((where) => upload(largeStore(id), placeOf(where, signal), pointers), signal),
+      pushed: (pointers, signal) => pushed(id, atPlace(address, signal), pointers),
     });
   }
 
-  async function upload(
-    kept: LargeStore,
-    { url, branch, network }: RemoteAddress,
-    pointers: readonly Pointer[],
-    signal?: AbortSignal,
-  ): Promise<string | undefined> {
-    const place = { url, branch, authorization: network.authorization, signal };
-    const read = async (pointer: Pointer): Promise<Buffer | undefined> =>
-      (await kept.has(pointer)) ? wholeOf(kept.read(pointer)) : undefined;
-    return deps.lfs.upload(place, pointers, read);
+  function upload(kept: LargeStore, place: LfsPlace, pointers: readonly Pointer[]): Promise<string | undefined> {
+    return deps.lfs.upload(place, pointers, async (pointer) =>
+      (await kept.has(pointer)) ? () => kept.read(pointer) : undefined,
+    );
+  }
+
+  /** What GitLab has now need not be here too, unless a kept version would miss it should the project ever go. */
+  async function pushed(id: SiteId, at: AtPlace, pointers: readonly Pointer[]): Promise<void> {
+    const kept = largeStore(id);
+    const here = await only(pointers, (pointer) => kept.has(pointer));
+    if (here.length === 0) return;
+    const needed = new Set((await moored.get(id)?.pointers.kept())?.map(({ sha }) => sha));
+    const there = await at((place) => deps.lfs.present(place, here));
+    for (const pointer of there) if (!needed.has(pointer.sha)) await kept.drop(pointer);
   }
 
   /** From what was taken here, else from GitLab. */
@@ -179,12 +191,17 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     const kept = largeStore(id);
     return {
       keep: (chunks) => kept.keep(chunks),
-      async open(pointer) {
-        if (await kept.has(pointer)) return kept.read(pointer);
-        const found = await address(({ url, branch, network }) =>
-          deps.lfs.download({ url, branch, authorization: network.authorization }, pointer),
-        );
-        return typeof found === 'string' ? found : Readable.from([found]);
+      copier(pointers, signal) {
+        let fetching: ReturnType<LfsClient['downloads']> | undefined;
+        return async (pointer, write) => {
+          if (!(await kept.has(pointer))) {
+            const absent = fetching ? [] : await only(pointers, async (one) => !(await kept.has(one)));
+            fetching ??= deps.lfs.downloads(atPlace(address, signal), absent);
+            return fetching(pointer, write);
+          }
+          for await (const chunk of kept.read(pointer)) await write(chunk);
+          return 'done';
+        };
       },
     };
   }
@@ -203,8 +220,11 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     },
     async followed(id, content) {
       const pointer = store.sites.get(id)?.settings.lfs ? readPointer(content) : undefined;
-      const found = pointer && (await moored.get(id)?.large.open(pointer));
-      return found === undefined || typeof found === 'string' ? content : wholeOf(found);
+      const copy = pointer && moored.get(id)?.large.copier([pointer]);
+      if (!copy) return content;
+      const chunks: Buffer[] = [];
+      const copied = await copy(pointer, async (chunk) => void chunks.push(chunk));
+      return copied === 'done' ? Buffer.concat(chunks) : content;
     },
     load: () => queue.load(),
 
@@ -241,9 +261,23 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         ...{ dir: repositoryDir(id), home, driver, clock, author },
         subfolder: present().binding?.subfolder ?? '',
       });
+      const pointerTools = (): Parameters<typeof pointersKept>[0] => ({
+        ...{ driver, blobs: bare.blobs },
+        environment: gitEnvironment({ gitDir: repositoryDir(id), home, author: author() }),
+      });
+      const pointers: Moored['pointers'] = {
+        between: (commit, expected) => pointersBetween(pointerTools(), commit, expected),
+        kept: () => pointersKept(pointerTools()),
+        unpushed: () => pointersUnpushed(pointerTools()),
+      };
+      // Nothing is being kept yet: what is half-written is a crash's.
+      await largeStore(id).sweep();
+      const repository = largeRepository(bare, (keepAfter) =>
+        largeStore(id).tidy(keepAfter, async () => [...(await pointers.kept()), ...(await pointers.unpushed())]),
+      );
       const keeper: Keeper = createKeeper({
         site: present,
-        repository: overrides.repository?.(bare, id) ?? bare,
+        repository: overrides.repository?.(repository, id) ?? repository,
         directory,
         queue,
         clock,
@@ -283,10 +317,6 @@ export function createMoorings(deps: MooringsDeps): Moorings {
           },
         },
       });
-      const pointers: Moored['pointers'] = (commit, expected) => {
-        const environment = gitEnvironment({ gitDir: repositoryDir(id), home, author: author() });
-        return pointersBetween({ driver, environment, blobs: bare.blobs }, commit, expected);
-      };
       moored.set(id, { keeper, directory, conflicts, pointers, large });
     },
 
@@ -319,6 +349,22 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       await scanner.close();
     },
   };
+}
+
+function placeOf({ url, branch, network }: RemoteAddress, signal?: AbortSignal): LfsPlace {
+  return { url, branch, authorization: network.authorization, signal };
+}
+
+function atPlace(address: AddressOf, signal?: AbortSignal): AtPlace {
+  return (use) => address((where) => use(placeOf(where, signal)), signal);
+}
+
+async function only(
+  pointers: readonly Pointer[],
+  holds: (pointer: Pointer) => Promise<boolean>,
+): Promise<readonly Pointer[]> {
+  const answers = await Promise.all(pointers.map(holds));
+  return pointers.filter((_, at) => answers[at]);
 }
 
 type AddressOf = <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;

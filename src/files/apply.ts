@@ -1,13 +1,15 @@
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
-import { isPointer, readPointer } from '../model/lfs.ts';
+import { type Copied, type Pointer, isPointer, pointerLimit } from '../model/lfs.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Folding, collisions, folded } from './folding.ts';
+import { pointersAmong, wholeOf } from './pointers.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
+import type { Coming } from './room.ts';
 import { type Move, type Staging, stagedNow } from './staging.ts';
 import { Walk, nameOf } from './walk.ts';
 
@@ -23,11 +25,11 @@ export interface ApplyTools {
   /** Whether a folder holds nothing but what Mooring leaves alone. */
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
-  readonly checkRoom: (contents: readonly Oid[], sizes: ApplyRequest['sizes']) => Promise<void>;
+  readonly checkRoom: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
   /** Present: pointers at the paths it names are followed. */
   readonly large?: {
     readonly isLarge: (path: SitePath) => boolean;
-    readonly open: LargeContents['open'];
+    readonly copier: LargeContents['copier'];
   };
   /** The id of a file's present content. */
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
@@ -46,6 +48,9 @@ interface Task {
   move?: Move;
   stagedStat?: Stat;
 }
+
+/** Hands a content over piece by piece. */
+type Fill = (write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 
 /**
  * Brings a list of changes into the folder. All new content is staged and synced first, so a full disk touches
@@ -75,6 +80,10 @@ class ApplyRun {
   readonly #leftovers: Move[] = [];
   readonly #emptied = new Set<string>();
   readonly #touchedFolders = new Set<string>();
+  /** Of refused paths, what the manifest said before. */
+  readonly #linesBefore = new Map<SitePath, Line | undefined>();
+  /** What the repository only points to, and is followed. */
+  #pointers: ReadonlyMap<SitePath, Pointer> = new Map();
 
   constructor(tools: ApplyTools, request: ApplyRequest, walk: Walk) {
     this.#tools = tools;
@@ -86,11 +95,11 @@ class ApplyRun {
     const tasks = this.#request.changes.map((change): Task => ({ ...change, size: 0 }));
     const writes = this.#withoutRefused(tasks.filter((task) => task.after !== undefined));
     const removals = tasks.filter((task) => task.after === undefined);
-    await this.#tools.checkRoom(this.#contentsOf(writes), this.#request.sizes);
-    const folding = this.#refuseCollisions(writes, removals);
-    const staged = writes.filter(({ path }) => !this.#isRefused(path));
-    await this.#stage(staged);
-    const isObstacle = obstacles(staged, folding);
+    const isObstacle = await this.#prepare(writes, removals).catch((error: unknown) => {
+      // Nothing came of it: what would have been refused is what it was.
+      for (const [path, line] of this.#linesBefore) this.#tools.manifest.set(path, line);
+      throw error;
+    });
     await this.#each(
       removals.filter(({ path }) => isObstacle(path)),
       (task) => this.#remove(task),
@@ -112,8 +121,25 @@ class ApplyRun {
     return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused, staying: this.#staying };
   }
 
-  #contentsOf(writes: readonly Task[]): Oid[] {
-    return writes.filter((task) => !this.#alreadyThere(task)).map((task) => (task.after as Entry).oid);
+  /** Everything before the first file moves. Tells which paths are in the way of others. */
+  async #prepare(writes: readonly Task[], removals: readonly Task[]): Promise<(path: SitePath) => boolean> {
+    await this.#tools.checkRoom(await this.#comingOf(writes), this.#request.sizes);
+    const folding = this.#refuseCollisions(writes, removals);
+    const staged = writes.filter(({ path }) => !this.#isRefused(path));
+    await this.#stage(staged);
+    return obstacles(staged, folding);
+  }
+
+  async #comingOf(writes: readonly Task[]): Promise<Coming> {
+    const files = writes
+      .filter((task) => !this.#alreadyThere(task))
+      .map(({ path, after }) => ({ path, after: after as Entry }));
+    const { large } = this.#tools;
+    if (large) this.#pointers = await pointersAmong(files, large.isLarge, this.#request);
+    return {
+      blobs: files.filter(({ path }) => !this.#pointers.has(path)).map(({ after }) => after.oid),
+      large: [...this.#pointers.values()].map(({ size }) => size),
+    };
   }
 
   /** Two names of the repository that are one file here: the later is named and not written. */
@@ -162,31 +188,38 @@ class ApplyRun {
     if (!task.after) return;
     const line = this.#tools.manifest.get(task.path);
     const was = line?.refused ? line.was : task.before;
+    this.#linesBefore.set(task.path, line);
     this.#tools.manifest.set(task.path, { ...task.after, refused: reason, ...(was ? { was } : {}) });
   }
 
   /** Writes the contents beside their places, one after another as git gives them; syncs run behind. */
   async #stage(tasks: readonly Task[]): Promise<void> {
     const wanted = tasks.filter((task) => !this.#alreadyThere(task));
+    const copy = this.#copierFor(wanted);
+    const { signal, progress } = this.#request;
     const syncs = new Set<Promise<void>>();
     let next = 0;
     let bytes = 0;
+    const tell = (more: number): void =>
+      progress?.({ act: 'pulling', done: next, total: wanted.length, bytes: bytes + more });
     try {
       for await (const { size, chunks } of this.#request.blobs(wanted.map((task) => (task.after as Entry).oid))) {
         const task = wanted[next] as Task;
-        next += 1;
-        task.size = size;
-        const content = size < 1_024 ? await whole(chunks) : undefined;
-        const large = content && isPointer(content) ? await this.#largeOf(task, content) : undefined;
-        const reason = this.#refusedForSize(task) ?? (large && 'kind' in large ? large : undefined);
+        const pointer = this.#pointers.get(task.path);
+        task.size = pointer?.size ?? size;
+        const content = size < pointerLimit ? await wholeOf(chunks) : undefined;
+        const reason =
+          this.#refusedForSize(task) ?? (!pointer && content && isPointer(content) ? asPointer : undefined);
+        const fill: Fill = pointer ? (write) => copy(pointer, write, tell) : from(content ? [content] : chunks);
         if (reason) this.#refuse(task, reason);
-        else if (large && !('kind' in large)) await this.#stageOne(task, large, syncs);
-        else await this.#stageOne(task, content ? [content] : chunks, syncs);
+        else await this.#stageOne(task, fill, syncs);
         if (syncs.size >= 16) await Promise.all(syncs);
-        bytes += size;
-        this.#request.progress?.({ act: 'pulling', done: next, total: wanted.length, bytes });
+        next += 1;
+        bytes += task.size;
+        tell(0);
       }
       await Promise.all(syncs);
+      signal?.throwIfAborted();
     } catch (error) {
       await Promise.allSettled(syncs);
       this.#tools.staging.release(
@@ -198,38 +231,51 @@ class ApplyRun {
     this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
   }
 
-  /** What a pointer stands for, or why it stays a pointer; its size counts from here on. */
-  async #largeOf(task: Task, content: Buffer): Promise<AsyncIterable<Buffer> | NotSyncedReason> {
-    const { large } = this.#tools;
-    const pointer = readPointer(content);
-    if (!large?.isLarge(task.path) || !pointer) return { kind: 'lfs-pointer' };
-    task.size = pointer.size;
-    if (this.#refusedForSize(task)) return { kind: 'lfs-pointer' };
-    const found = await large.open(pointer);
-    return typeof found === 'string' ? { kind: `lfs-${found}` } : found;
+  /** Copies what these point to, each content once asked for. `tell`: bytes of the one under way. */
+  #copierFor(
+    tasks: readonly Task[],
+  ): (pointer: Pointer, ...to: [...Parameters<Fill>, (bytes: number) => void]) => Promise<Copied> {
+    const wanted = new Map(tasks.flatMap(({ path }) => this.#pointers.get(path) ?? []).map((one) => [one.sha, one]));
+    const copy = this.#tools.large?.copier([...wanted.values()], this.#request.signal);
+    return async (pointer, write, tell) => {
+      let bytes = 0;
+      const written = copy?.(pointer, async (chunk) => {
+        await write(chunk);
+        bytes += chunk.length;
+        tell(bytes);
+      });
+      return (await written) ?? { missing: '' };
+    };
   }
 
   #refusedForSize(task: Task): NotSyncedReason | undefined {
     return this.#tools.refusal({ path: task.path, ...(task.after as Entry), size: task.size });
   }
 
-  async #stageOne(
-    task: Task,
-    chunks: AsyncIterable<Buffer> | readonly Buffer[],
-    syncs: Set<Promise<void>>,
-  ): Promise<void> {
+  async #stageOne(task: Task, fill: Fill, syncs: Set<Promise<void>>): Promise<void> {
     const { fs, staging } = this.#tools;
     const folder = staging.folderFor(this.#walk, this.#nearestFolder(task.path));
     const name = staging.freshName();
     const mode = this.#modeFor(task);
     const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
-    try {
-      for await (const chunk of chunks) await fs.write(fd, chunk);
-      this.#own(fd, mode);
-    } catch (error) {
+    const discard = (): void => {
       fs.close(fd);
       fs.unlink(folder.fd, Buffer.from(name));
+    };
+    let copied: Copied;
+    try {
+      copied = await fill(async (chunk) => {
+        this.#request.signal?.throwIfAborted();
+        await fs.write(fd, chunk);
+      });
+      this.#own(fd, mode);
+    } catch (error) {
+      discard();
       throw error;
+    }
+    if (copied !== 'done') {
+      discard();
+      return this.#refuse(task, notHad(copied));
     }
     const stat = fs.statOpen(fd);
     task.stagedStat = stat;
@@ -525,10 +571,18 @@ function ancestors(path: SitePath): string[] {
   return all;
 }
 
-async function whole(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  const all: Buffer[] = [];
-  for await (const chunk of chunks) all.push(Buffer.from(chunk));
-  return Buffer.concat(all);
+const asPointer: NotSyncedReason = { kind: 'lfs-pointer' };
+
+function notHad(copied: Exclude<Copied, 'done'>): NotSyncedReason {
+  if (copied === 'damaged') return { kind: 'lfs-damaged' };
+  return { kind: 'lfs-missing', ...(copied.missing === '' ? {} : { text: copied.missing }) };
+}
+
+function from(chunks: AsyncIterable<Buffer> | readonly Buffer[]): Fill {
+  return async (write) => {
+    for await (const chunk of chunks) await write(chunk);
+    return 'done';
+  };
 }
 
 function sameContent(live: Stat, staged: Stat): boolean {

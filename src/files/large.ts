@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Pointer } from '../model/lfs.ts';
+import { errorCode } from './disk.ts';
 
 /**
  * Large files that were taken from the folder and are not on GitLab yet, and those that a kept version needs: by the
@@ -15,12 +16,23 @@ export interface LargeStore {
   read(pointer: Pointer): AsyncIterable<Buffer>;
   /** GitLab has it now. */
   drop(pointer: Pointer): Promise<void>;
+  /** What a crash left half-written goes. Only while nothing is being kept. */
+  sweep(): Promise<void>;
+  /** Contents that were kept before `before` (ms since 1970) go, those apart that are `needed`. */
+  tidy(before: number, needed: () => Promise<readonly Pointer[]>): Promise<void>;
   /** All of it goes: the site is removed. */
   clear(): Promise<void>;
 }
 
 export function openLargeStore(dir: string): LargeStore {
-  const pathOf = ({ sha }: Pointer): string => join(dir, sha.slice(0, 2), sha);
+  const pathOf = ({ sha }: Pick<Pointer, 'sha'>): string => join(dir, sha.slice(0, 2), sha);
+  const named = async (name: RegExp): Promise<readonly string[]> => {
+    const all = await readdir(dir, { recursive: true }).catch((error: unknown) => {
+      if (errorCode(error) === 'ENOENT') return [];
+      throw error;
+    });
+    return all.filter((path) => name.test(basename(path)));
+  };
   return {
     async keep(chunks) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -44,6 +56,7 @@ export function openLargeStore(dir: string): LargeStore {
       const pointer = { sha: hash.digest('hex'), size };
       await mkdir(dirname(pathOf(pointer)), { recursive: true, mode: 0o700 });
       await rename(temporary, pathOf(pointer));
+      for (const folder of [dirname(pathOf(pointer)), dir]) await syncFolder(folder);
       return pointer;
     },
     has: (pointer) =>
@@ -53,6 +66,28 @@ export function openLargeStore(dir: string): LargeStore {
       ),
     read: (pointer) => createReadStream(pathOf(pointer)) as AsyncIterable<Buffer>,
     drop: (pointer) => rm(pathOf(pointer), { force: true }),
+    async sweep() {
+      for (const path of await named(/^tmp-/)) await rm(join(dir, path), { force: true });
+    },
+    async tidy(before, needed) {
+      const old: string[] = [];
+      for (const path of await named(/^[0-9a-f]{64}$/)) {
+        if ((await stat(join(dir, path))).mtimeMs < before) old.push(basename(path));
+      }
+      if (old.length === 0) return;
+      const stays = new Set((await needed()).map(({ sha }) => sha));
+      for (const sha of old) if (!stays.has(sha)) await rm(pathOf({ sha }), { force: true });
+    },
     clear: () => rm(dir, { recursive: true, force: true }),
   };
+}
+
+/** Or a power cut takes the name back, and with it the content. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }

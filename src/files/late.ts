@@ -1,4 +1,4 @@
-import type { SitePath } from '../model/tree.ts';
+import type { Oid, SitePath } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { LateWrite, OpenFile } from '../sync/ports.ts';
 import type { hashFile } from './read.ts';
@@ -9,8 +9,8 @@ export interface LateTools {
   readonly fs: Fs;
   readonly root: string;
   readonly staging: Staging;
-  /** The content at `at` now, counted as one of the site's `path`. */
-  readonly hash: (at: SitePath, path: SitePath) => ReturnType<typeof hashFile>;
+  /** The content at `at` now, counted as one of the site's `path`, where `was` may stand as it is. */
+  readonly hash: (at: SitePath, path: SitePath, was: Oid | undefined) => ReturnType<typeof hashFile>;
   readonly open: (at: SitePath, path: SitePath) => Promise<OpenFile | undefined>;
 }
 
@@ -31,7 +31,7 @@ export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]
         done.push(held);
         continue;
       }
-      const now = await hash(placeOf(held), held.path);
+      const now = await hash(placeOf(held), held.path, held.before?.oid);
       // Still being written, or not readable at the moment: it stays until it can be read.
       if (!now) continue;
       if (now.oid === held.before?.oid) done.push(held);

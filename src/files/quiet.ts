@@ -10,6 +10,9 @@ interface Watched {
   readonly look: string | undefined;
 }
 
+/** Paths at rest wait for moving ones this many quiet times. */
+const gatherTimes = 3;
+
 /**
  * Tells whether a path has been left alone long enough to be recorded: half of an upload is nobody's version. A path
  * that never rests is taken as it is after a while.
@@ -55,6 +58,24 @@ export class Quiet {
     const waits = paths.map((path) => quietMs - (now - (this.#watched.get(path)?.since ?? now)));
     return Math.max(20, Math.min(quietMs, ...waits));
   }
+
+  /**
+   * While some paths still move, those at rest wait for them a little: one upload is one commit. Not for long, or a
+   * log that is written without end would hold up everything else.
+   */
+  gathers(ready: number, moving: number): boolean {
+    const now = this.#clock.monotonic();
+    if (ready === 0 || moving === 0) {
+      this.#gatheringSince = undefined;
+      return false;
+    }
+    this.#gatheringSince ??= now;
+    if (now - this.#gatheringSince < gatherTimes * this.#settings().quietMs) return true;
+    this.#gatheringSince = undefined;
+    return false;
+  }
+
+  #gatheringSince: number | undefined;
 
   forget(path: SitePath): void {
     this.#watched.delete(path);

@@ -33,16 +33,25 @@ export function openSteady(fs: Fs, root: string, path: SitePath, done: (stat: St
   };
 }
 
+/** A file's present content. `asItIs`: its bytes are what the repository has or would get, no pointer to them. */
+export interface Hashed {
+  readonly oid: Oid;
+  readonly stat: Stat;
+  readonly asItIs: boolean;
+}
+
 /**
  * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. `large`:
- * the id of the pointer that stands for it in the repository.
+ * the id of the pointer that stands for it in the repository, unless the content itself is one of `known`: a file that
+ * was committed without LFS stays as it is until somebody edits it.
  */
 export async function hashFile(
   fs: Fs,
   root: string,
   path: SitePath,
   large = false,
-): Promise<{ oid: Oid; stat: Stat } | undefined> {
+  known: readonly (Oid | undefined)[] = [],
+): Promise<Hashed | undefined> {
   let seen: Stat | undefined;
   const file = openSteady(fs, root, path, (stat) => {
     seen = stat;
@@ -63,13 +72,15 @@ export async function hashFile(
     throw error;
   }
   if (!file.finish() || !seen) return undefined;
-  const plain = !large || file.size === 0 || readPointer(head) !== undefined;
-  const oid = plain ? hash.digest('hex') : blobId(pointerText({ sha: content.digest('hex'), size: file.size }));
-  return { oid: oid as Oid, stat: seen };
+  const oid = hash.digest('hex') as Oid;
+  if (!large || file.size === 0 || readPointer(head) !== undefined || known.includes(oid))
+    return { oid, stat: seen, asItIs: true };
+  const pointer = blobId(pointerText({ sha: content.digest('hex'), size: file.size }));
+  return { oid: pointer, stat: seen, asItIs: false };
 }
 
-function blobId(text: string): string {
-  return createHash('sha1').update(`blob ${text.length}\0${text}`).digest('hex');
+function blobId(text: string): Oid {
+  return createHash('sha1').update(`blob ${text.length}\0${text}`).digest('hex') as Oid;
 }
 
 /**

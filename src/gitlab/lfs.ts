@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Pointer } from '../model/lfs.ts';
+import type { Copied, Pointer } from '../model/lfs.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { escapeControls } from '../model/tree.ts';
 import type { Http } from '../net/http.ts';
 import { type HttpAnswer, wireLimits } from '../net/transport.ts';
-import { readJson } from './answer.ts';
 
 /** Where a repository's large files are asked for, and with which grant. */
 export interface LfsPlace {
@@ -17,37 +16,53 @@ export interface LfsPlace {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Does something at the place as it is now: projects move, tokens are renewed. */
+export type AtPlace = <T>(use: (place: LfsPlace) => Promise<T>) => Promise<T>;
+
+/** Takes a content piece by piece. */
+export type Write = (chunk: Buffer) => Promise<void>;
+
 /** GitLab's LFS API: the batch question and the basic transfer. Locks are left alone. */
 export interface LfsClient {
-  /** The content, checked; or why it cannot be had. Throws what says nothing about this one content. */
-  download(place: LfsPlace, pointer: Pointer): Promise<Buffer | 'missing' | 'damaged'>;
+  /**
+   * Copies contents one after another; they are asked for together, in the order of `pointers`. What was written counts
+   * only when a copy is `done`. Throws what says nothing about this one content.
+   */
+  downloads(at: AtPlace, pointers: readonly Pointer[]): (pointer: Pointer, write: Write) => Promise<Copied>;
   /** Uploads what GitLab does not have. Resolves with GitLab's words when it refuses one. */
   upload(
     place: LfsPlace,
     pointers: readonly Pointer[],
-    read: (pointer: Pointer) => Promise<Buffer | undefined>,
+    read: (pointer: Pointer) => Promise<(() => AsyncIterable<Buffer>) | undefined>,
   ): Promise<string | undefined>;
+  /** Those that GitLab gives. */
+  present(place: LfsPlace, pointers: readonly Pointer[]): Promise<readonly Pointer[]>;
 }
 
 const action = z.object({ href: z.string() });
-const batchAnswer = z.object({
-  objects: z.array(
-    z.object({
-      oid: z.string(),
-      actions: z
-        .object({ download: action.optional(), upload: action.optional(), verify: action.optional() })
-        .nullish(),
-      error: z.object({ code: z.number(), message: z.string().nullish() }).nullish(),
-    }),
-  ),
+const batchObject = z.object({
+  oid: z.string(),
+  actions: z.object({ download: action.optional(), upload: action.optional(), verify: action.optional() }).nullish(),
+  error: z.object({ code: z.number(), message: z.string().nullish() }).nullish(),
 });
+const batchAnswer = z.object({ objects: z.array(z.unknown()) });
 const refusal = z.object({ message: z.string() });
 
-type BatchObject = z.infer<typeof batchAnswer>['objects'][number];
+type BatchObject = z.infer<typeof batchObject>;
+/** `over`: what GitLab said of the content before may be true no more. */
+interface Tried {
+  readonly copied: Copied;
+  readonly over: boolean;
+}
+
+/** By the SHA-256 of their contents. */
+type Objects = ReadonlyMap<string, BatchObject>;
 
 /** As many objects as git-lfs asks for at once. */
 const batchSize = 100;
 const json = 'application/vnd.git-lfs+json';
+/** What an address is answered with that was good for a while only. */
+const mayBeOver: ReadonlySet<number> = new Set([403, 404, 410]);
 
 export function createLfsClient({ http }: { http: Http }): LfsClient {
   const headersOf = (place: LfsPlace, type: string): Record<string, string> => ({
@@ -63,55 +78,85 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
       ...(place.signal ? { signal: place.signal } : {}),
     });
 
+  /** What GitLab says of each; or its refusal of the question as a whole. */
   async function batch(
     place: LfsPlace,
     operation: 'download' | 'upload',
     pointers: readonly Pointer[],
-  ): Promise<readonly BatchObject[] | HttpAnswer> {
+  ): Promise<Objects | string> {
     const answer = await ask(place, '/info/lfs/objects/batch', {
       ...{ operation, transfers: ['basic'], hash_algo: 'sha256', ref: { name: `refs/heads/${place.branch}` } },
       objects: pointers.map(({ sha, size }) => ({ oid: sha, size })),
     });
     if (answer.status === 401) throw new Problem('grant-lost', {});
-    return answer.status === 200 ? readJson(answer, batchAnswer).objects : answer;
+    return answer.status === 200 ? objectsIn(answer, place) : refused(answer);
+  }
+
+  function downloads(at: AtPlace, pointers: readonly Pointer[]): ReturnType<LfsClient['downloads']> {
+    const said = new Map<string, BatchObject | string>();
+    let atOnce = batchSize;
+    const askFor = async (pointer: Pointer): Promise<void> => {
+      const from = pointers.findIndex(({ sha }) => sha === pointer.sha);
+      const some = from < 0 ? [pointer] : pointers.slice(from, from + atOnce);
+      const found = await at((place) => batch(place, 'download', some));
+      if (typeof found === 'string' && some.length > 1) {
+        // One of them may be what it does not like: from here on each is asked for by itself.
+        atOnce = 1;
+        return askFor(pointer);
+      }
+      for (const { sha } of some) said.set(sha, typeof found === 'string' ? found : (found.get(sha) ?? ''));
+    };
+    const copy = async (pointer: Pointer, write: Write): Promise<Tried> => {
+      const object = said.get(pointer.sha) ?? '';
+      if (typeof object === 'string') return tried({ missing: object });
+      if (object.error) return tried({ missing: words(object.error.message ?? '', object.error.code) });
+      const href = object.actions?.download?.href ?? '';
+      return at((place) => fetchOne(place, href, pointer, write));
+    };
+    return async (pointer, write) => {
+      const isFresh = !said.has(pointer.sha);
+      if (isFresh) await askFor(pointer);
+      const first = await copy(pointer, write);
+      if (isFresh || !first.over) return first.copied;
+      await askFor(pointer);
+      return (await copy(pointer, write)).copied;
+    };
+  }
+
+  async function fetchOne(place: LfsPlace, href: string, pointer: Pointer, write: Write): Promise<Tried> {
+    const url = here(place, href, pointer);
+    if (url === undefined) return tried({ missing: '' });
+    const hash = createHash('sha256');
+    let size = 0;
+    const answer = await http
+      .request({
+        method: 'GET',
+        url,
+        headers: { ...headersOf(place, 'application/octet-stream'), accept: '*/*' },
+        limits: { ...wireLimits, maxBytes: pointer.size + 1 },
+        async take(chunk) {
+          hash.update(chunk);
+          size += chunk.length;
+          await write(chunk);
+        },
+        ...(place.signal ? { signal: place.signal } : {}),
+      })
+      .catch((error: unknown) => ofOne(error));
+    if (!('status' in answer)) return answer;
+    if (answer.status === 401) throw new Problem('grant-lost', {});
+    if (answer.status !== 200) return tried({ missing: refused(answer) }, mayBeOver.has(answer.status));
+    return tried(hash.digest('hex') === pointer.sha && size === pointer.size ? 'done' : 'damaged');
   }
 
   return {
-    async download(place, pointer) {
-      const found = await batch(place, 'download', [pointer]);
-      const object = Array.isArray(found) ? found.find(({ oid }) => oid === pointer.sha) : undefined;
-      if (!object?.actions?.download) return 'missing';
-      const url = here(place, object.actions.download.href, pointer);
-      if (url === undefined) return 'missing';
-      const answer = await http
-        .request({
-          method: 'GET',
-          url,
-          headers: { ...headersOf(place, 'application/octet-stream'), accept: '*/*' },
-          limits: { ...wireLimits, maxBytes: pointer.size + 1 },
-          ...(place.signal ? { signal: place.signal } : {}),
-        })
-        .catch((error: unknown) => {
-          place.signal?.throwIfAborted();
-          // Longer than its pointer says, or kept where this token must not go: about this content alone.
-          const { code, facts } = asProblem(error);
-          if (code === 'gitlab-answer-odd') return facts['to'] === undefined ? 'damaged' : 'missing';
-          throw error;
-        });
-      if (typeof answer === 'string') return answer;
-      if (answer.status === 401) throw new Problem('grant-lost', {});
-      if (answer.status !== 200) return 'missing';
-      const sha = createHash('sha256').update(answer.body).digest('hex');
-      return sha === pointer.sha && answer.body.length === pointer.size ? answer.body : 'damaged';
-    },
+    downloads,
 
     async upload(place, pointers, read) {
-      for (let at = 0; at < pointers.length; at += batchSize) {
-        const some = pointers.slice(at, at + batchSize);
+      for (const some of portions(pointers)) {
         const objects = await batch(place, 'upload', some);
-        if (!Array.isArray(objects)) return refused(objects as HttpAnswer);
+        if (typeof objects === 'string') return objects;
         for (const pointer of some) {
-          const object = (objects as readonly BatchObject[]).find(({ oid }) => oid === pointer.sha);
+          const object = objects.get(pointer.sha);
           if (object?.error) return words(object.error.message ?? '', object.error.code);
           const why = object?.actions?.upload && (await send(place, pointer, object.actions, read));
           if (why !== undefined) return why;
@@ -119,24 +164,34 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
       }
       return undefined;
     },
+
+    async present(place, pointers) {
+      const found: Pointer[] = [];
+      for (const some of portions(pointers)) {
+        const objects = await batch(place, 'download', some);
+        if (typeof objects === 'string') continue;
+        found.push(...some.filter(({ sha }) => objects.get(sha)?.actions?.download && !objects.get(sha)?.error));
+      }
+      return found;
+    },
   };
 
   async function send(
     place: LfsPlace,
     pointer: Pointer,
     actions: NonNullable<BatchObject['actions']>,
-    read: (pointer: Pointer) => Promise<Buffer | undefined>,
+    read: Parameters<LfsClient['upload']>[2],
   ): Promise<string | undefined> {
     const url = here(place, actions.upload?.href ?? '', pointer);
     if (url === undefined) return 'GitLab keeps large files at another address, where its token must not go.';
-    const body = await read(pointer);
+    const open = await read(pointer);
     // Somebody else's commit, whose content only they have: GitLab says what is missing when it is pushed.
-    if (!body) return undefined;
+    if (!open) return undefined;
     const answer = await http.request({
       method: 'PUT',
       url,
       headers: headersOf(place, 'application/octet-stream'),
-      body,
+      body: { size: pointer.size, open },
       limits: wireLimits,
       onStale: 'again',
       ...(place.signal ? { signal: place.signal } : {}),
@@ -147,6 +202,39 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
     const verified = await ask(place, '/info/lfs/objects/verify', { oid: pointer.sha, size: pointer.size });
     return verified.status >= 400 ? refused(verified) : undefined;
   }
+}
+
+/** One that cannot be read is none: only its content cannot be had. */
+function objectsIn(answer: HttpAnswer, { url }: LfsPlace): Objects {
+  const parsed = batchAnswer.safeParse(parse(answer));
+  if (!parsed.success) {
+    // A page of something between us and GitLab: nobody has to do anything, and nothing is known of any content.
+    throw new Problem('gitlab-answer-odd', {
+      ...{ host: new URL(url).host, status: String(answer.status) },
+      reason: 'the answer about large files is not in the form of LFS',
+    });
+  }
+  const objects = parsed.data.objects.flatMap((object) => batchObject.safeParse(object).data ?? []);
+  return new Map(objects.map((object) => [object.oid, object]));
+}
+
+/** What a failure says about the one content that was asked for; throws what is about more than that. */
+function ofOne(error: unknown): Tried {
+  const { code, facts, retryAfterMs } = asProblem(error);
+  // Longer than its pointer says, or kept where this token must not go.
+  if (code === 'gitlab-answer-odd') return tried(facts['to'] === undefined ? 'damaged' : { missing: '' });
+  // GitLab answered the question before: it is up. Whoever is down for all has the breaker tell, with a time.
+  if (code === 'gitlab-error' && retryAfterMs === undefined)
+    return tried({ missing: words('', Number(facts['status'])) });
+  throw error;
+}
+
+function tried(copied: Copied, over = false): Tried {
+  return { copied, over };
+}
+
+function* portions(pointers: readonly Pointer[]): Generator<readonly Pointer[]> {
+  for (let at = 0; at < pointers.length; at += batchSize) yield pointers.slice(at, at + batchSize);
 }
 
 /**
@@ -160,13 +248,16 @@ function here({ url }: LfsPlace, href: string, { sha, size }: Pointer): string |
 }
 
 function refused(answer: HttpAnswer): string {
-  let text = '';
+  return words(refusal.safeParse(parse(answer)).data?.message ?? '', answer.status);
+}
+
+/** Undefined where it is no JSON: plain text, or a page of a proxy. */
+function parse({ body }: HttpAnswer): unknown {
   try {
-    text = refusal.safeParse(JSON.parse(answer.body.toString('utf8'))).data?.message ?? '';
+    return JSON.parse(body.toString('utf8')) as unknown;
   } catch {
-    // Plain text or a page of a proxy: the number says enough.
+    return undefined;
   }
-  return words(text, answer.status);
 }
 
 function words(text: string, status: number): string {

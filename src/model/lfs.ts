@@ -6,6 +6,9 @@ export interface Pointer {
   readonly size: number;
 }
 
+/** What came of copying a content. `missing`: why it is not given, in GitLab's words where it has any. */
+export type Copied = 'done' | 'damaged' | { readonly missing: string };
+
 const version = 'version https://git-lfs.github.com/spec/v1';
 
 /** A pointer is a few lines; whatever is longer is none. */

@@ -186,7 +186,8 @@ export type NotSyncedReason =
   | { readonly kind: 'bad-name' }
   | { readonly kind: 'collides'; readonly with: SitePath }
   | { readonly kind: 'lfs-pointer' }
-  | { readonly kind: 'lfs-missing' }
+  /** `text`: what GitLab said. */
+  | { readonly kind: 'lfs-missing'; readonly text?: string }
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }

@@ -9,7 +9,7 @@ import { createBreaker } from './breaker.ts';
 import { isTlsFailure, translateFailure } from './failure.ts';
 import { seeCertificate } from './probe.ts';
 import { refusalOf } from './refusal.ts';
-import { type HttpAnswer, type Limits, restLimits, send, wireLimits } from './transport.ts';
+import { type HttpAnswer, type Limits, OwnFailure, type Streamed, restLimits, send, wireLimits } from './transport.ts';
 
 /** What of the instance every request obeys. */
 export type NetSettings = Pick<Instance, 'url' | 'apiUrl' | 'tokenUrl' | 'advanced'>;
@@ -21,7 +21,9 @@ export interface HttpRequest {
   /** At most one of the three. */
   readonly form?: Readonly<Record<string, string>>;
   readonly json?: unknown;
-  readonly body?: Buffer;
+  readonly body?: Buffer | Streamed;
+  /** Takes the body of an answer of 200 piece by piece; the answer's own is empty then. What it throws is thrown. */
+  readonly take?: (chunk: Buffer) => Promise<void>;
   /** Sent as Bearer, only to the instance's own origins; any other is a bug and throws a TypeError. */
   readonly token?: Secret;
   readonly limits?: Partial<Limits>;
@@ -101,6 +103,7 @@ export function createHttp(deps: {
       return answer;
     } catch (error) {
       wanted.signal?.throwIfAborted();
+      if (error instanceof OwnFailure) throw error.cause;
       const problem = await asFailure(error, url, settings);
       breaker.failed(problem);
       deps.onAnswer?.(problem.code, deps.clock.monotonic() - startedAt);

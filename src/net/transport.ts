@@ -45,9 +45,22 @@ export interface Sent {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly form?: Readonly<Record<string, string>>;
   readonly json?: unknown;
-  readonly body?: Buffer;
+  readonly body?: Buffer | Streamed;
+  /** Takes the body of an answer of 200 piece by piece as it comes; the answer's own body is empty then. */
+  readonly take?: (chunk: Buffer) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onStale?: 'again' | 'fail';
+}
+
+/** A body too large to be held: read anew each time it is sent. */
+export interface Streamed {
+  readonly size: number;
+  readonly open: () => AsyncIterable<Buffer>;
+}
+
+/** Who hands over the body or takes the answer's could not: nothing is wrong with the way. */
+export class OwnFailure extends Error {
+  override readonly name = 'OwnFailure';
 }
 
 export interface Way {
@@ -83,12 +96,17 @@ class StaleConnection extends Error {
 async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
   const { url, headers, agents, limits } = way;
   const watch = watchLimits(way, wanted.signal);
+  let own: OwnFailure | undefined;
+  const failed = (error: unknown): never => {
+    own = new OwnFailure('it could not be handed over', { cause: error });
+    throw own;
+  };
   let sent: ClientRequest | undefined;
   let answer: { status: number; headers: IncomingHttpHeaders } | undefined;
   const stream = got.stream(url, {
-    ...bodyOf(wanted),
+    ...bodyOf(wanted, failed),
     method: wanted.method,
-    headers,
+    headers: isStreamed(wanted.body) ? { ...headers, 'content-length': String(wanted.body.size) } : headers,
     agent: { http: agents.http, https: agents.https },
     followRedirect: false,
     retry: { limit: 0 },
@@ -108,11 +126,13 @@ async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       watch.received(chunk.length);
-      chunks.push(chunk);
+      if (wanted.take && answer?.status === 200) await wanted.take(chunk).catch(failed);
+      else chunks.push(chunk);
     }
     if (!answer) throw new Error('the stream ended without an answer');
     return { ...answer, body: Buffer.concat(chunks) };
   } catch (error) {
+    if (own) throw own;
     if (watch.reached) throw watch.reached;
     const plain = withoutRequest(error);
     if (!answer && sent?.reusedSocket && isCut(plain)) throw new StaleConnection('closed', { cause: plain });
@@ -173,10 +193,32 @@ function withoutRequest(error: unknown, depth = 0): unknown {
 }
 
 /** A stream waits for a body unless it is given one, be it empty. */
-function bodyOf({ method, form, json, body }: Sent): { form?: Record<string, string>; json?: unknown; body?: Buffer } {
+function bodyOf(
+  { method, form, json, body }: Sent,
+  failed: (error: unknown) => never,
+): { form?: Record<string, string>; json?: unknown; body?: Buffer | AsyncIterable<Buffer> } {
   if (form) return { form: { ...form } };
   if (json !== undefined) return { json };
+  if (isStreamed(body)) return { body: readFrom(body, failed) };
   return body || method !== 'GET' ? { body: body ?? Buffer.alloc(0) } : {};
+}
+
+/** Only what reading throws is our own failure; a cut connection is thrown in here from the other end. */
+async function* readFrom({ open }: Streamed, failed: (error: unknown) => never): AsyncGenerator<Buffer> {
+  const chunks = open()[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await chunks.next().catch(failed);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+function isStreamed(body: Sent['body']): body is Streamed {
+  return body !== undefined && 'open' in body;
 }
 
 function isCut(error: unknown): boolean {

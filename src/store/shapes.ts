@@ -135,7 +135,6 @@ const plainReason = z.enum([
   'control-file',
   'bad-name',
   'lfs-pointer',
-  'lfs-missing',
   'lfs-damaged',
   'ignored-in-the-way',
   'never-quiet',
@@ -149,6 +148,7 @@ const notSynced = whole<NotSynced>()(
       z.strictObject({ kind: plainReason }),
       z.strictObject({ kind: z.literal('too-large'), bytes: z.number(), limit: z.number() }),
       z.strictObject({ kind: z.literal('collides'), with: sitePath }),
+      z.strictObject({ kind: z.literal('lfs-missing'), text: z.string().exactOptional() }),
     ]),
   }),
 );

@@ -6,7 +6,7 @@ import { guard, lossOf } from './guard.ts';
 import { holdPaths } from './held.ts';
 import { heldStep, stepId } from './hold.ts';
 import { mergeMessage } from './message.ts';
-import { type Notes, type RunDeps, contentsOf, untilAborted } from './notes.ts';
+import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
 import type { Ledger } from './ports.ts';
 import type { Standing, Step } from './reconcile.ts';
@@ -203,7 +203,7 @@ export async function bring(
     changes,
     ...contentsOf(repository),
     ...(modes ? { modes } : {}),
-    progress: untilAborted(deps.progress, signal),
+    progress: deps.progress,
     signal,
   });
   const moved = new Set(applied);

@@ -6,7 +6,7 @@ import type { NotSynced, Progress } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import { type Change, type Oid, type SitePath, displayPath, parentOf, tally } from '../model/tree.ts';
 import { editMessage, trailer } from './message.ts';
-import { contentsOf, untilAborted } from './notes.ts';
+import { contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
 import type { Directory, Remote, Repository, Survey, TreeFile } from './ports.ts';
 
@@ -231,7 +231,7 @@ async function replaceFolder(
   const { skipped } = await directory.apply({
     changes,
     ...contentsOf(repository),
-    progress: untilAborted(progress, signal),
+    progress,
     signal,
   });
   if (skipped.length === 0) {

@@ -24,17 +24,6 @@ export interface RunDeps {
   readonly signal?: AbortSignal;
 }
 
-/** Between two files: a daemon that stops does not first write the other ten thousand. */
-export function untilAborted(
-  progress: RunDeps['progress'],
-  signal: AbortSignal | undefined,
-): (progress: Progress) => void {
-  return (at) => {
-    signal?.throwIfAborted();
-    progress?.(at);
-  };
-}
-
 /** Where an apply finds what it is to write. */
 export function contentsOf(repository: Repository): Pick<ApplyRequest, 'blobs' | 'sizes'> {
   return { blobs: (oids) => repository.blobs(oids), sizes: (oids) => repository.sizes(oids) };

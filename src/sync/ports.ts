@@ -226,7 +226,7 @@ export interface ApplyRequest {
   readonly modes?: ReadonlyMap<SitePath, KeptMode>;
   readonly blobs: Repository['blobs'];
   readonly sizes: Repository['sizes'];
-  readonly progress?: (progress: Progress) => void;
+  readonly progress?: ((progress: Progress) => void) | undefined;
   /** Breaks it off while contents are fetched and staged; once files change their names it is carried through. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -6,8 +6,8 @@ import { insteadOf, standsFor } from './choice.ts';
 import { settle } from './conflict.ts';
 import { recallHeld } from './held.ts';
 import { editMessage, mergeMessage, trailer, wording } from './message.ts';
-import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes, untilAborted } from './notes.ts';
-import type { ApplyRequest, Ledger, Repository } from './ports.ts';
+import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } from './notes.ts';
+import type { Ledger, Repository } from './ports.ts';
 import { type Standing, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
 
@@ -78,31 +78,26 @@ async function takeEdits(deps: RunDeps, notes: Notes): Promise<void> {
   notes.notSynced = notes.notSynced.filter(({ path }) => !late.has(path));
 }
 
-/** Large files take their time: it shows, and a person can end it. */
-function asked({ progress, signal }: RunDeps): Pick<ApplyRequest, 'progress' | 'signal'> {
-  return { progress: untilAborted(progress, signal), signal };
-}
-
 /** What was not written, and may be now: a limit was raised, or what stood in its place is gone. */
 async function writeOverdue(deps: RunDeps): Promise<readonly SitePath[]> {
-  const { repository, directory } = deps;
+  const { repository, directory, progress, signal } = deps;
   const changes = directory.overdue();
   const { disk } = await repository.ledger();
   if (changes.length === 0 || !disk) return [];
-  const { applied } = await directory.apply({ changes, ...contentsOf(repository), ...asked(deps) });
+  const { applied } = await directory.apply({ changes, ...contentsOf(repository), progress, signal });
   await directory.settled(disk);
   return applied;
 }
 
 /** The ledger says these are on disk and nobody ever saw them there: a lost manifest must not look like a removal. */
 async function writeUnapplied(deps: RunDeps, paths: readonly SitePath[]): Promise<void> {
-  const { repository, directory } = deps;
+  const { repository, directory, progress, signal } = deps;
   const { disk } = await repository.ledger();
   if (!disk) return;
   const wanted = new Set(paths);
   const files = (await repository.files(disk, Number.POSITIVE_INFINITY)).filter(({ path }) => wanted.has(path));
   const changes = files.map(({ path, mode, oid }): Change => ({ path, after: { mode, oid } }));
-  await directory.apply({ changes, ...contentsOf(repository), ...asked(deps) });
+  await directory.apply({ changes, ...contentsOf(repository), progress, signal });
   await directory.settled(disk);
 }
 

@@ -50,7 +50,7 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'lfs-pointer':
       return 'A pointer to a large file (LFS), not the file itself';
     case 'lfs-missing':
-      return 'A large file (LFS) that GitLab does not give: only its pointer is there';
+      return `A large file (LFS) that GitLab does not give: only its pointer is there${reason.text ? `. It says: ${reason.text}` : ''}`;
     case 'lfs-damaged':
       return 'A large file (LFS) whose content is not what its pointer says';
     case 'ignored-in-the-way':

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -43,6 +43,15 @@ async function turnOn(site: MooredSite, fill: Record<string, string> = {}): Prom
 const content = (site: MooredSite, path: string): Promise<Buffer> => readFile(join(site.folder, path));
 const arrives = (site: MooredSite, path: string, wanted: Buffer): Promise<unknown> =>
   until(`${path} has its content`, async () => (await content(site, path)).equals(wanted) || undefined);
+/** The SHA-256 of contents that Mooring keeps for a site, and what else lies there. */
+const keptHere = async ({ stateDir }: Harbour, { id }: Pick<MooredSite, 'id'>): Promise<string[]> => {
+  const dir = join(stateDir, 'large', id);
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name)
+    .sort();
+};
 const pointer = async (project: Project, path: string) => readPointer((await project.files()).get(path) ?? Buffer.of());
 
 lfs('off: named and not written; turned on: the content comes; edits, new and removed files go both ways', () =>
@@ -72,6 +81,7 @@ lfs('off: named and not written; turned on: the content comes; edits, new and re
     assert.is(files.get('plain.txt')?.toString(), 'as it is\n');
     assert.is(files.get('empty.bin')?.length, 0);
     const tip = await project.head();
+    assert.equal(await keptHere(harbour, site), [], 'what GitLab has need not be here too');
 
     // Down: changed by others, a rename of the same content, and a removal.
     const next = randomBytes(400_000);
@@ -91,8 +101,10 @@ lfs('off: named and not written; turned on: the content comes; edits, new and re
     assert.is(await project.head(), before);
     // A restart compares by content where it must, and finds nothing to do either.
     await harbour.stop();
+    await writeFile(join(harbour.stateDir, 'large', site.id, 'tmp-of-a-crash'), 'half');
     await harbour.start();
     await site.reaches('In sync');
+    assert.equal(await keptHere(harbour, site), [], 'half-written contents stay for ever');
     assert.is(await project.head(), before);
     assert.ok((await content(site, 'first.bin')).equals(next));
   }),
@@ -116,7 +128,10 @@ lfs('missing, damaged, too long or over the limit: named, never written, and eve
     await arrives(site, 'first.bin', first);
     const page = await site.reaches('In sync');
     for (const [path, why] of [
-      ['late.bin', 'A large file (LFS) that GitLab does not give'],
+      [
+        'late.bin',
+        'A large file (LFS) that GitLab does not give: only its pointer is there. It says: Object does not exist',
+      ],
       ['damaged.bin', 'whose content is not what its pointer says'],
       ['long.bin', 'whose content is not what its pointer says'],
       ['odd.bin', 'A pointer to a large file (LFS), not the file itself'],
@@ -166,7 +181,8 @@ lfs('GitLab refuses a content: the push waits with its words, nothing is half pu
     // Edited again before it may go: both versions are in commits, and both contents follow them.
     const then = randomBytes(6_000);
     await site.write('over.bin', then);
-    await until('taken', async () => (await site.clicker.open(site.url)).words.includes('On hold') || undefined);
+    const both = [over, then].map(shaOf).sort();
+    await until('taken', async () => (await keptHere(harbour, site)).join() === both.join() || undefined);
     gitlab.faults.clear();
     await until('pushed', async () => {
       const held = await site.clicker.open(`${site.url}/hold`);
@@ -175,6 +191,7 @@ lfs('GitLab refuses a content: the push waits with its words, nothing is half pu
     });
     await site.reaches('In sync');
     assert.ok(project.lfs.get(shaOf(then))?.equals(then));
+    assert.equal(await keptHere(harbour, site), []);
   }),
 );
 
@@ -236,7 +253,7 @@ lfs('connecting a folder that holds the same content counts it as the same; a ke
       const project = await arrange(harbour);
       const mine = randomBytes(50_000);
       // Turned on for a site that is not connected yet, by its settings.
-      const { clicker, url, folder } = await mooredSite(harbour, {
+      const { clicker, url, folder, id } = await mooredSite(harbour, {
         project,
         files: { '.gitattributes': attributes, 'first.bin': mine },
         before: async (site) => {
@@ -259,9 +276,46 @@ lfs('connecting a folder that holds the same content counts it as the same; a ke
       await until('pushed', async () => (await pointer(project, 'first.bin'))?.sha === shaOf(mine) || undefined);
       assert.ok(project.lfs.get(shaOf(mine))?.equals(mine));
       assert.ok((await filesOf(folder)).size >= 2);
+      await until('in sync', async () => (await clicker.open(url)).state === 'In sync' || undefined);
+      // GitLab has it too; but were the project to go, the kept version would have nothing.
+      assert.equal(await keptHere(harbour, { id }), [shaOf(mine)]);
     },
     { gitlab: { basePath: '/gitlab' } },
   ),
+);
+
+lfs('a download is stopped by a person; nothing half done is left, and it comes when the site goes on', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab } = harbour;
+    const project = await arrange(harbour);
+    const site = await mooredSite(harbour, { project });
+    await turnOn(site);
+    await arrives(site, 'first.bin', first);
+    await site.reaches('In sync');
+    // It would take days.
+    gitlab.faults.add({
+      match: ({ method, path }) => method === 'GET' && path.includes('/gitlab-lfs/objects/'),
+      drip: { bytes: 1, everyMs: 500 },
+    });
+    const film = randomBytes(1_000_000);
+    await project.push('main', { 'film.bin': put(project, film), 'index.html': 'next\n' });
+    await until('it can be stopped', async () => {
+      await site.clicker.open(site.url);
+      return site.clicker.page.html.includes('Stop and pause') || undefined;
+    });
+    await site.clicker.press('Stop and pause');
+    await site.reaches('Paused');
+    gitlab.faults.clear();
+    await site.clicker.press('Resume');
+    // A run that was still under way would have the site's lane to itself.
+    await arrives(site, 'film.bin', film);
+    await site.reaches('In sync');
+    assert.is((await content(site, 'index.html')).toString(), 'next\n');
+    // The file that was replaced waits there for late edits; of the film nothing does.
+    const staging = (await readdir(site.folder)).filter((name) => name.startsWith('.mooring-'));
+    for (const name of staging)
+      assert.equal([...(await filesOf(join(site.folder, name))).values()].map(String), ['i\n']);
+  }),
 );
 
 lfs.run();

@@ -42,9 +42,9 @@ export const mutants: readonly Mutant[] = [
     name: 'a folder that is not there is an empty one',
     patches: [
       {
-        file: 'src/files/directory.ts',
-        from: `fd = fs.openRoot(root);\n    } catch (error) {\n      throw rootProblem(error, root);`,
-        to: `fd = fs.openRoot(root);\n    } catch (error) {\n      if (errorCode(error) === 'ENOENT') return { dev: '0', ino: '0' };\n      throw rootProblem(error, root);`,
+        file: 'src/files/root.ts',
+        from: `fd = fs.openRoot(root);\n  } catch (error) {\n    throw rootProblem(error, root);`,
+        to: `fd = fs.openRoot(root);\n  } catch (error) {\n    if (errorCode(error) === 'ENOENT') return { dev: '0', ino: '0' };\n    throw rootProblem(error, root);`,
       },
       {
         file: 'src/files/scan.ts',
@@ -263,8 +263,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what was moved aside is not put back after a crash',
     patches: [
       {
-        file: 'src/files/directory.ts',
-        from: `({ move, how: undo(this.#o.fs, walk, move) })`,
+        file: 'src/files/recovery.ts',
+        from: `({ move, how: undo(fs, walk, move) })`,
         to: `({ move, how: String(undo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
       },
     ],
@@ -280,8 +280,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/directory.ts',
-        from: `if (entries.length === 0 && emptied === 'not-emptied' && this.#seenAtLeast(2))`,
-        to: `if (entries.length < 0 && emptied === 'not-emptied' && this.#seenAtLeast(2))`,
+        from: `() => emptied === 'not-emptied' && this.#seenAtLeast(2)`,
+        to: `() => emptied !== 'not-emptied' && this.#seenAtLeast(2)`,
       },
     ],
     tests: [root],

@@ -12,7 +12,7 @@ import type { Direction } from '../../src/model/plan.ts';
 import { type Site, type SiteId, type SiteSettings, defaultSettings } from '../../src/model/site.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { connect, planConnect } from '../../src/sync/connect.ts';
-import type { Directory, Remote, Repository } from '../../src/sync/ports.ts';
+import type { Directory, LargeContents, Remote, Repository } from '../../src/sync/ports.ts';
 import type { Outcome } from '../../src/sync/notes.ts';
 import { run } from '../../src/sync/run.ts';
 import { git, scratch } from './plain-git.ts';
@@ -60,6 +60,8 @@ export interface WorldOptions {
   readonly wrap?: (repository: Repository) => Repository;
   readonly keep?: string;
   readonly driver?: GitDriver;
+  /** Where contents in LFS are; `settings.lfs` turns it on. */
+  readonly large?: LargeContents;
 }
 
 export async function engineWorld(options: WorldOptions = {}): Promise<EngineWorld> {
@@ -99,6 +101,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     root: paths.site,
     stateDir: join(dir, 'state'),
     settings: () => settings,
+    ...(options.large ? { large: options.large } : {}),
   });
   const plain = plainRemote({ gitDir: paths.gitDir, bare: paths.bare, branch: 'main' });
   const remote = options.remote ? options.remote(plain) : plain;

@@ -1,0 +1,57 @@
+import type { Change, Oid, SitePath } from '../model/tree.ts';
+import type { Fs, Stat } from '../model/world.ts';
+import type { LargeContents, OpenFile } from '../sync/ports.ts';
+import type { LargePaths } from './large-paths.ts';
+import type { Manifest } from './manifest.ts';
+import { type Hashed, hashFile, openLarge, openSteady } from './read.ts';
+
+interface ContentsTools {
+  readonly fs: Fs;
+  readonly root: string;
+  readonly manifest: Manifest;
+  readonly largePaths: LargePaths;
+  readonly large: LargeContents | undefined;
+}
+
+/** The contents of a site's files as the repository has or would get them: in LFS that is a pointer. */
+export class Contents {
+  readonly #t: ContentsTools;
+
+  constructor(tools: ContentsTools) {
+    this.#t = tools;
+  }
+
+  hash(path: SitePath): Promise<Hashed | undefined> {
+    const line = this.#t.manifest.get(path);
+    return this.#hash(path, this.#t.largePaths.has(path), line && !line.refused ? [line.oid] : []);
+  }
+
+  /** While an apply changes paths and rules. `isLarge`: by the rules as they will be. */
+  hashWhile(
+    changes: readonly Change[],
+    isLarge: ((path: SitePath) => boolean) | undefined,
+  ): (path: SitePath) => Promise<Hashed | undefined> {
+    const at = new Map(changes.map((change) => [change.path, change]));
+    return (path) => {
+      const [line, change] = [this.#t.manifest.get(path), at.get(path)];
+      const known = [line?.oid, line?.was?.oid, change?.before?.oid, change?.after?.oid];
+      return this.#hash(path, isLarge?.(path), known);
+    };
+  }
+
+  /** The file at `at`, which was the site's `path` until it was replaced. */
+  hashReplaced(at: SitePath, path: SitePath, was: Oid | undefined): Promise<Hashed | undefined> {
+    return this.#hash(at, this.#t.largePaths.has(path), [was]);
+  }
+
+  #hash(path: SitePath, large?: boolean, known?: readonly (Oid | undefined)[]): Promise<Hashed | undefined> {
+    return hashFile(this.#t.fs, this.#t.root, path, large, known);
+  }
+
+  /** `as`: the path it is recorded under; absent: its bytes are recorded as they are. */
+  async open(path: SitePath, as: SitePath | undefined, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
+    const { fs, root, large, largePaths } = this.#t;
+    const file = openSteady(fs, root, path, done);
+    return large && as !== undefined && largePaths.has(as) ? openLarge(file, (chunks) => large.keep(chunks)) : file;
+  }
+}

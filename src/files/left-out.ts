@@ -1,0 +1,103 @@
+import { isControlFile, unsafePath } from '../model/path-safety.ts';
+import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
+import type { Change, SitePath } from '../model/tree.ts';
+import type { TreeFile } from '../sync/ports.ts';
+import { createIgnoreRules } from './ignore.ts';
+import type { Manifest } from './manifest.ts';
+import type { Walk } from './walk.ts';
+
+interface LeftOutTools {
+  readonly manifest: Manifest;
+  readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
+  /** Whether the repository keeps a path in LFS, and that is followed. */
+  readonly isLarge: (path: SitePath) => boolean;
+}
+
+/** What of a site does not travel, and why: refused when it arrived, left out by a look, or held for a person. */
+export class LeftOut {
+  readonly #tools: LeftOutTools;
+  #left: readonly NotSynced[] = [];
+  #held: readonly SitePath[] = [];
+
+  constructor(tools: LeftOutTools) {
+    this.#tools = tools;
+  }
+
+  get held(): readonly SitePath[] {
+    return this.#held;
+  }
+
+  /** Gives the paths that are ordinary again. */
+  hold(paths: readonly SitePath[]): readonly SitePath[] {
+    this.#held = paths;
+    const again: SitePath[] = [];
+    for (const [path, { mode, oid, refused }] of [...this.#tools.manifest.entries()]) {
+      if (refused?.kind !== 'conflict' || paths.includes(path)) continue;
+      // Compared by content at the next look: what is there is an edit like any other now.
+      this.#tools.manifest.set(path, { mode, oid });
+      again.push(path);
+    }
+    return again;
+  }
+
+  /** Why an incoming path would not be written here. */
+  refusal({ path, mode, size }: TreeFile): NotSyncedReason | undefined {
+    const { limits, allow } = this.#tools.settings();
+    if (this.#held.includes(path)) return { kind: 'conflict' };
+    if (mode === '120000') return { kind: 'link' };
+    if (mode === '160000') return { kind: 'submodule' };
+    if (unsafePath(path)) return { kind: 'bad-name' };
+    if (size > limits.fileBytes) return { kind: 'too-large', bytes: size, limit: limits.fileBytes };
+    if (isControlFile(path) && !createIgnoreRules({ ignore: allow, allow: [] }).caught(path, 'file'))
+      return { kind: 'control-file' };
+    return undefined;
+  }
+
+  refused(): readonly SitePath[] {
+    return [...this.#tools.manifest.entries()].filter(([, line]) => line.refused).map(([path]) => path);
+  }
+
+  /** Of what was refused, what may be tried again. */
+  overdue(walk: Walk): readonly Change[] {
+    const changes: Change[] = [];
+    for (const [path, { mode, oid, refused, was }] of this.#tools.manifest.entries()) {
+      if (!refused || !(mayPass.has(refused.kind) || this.#mayBeHad(path, refused))) continue;
+      const size = refused.kind === 'too-large' ? refused.bytes : 0;
+      if (this.refusal({ path, mode, oid, size })) continue;
+      // Something that we did not put there still stands at the name.
+      if (!was && walk.stat(path) !== undefined) continue;
+      changes.push({ path, after: { mode, oid }, ...(was ? { before: was } : {}) });
+    }
+    return changes;
+  }
+
+  /** A pointer whose content was not asked for yet, or was not there when it was. */
+  #mayBeHad(path: SitePath, { kind }: NotSyncedReason): boolean {
+    return ['lfs-pointer', 'lfs-missing', 'lfs-damaged'].includes(kind) && this.#tools.isLarge(path);
+  }
+
+  /** What a look left out, of everything or of the paths it `asked` about: there it beats what was found before. */
+  looked(found: readonly NotSynced[], asked: readonly SitePath[] | 'everything'): void {
+    const about = (path: string): boolean =>
+      asked === 'everything' || asked.some((at) => path === at || path.startsWith(`${at}/`));
+    this.#left = [...this.#left.filter(({ path }) => !about(path)), ...found];
+  }
+
+  /** What was refused when it arrived, and what the last looks left out. */
+  all(): readonly NotSynced[] {
+    const refused: NotSynced[] = [];
+    for (const [path, line] of this.#tools.manifest.entries())
+      if (line.refused) refused.push({ path, reason: line.refused });
+    return [...refused, ...this.#left];
+  }
+}
+
+/** Reasons that can go by themselves or by a setting. */
+const mayPass: ReadonlySet<NotSyncedReason['kind']> = new Set([
+  'too-large',
+  'control-file',
+  'collides',
+  'ignored-in-the-way',
+  'link',
+  'unwritable',
+]);

@@ -1,0 +1,348 @@
+// time limit: 120 s
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openLargeStore } from '../../src/files/large.ts';
+import { createDriver } from '../../src/git/driver.ts';
+import { gitEnvironment } from '../../src/git/environment.ts';
+import { largeRemote, largeRepository, pointersKept, pointersUnpushed } from '../../src/git/large.ts';
+import { type Copied, type Pointer, pointerText } from '../../src/model/lfs.ts';
+import { Problem } from '../../src/model/problem.ts';
+import { defaultSettings } from '../../src/model/site.ts';
+import type { Oid, SitePath } from '../../src/model/tree.ts';
+import type { LargeContents, PushResult, Remote, Repository } from '../../src/sync/ports.ts';
+import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { git, scratch } from '../support/plain-git.ts';
+
+const large = suite('sync/large');
+
+const pointerTo = (content: Buffer): Pointer => ({
+  sha: createHash('sha256').update(content).digest('hex'),
+  size: content.length,
+});
+const textTo = (content: Buffer): string => pointerText(pointerTo(content));
+const attributes = '*.bin filter=lfs\n';
+
+/** What GitLab would give; `onCopy` comes between two pieces of a content. */
+class Contents implements LargeContents {
+  readonly there = new Map<string, Buffer>();
+  readonly kept: string[] = [];
+  readonly asked: string[][] = [];
+  onCopy: (signal: AbortSignal | undefined) => void = () => {};
+
+  put(content: Buffer): string {
+    this.there.set(pointerTo(content).sha, content);
+    return textTo(content);
+  }
+
+  async keep(chunks: AsyncIterable<Buffer>): Promise<Pointer> {
+    const all: Buffer[] = [];
+    for await (const chunk of chunks) all.push(Buffer.from(chunk));
+    const content = Buffer.concat(all);
+    this.put(content);
+    this.kept.push(pointerTo(content).sha);
+    return pointerTo(content);
+  }
+
+  copier(pointers: readonly Pointer[], signal?: AbortSignal): ReturnType<LargeContents['copier']> {
+    this.asked.push(pointers.map(({ sha }) => sha));
+    return async ({ sha }, write): Promise<Copied> => {
+      const content = this.there.get(sha);
+      if (!content) return { missing: 'not here' };
+      await write(content.subarray(0, 10));
+      this.onCopy(signal);
+      await write(content.subarray(10));
+      return 'done';
+    };
+  }
+}
+
+async function worldOf(
+  work: (world: EngineWorld, contents: Contents) => Promise<void>,
+  { settings, ...options }: WorldOptions = {},
+): Promise<void> {
+  const contents = new Contents();
+  const repository = { '.gitattributes': attributes, 'index.html': 'first\n', ...options.repository };
+  const world = await engineWorld({ ...options, repository, settings: { lfs: true, ...settings }, large: contents });
+  try {
+    await world.connect();
+    await world.sync();
+    await work(world, contents);
+  } finally {
+    await world.close();
+  }
+}
+
+const stagedIn = (world: EngineWorld): string[] =>
+  readdirSync(world.site)
+    .filter((name) => name.startsWith('.mooring-'))
+    .flatMap((name) => readdirSync(join(world.site, name)));
+
+large('a download that is broken off leaves the folder as it is and nothing behind; the next run brings all', () =>
+  worldOf(async (world, contents) => {
+    const [one, two] = [randomBytes(5_000), randomBytes(5_000)];
+    const missing = { 'gone.bin': textTo(randomBytes(5_000)) };
+    world.push({ 'index.html': 'second\n', ...missing, 'one.bin': contents.put(one), 'two.bin': contents.put(two) });
+    const stop = new AbortController();
+    const heard: (AbortSignal | undefined)[] = [];
+    contents.onCopy = (signal) => {
+      heard.push(signal);
+      stop.abort(new Problem('broken-off', {}));
+    };
+    const error: unknown = await world.sync({ signal: stop.signal }).catch((reason: unknown) => reason);
+    assert.is(error, stop.signal.reason);
+    assert.equal(heard, [stop.signal], 'whoever fetches must know, and fetch no more');
+    assert.is(world.read('index.html'), 'first\n');
+    assert.not.ok(world.has('one.bin'));
+    assert.equal(stagedIn(world), []);
+    assert.equal(world.directory.refused(), [], 'refused, by an apply that never was');
+
+    contents.onCopy = () => {};
+    await world.sync();
+    assert.is(world.read('index.html'), 'second\n');
+    assert.equal(world.directory.refused(), ['gone.bin']);
+    assert.is(textTo(Buffer.from(world.read('one.bin'))), textTo(Buffer.from(one.toString('utf8'))));
+    assert.equal(git(world.bare, 'rev-list', '--count', 'main'), '2', 'nothing came of it on the branch');
+  }),
+);
+
+large('broken off before the first file changes its name, an apply changes none', () =>
+  worldOf(async (world) => {
+    world.push({ 'index.html': 'second\n', 'empty.txt': '' });
+    const stop = new AbortController();
+    const error: unknown = await world
+      .sync({
+        signal: stop.signal,
+        progress: ({ act, done, total }) => act === 'pulling' && done === total && stop.abort(new Error('stop')),
+      })
+      .catch((reason: unknown) => reason);
+    assert.is(error, stop.signal.reason);
+    assert.is(world.read('index.html'), 'first\n');
+    assert.equal(stagedIn(world), []);
+    await world.sync();
+    assert.is(world.read('index.html'), 'second\n');
+  }),
+);
+
+large('one that was refused before is broken off like any other, when it is tried again', () =>
+  worldOf(async (world, contents) => {
+    const late = randomBytes(5_000);
+    world.push({ 'late.bin': textTo(late) });
+    await world.sync();
+    assert.equal(world.directory.refused(), ['late.bin']);
+    contents.put(late);
+    const stop = new AbortController();
+    const told: number[] = [];
+    contents.onCopy = () => stop.abort(new Problem('broken-off', {}));
+    const error: unknown = await world
+      .sync({ trigger: 'rescan', signal: stop.signal, progress: ({ bytes = 0 }) => void told.push(bytes) })
+      .catch((reason: unknown) => reason);
+    assert.is(error, stop.signal.reason);
+    assert.equal(told, [10], 'how far it has come is told while it comes');
+    assert.equal(stagedIn(world), []);
+    contents.onCopy = () => {};
+    await world.sync({ trigger: 'rescan' });
+    assert.ok(world.has('late.bin'));
+  }),
+);
+
+large('contents are asked for together, those that will be written and no others', () =>
+  worldOf(async (world, contents) => {
+    const [one, two, small] = [randomBytes(5_000), randomBytes(5_000), randomBytes(90)];
+    world.push({
+      ...{ 'a/one.bin': contents.put(one), 'b/two.bin': contents.put(two), 'c/one.bin': contents.put(one) },
+      'plain.txt': contents.put(small),
+    });
+    await world.sync();
+    assert.equal(
+      contents.asked.flat(),
+      [one, two].map((content) => pointerTo(content).sha),
+    );
+    assert.is(contents.asked.filter((asked) => asked.length > 0).length, 1);
+    for (const path of ['a/one.bin', 'b/two.bin', 'c/one.bin']) assert.ok(world.has(path), path);
+    assert.not.ok(world.has('plain.txt'), 'a pointer where none is followed stays one');
+  }),
+);
+
+large('room is asked for what will be written, not for the pointers to it, before anything is fetched', () =>
+  worldOf(
+    async (world, contents) => {
+      const tip = world.tip();
+      // Where it is not followed, nothing of that size will be written.
+      world.push({ 'plain.txt': contents.put(randomBytes(900_000)) });
+      await world.sync();
+      world.push({ 'film.bin': contents.put(randomBytes(600_000)), 'index.html': 'second\n' });
+      const error: unknown = await world.sync().catch((reason: unknown) => reason);
+      assert.instance(error, Problem);
+      assert.is((error as Problem).code, 'repository-too-large');
+      assert.equal(contents.asked.flat(), []);
+      assert.is(world.read('index.html'), 'first\n');
+      assert.is.not(world.tip(), tip);
+    },
+    { settings: { limits: { ...defaultSettings.limits, siteBytes: 500_000 } } },
+  ),
+);
+
+large('a file that was committed without LFS stays as it is until somebody edits it', () => {
+  const raw = randomBytes(3_000);
+  return worldOf(
+    async (world, contents) => {
+      const tip = world.tip();
+      const touch = (): void => {
+        const then = new Date(Date.now() - 5_000_000);
+        utimesSync(join(world.site, 'raw.bin'), then, then);
+        world.directory.touched(join(world.site, 'raw.bin'));
+      };
+      touch();
+      for (const trigger of ['watch', 'rescan', 'start'] as const) await world.sync({ trigger });
+      assert.is(world.tip(), tip, 'a touch became a commit');
+      assert.equal(contents.kept, []);
+
+      // Looked at as a whole, as where another disk stands in its place: the same files.
+      const oid = git(world.bare, 'rev-parse', 'main:raw.bin');
+      const survey = await world.directory.survey();
+      const seen = survey.files.find(({ path }) => path === 'raw.bin');
+      assert.is(seen?.oid, oid);
+      const taken = await world.repository.take(undefined, seen ? [seen.taking] : [], () => 'As seen\n');
+      assert.is(taken.entries.get('raw.bin' as SitePath)?.oid, oid, 'recorded otherwise than it was told');
+
+      // Touched when the look was over already, it is replaced all the same.
+      const last = randomBytes(3_000);
+      contents.onCopy = touch;
+      world.push({ 'raw.bin': last, 'x.bin': contents.put(randomBytes(3_000)) });
+      await world.sync();
+      assert.ok(world.read('raw.bin') === last.toString('utf8'));
+      contents.onCopy = () => {};
+
+      // Replaced by others, the folder's own copy is no late edit of theirs.
+      const next = randomBytes(3_000);
+      world.push({ 'raw.bin': next });
+      touch();
+      await world.sync();
+      assert.is(git(world.bare, 'rev-list', '--count', 'main'), '3');
+      assert.ok(world.read('raw.bin') === next.toString('utf8'));
+      const { lateWrites } = await world.later(700_000).sync();
+      assert.equal(lateWrites, []);
+
+      const edited = randomBytes(3_000);
+      world.write('raw.bin', edited);
+      await world.sync();
+      assert.is(`${git(world.bare, 'show', 'main:raw.bin')}\n`, textTo(edited), 'an edit goes by the rules');
+    },
+    { repository: { 'raw.bin': raw } },
+  );
+});
+
+large('contents past their time go from the store, but none that GitLab may not have', async () => {
+  const { dir, remove } = scratch();
+  const store = openLargeStore(join(dir, 'large'));
+  const contents = Object.fromEntries(
+    ['pushed', 'kept', 'held', 'unpushed', 'offered', 'forgotten', 'fresh'].map((name) => [name, randomBytes(2_000)]),
+  ) as Record<string, Buffer>;
+  const bytes = (name: string): Buffer => contents[name] as Buffer;
+  const world = await engineWorld({ repository: { 'index.html': 'i\n', 'pushed.bin': textTo(bytes('pushed')) } });
+  try {
+    await world.connect();
+    const tip = world.tip() as Oid;
+    const commitOf = (name: string, parent?: Oid): Promise<Oid> =>
+      commitWith(world.repository, parent, `${name}.bin` as SitePath, textTo(bytes(name)));
+    await world.repository.keep({
+      ...{ cause: 'conflict', at: Date.now(), commit: await commitOf('kept'), files: 1, bytes: 0 },
+    });
+    const held = await commitOf('held');
+    const ours = (await world.repository.files(held, 9)).find(({ path }) => path === 'held.bin');
+    assert.ok(ours);
+    await world.repository.hold([{ path: 'held.bin' as SitePath, ours: { mode: '100644', oid: ours.oid } }], held);
+    await world.repository.move({ disk: await commitOf('unpushed', tip), offered: await commitOf('offered', tip) });
+    for (const content of Object.values(contents)) await store.keep([content]);
+    const old = new Date(Date.now() - 100 * 86_400_000);
+    for (const name of Object.keys(contents)) {
+      const { sha } = pointerTo(bytes(name));
+      if (name !== 'fresh') utimesSync(join(dir, 'large', sha.slice(0, 2), sha), old, old);
+    }
+    const author = { name: 'Ana', email: 'ana@harbour.example' };
+    const tools = {
+      driver: createDriver('/usr/bin/git'),
+      environment: gitEnvironment({ gitDir: world.gitDir, home: join(world.dir, 'state', 'home'), author }),
+      blobs: (oids: readonly Oid[]) => world.repository.blobs(oids),
+    };
+    const repository = largeRepository(world.repository, (before) =>
+      store.tidy(before, async () => [...(await pointersKept(tools)), ...(await pointersUnpushed(tools))]),
+    );
+    await repository.maintain(Date.now() - 90 * 86_400_000);
+    const left: string[] = [];
+    for (const name of Object.keys(contents)) if (await store.has(pointerTo(bytes(name)))) left.push(name);
+    assert.equal(left, ['kept', 'held', 'unpushed', 'offered', 'fresh']);
+  } finally {
+    await world.close();
+    remove();
+  }
+});
+
+async function commitWith({ take }: Repository, parent: Oid | undefined, path: SitePath, text: string): Promise<Oid> {
+  async function* chunks(): AsyncGenerator<Buffer> {
+    yield Buffer.from(text);
+  }
+  const open = async () => ({ size: text.length, chunks: chunks(), finish: () => true });
+  const taken = await take(parent, [{ path, file: { mode: '100644', open } }], () => `${path}\n`);
+  return taken.commit;
+}
+
+large('a content is let go only when the push that needed it went through', async () => {
+  const pointer = pointerTo(randomBytes(90));
+  for (const kind of ['done', 'moved', 'refused'] as const) {
+    const order: string[] = [];
+    const result: PushResult = kind === 'refused' ? { kind, text: 'no', output: '' } : { kind, output: '' };
+    const remote: Remote = {
+      head: async () => 'absent',
+      fetch: async () => 'absent',
+      async push() {
+        order.push('push');
+        return result;
+      },
+    };
+    const { push } = largeRemote(remote, {
+      isOn: () => true,
+      pointers: async () => [pointer],
+      upload: async () => void order.push('upload'),
+      async pushed() {
+        order.push('pushed');
+        throw new Error('GitLab went away in between');
+      },
+    });
+    assert.is(await push('a' as Oid, null, { skipCi: false }), result, 'the push counts');
+    assert.equal(order, kind === 'done' ? ['upload', 'push', 'pushed'] : ['upload', 'push']);
+  }
+});
+
+large('what a crash left half-written goes, and what was kept stays', async () => {
+  const { dir, remove } = scratch();
+  try {
+    const store = openLargeStore(join(dir, 'large'));
+    await store.sweep();
+    const content = randomBytes(2_000);
+    const pointer = await store.keep([content.subarray(0, 7), content.subarray(7)]);
+    assert.equal(pointer, pointerTo(content));
+    mkdirSync(join(dir, 'large'), { recursive: true });
+    const half = join(dir, 'large', `tmp-${randomUUID()}`);
+    writeFileSync(half, 'half');
+    await store.sweep();
+    assert.not.ok(existsSync(half));
+    assert.ok(await store.has(pointer));
+    async function* broken(): AsyncGenerator<Buffer> {
+      yield content;
+      throw new Error('the file went away');
+    }
+    await store.keep(broken()).catch(() => undefined);
+    assert.equal(
+      readdirSync(join(dir, 'large')).filter((name) => name.startsWith('tmp-')),
+      [],
+    );
+  } finally {
+    remove();
+  }
+});
+
+large.run();
