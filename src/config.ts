@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { delimiter, join, resolve } from 'node:path';
 import { z } from 'zod';
+import type { MailSettings } from './model/notice.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
 
@@ -20,6 +21,8 @@ export interface Config {
   readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   /** Addresses and networks (CIDR) whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** How notifications are mailed; absent: they are not. */
+  readonly mail?: MailSettings;
   /** Absolute. */
   readonly git: string;
   /** Sentences for the log: what is odd, but stops nobody. */
@@ -66,6 +69,7 @@ export function readConfig(
   const password = readSecret(given, 'MOORING_ADMIN_PASSWORD', fault);
   if (password && [...password.open()].length < 10)
     fault('MOORING_ADMIN_PASSWORD_FILE', 'A password has at least 10 characters.');
+  const mail = readMail(given, fault);
   const git = findGit(given['MOORING_GIT'], given['PATH']);
   if (git === undefined) {
     const why = given['MOORING_GIT']
@@ -78,6 +82,7 @@ export function readConfig(
   }
   return assemble(parsed.data, {
     git,
+    mail,
     password,
     warnings: warningsOf(given, parsed.data),
     terminal: around.terminal,
@@ -98,6 +103,10 @@ export const settings: readonly Setting[] = [
   { name: 'MOORING_LOG', example: 'json' },
   { name: 'MOORING_LOG_LEVEL', example: 'info' },
   { name: 'MOORING_TRUSTED_PROXIES', example: '127.0.0.1,10.0.0.0/8' },
+  { name: 'MOORING_SMTP_URL_FILE', example: '/run/secrets/mooring_smtp_url' },
+  { name: 'MOORING_SMTP_URL', example: 'smtp://mooring:pass-word@mail.example.org:587' },
+  { name: 'MOORING_MAIL_FROM', example: 'Mooring <mooring@example.org>' },
+  { name: 'MOORING_MAIL_TO', example: 'web-team@example.org,ops@example.org' },
   { name: 'MOORING_GIT', example: '/usr/bin/git' },
   { name: 'MOORING_ALLOW_ROOT', example: 'yes' },
 ];
@@ -160,7 +169,13 @@ type Environment = z.infer<typeof environment>;
 
 function assemble(
   env: Environment,
-  found: { git: string; password: Secret | undefined; warnings: string[]; terminal: boolean },
+  found: {
+    git: string;
+    mail: MailSettings | undefined;
+    password: Secret | undefined;
+    warnings: string[];
+    terminal: boolean;
+  },
 ): Config {
   return deepFreeze({
     stateDir: env.MOORING_STATE,
@@ -172,6 +187,7 @@ function assemble(
     ...(found.password ? { admin: { name: env.MOORING_ADMIN_NAME, password: found.password } } : {}),
     log: { format: env.MOORING_LOG ?? (found.terminal ? 'pretty' : 'json'), level: env.MOORING_LOG_LEVEL },
     trustedProxies: env.MOORING_TRUSTED_PROXIES,
+    ...(found.mail ? { mail: found.mail } : {}),
     git: found.git,
     warnings: found.warnings,
   });
@@ -201,11 +217,7 @@ function warningsOf(given: NodeJS.ProcessEnv, env: Environment): string[] {
 }
 
 /** From `NAME_FILE`, the better way, or from `NAME`; one final newline of a file does not count. */
-function readSecret(
-  given: NodeJS.ProcessEnv,
-  name: string,
-  fault: (name: string, what: string) => void,
-): Secret | undefined {
+function readSecret(given: NodeJS.ProcessEnv, name: string, fault: Fault): Secret | undefined {
   const [value, file] = [given[name], given[`${name}_FILE`]];
   if (file === undefined) return value === undefined ? undefined : new Secret(value);
   if (value !== undefined) fault(`${name}_FILE`, `It is set together with ${name}; set one of the two.`);
@@ -217,6 +229,75 @@ function readSecret(
     fault(`${name}_FILE`, `${file} cannot be read (${error instanceof Error ? error.message : String(error)}).`);
     return undefined;
   }
+}
+
+type Fault = (name: string, what: string) => void;
+
+/** All three or none: a mail server without somebody to write to is a mistake, and so is the other way round. */
+function readMail(given: NodeJS.ProcessEnv, fault: Fault): MailSettings | undefined {
+  const [url, from, to] = [
+    readSecret(given, 'MOORING_SMTP_URL', fault),
+    given['MOORING_MAIL_FROM'],
+    given['MOORING_MAIL_TO'],
+  ];
+  if (!url && from === undefined && to === undefined) return undefined;
+  const wanted = 'E-mail needs MOORING_SMTP_URL, MOORING_MAIL_FROM and MOORING_MAIL_TO together.';
+  if (!url && given['MOORING_SMTP_URL_FILE'] === undefined) fault('MOORING_SMTP_URL', wanted);
+  if (from === undefined) fault('MOORING_MAIL_FROM', wanted);
+  else if (!isMailbox(from)) fault('MOORING_MAIL_FROM', 'It is one address, perhaps with a name before it.');
+  const people = (to ?? '').split(',').map((one) => one.trim());
+  if (to === undefined) fault('MOORING_MAIL_TO', wanted);
+  else if (!people.every(isAddress) || people.length > 20)
+    fault('MOORING_MAIL_TO', 'It lists addresses with commas, at most 20.');
+  const server = url && readServer(url, fault);
+  return server && from !== undefined && to !== undefined ? { ...server, from, to: people } : undefined;
+}
+
+/** Never says what stands in it: it holds a password. */
+function readServer(secret: Secret, fault: Fault): Omit<MailSettings, 'from' | 'to'> | undefined {
+  const bad = (what: string): undefined => void fault('MOORING_SMTP_URL', what);
+  const text = secret.open();
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['smtp:', 'smtps:'].includes(url.protocol) || url.hostname === '') {
+    return bad(
+      'It begins with smtp:// or smtps://, and has a host. A sign like @ or / in the password is written %40 or %2F.',
+    );
+  }
+  const plain = url.search === '?tls=no';
+  if (!['', '/'].includes(url.pathname) || url.hash !== '' || (url.search !== '' && !plain)) {
+    return bad('After host and port it has nothing, or ?tls=no.');
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) === 0 && !/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(host)) return bad('This is no host name.');
+  const here = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+  const tls = url.protocol === 'smtps:' ? 'from-the-start' : plain || here ? 'none' : 'starttls';
+  if (plain && url.protocol === 'smtps:') return bad('smtps:// is encrypted; ?tls=no belongs to smtp:// only.');
+  const [user, password] = [decoded(url.username), decoded(url.password)];
+  if (user === undefined || password === undefined) return bad('A % in name or password is written %25.');
+  if ((user === '') !== (password === '')) return bad('It has a name and a password, or neither.');
+  if (tls === 'none' && user !== '' && !here)
+    return bad('Without TLS a password would cross the network in the clear.');
+  const port = url.port === '' ? (tls === 'from-the-start' ? 465 : here || plain ? 25 : 587) : Number(url.port);
+  return { host, port, tls, ...(user === '' ? {} : { user, password: new Secret(password) }) };
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** No quotes, brackets, spaces or line breaks: nothing that could end an address and begin another. */
+function isAddress(text: string): boolean {
+  return text.length <= 254 && /^[\w.!#$%&'*+/=?^`{|}~-]+@[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(text);
+}
+
+function isMailbox(text: string): boolean {
+  const [, name, address] = /^([^<>]*)<([^<>]*)>$/.exec(text.trim()) ?? [];
+  if (name === undefined || address === undefined) return isAddress(text.trim());
+  return isAddress(address) && name.length <= 100 && !/[\p{Cc}",;:@]/u.test(name);
 }
 
 /** Looked up once: what PATH says later must not decide which git runs with a token. */

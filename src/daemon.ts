@@ -18,8 +18,10 @@ import type { Log, Mask } from './log.ts';
 import { gitStanding } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import { type Secret } from './model/secret.ts';
+import { firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
 import { type Overrides, createMoorings } from './moorings.ts';
+import { createNotices } from './notify-wiring.ts';
 import { createHttp } from './net/http.ts';
 import { resolveName } from './net/probe.ts';
 import { type Store, openStore } from './store/store.ts';
@@ -69,6 +71,7 @@ export async function startDaemon(
     const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
     for (const site of store.sites.all()) await parts.moorings.changed(site);
     parts.rounds.start();
+    parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.pulse.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
@@ -80,14 +83,14 @@ export async function startDaemon(
 }
 
 async function stop(
-  { moorings, rounds, http, store }: Parts,
+  { moorings, rounds, notices, http, store }: Parts,
   server: Server,
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   const closed = new Promise((resolve) => server.close(resolve));
   await moorings.stop(drainMs);
-  await rounds.stop();
+  await Promise.all([rounds.stop(), notices.stop()]);
   server.closeAllConnections();
   await closed;
   http.close();
@@ -207,6 +210,17 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     lfs: createLfsClient({ http }),
     publish: (event) => void events.publish(event),
   });
+  const notices = createNotices({
+    config,
+    store,
+    events,
+    // A site that is just being added or removed has no keeper.
+    status: (id) => moorings.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    clock,
+    log,
+    mask,
+    ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
+  });
   return {
     config,
     log,
@@ -226,6 +240,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     life,
     webhooks,
     rounds,
+    notices,
   };
 }
 function tellHistory(events: Events, store: Store, log: Log): void {

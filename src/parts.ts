@@ -12,6 +12,7 @@ import type { ActRecord } from './model/event.ts';
 import type { Clock, Random } from './model/world.ts';
 import type { Moorings } from './moorings.ts';
 import type { Http } from './net/http.ts';
+import type { Notices } from './notify-wiring.ts';
 import type { Store } from './store/store.ts';
 import type { Rounds } from './triggers/rounds.ts';
 
@@ -32,6 +33,7 @@ export interface Parts {
   readonly webhooks: Webhooks;
   readonly rounds: Rounds;
   readonly pulse: PulseActs;
+  readonly notices: Notices;
   readonly redirectUri: string;
   readonly caFile: string;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;

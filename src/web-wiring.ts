@@ -8,6 +8,7 @@ import { createSiteFolders } from './files/folders.ts';
 import { roomAt, watchesInUse } from './files/machine.ts';
 import { createDriver } from './git/driver.ts';
 import { createInstanceActs } from './acts/instance.ts';
+import { createNotificationActs } from './acts/notifications.ts';
 import { createRepositoryActs } from './acts/repositories.ts';
 import { createSettingsActs } from './acts/settings.ts';
 import { createSiteActs } from './acts/sites.ts';
@@ -19,6 +20,7 @@ import { Secret } from './model/secret.ts';
 import type { SiteId } from './model/site.ts';
 import { authorOf } from './moorings.ts';
 import { openPort, resolveName } from './net/probe.ts';
+import { parseHookUrl } from './net/outgoing.ts';
 import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
@@ -79,6 +81,13 @@ export function webDeps(parts: Parts): WebDeps {
     settings: settings(parts),
     system: system(parts),
     pulse: parts.pulse,
+    notifications: createNotificationActs({
+      mail: config.mail,
+      store: store.notify,
+      notifier: parts.notices.notifier,
+      parseAddress: parseHookUrl,
+      report,
+    }),
     connecting: createConnecting<Remote>({
       webhooks: parts.webhooks,
       lookSoon: (id) => parts.rounds.soon(id),
@@ -187,7 +196,7 @@ async function endGrants({ store, oauth, moorings, log }: Parts, owner: string):
   }
 }
 
-function system({ config, store, moorings, clock }: Parts): WebDeps['system'] {
+function system({ config, store, moorings, notices, clock }: Parts): WebDeps['system'] {
   const driver = createDriver(config.git);
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
@@ -199,6 +208,7 @@ function system({ config, store, moorings, clock }: Parts): WebDeps['system'] {
     status: (id) => moorings.keeper(id).status(),
     connections: () => store.instance.connections(),
     storeNotes: store.notes,
+    notices: notices.on,
     queue: moorings.load,
     now: () => clock.now(),
     machine: {

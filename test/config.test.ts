@@ -71,9 +71,12 @@ config('every fault is said at once, each with its variable and a valid example'
 });
 
 config('every example is valid', () => {
+  const mail = ['MOORING_SMTP_URL', 'MOORING_MAIL_FROM', 'MOORING_MAIL_TO'];
+  const together = settings.filter(({ name }) => mail.includes(name)).map(({ name, example }) => [name, example]);
+  assert.equal(faultsOf(Object.fromEntries(together) as Record<string, string>), []);
   for (const { name, example } of settings) {
     // Files and programs of the examples need not be here.
-    if (name.endsWith('_FILE') && name !== 'MOORING_KEY_FILE') continue;
+    if ((name.endsWith('_FILE') && name !== 'MOORING_KEY_FILE') || mail.includes(name)) continue;
     assert.equal(faultsOf({ [name]: name === 'MOORING_GIT' ? read().git : example }), [], name);
   }
 });
@@ -101,6 +104,70 @@ config('the password comes from a file or the environment, not both, and prints 
   assert.match(faultsOf({ MOORING_ADMIN_PASSWORD_FILE: `${file}-x` })[0] ?? '', 'cannot be read');
   writeFileSync(file, '');
   assert.match(faultsOf({ MOORING_ADMIN_PASSWORD_FILE: file })[0] ?? '', 'empty');
+});
+
+const mailed = (url: string, more: Record<string, string> = {}): Record<string, string> => ({
+  MOORING_SMTP_URL: url,
+  MOORING_MAIL_FROM: 'Mooring <mooring@example.org>',
+  MOORING_MAIL_TO: 'web@example.org, ops@example.org',
+  ...more,
+});
+
+config('a mail server is an address: encrypted unless it is this machine or said otherwise', () => {
+  const { mail } = read(mailed('smtp://mooring:p%40ss%2Fword@mail.example.org'));
+  assert.equal(
+    { ...mail, password: mail?.password?.open() },
+    {
+      host: 'mail.example.org',
+      port: 587,
+      tls: 'starttls',
+      user: 'mooring',
+      password: 'p@ss/word',
+      from: 'Mooring <mooring@example.org>',
+      to: ['web@example.org', 'ops@example.org'],
+    },
+  );
+  assert.not.match(JSON.stringify(mail), 'p@ss');
+  const server = (url: string): string => {
+    const { host, port, tls } = read(mailed(url)).mail ?? {};
+    return `${host} ${port} ${tls}`;
+  };
+  assert.is(server('smtps://mail.example.org'), 'mail.example.org 465 from-the-start');
+  assert.is(server('smtp://relay.lan:2525?tls=no'), 'relay.lan 2525 none');
+  assert.is(server('smtp://localhost'), 'localhost 25 none');
+  assert.is(server('smtp://u:p@127.0.0.1:1025/'), '127.0.0.1 1025 none');
+  assert.is(server('smtp://[::1]:25'), '::1 25 none');
+  const file = join(mkdtempSync(join(tmpdir(), 'mooring-config-')), 'url');
+  writeFileSync(file, 'smtps://u:from-a-file@mail.example.org\n');
+  const { MOORING_SMTP_URL: _not, ...rest } = mailed('');
+  assert.is(read({ ...rest, MOORING_SMTP_URL_FILE: file }).mail?.password?.open(), 'from-a-file');
+});
+
+config('a fault of the mail settings names its variable and never the password', () => {
+  const cases: [Record<string, string>, string, string][] = [
+    [{ MOORING_SMTP_URL: 'smtps://mail.example.org' }, 'MOORING_MAIL_FROM', 'together'],
+    [{ MOORING_MAIL_TO: 'a@example.org' }, 'MOORING_SMTP_URL', 'together'],
+    [mailed('http://u:hidden@h'), 'MOORING_SMTP_URL', 'begins with smtp://'],
+    [mailed('smtp://u:hid/den@h'), 'MOORING_SMTP_URL', ''],
+    [mailed('smtp://u:hidden@h/path'), 'MOORING_SMTP_URL', 'nothing, or ?tls=no'],
+    [mailed('smtp://u:hidden@h?tls=maybe'), 'MOORING_SMTP_URL', 'nothing, or ?tls=no'],
+    [mailed('smtp://u:hidden@h?tls=no'), 'MOORING_SMTP_URL', 'in the clear'],
+    [mailed('smtps://h?tls=no'), 'MOORING_SMTP_URL', 'encrypted'],
+    [mailed('smtp://u@h'), 'MOORING_SMTP_URL', 'or neither'],
+    [mailed('smtp://u:hidden%zz@h'), 'MOORING_SMTP_URL', '%25'],
+    [mailed('smtps://h', { MOORING_MAIL_FROM: 'a@b\r\nBcc: c@d' }), 'MOORING_MAIL_FROM', 'one address'],
+    [mailed('smtps://h', { MOORING_MAIL_FROM: 'x\n<a@b>' }), 'MOORING_MAIL_FROM', 'one address'],
+    [mailed('smtps://h', { MOORING_MAIL_FROM: 'a@b, c@d' }), 'MOORING_MAIL_FROM', 'one address'],
+    [mailed('smtps://h', { MOORING_MAIL_TO: 'a@b,' }), 'MOORING_MAIL_TO', 'addresses'],
+    [mailed('smtps://h', { MOORING_MAIL_TO: 'A <a@b>' }), 'MOORING_MAIL_TO', 'addresses'],
+    [mailed('smtps://h', { MOORING_MAIL_TO: 'a@b\nRCPT TO:<c@d>' }), 'MOORING_MAIL_TO', 'addresses'],
+  ];
+  for (const [env, name, why] of cases) {
+    const faults = faultsOf(env);
+    const said = faults.find((line) => line.startsWith(`${name}:`)) ?? '';
+    assert.ok(said.includes(why) && said !== '', `${JSON.stringify(env)}: ${faults.join()}`);
+    assert.not.match(faults.join(), /hid\/?den/);
+  }
 });
 
 config('what is odd but works is a warning', () => {

@@ -9,10 +9,19 @@ export interface Beat {
   readonly failed: number;
 }
 
+/** How long the syncs took that moved something, from their start to their end. */
+export interface Took {
+  readonly syncs: number;
+  /** Half of them took no longer; right to a tenth. */
+  readonly medianMs: number;
+  readonly slowestMs: number;
+}
+
 /** Oldest first; the last one is the present hour or day. */
 export interface Pulse {
   readonly hours: readonly Beat[];
   readonly days: readonly Beat[];
+  readonly took: { readonly days: readonly Took[]; readonly whole: Took };
 }
 
 export interface PulseActs {
@@ -33,7 +42,10 @@ const page = 100;
 /** A site that syncs each second for a month is not worth reading to the end. */
 const mostPages = 50;
 
-/** A picture of time: what each site pulled, pushed and failed to, in hours and in days. Under 700 bytes a site. */
+/**
+ * A picture of time: what each site pulled, pushed and failed to, in hours and in days, and how long it took. Some
+ * 1 kB for a site that rests, 8 kB for one that moves something.
+ */
 export function createPulse(deps: {
   readonly runs: (id: SiteId, page: { limit: number; offset: number }) => Promise<{ rows: readonly RunRecord[] }>;
   readonly now: () => number;
@@ -98,22 +110,25 @@ export function createPulse(deps: {
 class Counters {
   readonly #hours = new Ring(hourMs, 24);
   readonly #days = new Ring(dayMs, 30);
+  readonly #took = new Times(30);
 
-  add({ at, result, pulled, pushed }: RunRecord): void {
+  add({ at, durationMs, result, pulled, pushed }: RunRecord): void {
     const failed = result === 'failed' || result === 'refused' || result === 'held';
     const moved = (tally: RunRecord['pulled']): number => Math.sign(tally.added + tally.changed + tally.removed);
     const beat = failed ? [0, 0, 1] : [moved(pulled), moved(pushed), 0];
     this.#hours.add(at, beat);
     this.#days.add(at, beat);
+    if (!failed && beat.includes(1)) this.#took.add(at, durationMs);
   }
 
   read(now: number): Pulse {
-    return { hours: this.#hours.read(now), days: this.#days.read(now) };
+    return { hours: this.#hours.read(now), days: this.#days.read(now), took: this.#took.read(now) };
   }
 
   include(other: Counters, now: number): void {
     this.#hours.include(other.#hours, now);
     this.#days.include(other.#days, now);
+    this.#took.include(other.#took, now);
   }
 }
 
@@ -134,7 +149,7 @@ class Ring {
     const index = Math.floor(at / this.#unitMs);
     this.#forward(index);
     if (index <= this.#newest - this.#length) return;
-    for (let kind = 0; kind < 3; kind += 1) this.#raise(this.#place(index) + kind, beat[kind]);
+    for (let kind = 0; kind < 3; kind += 1) raise(this.#counts, this.#place(index) + kind, beat[kind]);
   }
 
   read(now: number): Beat[] {
@@ -152,11 +167,7 @@ class Ring {
     other.#forward(index);
     // Equally long and equally far: place for place.
     if (this.#newest !== other.#newest) return;
-    for (let i = 0; i < this.#counts.length; i += 1) this.#raise(i, other.#counts[i]);
-  }
-
-  #raise(place: number, by = 0): void {
-    this.#counts[place] = (this.#counts[place] ?? 0) + by;
+    for (let i = 0; i < this.#counts.length; i += 1) raise(this.#counts, i, other.#counts[i]);
   }
 
   /** Time goes on: what falls out at the far end is forgotten. */
@@ -169,4 +180,88 @@ class Ring {
   #place(index: number): number {
     return (((index % this.#length) + this.#length) % this.#length) * 3;
   }
+}
+
+/** Each step is a fifth longer than the one before: from a tenth of a second to the better part of an hour. */
+const steps = 60;
+const firstMs = 100;
+const stepsPerDouble = 4;
+
+/** How long things took in the newest `length` days: counted by steps, so that many cost no more than few. */
+class Times {
+  readonly #length: number;
+  /** None as long as nothing moved. */
+  #counts: Uint32Array | undefined;
+  readonly #slowestMs: Float64Array;
+  #newest = 0;
+
+  constructor(length: number) {
+    this.#length = length;
+    this.#slowestMs = new Float64Array(length);
+  }
+
+  add(at: number, ms: number): void {
+    const day = Math.floor(at / dayMs);
+    this.#forward(day);
+    if (day <= this.#newest - this.#length) return;
+    const place = day % this.#length;
+    const step = Math.min(Math.floor(Math.log2(Math.max(ms, firstMs) / firstMs) * stepsPerDouble), steps - 1);
+    raise(this.#own(), place * steps + step, 1);
+    this.#slowestMs[place] = Math.max(this.#slowestMs[place] ?? 0, ms);
+  }
+
+  read(now: number): Pulse['took'] {
+    this.#forward(Math.floor(now / dayMs));
+    const counts = this.#counts ?? new Uint32Array(this.#length * steps);
+    const whole = new Uint32Array(steps);
+    for (let i = 0; i < counts.length; i += 1) raise(whole, i % steps, counts[i]);
+    const days = Array.from({ length: this.#length }, (_, i) => {
+      const place = (this.#newest + 1 + i) % this.#length;
+      return took(counts.subarray(place * steps, (place + 1) * steps), this.#slowestMs[place] ?? 0);
+    });
+    return { days, whole: took(whole, Math.max(...this.#slowestMs)) };
+  }
+
+  include(other: Times, now: number): void {
+    const today = Math.floor(now / dayMs);
+    this.#forward(today);
+    other.#forward(today);
+    // Equally long and equally far: place for place.
+    if (!other.#counts || this.#newest !== other.#newest) return;
+    const counts = this.#own();
+    for (let i = 0; i < counts.length; i += 1) raise(counts, i, other.#counts[i]);
+    for (let i = 0; i < this.#length; i += 1)
+      this.#slowestMs[i] = Math.max(this.#slowestMs[i] ?? 0, other.#slowestMs[i] ?? 0);
+  }
+
+  #own(): Uint32Array {
+    this.#counts ??= new Uint32Array(this.#length * steps);
+    return this.#counts;
+  }
+
+  /** Time goes on: what falls out at the far end is forgotten. */
+  #forward(day: number): void {
+    const passed = Math.min(day - this.#newest, this.#length);
+    for (let i = 0; i < passed; i += 1) {
+      const place = (day - i) % this.#length;
+      this.#counts?.fill(0, place * steps, (place + 1) * steps);
+      this.#slowestMs[place] = 0;
+    }
+    this.#newest = Math.max(this.#newest, day);
+  }
+}
+
+function raise(counts: Uint32Array, place: number, by = 0): void {
+  counts[place] = (counts[place] ?? 0) + by;
+}
+
+function took(counts: Uint32Array, slowestMs: number): Took {
+  const syncs = counts.reduce((sum, count) => sum + count, 0);
+  if (syncs === 0) return { syncs, medianMs: 0, slowestMs: 0 };
+  let left = Math.ceil(syncs / 2);
+  const step = counts.findIndex((count) => (left -= count) <= 0);
+  const middleMs = firstMs * 2 ** ((step + 0.5) / stepsPerDouble);
+  // The last step has no end, and of one sync the time is known.
+  const medianMs = syncs === 1 || step === steps - 1 ? slowestMs : Math.min(middleMs, slowestMs);
+  return { syncs, medianMs: Math.round(medianMs), slowestMs };
 }

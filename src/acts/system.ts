@@ -1,4 +1,5 @@
 import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
+import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
 import { gitStanding } from '../model/git-version.ts';
 import type { Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
@@ -24,6 +25,8 @@ export interface SystemDeps {
   readonly status: (id: SiteId) => SiteStatus;
   readonly connections: () => readonly Connection[];
   readonly storeNotes: readonly { readonly text: string }[];
+  /** The ways of telling people that are on. */
+  readonly notices: () => readonly { readonly channel: Channel; readonly record: ChannelRecord }[];
   readonly queue: () => { running: number; waiting: number };
   readonly now: () => number;
 }
@@ -64,7 +67,7 @@ export function createSystemActs(deps: SystemDeps): SystemActs {
       };
     },
     async attention() {
-      const found = [...ofConnections(deps), ...ofSites(deps), ...ofMachine(await checks())];
+      const found = [...ofConnections(deps), ...ofSites(deps), ...ofNotices(deps), ...ofMachine(await checks())];
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
     },
@@ -203,6 +206,15 @@ function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
     }
   }
   return found;
+}
+
+function ofNotices({ notices }: SystemDeps): Attention[] {
+  return notices().flatMap(({ channel, record: { failure } }): Attention[] => {
+    if (!failure || failure.times < lastingTries) return [];
+    const way = channel === 'mail' ? 'by e-mail' : 'by webhook';
+    const text = `${failure.happened} ${failure.todo} Tried ${failure.times} times, and again every hour.`;
+    return [{ kind: 'notify', tone: 'bad', title: `Nobody is told ${way}`, text, help: 'notifications', sites: [] }];
+  });
 }
 
 /** What one site has of each soft problem. */

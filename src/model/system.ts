@@ -32,11 +32,12 @@ export interface Attention {
     | 'disk'
     | 'watches'
     | 'software'
-    | 'store';
+    | 'store'
+    | 'notify';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;
   readonly text: string;
   /** The page that helps. */
-  readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing';
+  readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing' | 'notifications';
   readonly sites: readonly SiteId[];
 }

@@ -2,6 +2,7 @@ import { Secret } from '../model/secret.ts';
 import { exists } from './durable.ts';
 import { renewInstance } from './instance.ts';
 import { dropPreviousKey, previousKeyPath } from './key-file.ts';
+import { renewNotify } from './notify.ts';
 import { renewSites } from './sites.ts';
 import type { Databases } from './store.ts';
 import { KEY_CHECK, type Vault } from './vault.ts';
@@ -14,9 +15,10 @@ export async function finishRotation(dbs: Databases, vault: Vault, keyPath: stri
   if (!(await exists(previousKeyPath(keyPath)))) return;
   await renewInstance(dbs.instance, vault);
   await renewSites(dbs.sites, vault);
+  await renewNotify(dbs.notify, vault);
   await dbs.state.update((draft) => {
     if (draft.keyCheck.keyId !== vault.keyId) draft.keyCheck = vault.seal(new Secret(KEY_CHECK), KEY_CHECK);
   });
-  for (const db of [dbs.instance, dbs.sites, dbs.state]) await db.forgetGenerations();
+  for (const db of [dbs.instance, dbs.sites, dbs.notify, dbs.state]) await db.forgetGenerations();
   await dropPreviousKey(keyPath);
 }

@@ -8,6 +8,7 @@ import { type ApiTokens, type ApiTokensData, apiTokensSchema, createApiTokens } 
 import { openDatabase, type Database, type StoreNote } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
+import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
 import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
 import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
@@ -24,6 +25,7 @@ export interface Store {
   readonly instance: InstanceStore;
   readonly sites: SitesStore;
   readonly siteFacts: SiteFactsStore;
+  readonly notify: NotifyStore;
   readonly history: History;
   readonly keyPath: string;
   /** What was put right while opening: log it and show it. */
@@ -60,6 +62,7 @@ export interface Databases {
   readonly apiTokens: Database<ApiTokensData>;
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
+  readonly notify: Database<NotifyData>;
 }
 
 const stateSchema: z.ZodType<StateData> = z.strictObject({
@@ -68,7 +71,7 @@ const stateSchema: z.ZodType<StateData> = z.strictObject({
   stores: z.array(z.string()),
 });
 
-const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites'];
+const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify'];
 
 /**
  * Opens the state directory and all that is in it. Throws `state-in-use`, `store-missing`, `store-damaged`,
@@ -104,6 +107,7 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     instance: createInstanceStore({ db: dbs.instance, vault, random }),
     sites: createSitesStore({ db: dbs.sites, vault, random, now }),
     siteFacts,
+    notify: createNotifyStore({ db: dbs.notify, vault }),
     history,
     keyPath: dir.keyPath,
     notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
@@ -137,6 +141,7 @@ async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Pr
     apiTokens: await open<ApiTokensData>('api-tokens', apiTokensSchema, { tokens: [] }),
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
+    notify: await open<NotifyData>('notify', notifySchema, { incidents: [], channels: {} }),
   };
   return { state: state ?? (await openState(dir, vault, now)), ...others };
 }

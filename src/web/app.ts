@@ -27,6 +27,7 @@ import { hold } from './routes/hold.ts';
 import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
+import { notifications } from './routes/notifications.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
 import { settings } from './routes/settings.ts';
@@ -98,6 +99,7 @@ function pages(room: Room) {
     instance,
     admins,
     apiTokens,
+    notifications,
     systemRoutes,
     hold,
     conflicts,

@@ -1,5 +1,5 @@
-import type { Beat } from './deps.ts';
-import { number } from './times.ts';
+import type { Beat, Pulse, Took } from './deps.ts';
+import { count, duration, number } from './times.ts';
 
 /** A small chart as SVG paths, and the same numbers in words. */
 export interface Chart {
@@ -53,3 +53,80 @@ function total({ pulled, pushed, failed }: Beat): number {
 function add(a: Beat, b: Beat): Beat {
   return { pulled: a.pulled + b.pulled, pushed: a.pushed + b.pushed, failed: a.failed + b.failed };
 }
+
+/** How long syncs took: for each day a mark at the median and a line up to the slowest, and the same as a table. */
+export interface TookChart {
+  readonly title: string;
+  readonly words: string;
+  readonly label: string;
+  readonly viewBox: string;
+  /** The scale from top to bottom. Each step is ten times the one below it, so all are equally far apart. */
+  readonly ticks: readonly string[];
+  readonly grid: string;
+  readonly medians: string;
+  readonly slowest: string;
+  /** Newest first; only days on which something moved. */
+  readonly rows: readonly {
+    readonly day: string;
+    readonly syncs: string;
+    readonly median: string;
+    readonly slowest: string;
+  }[];
+}
+
+const tall = 60;
+const dayMs = 86_400_000;
+
+export function tookChart({ days, whole }: Pulse['took'], now: number): TookChart {
+  const title = 'Time a sync took';
+  const first = Math.floor(now / dayMs) - days.length + 1;
+  const seen = days.map((took, i) => ({ took, x: i * step + step / 2, day: dayFormat.format((first + i) * dayMs) }));
+  const moved = seen.filter(({ took }) => took.syncs > 0);
+  const { ticks, y } = scale(moved.map(({ took }) => took));
+  const worst = moved.find(({ took }) => took.slowestMs === whole.slowestMs);
+  const words =
+    whole.syncs === 0
+      ? 'last 30 days: no sync moved anything'
+      : `last 30 days: half within ${span(whole.medianMs)}, slowest ${span(whole.slowestMs)}`;
+  const width = days.length * step;
+  return {
+    title,
+    words,
+    label: `${title}, ${words}${worst ? ` on ${worst.day}, of ${count(whole.syncs, 'sync')} that moved something` : ''}`,
+    viewBox: `0 0 ${width} ${tall}`,
+    ticks: ticks.map((ms) => `${number(ms / 1_000)} s`),
+    grid: ticks.map((ms) => `M0 ${y(ms)}h${width}`).join(''),
+    medians: moved.map(({ took, x }) => `M${x} ${y(took.medianMs) + 1.5}v-3`).join(''),
+    slowest: moved.map(({ took, x }) => `M${x} ${y(took.medianMs)}V${y(took.slowestMs)}`).join(''),
+    rows: moved.reverse().map(({ took, day }) => ({
+      day,
+      syncs: number(took.syncs),
+      median: duration(took.medianMs),
+      slowest: duration(took.slowestMs),
+    })),
+  };
+}
+
+/** From a tenth of a second to hours in one picture: each line is ten times the one below it. */
+function scale(moved: readonly Took[]): { ticks: number[]; y: (ms: number) => number } {
+  const shown = moved.flatMap(({ medianMs, slowestMs }) => [decade(medianMs), decade(slowestMs)]);
+  const low = Math.floor(Math.min(...shown, 3));
+  const high = Math.max(low + 1, Math.ceil(Math.max(...shown, low)));
+  const ticks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (high - i));
+  // Half a line's width stays free above and below.
+  const y = (ms: number): number => Math.round((1 + ((high - decade(ms)) / (high - low)) * (tall - 2)) * 10) / 10;
+  return { ticks, y };
+}
+
+/** What takes less than a tenth of a second is not told apart. */
+function decade(ms: number): number {
+  return Math.log10(Math.max(ms, 100));
+}
+
+/** A number and its unit stay on one line. */
+function span(ms: number): string {
+  return duration(ms).replaceAll(' ', '\u00a0');
+}
+
+/** The days of the counts are days of Greenwich. */
+const dayFormat = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });

@@ -2,6 +2,7 @@ import type { Account, ApiToken, Session } from '../model/account.ts';
 import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
 import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scopes } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
+import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '../model/notice.ts';
 import type { ProblemFacts } from '../model/problem.ts';
 import type { PathVerdict, SettingsForm } from '../model/settings.ts';
 import type { Hold, HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
@@ -192,7 +193,15 @@ export interface WebDeps {
     attention(): Promise<readonly Attention[]>;
   };
 
-  /** What sites pulled, pushed and failed to, oldest first. */
+  readonly notifications: {
+    view(): NotificationsView;
+    /** Throws `form-invalid` whose facts are sentences by field. */
+    saveWebhook(form: NoticeWebhookForm, by: string): Promise<void>;
+    /** Sends a test at once and says what came back. Never throws. */
+    test(channel: Channel, by: string): Promise<Delivery>;
+  };
+
+  /** What sites pulled, pushed and failed to, and how long it took, oldest first. */
   readonly pulse: {
     of(id: SiteId): Promise<Pulse>;
     /** `complete`: every site's history was read. */
@@ -229,10 +238,19 @@ export interface Beat {
   readonly failed: number;
 }
 
+/** How long the syncs took that moved something. */
+export interface Took {
+  readonly syncs: number;
+  /** Right to a tenth. */
+  readonly medianMs: number;
+  readonly slowestMs: number;
+}
+
 /** The last 24 hours and the last 30 days; the last entry is the present hour or day. */
 export interface Pulse {
   readonly hours: readonly Beat[];
   readonly days: readonly Beat[];
+  readonly took: { readonly days: readonly Took[]; readonly whole: Took };
 }
 
 export interface InstanceForm {

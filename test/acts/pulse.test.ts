@@ -82,4 +82,45 @@ test('time that passes without runs empties the picture', async () => {
   assert.is(pulse.all().complete, true);
 });
 
+test('how long syncs took is told by day, of those that moved something, and survives a restart', async () => {
+  const day = 24 * hour;
+  const rows = [
+    run('a', start, { durationMs: 400 }),
+    run('b', start, { durationMs: 130_000 }),
+    run('c', start, { durationMs: 600 }),
+    run('d', start, { durationMs: 999_000, result: 'held' }),
+    run('e', start, { durationMs: 999_000, pulled: none }),
+    run('f', start - 29 * day, { durationMs: 7_200_000 }),
+    run('g', start - 30 * day, { durationMs: 999_000 }),
+  ];
+  const lived = createPulse({ now: () => start, runs: async () => ({ rows: [] }) });
+  await lived.of(id);
+  for (const one of rows) lived.add(id, one);
+  const read = createPulse({ now: () => start, runs: async () => ({ rows }) });
+  const { took } = await read.of(id);
+  assert.equal(took, (await lived.of(id)).took, 'what was counted as it happened is what history tells');
+  assert.equal([took.days.at(-1)?.syncs, took.days.at(-1)?.slowestMs], [3, 130_000]);
+  assert.ok(Math.abs((took.days.at(-1)?.medianMs ?? 0) - 600) <= 60);
+  assert.equal(took.days[0], { syncs: 1, medianMs: 7_200_000, slowestMs: 7_200_000 });
+  assert.is(took.whole.syncs, 4);
+  assert.is(took.whole.slowestMs, 7_200_000);
+  assert.equal(took.days[1], { syncs: 0, medianMs: 0, slowestMs: 0 });
+});
+
+test('times of all sites are one picture, and old ones are forgotten', async () => {
+  let now = start;
+  const of = async (site: SiteId) => ({ rows: [run(`${site}1`, start, { durationMs: site === id ? 300 : 9_000 })] });
+  const pulse = createPulse({ now: () => now, runs: of });
+  const other = 'shop' as SiteId;
+  await pulse.load([id, other]);
+  pulse.add(other, run('x', start, { durationMs: 9_000 }));
+  const { whole } = pulse.all().took;
+  assert.equal([whole.syncs, whole.slowestMs], [3, 9_000]);
+  assert.ok(Math.abs(whole.medianMs - 9_000) <= 900);
+  pulse.forget(other);
+  assert.equal(pulse.all().took.whole, { syncs: 1, medianMs: 300, slowestMs: 300 });
+  now += 30 * 24 * hour;
+  assert.is(pulse.all().took.whole.syncs, 0);
+});
+
 test.run();

@@ -49,6 +49,7 @@ function acts(over: Partial<SystemDeps> = {}, machine: Partial<Machine> = {}) {
     status: () => status,
     connections: () => [],
     storeNotes: [],
+    notices: () => [],
     queue: () => ({ running: 0, waiting: 0 }),
     now: () => now,
     ...over,
@@ -98,6 +99,20 @@ test('a token that ends within two weeks is told, a grant nobody uses is not', a
   assert.equal(await told(ending(3), [site('c', 'working')]), ['The access token of @bot ends in 3 days']);
   assert.equal(await told(ending(30), [site('c', 'working')]), []);
   assert.equal(await told(ending(3), []), []);
+});
+
+test('a way of telling people that keeps failing is told once, and only while it lasts', async () => {
+  const failing = (times: number) => ({
+    channel: 'mail' as const,
+    record: { failure: { first: now, at: now, times, happened: 'mail.example did not answer.', todo: 'Check it.' } },
+  });
+  const told = async (times: number) => (await acts({ notices: () => [failing(times)] }).attention())[0];
+  assert.is(await told(3), undefined, 'it may be over soon');
+  const found = await told(4);
+  assert.is(found?.title, 'Nobody is told by e-mail');
+  assert.is(found?.help, 'notifications');
+  assert.match(found?.text ?? '', 'mail.example did not answer. Check it. Tried 4 times');
+  assert.equal(await acts({ notices: () => [{ channel: 'webhook', record: {} }] }).attention(), []);
 });
 
 test.run();

@@ -1,13 +1,22 @@
 import type { ActRecord } from '../../src/model/event.ts';
+import type { ProjectId } from '../../src/model/instance.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
 import { ana, binding, createWorld, gitlab, now, oid, project, run, site, status, type World } from './support.ts';
+
+const day = 86_400_000;
 
 /** A world as a council's web team would have it: every page has something to show. */
 export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
   const world = createWorld(over);
   world.instance = { ...gitlab(), advanced: { ...gitlab().advanced, headers: { 'X-Northwick-Zone': 'dmz' } } };
   world.connection = ana;
+  if (world.accounts.length > 0)
+    world.accounts = [
+      { id: 'a1', name: 'Miriam Okafor', createdAt: now - 410 * day },
+      { id: 'a7', name: 'Jonas Lindqvist', createdAt: now - 96 * day },
+      { id: 'a8', name: 'Ana Petrović', createdAt: now - 12 * day },
+    ];
   const add = (
     id: string,
     name: string,
@@ -58,6 +67,7 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     'production',
     status('hold', {
       since: now - 1_555_000,
+      lastPull: moved,
       checkedAt: now - 1_560_000,
       hold: {
         code: 'branch-lost-files',
@@ -83,6 +93,8 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     status('retrying', {
       since: now - 660_000,
       checkedAt: now - 660_000,
+      lastPull: moved,
+      lastPush: { at: now - 1_105_000, files: 1, commit: oid('5d20f8ae'), subject: 'Update content/visit/hours.md' },
       nextTryAt: now + 78_000,
       problem: {
         code: 'gitlab-error',
@@ -107,8 +119,32 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
   );
   add('intranet', 'Council intranet', 'council/intranet', 'main', status('in-sync', { lastPull: moved, conflicts: 1 }));
   add('events', 'Tourism events', 'tourism/events', 'release/winter', status('in-sync', { lastPull: moved }));
-  add('summer', 'Summer school', 'schools/summer', 'main', status('paused', { since: now - 3 * 86_400_000 }), true);
+  add(
+    'summer',
+    'Summer school',
+    'schools/summer',
+    'main',
+    status('paused', { since: now - 3 * day, checkedAt: now - 3 * day }),
+    true,
+  );
   world.sites.push(site('parks'));
+  world.quiet.add('parks' as SiteId);
+  const museum = world.sites.findIndex(({ id }) => id === 'museum');
+  const website = world.sites[museum];
+  if (website)
+    world.sites[museum] = {
+      ...website,
+      settings: {
+        ...website.settings,
+        ignore: ['cache/', 'static/film/raw/', '*.bak'],
+        allow: ['/public/.htaccess'],
+      },
+    };
+  const intranet = world.sites.findIndex(({ id }) => id === 'intranet');
+  world.sites[intranet] = site('intranet', {
+    name: 'Council intranet',
+    binding: binding('council/intranet', 'main', { projectId: 16 as ProjectId }),
+  });
   const blocked = world.sites.findIndex(({ id }) => id === 'events');
   world.sites[blocked] = site('events', {
     name: 'Tourism events',
@@ -135,7 +171,7 @@ function fillRest(world: World): void {
       project: project(14, 'parks/trails-map', {
         visibility: 'public',
         empty: true,
-        lastActivityAt: now - 16 * 86_400_000,
+        lastActivityAt: now - 16 * day,
       }),
     },
     { project: project(15, 'parks/allotments'), disabled: reporter },
@@ -167,7 +203,7 @@ function fillRest(world: World): void {
       pushed: { added: 0, changed: 1, removed: 0 },
       files: [{ mark: '~', path: pathFromText('content/visit/hours.md'), to: 'gitlab' }],
     }),
-    run('r3', {
+    stopped('r3', {
       at: now - 9_740_000,
       durationMs: 500,
       triggers: ['watch'],
@@ -193,7 +229,7 @@ function fillRest(world: World): void {
       pulled: { added: 402, changed: 0, removed: 0 },
       files: [],
     }),
-    run('r5', {
+    stopped('r5', {
       at: now - 73_700_000,
       triggers: ['rescan'],
       result: 'held',
@@ -201,7 +237,18 @@ function fillRest(world: World): void {
       pulled: zero,
       files: [],
     }),
-    run('r6', {
+    run('r7', {
+      at: now - 75_400_000,
+      durationMs: 1_900,
+      triggers: ['watch', 'webhook'],
+      result: 'merged',
+      before: oid('1c03d5a7'),
+      after: oid('77c90be4'),
+      pushed: { added: 2, changed: 1, removed: 0 },
+      subject: 'Press release, and the new tour of the harbour',
+      by: 'Jonas Lindqvist',
+    }),
+    stopped('r6', {
       at: now - 127_000_000,
       durationMs: 130_000,
       triggers: ['poll', 'retry'],
@@ -219,7 +266,11 @@ function fillRest(world: World): void {
     act('1', 'connected', 900_000, 'parks', 'to parks/gardens-site on main: 38 replaced, 121 added, 43 removed'),
     act('2', 'resolved', 17_000_000, 'intranet', 'results/ward-03.md: the site’s version'),
     act('3', 'chose', 72_900_000, 'museum', 'Put 402 files back'),
-    act('4', 'configured-instance', 80_000_000, undefined, 'https://gitlab.northwick.example'),
+    act('5', 'changed-settings', 79_100_000, 'museum', 'Commits: the author is fixed'),
+    act('6', 'paused', 3 * day, 'summer', ''),
+    act('7', 'made-api-token', 9 * day, undefined, 'newsroom CMS, “publish” button'),
+    act('8', 'added-admin', 12 * day, undefined, 'Ana Petrović'),
+    act('4', 'configured-instance', 48 * day, undefined, 'https://gitlab.northwick.example'),
   ];
   world.conflicts = [
     {
@@ -251,7 +302,8 @@ function fillRest(world: World): void {
       resolved: { at: now - 90_000_000, by: 'Jonas Lindqvist', choice: 'site' },
     },
   ];
-  const lines = Array.from({ length: 22 }, (_, i) => `Paragraph ${i + 1} stays as it was.`);
+  const rooms = ['The slipway', 'Nets and knots', 'The dredger’s log', 'Harbour paintings', 'A pilot’s house'];
+  const lines = Array.from({ length: 22 }, (_, i) => `${i + 1}. ${rooms[i % rooms.length]}, room ${(i % 9) + 1}.`);
   world.versions = {
     repository: Buffer.from(
       [
@@ -285,7 +337,6 @@ function fillRest(world: World): void {
       ].join('\n'),
     ),
   };
-  const day = 86_400_000;
   world.apiTokens = [
     {
       id: 't1',
@@ -309,15 +360,33 @@ function fillRest(world: World): void {
   world.kept = [
     { id: 'kv2', at: now - 291_000, cause: 'removed', files: 2, bytes: 2_400 },
     { id: 'kv3', at: now - 5_291_000, cause: 'conflict', files: 1, bytes: 812 },
-    { id: 'kv1', at: now - 17 * 86_400_000, cause: 'connect', files: 83, bytes: 61_000_000 },
+    { id: 'kv1', at: now - 17 * day, cause: 'connect', files: 83, bytes: 61_000_000 },
   ];
-  world.keptFiles = [
-    'content/opening-times.md',
-    'uploads/2024/bandstand-programme.pdf',
-    'uploads/2024/rose-garden.jpg',
-  ].map((path, i) => ({ path: pathFromText(path), bytes: 1_800 * (i + 1) ** 5 }));
+  const uploads = ['bandstand-programme.pdf', 'heron-walk.md', 'map.svg', 'allotments.csv', 'pond.jpg'];
+  const named = (amount: number) =>
+    Array.from({ length: amount }, (_, i) =>
+      pathFromText(`uploads/${2026 - Math.floor(i / 20)}/${(i % 12) + 1}/${i % 4}-${uploads[i % uploads.length]}`),
+    );
+  world.keptFiles = ['content/opening-times.md', 'uploads/2024/rose-garden.jpg']
+    .map(pathFromText)
+    .concat(named(81))
+    .map((path, i) => ({
+      path,
+      bytes: 1_800 + ((i * 7_919) % 997) * 1_400,
+    }));
+  const rest = named(197).map(
+    (path, i) => ({ mark: i < 36 ? '~' : i < 156 ? '+' : '-', path, bytes: 900 + i * 310 }) as const,
+  );
+  world.plan = { ...world.plan, samples: [...world.plan.samples, ...rest] };
+  const held = world.statuses.get('shop')?.hold?.samples ?? [];
+  const gone = named(412 - held.length).map((path) => ({ mark: '-', path }) as const);
+  const { decisions } = world.deps;
+  world.deps = {
+    ...world.deps,
+    decisions: { ...decisions, heldPaths: (id) => (id === 'shop' ? [...held, ...gone] : []) },
+  };
   world.folders = [
-    { path: '/srv/sites/parks', files: 318, bytes: 42_000_000, empty: false },
+    { path: '/srv/sites/harbour', files: 318, bytes: 42_000_000, empty: false },
     { path: '/srv/sites/heritage', files: 0, bytes: 0, empty: true },
     {
       path: '/srv/sites/intranet',
@@ -341,7 +410,36 @@ function fillRest(world: World): void {
   ];
 }
 
+function fillNotifications(world: World): void {
+  const failure = {
+    first: now - 5_400_000,
+    at: now - 1_500_000,
+    times: 4,
+    happened: 'chat.northwick.example answered 404.',
+    todo: 'The webhook is gone at the receiver: make a new one and enter its address.',
+  };
+  world.notifications = {
+    mail: {
+      from: 'Mooring <mooring@northwick.example>',
+      to: ['web-team@northwick.example', 'ops@northwick.example'],
+      server: 'mail.northwick.example port 587',
+      tls: 'starttls',
+      record: { sent: { at: now - 5_460_000, subject: 'Mooring: Market shop is on hold' }, digestDay: '2026-11-19' },
+    },
+    webhook: {
+      on: true,
+      form: 'mattermost',
+      address: 'https://chat.northwick.example/hooks/7n4q1mfw3bgr',
+      host: 'chat.northwick.example',
+      header: 'X-Room-Key',
+      record: { failure },
+    },
+    damaged: false,
+  };
+}
+
 function fillSystem(world: World): void {
+  fillNotifications(world);
   world.systemChecks = [
     { name: 'Mooring', result: 'good', finding: '1.4.0' },
     { name: 'Node', result: 'good', finding: '24.11.0, supported until April 2028' },
@@ -381,14 +479,44 @@ function fillSystem(world: World): void {
       sites: ['events' as SiteId, 'minutes' as SiteId],
     },
   ];
-  const beat = (i: number) => ({ pulled: (i * 7) % 5, pushed: (i * 11) % 4, failed: i % 9 === 4 ? 1 : 0 });
+  // A working week by day and by hour: the day's work ends in the evening, and nobody works on Sunday.
+  const today = Math.floor(now / day);
+  const beat = (i: number, most: number) => ({
+    pulled: (i * 7) % most,
+    pushed: (i * 11) % (most - 1),
+    failed: i % 9 === 4 ? 1 : 0,
+  });
+  const rest = { pulled: 0, pushed: 0, failed: 0 };
+  const took = Array.from({ length: 30 }, (_, i) =>
+    (today - 29 + i) % 7 === 3
+      ? { syncs: 0, medianMs: 0, slowestMs: 0 }
+      : {
+          syncs: 12 + ((i * 7) % 19),
+          medianMs: 500 + ((i * 370) % 900),
+          slowestMs: i === 12 ? 190_000 : 1_900 + ((i * 1_730) % 9_000),
+        },
+  );
   world.pulse = {
-    hours: Array.from({ length: 24 }, (_, i) => beat(i)),
-    days: Array.from({ length: 30 }, (_, i) => beat(i + 3)),
+    hours: Array.from({ length: 24 }, (_, i) => (i > 5 && i < 15 ? rest : beat(i, 4))),
+    days: took.map(({ syncs }, i) => (syncs === 0 ? rest : beat(i + 3, 21))),
+    took: {
+      days: took,
+      whole: {
+        syncs: took.reduce((sum, { syncs }) => sum + syncs, 0),
+        medianMs: 860,
+        slowestMs: Math.max(...took.map(({ slowestMs }) => slowestMs)),
+      },
+    },
   };
 }
 
 const zero = { added: 0, changed: 0, removed: 0 };
+
+/** A run that moved nothing has no commits to name. */
+function stopped(id: string, over: Parameters<typeof run>[1]): ReturnType<typeof run> {
+  const { before: _before, after: _after, ...rest } = run(id, over);
+  return rest;
+}
 
 function act(id: string, what: ActRecord['act'], ago: number, siteId: string | undefined, detail: string): ActRecord {
   return {
@@ -414,9 +542,12 @@ export const screens: Readonly<Record<string, string>> = {
   connected: '/sites/intranet/settings/syncing',
   'connected-blocked': '/sites/events/settings/syncing',
   disconnect: '/sites/intranet/disconnect',
+  'switch-branch': '/sites/intranet/branch',
+  'access-token': '/sites/parks/access-token',
   remove: '/sites/parks/remove',
   site: '/sites/museum',
   'site-retrying': '/sites/library',
+  'site-hold': '/sites/shop',
   'site-off': '/sites/parks',
   hold: '/sites/shop/hold',
   conflicts: '/sites/museum/conflicts',
@@ -436,7 +567,10 @@ export const screens: Readonly<Record<string, string>> = {
   'settings-name': '/sites/museum/settings/name',
   account: '/account/gitlab',
   admins: '/account/admins',
+  'remove-admin': '/account/admins/a7/remove',
   tokens: '/account/tokens',
+  'remove-token': '/account/tokens/t2/remove',
+  notifications: '/account/notifications',
   system: '/system',
   attention: '/attention',
   guide: '/guide',

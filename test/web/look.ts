@@ -1,23 +1,17 @@
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { chromium, type BrowserContext } from 'playwright-core';
 import { createApp } from '../../src/web/app.ts';
 import { fullWorld, screens } from './content.ts';
-import { createWorld, password, publicUrl } from './support.ts';
+import { createWorld, password, publicUrl, type World } from './support.ts';
 
 /** Takes pictures of every page: `node test/web/look.ts DIR [name…]`. Not a test: the eye judges. */
 const [folder = '/tmp/look', ...only] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
-const probe = createApp(createWorld({ publicUrl }).deps).listen(0, '127.0.0.1');
-await once(probe, 'listening');
-const port = (probe.address() as AddressInfo).port;
-await new Promise((done) => probe.close(done));
-
-const home = `http://127.0.0.1:${port}`;
-const world = fullWorld({ publicUrl: home });
-const server = createApp(world.deps).listen(port, '127.0.0.1');
-await once(server, 'listening');
+const servers: Server[] = [];
+const home = await serve(fullWorld);
 const browser = await chromium.launch({
   executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
@@ -32,9 +26,24 @@ for (const colorScheme of ['light', 'dark'] as const) {
   }
 }
 await browser.close();
-server.close();
-server.closeAllConnections();
+for (const server of servers) {
+  server.close();
+  server.closeAllConnections();
+}
 console.log(complaints.length === 0 ? 'No complaint of the browser.' : [...new Set(complaints)].join('\n'));
+
+/** Links are made from the public URL, so the port must be known before there is a world. */
+async function serve(worldOf: (over: { publicUrl: string }) => World): Promise<string> {
+  const probe = createApp(createWorld({ publicUrl }).deps).listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((done) => probe.close(done));
+  const at = `http://127.0.0.1:${port}`;
+  const server = createApp(worldOf({ publicUrl: at }).deps).listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  servers.push(server);
+  return at;
+}
 
 async function walk(context: BrowserContext, suffix: string): Promise<void> {
   const page = await context.newPage();
@@ -70,4 +79,20 @@ async function walk(context: BrowserContext, suffix: string): Promise<void> {
   await page.click('button:has-text("Test connection")');
   await page.waitForSelector('.checks');
   await shoot('account-tested');
+  where = `nothing yet ${suffix}`;
+  const bare = await serve((over) => createWorld({ ...over, account: false }));
+  await page.goto(bare);
+  await shoot('setup');
+  await page.fill('#code', 'kelp-4417-bight');
+  await page.fill('#name', 'Miriam Okafor');
+  await page.fill('#password', password);
+  await page.click('main button');
+  for (const [name, path] of Object.entries({
+    'dashboard-empty': '/',
+    'account-new': '/account/gitlab',
+    'attention-none': '/attention',
+  })) {
+    await page.goto(bare + path);
+    await shoot(name);
+  }
 }

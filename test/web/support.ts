@@ -10,6 +10,7 @@ import type {
   Project,
   ProjectId,
 } from '../../src/model/instance.ts';
+import type { Delivery, NotificationsView } from '../../src/model/notice.ts';
 import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
@@ -34,6 +35,8 @@ export interface World {
   branches: Branch[];
   plan: Plan;
   runs: RunRecord[];
+  /** Sites of which no run is told. */
+  quiet: Set<SiteId>;
   acts: ActRecord[];
   conflicts: Conflict[];
   versions: Omit<ConflictVersions, 'conflict'>;
@@ -44,6 +47,9 @@ export interface World {
   checks: Check[];
   systemChecks: SystemCheck[];
   attention: Attention[];
+  notifications: NotificationsView;
+  /** What becomes of a test. */
+  delivery: Delivery;
   pulse: Pulse;
   listeners: Set<(event: Numbered) => void>;
   /** What was asked of the other rooms, in order. */
@@ -70,6 +76,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     ],
     plan: plan(),
     runs: [],
+    quiet: new Set(),
     acts: [],
     conflicts: [],
     versions: {},
@@ -80,7 +87,9 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     checks: [],
     systemChecks: [],
     attention: [],
-    pulse: { hours: [], days: [] },
+    notifications: { damaged: false },
+    delivery: { kind: 'good', said: '250 Accepted' },
+    pulse: { hours: [], days: [], took: { days: [], whole: { syncs: 0, medianMs: 0, slowestMs: 0 } } },
     listeners: new Set(),
     calls: [],
     failing: new Map(),
@@ -287,10 +296,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       restore: async (...args) => did('decisions.restore', ...args),
     },
     history: {
-      runs: async (_site, { limit, offset }) => ({
-        rows: world.runs.slice(offset, offset + limit),
-        total: world.runs.length,
-      }),
+      runs: async (id, { limit, offset }) => {
+        const runs = world.quiet.has(id) ? [] : world.runs;
+        return { rows: runs.slice(offset, offset + limit), total: runs.length };
+      },
       acts: async ({ limit, offset }) => ({ rows: world.acts.slice(offset, offset + limit), total: world.acts.length }),
     },
     system: {
@@ -303,6 +312,14 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         checks: world.systemChecks,
       }),
       attention: async () => world.attention,
+    },
+    notifications: {
+      view: () => world.notifications,
+      saveWebhook: async (form, by) => did('notifications.saveWebhook', form, by),
+      test: async (channel, by) => {
+        did('notifications.test', channel, by);
+        return world.delivery;
+      },
     },
     pulse: {
       of: async () => world.pulse,

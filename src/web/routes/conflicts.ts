@@ -89,7 +89,7 @@ const kinds: Record<Conflict['kind'], string> = {
   'modify-delete': 'One side changed it, the other removed it',
   'file-directory': 'A file on one side, a folder on the other',
   rename: 'Both sides renamed it',
-  binary: 'Both sides changed a file that is no text',
+  binary: 'Both sides changed a file that is not text',
   mode: 'Both sides changed whether it can be run',
 };
 
@@ -130,7 +130,7 @@ function comparisonView({ repository, site }: ConflictVersions): { rows: unknown
     return { rows: null, why: `${repository ? 'The site' : 'The repository'} removed this file.` };
   const [left, right] = [asText(repository), asText(site)];
   if (left === undefined || right === undefined)
-    return { rows: null, why: 'This is no text, so it is not compared line by line.' };
+    return { rows: null, why: 'This is not text, so it is not compared line by line.' };
   if (left === right) return { rows: null, why: 'Both versions have the same text.' };
   const rows = compare(left, right);
   return {

@@ -13,7 +13,7 @@ import { keptWords } from '../words.ts';
 import { who } from './syncing.ts';
 
 const day = 86_400_000;
-const perPage = 200;
+const perPage = 50;
 
 /** What syncs replaced and can give back: the list, the files of one version, and the way back. */
 export function kept(router: Router<State>, room: Room): void {

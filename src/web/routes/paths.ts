@@ -40,13 +40,17 @@ export function paths(router: Router<State>, room: Room): void {
     room.show(ctx, 'pages/paths.njk', {
       nav: 'sites',
       site: siteFrame(room, site, 'settings'),
-      title: `All ${count(total, 'change')}`,
+      title: titleOf(count(total, 'change'), total, plan.samples.length),
       lede: `What connecting to ${escapeControls(branch)} would do to each path.`,
-      back: { href: address.link(`/sites/${site.id}/confirm?${words}`), word: 'Back to the question' },
+      back: {
+        href: address.link(`/sites/${site.id}/confirm?${words}`),
+        crumb: 'Confirm',
+        word: 'Back to the question',
+      },
       rows: plan.samples
         .slice(paging.from, paging.to)
         .map(({ mark, path, bytes: size }) => ({ ...markView[mark], path: displayPath(path), note: bytes(size) })),
-      rest: '',
+      rest: restOf(total, plan.samples.length),
       pages: paging,
     });
   });
@@ -62,9 +66,9 @@ export function paths(router: Router<State>, room: Room): void {
     room.show(ctx, 'pages/paths.njk', {
       nav: 'sites',
       site: siteFrame(room, site, 'activity'),
-      title: `All ${count(total, 'path')}`,
+      title: titleOf(count(total, 'path'), total, samples.length),
       lede: `${holdTitle(hold)}.`,
-      back: { href: address.link(`/sites/${site.id}/hold`), word: 'Back to the choices' },
+      back: { href: address.link(`/sites/${site.id}/hold`), crumb: 'On hold', word: 'Back to the choices' },
       rows: samples
         .slice(paging.from, paging.to)
         .map(({ mark, path }) => ({ ...markView[mark], path: displayPath(path), note: '' })),
@@ -75,6 +79,10 @@ export function paths(router: Router<State>, room: Room): void {
 }
 
 /** Never "all" when it is not: the engine names only so many. */
+function titleOf(words: string, total: number, named: number): string {
+  return total > named ? words : `All ${words}`;
+}
+
 function restOf(total: number, named: number): string {
   return total > named ? `${number(total - named)} more are counted but not named here.` : '';
 }

@@ -1,5 +1,5 @@
 import type { Router } from '@koa/router';
-import { daysChart, hoursChart } from '../chart.ts';
+import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -43,6 +43,7 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, r
     running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
     days: runDays(found, rows, now),
     charts: pulse ? [hoursChart(pulse.hours), daysChart(pulse.days)] : [],
+    took: pulse ? tookChart(pulse.took, now) : null,
     pages: paging,
     conflicts: status.conflicts > 0 ? count(status.conflicts, 'conflict') : '',
     policy: found.settings.policy,

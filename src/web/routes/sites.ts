@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
 import type { Site, SiteState, SiteStatus } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
-import { daysChart, hoursChart } from '../chart.ts';
+import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -52,6 +52,7 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
     sortWords: sortWords[sort],
     columns: columns(address.link('/'), { q, state }, sort),
     charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
+    took: tookChart(pulse.took, now),
     pulseComplete: pulse.complete,
     chips: chips(all, address.link('/'), q, state, sort),
     rows: found.slice(page.from, page.to).map((row) => rowView(row, room, now)),

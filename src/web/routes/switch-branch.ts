@@ -2,6 +2,7 @@ import type { Router } from '@koa/router';
 import type { Branch, Project } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
+import { escapeControls } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields, type FieldErrors } from '../form.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
@@ -37,7 +38,7 @@ export async function showBranches(
     site: siteFrame(room, site, 'settings'),
     here: address.link(`/sites/${site.id}/branch`),
     q: '',
-    chosen: { ...chosen, start: binding.branch },
+    chosen: { ...chosen, start: escapeControls(binding.branch) },
     confirm: address.link(`/sites/${site.id}/confirm`),
     errors,
   };

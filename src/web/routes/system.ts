@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import type { SiteState } from '../../model/site.ts';
 import type { Attention, SystemCheck } from '../../model/system.ts';
 import { escapeControls } from '../../model/tree.ts';
-import { hoursChart, daysChart } from '../chart.ts';
+import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { Room, State } from '../context.ts';
 import { duration, mebibytes, number, when } from '../times.ts';
 import { stateWords } from '../words.ts';
@@ -27,6 +27,7 @@ export function systemRoutes(router: Router<State>, room: Room): void {
       up: duration(now - report.startedAt),
       states: states(room),
       charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
+      took: tookChart(pulse.took, now),
       complete: pulse.complete,
       attention: (await deps.system.attention()).length,
     });
@@ -87,7 +88,7 @@ const mostNamed = 20;
 const pages = { syncing: 'syncing', ignored: 'ignored', files: 'files' } as const;
 
 function attentionView({ deps, address }: Room, { tone, title, text, help, sites }: Attention) {
-  const page = help === undefined || help === 'system' || help === 'account' ? undefined : pages[help];
+  const page = help === 'syncing' || help === 'ignored' || help === 'files' ? pages[help] : undefined;
   const named = sites.slice(0, mostNamed).map((id) => ({
     name: escapeControls(deps.sites.get(id)?.name ?? id),
     href: address.link(page === undefined ? `/sites/${id}` : `/sites/${id}/settings/${page}`),
@@ -98,6 +99,7 @@ function attentionView({ deps, address }: Room, { tone, title, text, help, sites
     title: escapeControls(title),
     text: escapeControls(text),
     system: help === 'system',
+    notifications: help === 'notifications',
     sites: named,
     more: sites.length > mostNamed ? `and ${number(sites.length - mostNamed)} more` : '',
   };
