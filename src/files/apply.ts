@@ -1,56 +1,32 @@
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
-import { type Copied, type Pointer, isPointer, pointerLimit } from '../model/lfs.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
-import type { Fs, Stat } from '../model/world.ts';
-import type { Applied, ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
+import type { Stat } from '../model/world.ts';
+import type { Applied, ApplyRequest } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
-import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Folding, collisions, folded } from './folding.ts';
-import { pointersAmong, wholeOf } from './pointers.ts';
+import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
 import type { Coming } from './room.ts';
-import { type Move, type Staging, stagedNow } from './staging.ts';
+import { Stage, type StageTools, type Task, own } from './stage.ts';
+import { type Move, stagedNow } from './staging.ts';
 import { Walk, nameOf } from './walk.ts';
 
-export interface ApplyTools {
-  readonly fs: Fs;
+export interface ApplyTools extends StageTools {
   readonly root: string;
-  readonly manifest: Manifest;
-  readonly staging: Staging;
   readonly now: () => number;
-  readonly refusal: (file: TreeFile) => NotSyncedReason | undefined;
   /** Whether an untracked path is one that Mooring leaves alone. */
   readonly ignored: (path: SitePath) => boolean;
   /** Whether a folder holds nothing but what Mooring leaves alone. */
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
   readonly checkRoom: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
-  /** Present: pointers at the paths it names are followed. */
-  readonly large?: {
-    readonly isLarge: (path: SitePath) => boolean;
-    readonly copier: LargeContents['copier'];
-  };
   /** The id of a file's present content. */
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
   /** Which names are the same on this disk, given an open folder to try it in. */
   readonly folding: (staging: number) => Folding;
-  readonly newFileMode: number;
   readonly newFolderMode: number;
 }
-
-/** One path of the request, with where it stands. */
-interface Task {
-  readonly path: SitePath;
-  readonly before?: Entry;
-  readonly after?: Entry;
-  size: number;
-  move?: Move;
-  stagedStat?: Stat;
-}
-
-/** Hands a content over piece by piece. */
-type Fill = (write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 
 /**
  * Brings a list of changes into the folder. All new content is staged and synced first, so a full disk touches
@@ -73,6 +49,7 @@ class ApplyRun {
   readonly #tools: ApplyTools;
   readonly #request: ApplyRequest;
   readonly #walk: Walk;
+  readonly #stage: Stage;
   readonly #applied: SitePath[] = [];
   readonly #skipped: SitePath[] = [];
   readonly #refused: NotSynced[] = [];
@@ -82,13 +59,11 @@ class ApplyRun {
   readonly #touchedFolders = new Set<string>();
   /** Of refused paths, what the manifest said before. */
   readonly #linesBefore = new Map<SitePath, Line | undefined>();
-  /** What the repository only points to, and is followed. */
-  #pointers: ReadonlyMap<SitePath, Pointer> = new Map();
-
   constructor(tools: ApplyTools, request: ApplyRequest, walk: Walk) {
     this.#tools = tools;
     this.#request = request;
     this.#walk = walk;
+    this.#stage = new Stage(tools, request, walk, (task, reason) => this.#refuse(task, reason));
   }
 
   async all(): Promise<Applied> {
@@ -123,23 +98,11 @@ class ApplyRun {
 
   /** Everything before the first file moves. Tells which paths are in the way of others. */
   async #prepare(writes: readonly Task[], removals: readonly Task[]): Promise<(path: SitePath) => boolean> {
-    await this.#tools.checkRoom(await this.#comingOf(writes), this.#request.sizes);
+    await this.#tools.checkRoom(await this.#stage.coming(writes), this.#request.sizes);
     const folding = this.#refuseCollisions(writes, removals);
     const staged = writes.filter(({ path }) => !this.#isRefused(path));
-    await this.#stage(staged);
+    await this.#stage.write(staged);
     return obstacles(staged, folding);
-  }
-
-  async #comingOf(writes: readonly Task[]): Promise<Coming> {
-    const files = writes
-      .filter((task) => !this.#alreadyThere(task))
-      .map(({ path, after }) => ({ path, after: after as Entry }));
-    const { large } = this.#tools;
-    if (large) this.#pointers = await pointersAmong(files, large.isLarge, this.#request);
-    return {
-      blobs: files.filter(({ path }) => !this.#pointers.has(path)).map(({ after }) => after.oid),
-      large: [...this.#pointers.values()].map(({ size }) => size),
-    };
   }
 
   /** Two names of the repository that are one file here: the later is named and not written. */
@@ -174,13 +137,13 @@ class ApplyRun {
   #inTheWay(task: Task): NotSyncedReason | undefined {
     const line = this.#tools.manifest.get(task.path);
     if (line ? !line.refused || line.was : task.before) return undefined;
-    const there = this.#statQuietly(task.path);
+    const there = this.#walk.statQuietly(task.path);
     if (there?.kind === 'link') return { kind: 'link' };
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
   }
 
   #isRefused(path: SitePath): boolean {
-    return this.#refused.some((refused) => refused.path === path);
+    return this.#linesBefore.has(path);
   }
 
   #refuse(task: Task, reason: NotSyncedReason): void {
@@ -190,146 +153,6 @@ class ApplyRun {
     const was = line?.refused ? line.was : task.before;
     this.#linesBefore.set(task.path, line);
     this.#tools.manifest.set(task.path, { ...task.after, refused: reason, ...(was ? { was } : {}) });
-  }
-
-  /** Writes the contents beside their places, one after another as git gives them; syncs run behind. */
-  async #stage(tasks: readonly Task[]): Promise<void> {
-    const wanted = tasks.filter((task) => !this.#alreadyThere(task));
-    const copy = this.#copierFor(wanted);
-    const { signal, progress } = this.#request;
-    const syncs = new Set<Promise<void>>();
-    let next = 0;
-    let bytes = 0;
-    const tell = (more: number): void =>
-      progress?.({ act: 'pulling', done: next, total: wanted.length, bytes: bytes + more });
-    try {
-      for await (const { size, chunks } of this.#request.blobs(wanted.map((task) => (task.after as Entry).oid))) {
-        const task = wanted[next] as Task;
-        const pointer = this.#pointers.get(task.path);
-        task.size = pointer?.size ?? size;
-        const content = size < pointerLimit ? await wholeOf(chunks) : undefined;
-        const reason =
-          this.#refusedForSize(task) ?? (!pointer && content && isPointer(content) ? asPointer : undefined);
-        const fill: Fill = pointer ? (write) => copy(pointer, write, tell) : from(content ? [content] : chunks);
-        if (reason) this.#refuse(task, reason);
-        else await this.#stageOne(task, fill, syncs);
-        if (syncs.size >= 16) await Promise.all(syncs);
-        next += 1;
-        bytes += task.size;
-        tell(0);
-      }
-      await Promise.all(syncs);
-      signal?.throwIfAborted();
-    } catch (error) {
-      await Promise.allSettled(syncs);
-      this.#tools.staging.release(
-        this.#walk,
-        wanted.flatMap(({ move }) => move ?? []),
-      );
-      throw error;
-    }
-    this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
-  }
-
-  /** Copies what these point to, each content once asked for. `tell`: bytes of the one under way. */
-  #copierFor(
-    tasks: readonly Task[],
-  ): (pointer: Pointer, ...to: [...Parameters<Fill>, (bytes: number) => void]) => Promise<Copied> {
-    const wanted = new Map(tasks.flatMap(({ path }) => this.#pointers.get(path) ?? []).map((one) => [one.sha, one]));
-    const copy = this.#tools.large?.copier([...wanted.values()], this.#request.signal);
-    return async (pointer, write, tell) => {
-      let bytes = 0;
-      const written = copy?.(pointer, async (chunk) => {
-        await write(chunk);
-        bytes += chunk.length;
-        tell(bytes);
-      });
-      return (await written) ?? { missing: '' };
-    };
-  }
-
-  #refusedForSize(task: Task): NotSyncedReason | undefined {
-    return this.#tools.refusal({ path: task.path, ...(task.after as Entry), size: task.size });
-  }
-
-  async #stageOne(task: Task, fill: Fill, syncs: Set<Promise<void>>): Promise<void> {
-    const { fs, staging } = this.#tools;
-    const folder = staging.folderFor(this.#walk, this.#nearestFolder(task.path));
-    const name = staging.freshName();
-    const mode = this.#modeFor(task);
-    const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
-    const discard = (): void => {
-      fs.close(fd);
-      fs.unlink(folder.fd, Buffer.from(name));
-    };
-    let copied: Copied;
-    try {
-      copied = await fill(async (chunk) => {
-        this.#request.signal?.throwIfAborted();
-        await fs.write(fd, chunk);
-      });
-      this.#own(fd, mode);
-    } catch (error) {
-      discard();
-      throw error;
-    }
-    if (copied !== 'done') {
-      discard();
-      return this.#refuse(task, notHad(copied));
-    }
-    const stat = fs.statOpen(fd);
-    task.stagedStat = stat;
-    task.move = this.#moveFor(task, folder.path, name, stat);
-    const sync: Promise<void> = fs
-      .fsync(fd)
-      .then(() => void syncs.delete(sync))
-      .finally(() => fs.close(fd));
-    syncs.add(sync);
-    // One that failed stays in the set for whoever waits for it; until then it must not end the process.
-    sync.catch(() => {});
-  }
-
-  #moveFor(task: Task, folder: SitePath, name: string, stat?: Stat): Move {
-    const line = this.#tools.manifest.get(task.path);
-    return {
-      folder,
-      name,
-      path: task.path,
-      ...(line?.seen ? { before: { oid: line.oid, seen: line.seen } } : {}),
-      ...(stat ? { staged: { dev: String(stat.dev), ino: String(stat.ino) } } : {}),
-    };
-  }
-
-  /** Only who owns the process's privileges may give files away; the group is kept where that is all we may do. */
-  #own(fd: number, { mode, uid, gid }: KeptMode): void {
-    const { fs } = this.#tools;
-    for (const owner of [uid, -1]) {
-      try {
-        fs.chown(fd, owner, gid);
-        break;
-      } catch (error) {
-        if (errorCode(error) !== 'EPERM') throw error;
-      }
-    }
-    // After chown, which clears bits; set-user-id and its like never travel.
-    fs.chmod(fd, mode & 0o777);
-  }
-
-  #modeFor(task: Task): KeptMode {
-    const kept = this.#request.modes?.get(task.path);
-    if (kept) return kept;
-    const there = this.#statQuietly(task.path);
-    if (there?.kind === 'file') return there;
-    const parent = this.#tools.fs.statOpen(this.#walk.folder(this.#nearestFolder(task.path)));
-    return { mode: this.#tools.newFileMode, uid: parent.uid, gid: parent.gid };
-  }
-
-  /** The deepest folder on the way to a path that is there already. */
-  #nearestFolder(path: SitePath): string {
-    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
-      if (this.#statQuietly(folder as SitePath)?.kind === 'directory') return folder;
-    }
-    return '';
   }
 
   async #write(task: Task): Promise<void> {
@@ -427,13 +250,13 @@ class ApplyRun {
       this.#applied.push(task.path);
       return;
     }
-    const there = this.#statQuietly(task.path);
+    const there = this.#walk.statQuietly(task.path);
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);
       if (!before || before === 'same') return this.#skip(task);
       const folder = staging.folderFor(this.#walk, parentOf(task.path));
-      const move = { ...this.#moveFor(task, folder.path, staging.freshName()), before };
+      const move = { folder: folder.path, name: staging.freshName(), path: task.path, before };
       staging.announce([move]);
       if (remove(fs, this.#walk, move) === 'busy') {
         this.#leaveOrRelease(move);
@@ -466,17 +289,9 @@ class ApplyRun {
     if (!now || isStaged(now.stat, move)) this.#leftovers.push(move);
   }
 
-  /** Content already right, by stat: an unfinished apply that goes on, or a change of mode only. */
-  #alreadyThere(task: Task): boolean {
-    const line = this.#tools.manifest.get(task.path);
-    if (!line?.seen || line.oid !== task.after?.oid) return false;
-    const there = this.#statQuietly(task.path);
-    return there !== undefined && sameSeen(line.seen, there);
-  }
-
   #blockedByFile(path: SitePath): boolean {
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
-      const there = this.#statQuietly(folder as SitePath);
+      const there = this.#walk.statQuietly(folder as SitePath);
       if (there) return there.kind !== 'directory';
     }
     return false;
@@ -485,7 +300,7 @@ class ApplyRun {
   #madeFolder(path: string, fd: number): void {
     const { fs, newFolderMode } = this.#tools;
     const parent = fs.statOpen(this.#walk.folder(parentOf(path)));
-    this.#own(fd, { mode: newFolderMode, uid: parent.uid, gid: parent.gid });
+    own(fs, fd, { mode: newFolderMode, uid: parent.uid, gid: parent.gid });
     this.#touchedFolders.add(parentOf(path));
   }
 
@@ -538,15 +353,6 @@ class ApplyRun {
       }
     }
   }
-
-  #statQuietly(path: SitePath): Stat | undefined {
-    try {
-      return this.#walk.stat(path);
-    } catch (error) {
-      if (errorCode(error) === 'EACCES') return undefined;
-      throw error;
-    }
-  }
 }
 
 /**
@@ -569,20 +375,6 @@ function ancestors(path: SitePath): string[] {
   const all: string[] = [];
   for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) all.push(folder);
   return all;
-}
-
-const asPointer: NotSyncedReason = { kind: 'lfs-pointer' };
-
-function notHad(copied: Exclude<Copied, 'done'>): NotSyncedReason {
-  if (copied === 'damaged') return { kind: 'lfs-damaged' };
-  return { kind: 'lfs-missing', ...(copied.missing === '' ? {} : { text: copied.missing }) };
-}
-
-function from(chunks: AsyncIterable<Buffer> | readonly Buffer[]): Fill {
-  return async (write) => {
-    for await (const chunk of chunks) await write(chunk);
-    return 'done';
-  };
 }
 
 function sameContent(live: Stat, staged: Stat): boolean {

@@ -21,9 +21,11 @@ export class Contents {
     this.#t = tools;
   }
 
-  hash(path: SitePath): Promise<Hashed | undefined> {
+  /** `expected`: may stand there as it is, beside what the ledger says. */
+  hash(path: SitePath, expected?: Oid): Promise<Hashed | undefined> {
     const line = this.#t.manifest.get(path);
-    return this.#hash(path, this.#t.largePaths.has(path), line && !line.refused ? [line.oid] : []);
+    const known = line && !line.refused ? [line.oid, expected] : [expected];
+    return this.#hash(path, this.#t.largePaths.has(path), known);
   }
 
   /** While an apply changes paths and rules. `isLarge`: by the rules as they will be. */

@@ -1,5 +1,5 @@
 import type { NotSyncedReason, SiteLimits } from '../model/site.ts';
-import { type Change, type SitePath, pathFromText } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
   Directory,
@@ -242,8 +242,8 @@ class SiteDirectory implements Directory, Touchable {
   /** Stats of the files being recorded, until `recorded` says with which content. */
   readonly #reads = new Map<SitePath, Seen>();
 
-  async hash(path: SitePath): ReturnType<Directory['hash']> {
-    return (await this.#contents.hash(path))?.oid;
+  async hash(path: SitePath, expected?: Oid): ReturnType<Directory['hash']> {
+    return (await this.#contents.hash(path, expected))?.oid;
   }
 
   async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {

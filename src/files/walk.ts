@@ -22,11 +22,16 @@ export class Walk {
   /** The open folder `path` (`''`: the root). Throws ENOENT, ENOTDIR, ELOOP, EACCES. */
   folder(path: string): number {
     const known = this.#open.get(path);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // To the end of the row: what was just handed out is not what is closed next.
+      if (path !== '') this.#open.delete(path);
+      this.#open.set(path, known);
+      return known;
+    }
     const parent = this.folder(parentOf(path));
     const fd = this.#fs.openDirectory(parent, nameOf(path));
-    // A deep tree must not use up the process's descriptors: forget the oldest, never the root.
-    if (this.#open.size >= 200) this.#forget();
+    // A deep tree must not use up the process's descriptors: those longest unused go, never the root.
+    if (this.#open.size >= 200) this.#closeUnused();
     this.#open.set(path, fd);
     return fd;
   }
@@ -55,6 +60,24 @@ export class Walk {
     }
   }
 
+  /** As `stat`; also undefined where we may not look. */
+  statQuietly(path: SitePath): Stat | undefined {
+    try {
+      return this.stat(path);
+    } catch (error) {
+      if (errorCode(error) === 'EACCES') return undefined;
+      throw error;
+    }
+  }
+
+  /** The deepest folder on the way to a path that is there already. */
+  nearestFolder(path: SitePath): string {
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      if (this.statQuietly(folder as SitePath)?.kind === 'directory') return folder;
+    }
+    return '';
+  }
+
   /** Must be called when a folder was removed or replaced by us. */
   forget(path: string): void {
     for (const [known, fd] of this.#open) {
@@ -69,7 +92,7 @@ export class Walk {
     this.#open.clear();
   }
 
-  #forget(): void {
+  #closeUnused(): void {
     for (const [path, fd] of this.#open) {
       if (path === '') continue;
       this.#fs.close(fd);

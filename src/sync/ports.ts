@@ -298,8 +298,11 @@ export interface Directory {
    * repository will bring, which count already.
    */
   survey(gitignores?: readonly (readonly [folder: string, content: string])[]): Promise<Survey>;
-  /** Contents of a path now, without recording them; undefined when it is gone or not a plain file. */
-  hash(path: SitePath): Promise<Oid | undefined>;
+  /**
+   * Contents of a path now, without recording them; undefined when it is gone or not a plain file. `expected`: what may
+   * stand there as it is, also where LFS would point to it.
+   */
+  hash(path: SitePath, expected?: Oid): Promise<Oid | undefined>;
   /** What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. */
   recorded(taken: Taken): Promise<void>;
   apply(request: ApplyRequest): Promise<Applied>;

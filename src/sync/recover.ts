@@ -36,6 +36,6 @@ export async function recover(repository: Repository, directory: Directory): Pro
 }
 
 async function arrived(directory: Directory, { path, after }: Change): Promise<boolean> {
-  const now = await directory.hash(path);
+  const now = await directory.hash(path, after?.oid);
   return now === after?.oid;
 }

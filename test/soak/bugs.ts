@@ -35,7 +35,7 @@ export const mutants: readonly Mutant[] = [
   // Ten bugs that such programs have.
   {
     name: 'a staged file goes live before it is synced',
-    patches: [{ file: 'src/files/apply.ts', from: `fs\n      .fsync(fd)\n`, to: `Promise.resolve()\n` }],
+    patches: [{ file: 'src/files/stage.ts', from: `fs\n      .fsync(fd)\n`, to: `Promise.resolve()\n` }],
     tests: [guards],
   },
   {

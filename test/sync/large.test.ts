@@ -1,6 +1,6 @@
 // time limit: 120 s
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -233,6 +233,32 @@ large('a file that was committed without LFS stays as it is until somebody edits
     },
     { repository: { 'raw.bin': raw } },
   );
+});
+
+large('cut off when one without LFS has its name and nothing is written down, it is no edit', async () => {
+  const { dir, remove } = scratch();
+  const after = join(dir, 'after');
+  try {
+    await worldOf(
+      async (world) => {
+        world.push({ 'raw.bin': randomBytes(3_000) });
+        world.directory.settled = () => {
+          cpSync(world.dir, after, { recursive: true, preserveTimestamps: true });
+          return Promise.reject(new Error('the process ended here'));
+        };
+        await world.sync().catch(() => undefined);
+      },
+      { repository: { 'raw.bin': randomBytes(3_000) } },
+    );
+    const world = await engineWorld({ keep: after, settings: { lfs: true }, large: new Contents() });
+    const tip = world.tip();
+    for (const trigger of ['start', 'rescan'] as const) await world.sync({ trigger });
+    assert.is(world.tip(), tip);
+    assert.equal(world.files(), world.branch());
+    await world.close();
+  } finally {
+    remove();
+  }
 });
 
 large('contents past their time go from the store, but none that GitLab may not have', async () => {
