@@ -250,7 +250,7 @@ class ApplyRun {
       this.#applied.push(task.path);
       return;
     }
-    const there = this.#walk.statQuietly(task.path);
+    const there = this.#walk.stat(task.path);
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);

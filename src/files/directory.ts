@@ -78,6 +78,8 @@ class SiteDirectory implements Directory, Touchable {
   readonly #leftOut: LeftOut;
   readonly #contents: Contents;
   readonly #touched = new Set<SitePath>();
+  /** Could not be removed when it was last tried. */
+  readonly #staying = new Set<SitePath>();
   /** Found by the last look; until they are recorded, the next look asks again. */
   #found: readonly SitePath[] = [];
   #all = true;
@@ -146,6 +148,7 @@ class SiteDirectory implements Directory, Touchable {
   async agree(...[disk, files]: Parameters<Directory['agree']>): Promise<void> {
     if (disk === this.#manifest.commit) return;
     const tree = disk ? await files() : [];
+    if (!disk) this.#staying.clear();
     const inTree = new Set(tree.map(({ path }) => path));
     for (const [path] of [...this.#manifest.entries()]) if (!inTree.has(path)) this.#manifest.set(path, undefined);
     for (const file of tree) {
@@ -230,12 +233,12 @@ class SiteDirectory implements Directory, Touchable {
     return true;
   }
 
-  taking(path: SitePath, as: 'by-rules' | 'as-it-is' = 'by-rules'): Taking {
+  /** `points`: recorded as a pointer or not, whatever the rules say. */
+  taking(path: SitePath, points?: boolean): Taking {
     // The x bit does not travel by itself: what the tree says stays.
     const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
-    const open = (): Promise<OpenFile | undefined> =>
-      this.#contents.open(path, as === 'by-rules' ? path : undefined, done);
+    const open = (): Promise<OpenFile | undefined> => this.#contents.open(path, points ?? path, done);
     return { path, file: { mode, open } };
   }
 
@@ -283,6 +286,8 @@ class SiteDirectory implements Directory, Touchable {
     );
     this.#largePaths.forget();
     for (const path of applied.skipped) this.#touched.add(path);
+    for (const { path } of request.changes) this.#staying.delete(path);
+    for (const { path } of applied.staying) this.#staying.add(path);
     return applied;
   }
 
@@ -307,6 +312,10 @@ class SiteDirectory implements Directory, Touchable {
     } finally {
       walk.close();
     }
+  }
+
+  staying(): readonly SitePath[] {
+    return [...this.#staying];
   }
 
   overdue(): readonly Change[] {
@@ -358,7 +367,7 @@ class SiteDirectory implements Directory, Touchable {
       if (!now) changing.push(path);
       // Recorded as it was told, by whatever rules the ledger goes until then.
       else {
-        const taking = this.taking(path, now.asItIs ? 'as-it-is' : 'by-rules');
+        const taking = this.taking(path, !now.asItIs);
         files.push({ path, oid: now.oid, size: stat.size, taking });
       }
     }

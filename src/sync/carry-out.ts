@@ -245,10 +245,13 @@ async function ask(
   const counts = remoteTip !== null && tally(going).removed > 0;
   const onBranch = counts ? (await repository.files(remoteTip, Number.POSITIVE_INFINITY)).length : 0;
   const branch = lossOf(going, onBranch);
-  const folder = lossOf(coming, directory.tracked());
+  // What was agreed to and could not be done is not asked again each time it is tried.
+  const staying = new Set(directory.staying());
+  const newly = coming.filter(({ path, after }) => after || !staying.has(path));
+  const folder = lossOf(newly, directory.tracked());
   const verdict = guard({ branch, folder }, site.settings.limits);
   if (verdict.kind === 'go') return undefined;
-  const lost = verdict.code === 'folder-lost-files' ? going : coming;
+  const lost = verdict.code === 'folder-lost-files' ? going : newly;
   const { total } = verdict.code === 'folder-lost-files' ? branch : folder;
   return heldStep(
     deps,

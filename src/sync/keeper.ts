@@ -216,18 +216,21 @@ class SiteKeeper implements Keeper {
 
   async disconnected(): Promise<void> {
     await this.#lane.job(async () => {
-      const { repository, directory } = this.#deps;
-      const none = { disk: null, remote: null, pending: null, offered: null, choice: null, base: null };
+      const { directory } = this.#deps;
       // A repository that cannot be put in order keeps its ledger: the next connect overwrites it.
-      if (await this.#upkeep.prepare().then(yes, no)) {
-        await repository.move(none);
-        await repository.release((await repository.held()).map(({ path }) => path));
-      }
+      await this.#letGo().catch(() => undefined);
       directory.hold([]);
       await directory.agree(undefined, async () => []);
       await this.#refused(undefined);
       this.#story.tell({ kind: 'disconnected' });
     });
+  }
+
+  async #letGo(): Promise<void> {
+    const { repository } = this.#deps;
+    await this.#upkeep.prepare();
+    await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
+    await repository.release((await repository.held()).map(({ path }) => path));
   }
 
   paused(): void {
@@ -377,7 +380,7 @@ class SiteKeeper implements Keeper {
     await this.#refused(outcome.refused);
     this.#failures = 0;
     await this.#questions.settle(outcome.lost, clock.now());
-    await this.#story.ended(outcome, triggers, at, this.#questions.open());
+    await this.#story.ended(outcome, triggers, at, () => this.#questions.open());
     const { remote: agreed } = await repository.ledger();
     if (agreed && agreed !== this.#deps.agreed()) await this.#deps.saveAgreed(agreed);
     await this.#upkeep.afterRun(outcome, signal);
@@ -406,6 +409,3 @@ class SiteKeeper implements Keeper {
     return Math.round(ceiling * (0.5 + this.#deps.random.fraction() / 2));
   }
 }
-
-const yes = (): boolean => true;
-const no = (): boolean => false;

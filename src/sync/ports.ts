@@ -320,7 +320,9 @@ export interface Directory {
   taking(path: SitePath): Taking;
   /** Paths of the ledger that are not written here. */
   refused(): readonly SitePath[];
-  /** Of these, what may be tried again, since what stood against it is gone. */
+  /** Paths that the branch no longer has and that we were not allowed to remove when we last tried. */
+  staying(): readonly SitePath[];
+  /** Of the refused, what may be tried again, since what stood against it is gone. */
   overdue(): readonly Change[];
   /** Why an incoming path would not be written here; undefined: it would. */
   refusal(file: TreeFile): NotSyncedReason | undefined;

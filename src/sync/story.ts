@@ -75,8 +75,8 @@ export class Story {
     this.#deps.report({ kind: 'status', site: this.#deps.site().id, status: next });
   }
 
-  /** A run came to its end. `conflicts`: questions that are open now. */
-  async ended(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number, conflicts: number): Promise<void> {
+  /** A run came to its end. `conflicts`: questions that are open, asked when it is told: a person may answer meanwhile. */
+  async ended(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number, conflicts: () => number): Promise<void> {
     const now = this.#deps.clock.now();
     const was = this.#status;
     const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
@@ -98,7 +98,7 @@ export class Story {
       unsettled,
       unpushed,
       notSynced: outcome.notSynced,
-      conflicts,
+      conflicts: conflicts(),
       ...(hold ? { hold } : {}),
       ...(pull ? { pull } : {}),
       ...(push ? { push } : {}),
@@ -146,8 +146,9 @@ export class Story {
     try {
       const { disk, remote, base } = await repository.ledger();
       // With a `base`, the folder stands behind the branch and not before it.
-      if (!disk || !remote || disk === remote || base) return 0;
-      return (await repository.changes(remote, disk)).length;
+      if (!disk || !remote || base || (await repository.relation(disk, remote)) === 'behind') return 0;
+      const staying = new Set(this.#deps.directory.staying());
+      return (await repository.changes(remote, disk)).filter(({ path }) => !staying.has(path)).length;
     } catch {
       // A repository that cannot be read is the problem that is being told.
       return 0;

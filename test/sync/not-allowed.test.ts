@@ -1,7 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
+import { Problem } from '../../src/model/problem.ts';
 import type { Fs } from '../../src/model/world.ts';
+import type { Remote } from '../../src/sync/ports.ts';
+import { kept } from '../faults/support.ts';
 import { type EngineWorld, engineWorld } from '../support/engine.ts';
 
 /** Files that may not be removed, as in a folder of somebody else's: the disk says so, which it never does to root. */
@@ -43,6 +46,42 @@ test('loses no edit of the file that stays', () =>
     assert.equal([world.read('a.txt'), world.branch()['a.txt']], ['edited\n', 'edited']);
   }));
 
+for (const beside of ['b.txt', undefined])
+  test(`of many files${beside ? ' beside a change' : ''} is asked once, and told as no edit of anybody’s`, () => {
+    const disk = { refuses: false };
+    let down = false;
+    const many = Array.from({ length: 40 }, (_, i) => `a-${i}.txt`);
+    const repository = Object.fromEntries(['b.txt', 'c.txt', ...many].map((path) => [path, `${path}\n`]));
+    const remote = (real: Remote): Remote => ({
+      ...real,
+      head: (signal) => (down ? Promise.reject(new Problem('gitlab-unreachable', {})) : real.head(signal)),
+    });
+    return kept({ fs: guarded(realFs(), disk), repository, remote }, async (world) => {
+      disk.refuses = true;
+      world.push({
+        ...Object.fromEntries(many.map((path) => [path, null])),
+        ...(beside ? { [beside]: 'theirs\n' } : {}),
+      });
+      await world.rung('poll');
+      await world.keeper.choose(world.keeper.status().hold?.step ?? '', 'go-on');
+      for (const trigger of ['poll', 'rescan', 'poll'] as const) {
+        await world.rung(trigger);
+        const { hold, notSynced } = world.keeper.status();
+        assert.is(hold, undefined, 'the same is asked again');
+        assert.is(notSynced.filter(({ reason }) => reason.kind === 'unremovable').length, many.length);
+      }
+      assert.is(world.read('b.txt'), beside ? 'theirs\n' : 'b.txt\n');
+      down = true;
+      await world.rung('poll');
+      assert.equal(world.keeper.status().waiting, { toPull: 0, toPush: 0 });
+      down = false;
+      disk.refuses = false;
+      for (const trigger of ['poll', 'rescan'] as const) await world.rung(trigger);
+      assert.equal(world.files(), { 'b.txt': beside ? 'theirs' : 'b.txt', 'c.txt': 'c.txt' });
+      assert.equal(world.branch(), world.files());
+    });
+  });
+
 /** Three looks; each names exactly these paths as not removed, and asks for no look of its own. */
 async function looked(world: EngineWorld, named: readonly string[]): Promise<void> {
   for (const trigger of ['poll', 'rescan', 'poll'] as const) {
@@ -68,12 +107,12 @@ async function within(use: (world: EngineWorld, disk: { refuses: boolean }) => P
   }
 }
 
-/** `a.txt` may not leave its folder. */
+/** What begins with `a` may not leave its folder. */
 function guarded(real: Fs, disk: { refuses: boolean }): Fs {
   return {
     ...real,
     rename(from, name, to, newName) {
-      if (disk.refuses && name.toString() === 'a.txt') throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+      if (disk.refuses && /^a\b/.test(name.toString())) throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
       real.rename(from, name, to, newName);
     },
   };

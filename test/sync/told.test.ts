@@ -1,8 +1,9 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
-import type { Remote } from '../../src/sync/ports.ts';
+import type { Remote, Repository } from '../../src/sync/ports.ts';
 import { kept } from '../faults/support.ts';
 
 /** What a person must be asked or told is not lost with the run, or the repository, that found it. */
@@ -63,6 +64,44 @@ for (const [how, wrong] of [
       assert.is(world.branch()['posts/a.md'], 'ours too');
     });
   });
+}
+
+told('an answer that a person gives while a run ends is counted', () => {
+  let meanwhile = (): void => {};
+  const wrap = (real: Repository): Repository => ({
+    ...real,
+    async commit(oid) {
+      const facts = await real.commit(oid);
+      meanwhile();
+      return facts;
+    },
+  });
+  return kept({ wrap }, async (world) => {
+    world.push({ 'about.md': 'theirs\n' });
+    world.write('about.md', 'ours\n');
+    await world.rung();
+    assert.is(world.keeper.status().conflicts, 1);
+    world.push({ 'index.html': 'new\n' });
+    meanwhile = () => {
+      world.forgetConflicts();
+      world.keeper.conflictsChanged();
+    };
+    await world.rung();
+    assert.is(world.keeper.status().conflicts, 0);
+  });
+});
+
+for (const spoilt of ['refs/sync/disk', 'config']) {
+  told(`a site is disconnected although its ${spoilt} cannot be read`, () =>
+    kept({}, async (world) => {
+      writeFileSync(join(world.gitDir, spoilt), '[garbage\n');
+      world.write('about.md', 'ours\n');
+      await world.rung();
+      await world.keeper.disconnected();
+      assert.is(world.keeper.status().state, 'off');
+      assert.is(world.keeper.tracked(), 0);
+    }),
+  );
 }
 
 told('the repository is lost: what waited for a person waits on', () =>
