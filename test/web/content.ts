@@ -95,6 +95,7 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
       checkedAt: now - 660_000,
       lastPull: moved,
       lastPush: { at: now - 1_105_000, files: 1, commit: oid('5d20f8ae'), subject: 'Update content/visit/hours.md' },
+      waiting: { toPull: 0, toPush: 2, oldestUnpushedAt: now - 410_000 },
       nextTryAt: now + 78_000,
       problem: {
         code: 'gitlab-error',
