@@ -4,11 +4,11 @@ import { cloneUrl } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
 import { realFs } from './files/disk.ts';
-import { type LargeStore, openLargeStore } from './files/large.ts';
+import { type LargeStore, letGo, openLargeStore } from './files/large.ts';
 import { createScanner } from './files/scanner.ts';
 import { createDriver } from './git/driver.ts';
 import { basicAuthorization, gitEnvironment } from './git/environment.ts';
-import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersUnpushed } from './git/large.ts';
+import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersNeeded } from './git/large.ts';
 import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
@@ -111,8 +111,6 @@ interface Moored {
     between(commit: Oid, expected: Oid | null): Promise<readonly Pointer[]>;
     /** Those of kept versions, and of paths that wait for a person. */
     kept(): Promise<readonly Pointer[]>;
-    /** Those of commits that GitLab does not have yet. */
-    unpushed(): Promise<readonly Pointer[]>;
   };
   readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
 }
@@ -166,24 +164,18 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       pointers: (commit, expected) => moored.get(id)?.pointers.between(commit, expected) ?? Promise.resolve([]),
       upload: (pointers, signal) =>
         address((where) => upload(largeStore(id), placeOf(where, signal), pointers), signal),
-      pushed: (pointers, signal) => pushed(id, atPlace(address, signal), pointers),
+      pushed: (pointers, signal) =>
+        letGo(largeStore(id), pointers, {
+          kept: async () => (await moored.get(id)?.pointers.kept()) ?? [],
+          present: (here) => atPlace(address, signal)((place) => deps.lfs.present(place, here)),
+        }),
     });
   }
 
   function upload(kept: LargeStore, place: LfsPlace, pointers: readonly Pointer[]): Promise<string | undefined> {
     return deps.lfs.upload(place, pointers, async (pointer) =>
-      (await kept.has(pointer)) ? () => kept.read(pointer) : undefined,
+      (await kept.sound(pointer)) ? () => kept.read(pointer) : undefined,
     );
-  }
-
-  /** What GitLab has now need not be here too, unless a kept version would miss it should the project ever go. */
-  async function pushed(id: SiteId, at: AtPlace, pointers: readonly Pointer[]): Promise<void> {
-    const kept = largeStore(id);
-    const here = await only(pointers, (pointer) => kept.has(pointer));
-    if (here.length === 0) return;
-    const needed = new Set((await moored.get(id)?.pointers.kept())?.map(({ sha }) => sha));
-    const there = await at((place) => deps.lfs.present(place, here));
-    for (const pointer of there) if (!needed.has(pointer.sha)) await kept.drop(pointer);
   }
 
   /** From what was taken here, else from GitLab. */
@@ -194,7 +186,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       copier(pointers, signal) {
         let fetching: ReturnType<LfsClient['downloads']> | undefined;
         return async (pointer, write) => {
-          if (!(await kept.has(pointer))) {
+          if (!(await kept.sound(pointer))) {
             const absent = fetching ? [] : await only(pointers, async (one) => !(await kept.has(one)));
             fetching ??= deps.lfs.downloads(atPlace(address, signal), absent);
             return fetching(pointer, write);
@@ -268,12 +260,15 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       const pointers: Moored['pointers'] = {
         between: (commit, expected) => pointersBetween(pointerTools(), commit, expected),
         kept: () => pointersKept(pointerTools()),
-        unpushed: () => pointersUnpushed(pointerTools()),
       };
       // Nothing is being kept yet: what is half-written is a crash's.
-      await largeStore(id).sweep();
-      const repository = largeRepository(bare, (keepAfter) =>
-        largeStore(id).tidy(keepAfter, async () => [...(await pointers.kept()), ...(await pointers.unpushed())]),
+      await largeStore(id)
+        .sweep()
+        .catch((error: unknown) => log('warn', 'The store of large files could not be swept.', { site: id, error }));
+      const repository = largeRepository(
+        bare,
+        (keepAfter) => largeStore(id).tidy(keepAfter, () => pointersNeeded(pointerTools())),
+        (error) => log('warn', 'The store of large files could not be tidied.', { site: id, error }),
       );
       const keeper: Keeper = createKeeper({
         site: present,

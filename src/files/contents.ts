@@ -50,10 +50,11 @@ export class Contents {
     return hashFile(this.#t.fs, this.#t.root, path, large, known);
   }
 
-  /** `as`: the path it is recorded under; absent: its bytes are recorded as they are. */
-  async open(path: SitePath, as: SitePath | undefined, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
+  /** `as`: the path it is recorded under, by the rules; or, whatever they say, whether as a pointer. */
+  async open(path: SitePath, as: SitePath | boolean, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
     const { fs, root, large, largePaths } = this.#t;
     const file = openSteady(fs, root, path, done);
-    return large && as !== undefined && largePaths.has(as) ? openLarge(file, (chunks) => large.keep(chunks)) : file;
+    const points = typeof as === 'boolean' ? as : largePaths.has(as);
+    return large && points ? openLarge(file, (chunks) => large.keep(chunks)) : file;
   }
 }

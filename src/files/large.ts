@@ -13,6 +13,8 @@ export interface LargeStore {
   /** Copies a content in and tells what points to it. Durable when it resolves. */
   keep(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Pointer>;
   has(pointer: Pointer): Promise<boolean>;
+  /** Whether it is here and is what its name says. One that is spoilt goes: GitLab may have it whole. */
+  sound(pointer: Pointer): Promise<boolean>;
   read(pointer: Pointer): AsyncIterable<Buffer>;
   /** GitLab has it now. */
   drop(pointer: Pointer): Promise<void>;
@@ -33,6 +35,12 @@ export function openLargeStore(dir: string): LargeStore {
     });
     return all.filter((path) => name.test(basename(path)));
   };
+  const has = (pointer: Pointer): Promise<boolean> =>
+    stat(pathOf(pointer)).then(
+      ({ size }) => size === pointer.size,
+      () => false,
+    );
+  const read = (pointer: Pointer): AsyncIterable<Buffer> => createReadStream(pathOf(pointer)) as AsyncIterable<Buffer>;
   return {
     async keep(chunks) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -59,12 +67,16 @@ export function openLargeStore(dir: string): LargeStore {
       for (const folder of [dirname(pathOf(pointer)), dir]) await syncFolder(folder);
       return pointer;
     },
-    has: (pointer) =>
-      stat(pathOf(pointer)).then(
-        ({ size }) => size === pointer.size,
-        () => false,
-      ),
-    read: (pointer) => createReadStream(pathOf(pointer)) as AsyncIterable<Buffer>,
+    has,
+    async sound(pointer) {
+      if (!(await has(pointer))) return false;
+      const hash = createHash('sha256');
+      for await (const chunk of read(pointer)) hash.update(chunk);
+      const isSound = hash.digest('hex') === pointer.sha;
+      if (!isSound) await rm(pathOf(pointer), { force: true });
+      return isSound;
+    },
+    read,
     drop: (pointer) => rm(pathOf(pointer), { force: true }),
     async sweep() {
       for (const path of await named(/^tmp-/)) await rm(join(dir, path), { force: true });
@@ -80,6 +92,22 @@ export function openLargeStore(dir: string): LargeStore {
     },
     clear: () => rm(dir, { recursive: true, force: true }),
   };
+}
+
+/** What GitLab gives now need not be here too, unless a kept version would miss it should the project ever go. */
+export async function letGo(
+  store: Pick<LargeStore, 'has' | 'drop'>,
+  pointers: readonly Pointer[],
+  ask: {
+    readonly kept: () => Promise<readonly Pointer[]>;
+    readonly present: (pointers: readonly Pointer[]) => Promise<readonly Pointer[]>;
+  },
+): Promise<void> {
+  const here: Pointer[] = [];
+  for (const pointer of pointers) if (await store.has(pointer)) here.push(pointer);
+  if (here.length === 0) return;
+  const needed = new Set((await ask.kept()).map(({ sha }) => sha));
+  for (const pointer of await ask.present(here)) if (!needed.has(pointer.sha)) await store.drop(pointer);
 }
 
 /** Or a power cut takes the name back, and with it the content. */

@@ -42,8 +42,8 @@ export interface Hashed {
 
 /**
  * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. `large`:
- * the id of the pointer that stands for it in the repository, unless the content itself is one of `known`: a file that
- * was committed without LFS stays as it is until somebody edits it.
+ * the id of the pointer that stands for it in the repository. Where either is one of `known` it is that one, whatever
+ * the rules say now: a file that was committed with or without LFS stays so until somebody edits it.
  */
 export async function hashFile(
   fs: Fs,
@@ -59,11 +59,12 @@ export async function hashFile(
   if (!file) return undefined;
   const hash = createHash('sha1').update(`blob ${file.size}\0`);
   const content = createHash('sha256');
+  const mayPoint = large || known.some((oid) => oid !== undefined);
   let head = Buffer.alloc(0);
   try {
     for await (const chunk of file.chunks) {
       hash.update(chunk);
-      if (!large) continue;
+      if (!mayPoint) continue;
       content.update(chunk);
       if (file.size < pointerLimit) head = Buffer.concat([head, chunk]);
     }
@@ -73,10 +74,10 @@ export async function hashFile(
   }
   if (!file.finish() || !seen) return undefined;
   const oid = hash.digest('hex') as Oid;
-  if (!large || file.size === 0 || readPointer(head) !== undefined || known.includes(oid))
-    return { oid, stat: seen, asItIs: true };
+  const asItIs: Hashed = { oid, stat: seen, asItIs: true };
+  if (!mayPoint || file.size === 0 || readPointer(head) !== undefined || known.includes(oid)) return asItIs;
   const pointer = blobId(pointerText({ sha: content.digest('hex'), size: file.size }));
-  return { oid: pointer, stat: seen, asItIs: false };
+  return large || known.includes(pointer) ? { oid: pointer, stat: seen, asItIs: false } : asItIs;
 }
 
 function blobId(text: string): Oid {

@@ -31,14 +31,19 @@ export function largeRemote(remote: Remote, { isOn, pointers, upload, pushed }: 
   };
 }
 
-/** The Repository whose housekeeping also concerns the contents of large files. */
-export function largeRepository(repository: Repository, tidy: (keepAfter: number) => Promise<void>): Repository {
+/** The Repository whose housekeeping also concerns the contents of large files. `failed`: until the next time. */
+export function largeRepository(
+  repository: Repository,
+  tidy: (keepAfter: number) => Promise<void>,
+  failed: (error: unknown) => void,
+): Repository {
   return {
     ...repository,
     async maintain(keepAfter, signal) {
       await repository.maintain(keepAfter, signal);
       signal?.throwIfAborted();
-      await tidy(keepAfter);
+      // The run before it was good: contents that stay longer are no failure of it.
+      await tidy(keepAfter).catch(failed);
     },
   };
 }
@@ -54,6 +59,11 @@ export function pointersBetween(tools: PointerTools, commit: Oid, known: Oid | n
   return pointersIn(tools, [commit, ...(known ? [`^${known}`] : [])]);
 }
 
+/** The pointers whose contents must stay here. */
+export async function pointersNeeded(tools: PointerTools): Promise<readonly Pointer[]> {
+  return [...(await pointersKept(tools)), ...(await pointersUnpushed(tools))];
+}
+
 /** The pointers of kept versions and of paths that wait for a person: GitLab may never have seen their contents. */
 export async function pointersKept(tools: PointerTools): Promise<readonly Pointer[]> {
   const trees = await ask(tools, ['for-each-ref', '--format=%(tree)', 'refs/sync/keep/', 'refs/sync/held/']);
@@ -61,7 +71,7 @@ export async function pointersKept(tools: PointerTools): Promise<readonly Pointe
 }
 
 /** The pointers of commits that are not on the branch: taken from the folder, offered, chosen. */
-export async function pointersUnpushed(tools: PointerTools): Promise<readonly Pointer[]> {
+async function pointersUnpushed(tools: PointerTools): Promise<readonly Pointer[]> {
   const rows = await ask(tools, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/sync/']);
   const refs = new Map(
     rows.split('\n').flatMap((row) => {

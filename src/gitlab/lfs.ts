@@ -29,7 +29,7 @@ export interface LfsClient {
    * only when a copy is `done`. Throws what says nothing about this one content.
    */
   downloads(at: AtPlace, pointers: readonly Pointer[]): (pointer: Pointer, write: Write) => Promise<Copied>;
-  /** Uploads what GitLab does not have. Resolves with GitLab's words when it refuses one. */
+  /** Uploads what GitLab does not have. Resolves with why, in GitLab's words, where it refuses or nobody has one. */
   upload(
     place: LfsPlace,
     pointers: readonly Pointer[],
@@ -54,6 +54,11 @@ interface Tried {
   readonly copied: Copied;
   readonly over: boolean;
 }
+/** GitLab's answer to a question as a whole. */
+interface Refused {
+  readonly status: number;
+  readonly text: string;
+}
 
 /** By the SHA-256 of their contents. */
 type Objects = ReadonlyMap<string, BatchObject>;
@@ -63,6 +68,8 @@ const batchSize = 100;
 const json = 'application/vnd.git-lfs+json';
 /** What an address is answered with that was good for a while only. */
 const mayBeOver: ReadonlySet<number> = new Set([403, 404, 410]);
+/** What is said of a project, whichever contents are asked for: no LFS there, or not for this token. */
+const ofProject: ReadonlySet<number> = new Set([403, 404, 501]);
 
 export function createLfsClient({ http }: { http: Http }): LfsClient {
   const headersOf = (place: LfsPlace, type: string): Record<string, string> => ({
@@ -83,13 +90,14 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
     place: LfsPlace,
     operation: 'download' | 'upload',
     pointers: readonly Pointer[],
-  ): Promise<Objects | string> {
+  ): Promise<Objects | Refused> {
     const answer = await ask(place, '/info/lfs/objects/batch', {
       ...{ operation, transfers: ['basic'], hash_algo: 'sha256', ref: { name: `refs/heads/${place.branch}` } },
       objects: pointers.map(({ sha, size }) => ({ oid: sha, size })),
-    });
+    }).catch((error: unknown) => withoutLfs(error));
+    if ('text' in answer) return answer;
     if (answer.status === 401) throw new Problem('grant-lost', {});
-    return answer.status === 200 ? objectsIn(answer, place) : refused(answer);
+    return answer.status === 200 ? objectsIn(answer, place) : { status: answer.status, text: refused(answer) };
   }
 
   function downloads(at: AtPlace, pointers: readonly Pointer[]): ReturnType<LfsClient['downloads']> {
@@ -99,12 +107,15 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
       const from = pointers.findIndex(({ sha }) => sha === pointer.sha);
       const some = from < 0 ? [pointer] : pointers.slice(from, from + atOnce);
       const found = await at((place) => batch(place, 'download', some));
-      if (typeof found === 'string' && some.length > 1) {
+      if (!('text' in found)) {
+        for (const { sha } of some) said.set(sha, found.get(sha) ?? '');
+      } else if (ofProject.has(found.status)) {
+        for (const { sha } of [...some, ...pointers]) said.set(sha, found.text);
+      } else if (some.length > 1) {
         // One of them may be what it does not like: from here on each is asked for by itself.
         atOnce = 1;
         return askFor(pointer);
-      }
-      for (const { sha } of some) said.set(sha, typeof found === 'string' ? found : (found.get(sha) ?? ''));
+      } else said.set(pointer.sha, found.text);
     };
     const copy = async (pointer: Pointer, write: Write): Promise<Tried> => {
       const object = said.get(pointer.sha) ?? '';
@@ -154,7 +165,7 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
     async upload(place, pointers, read) {
       for (const some of portions(pointers)) {
         const objects = await batch(place, 'upload', some);
-        if (typeof objects === 'string') return objects;
+        if ('text' in objects) return objects.text;
         for (const pointer of some) {
           const object = objects.get(pointer.sha);
           if (object?.error) return words(object.error.message ?? '', object.error.code);
@@ -169,7 +180,7 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
       const found: Pointer[] = [];
       for (const some of portions(pointers)) {
         const objects = await batch(place, 'download', some);
-        if (typeof objects === 'string') continue;
+        if ('text' in objects) continue;
         found.push(...some.filter(({ sha }) => objects.get(sha)?.actions?.download && !objects.get(sha)?.error));
       }
       return found;
@@ -185,8 +196,8 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
     const url = here(place, actions.upload?.href ?? '', pointer);
     if (url === undefined) return 'GitLab keeps large files at another address, where its token must not go.';
     const open = await read(pointer);
-    // Somebody else's commit, whose content only they have: GitLab says what is missing when it is pushed.
-    if (!open) return undefined;
+    if (!open)
+      return `The content of a large file is neither here nor on GitLab: ${pointer.sha}, ${pointer.size} bytes.`;
     const answer = await http.request({
       method: 'PUT',
       url,
@@ -216,6 +227,13 @@ function objectsIn(answer: HttpAnswer, { url }: LfsPlace): Objects {
   }
   const objects = parsed.data.objects.flatMap((object) => batchObject.safeParse(object).data ?? []);
   return new Map(objects.map((object) => [object.oid, object]));
+}
+
+/** An instance without LFS answers as if it were broken; throws what is no such answer. */
+function withoutLfs(error: unknown): Refused {
+  const { code, facts } = asProblem(error);
+  if (code === 'gitlab-error' && facts['status'] === '501') return { status: 501, text: words('', 501) };
+  throw error;
 }
 
 /** What a failure says about the one content that was asked for; throws what is about more than that. */

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -101,6 +101,14 @@ lfs('off: named and not written; turned on: the content comes; edits, new and re
     assert.is(await project.head(), before);
     // A restart compares by content where it must, and finds nothing to do either.
     await harbour.stop();
+    const store = join(harbour.stateDir, 'large', site.id);
+    await rename(store, `${store}.away`);
+    await writeFile(store, 'what stands here is no folder');
+    await harbour.start();
+    await site.reaches('In sync');
+    await harbour.stop();
+    await rm(store);
+    await rename(`${store}.away`, store);
     await writeFile(join(harbour.stateDir, 'large', site.id, 'tmp-of-a-crash'), 'half');
     await harbour.start();
     await site.reaches('In sync');
@@ -279,6 +287,11 @@ lfs('connecting a folder that holds the same content counts it as the same; a ke
       await until('in sync', async () => (await clicker.open(url)).state === 'In sync' || undefined);
       // GitLab has it too; but were the project to go, the kept version would have nothing.
       assert.equal(await keptHere(harbour, { id }), [shaOf(mine)]);
+      // Spoilt where it lies, it is not handed out: GitLab has it whole.
+      const place = join(harbour.stateDir, 'large', id, shaOf(mine).slice(0, 2), shaOf(mine));
+      await writeFile(place, randomBytes(mine.length));
+      const again = await fetch(new URL(download, url), { headers: { cookie: clicker.cookies(url) } });
+      assert.ok(Buffer.from(await again.arrayBuffer()).equals(mine));
     },
     { gitlab: { basePath: '/gitlab' } },
   ),

@@ -176,6 +176,32 @@ lfs('a question that is refused as a whole is asked for each by itself, and the 
   });
 });
 
+lfs('a project without LFS is asked once, not for each content', async () => {
+  const contents = Array.from({ length: 130 }, () => randomBytes(40));
+  for (const status of [403, 404, 501]) {
+    await gitlabOf(contents, async (gitlab, client, place) => {
+      gitlab.batch = (_asked, response) => {
+        response.writeHead(status).end('{"message":"It is not enabled here."}');
+        return true;
+      };
+      const got = await copyAll(client, place, contents.map(pointerTo));
+      assert.equal(new Set(got.map((one) => JSON.stringify(one))).size, 1);
+      const said = status === 501 ? 'GitLab answered 501 to a large file.' : 'It is not enabled here.';
+      assert.equal(got[129], { missing: said });
+      assert.is(gitlab.batches.length, 1);
+    });
+  }
+});
+
+lfs('a content that is neither here nor on GitLab is named, and not counted as sent', async () => {
+  const [there, nowhere] = [randomBytes(40), pointerTo(randomBytes(40))];
+  await gitlabOf([there], async (_gitlab, client, place) => {
+    const read = async (): Promise<undefined> => undefined;
+    assert.is(await client.upload(place, [pointerTo(there)], read), undefined);
+    assert.match((await client.upload(place, [pointerTo(there), nowhere], read)) ?? '', nowhere.sha);
+  });
+});
+
 lfs('a page in place of the answer is trouble of the instance that passes, down and up', async () => {
   const content = randomBytes(40);
   await gitlabOf([content], async (gitlab, client, place) => {

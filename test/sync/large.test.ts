@@ -4,10 +4,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync }
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openLargeStore } from '../../src/files/large.ts';
+import { letGo, openLargeStore } from '../../src/files/large.ts';
 import { createDriver } from '../../src/git/driver.ts';
 import { gitEnvironment } from '../../src/git/environment.ts';
-import { largeRemote, largeRepository, pointersKept, pointersUnpushed } from '../../src/git/large.ts';
+import { largeRemote, largeRepository, pointersNeeded } from '../../src/git/large.ts';
 import { type Copied, type Pointer, pointerText } from '../../src/model/lfs.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { defaultSettings } from '../../src/model/site.ts';
@@ -235,20 +235,98 @@ large('a file that was committed without LFS stays as it is until somebody edits
   );
 });
 
+const touch = (world: EngineWorld): void => {
+  const then = new Date(Date.now() - 5_000_000);
+  utimesSync(join(world.site, 'big.bin'), then, then);
+};
+
+for (const policy of ['repository', 'site'] as const)
+  for (const touched of [false, true])
+    large(`LFS ends on the branch, with a new content (${policy}${touched ? ', touched meanwhile' : ''})`, async () => {
+      const old = randomBytes(3_000);
+      await worldOf(
+        async (world, contents) => {
+          // Uploaded and let go long ago.
+          world.push({ 'big.bin': contents.put(old) });
+          await world.sync();
+          await world.sync({ trigger: 'rescan' });
+          const next = randomBytes(3_000);
+          world.push({ '.gitattributes': null, 'big.bin': next });
+          if (touched) touch(world);
+          const lost: unknown[] = [];
+          for (const trigger of ['poll', 'rescan'] as const) lost.push(...(await world.sync({ trigger })).lost);
+          assert.equal(lost, [], 'what others replaced was no edit');
+          assert.is(git(world.bare, 'rev-list', '--count', 'main'), '3');
+          assert.ok(world.read('big.bin') === next.toString('utf8'));
+          const { lateWrites } = await world.later(700_000).sync();
+          assert.equal(lateWrites, []);
+        },
+        { settings: { policy } },
+      );
+    });
+
+large('the rule for it gone, a content still is what its pointer says until somebody edits it', () =>
+  worldOf(async (world, contents) => {
+    const old = randomBytes(3_000);
+    world.push({ 'big.bin': contents.put(old) });
+    await world.sync();
+    world.push({ '.gitattributes': null });
+    await world.sync();
+    const tip = world.tip();
+    touch(world);
+    for (const trigger of ['rescan', 'start'] as const) await world.sync({ trigger });
+    assert.is(world.tip(), tip, 'a touch became a commit');
+
+    // Looked at as a whole: recorded as it was told.
+    const survey = await world.directory.survey();
+    const seen = survey.files.find(({ path }) => path === 'big.bin');
+    assert.is(seen?.oid, git(world.bare, 'rev-parse', 'main:big.bin'));
+    const taken = await world.repository.take(undefined, seen ? [seen.taking] : [], () => 'As seen\n');
+    assert.is(taken.entries.get('big.bin' as SitePath)?.oid, seen?.oid);
+
+    world.write('big.bin', 'edited\n');
+    await world.sync();
+    assert.is(git(world.bare, 'show', 'main:big.bin'), 'edited', 'an edit goes by the rules');
+  }),
+);
+
+large('LFS off, what came while it was on is not committed over its pointer by a touch', async () => {
+  const { dir, remove } = scratch();
+  try {
+    await worldOf(
+      async (world, contents) => {
+        world.push({ 'big.bin': contents.put(randomBytes(3_000)) });
+        await world.sync();
+      },
+      { keep: dir },
+    );
+    const world = await engineWorld({ keep: dir });
+    const tip = world.tip();
+    touch(world);
+    for (const trigger of ['start', 'rescan', 'poll'] as const) await world.sync({ trigger });
+    assert.is(world.tip(), tip);
+    await world.close();
+  } finally {
+    remove();
+  }
+});
+
 large('cut off when one without LFS has its name and nothing is written down, it is no edit', async () => {
   const { dir, remove } = scratch();
+  // Text, since files and branch are compared as text.
+  const raw = (): Buffer => Buffer.from(`${randomUUID()}\n`.repeat(100));
   const after = join(dir, 'after');
   try {
     await worldOf(
       async (world) => {
-        world.push({ 'raw.bin': randomBytes(3_000) });
+        world.push({ 'raw.bin': raw() });
         world.directory.settled = () => {
           cpSync(world.dir, after, { recursive: true, preserveTimestamps: true });
           return Promise.reject(new Error('the process ended here'));
         };
         await world.sync().catch(() => undefined);
       },
-      { repository: { 'raw.bin': randomBytes(3_000) } },
+      { repository: { 'raw.bin': raw() } },
     );
     const world = await engineWorld({ keep: after, settings: { lfs: true }, large: new Contents() });
     const tip = world.tip();
@@ -294,10 +372,19 @@ large('contents past their time go from the store, but none that GitLab may not 
       environment: gitEnvironment({ gitDir: world.gitDir, home: join(world.dir, 'state', 'home'), author }),
       blobs: (oids: readonly Oid[]) => world.repository.blobs(oids),
     };
-    const repository = largeRepository(world.repository, (before) =>
-      store.tidy(before, async () => [...(await pointersKept(tools)), ...(await pointersUnpushed(tools))]),
-    );
-    await repository.maintain(Date.now() - 90 * 86_400_000);
+    const failures: unknown[] = [];
+    const broken = new Error('the disk cannot be read');
+    const maintain = (needed: () => Promise<readonly Pointer[]>): Promise<void> =>
+      largeRepository(
+        world.repository,
+        (before) => store.tidy(before, needed),
+        (error) => failures.push(error),
+      ).maintain(Date.now() - 90 * 86_400_000);
+    await maintain(() => Promise.reject(broken));
+    assert.equal(failures, [broken], 'told, and the good run before it stays good');
+    assert.ok(await store.has(pointerTo(bytes('forgotten'))), 'gone though nobody knows what is needed');
+    await maintain(() => pointersNeeded(tools));
+    assert.is(failures.length, 1);
     const left: string[] = [];
     for (const name of Object.keys(contents)) if (await store.has(pointerTo(bytes(name)))) left.push(name);
     assert.equal(left, ['kept', 'held', 'unpushed', 'offered', 'fresh']);
@@ -340,6 +427,49 @@ large('a content is let go only when the push that needed it went through', asyn
     });
     assert.is(await push('a' as Oid, null, { skipCi: false }), result, 'the push counts');
     assert.equal(order, kind === 'done' ? ['upload', 'push', 'pushed'] : ['upload', 'push']);
+  }
+});
+
+large('a content is let go when GitLab gives it and no kept version needs it', async () => {
+  const { dir, remove } = scratch();
+  try {
+    const store = openLargeStore(join(dir, 'large'));
+    const [there, absent, kept] = [
+      await store.keep([randomBytes(90)]),
+      await store.keep([randomBytes(90)]),
+      await store.keep([randomBytes(90)]),
+    ];
+    const never = pointerTo(randomBytes(90));
+    const asked: (readonly Pointer[])[] = [];
+    await letGo(store, [there, absent, kept, never], {
+      kept: async () => [kept],
+      async present(pointers) {
+        asked.push(pointers);
+        return pointers.filter((pointer) => pointer !== absent);
+      },
+    });
+    assert.equal(asked, [[there, absent, kept]]);
+    assert.not.ok(await store.has(there));
+    assert.ok(await store.has(absent), 'the only copy there was');
+    assert.ok(await store.has(kept));
+  } finally {
+    remove();
+  }
+});
+
+large('a spoilt copy counts as none, and goes', async () => {
+  const { dir, remove } = scratch();
+  try {
+    const store = openLargeStore(join(dir, 'large'));
+    const [good, bad] = [await store.keep([randomBytes(900)]), await store.keep([randomBytes(900)])];
+    writeFileSync(join(dir, 'large', bad.sha.slice(0, 2), bad.sha), randomBytes(900));
+    assert.ok(await store.sound(good));
+    assert.not.ok(await store.sound(bad));
+    assert.not.ok(await store.has(bad));
+    assert.ok(await store.has(good));
+    assert.not.ok(await store.sound(pointerTo(randomBytes(900))));
+  } finally {
+    remove();
   }
 });
 
