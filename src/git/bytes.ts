@@ -1,10 +1,11 @@
 /** Reads a stream by lines and by counts, as git's batch protocols want it. */
 export class ByteReader {
-  readonly #source: AsyncIterator<Buffer>;
+  readonly #source: AsyncIterator<Buffer> | undefined;
   #held: Buffer = Buffer.alloc(0);
 
-  constructor(source: AsyncIterable<Buffer>) {
-    this.#source = source[Symbol.asyncIterator]();
+  /** A process that could not be started has no output: that is an empty one. */
+  constructor(source: AsyncIterable<Buffer> | null | undefined) {
+    this.#source = source?.[Symbol.asyncIterator]();
   }
 
   /** The text up to the byte `end`, which is taken too; undefined at the end of the stream. */
@@ -33,8 +34,9 @@ export class ByteReader {
   }
 
   async #more(): Promise<boolean> {
-    const { value, done } = await this.#source.next();
-    if (done) return false;
+    const next = await this.#source?.next();
+    if (!next || next.done) return false;
+    const { value } = next;
     this.#held = this.#held.length === 0 ? value : Buffer.concat([this.#held, value]);
     return true;
   }

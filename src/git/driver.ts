@@ -102,6 +102,8 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
     forget();
     run.signal?.removeEventListener('abort', end);
   });
+  // Whoever reads the output learns of a git that never started only at its end: until then it must not end the process.
+  ended.catch(() => {});
   return { child, ended, end };
 }
 

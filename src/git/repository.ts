@@ -217,10 +217,12 @@ export function openRepository(options: RepositoryOptions): Repository {
       if (oids.length === 0) return;
       const process = driver.open({ args: ['cat-file', '--batch'], environment: environment() });
       process.child.stdin?.end(`${oids.join('\n')}\n`);
-      const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
+      const reader = new ByteReader(process.child.stdout);
       try {
         for (const oid of oids) {
-          const header = (await reader.until(0x0a))?.toString('latin1') ?? '';
+          const header = (await reader.until(0x0a))?.toString('latin1');
+          // It ended before its time: how it ended tells why, and that need not be damage.
+          if (header === undefined) throw localFailure('cat-file', (await process.ended).stderr);
           const [, type, size] = header.split(' ');
           if (type !== 'blob') throw new Problem('git-damaged', { object: oid });
           let left = Number(size);

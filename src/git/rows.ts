@@ -12,7 +12,7 @@ export async function* readRows(
 ): AsyncGenerator<readonly Buffer[]> {
   const process = driver.open(run);
   process.child.stdin?.end();
-  const reader = new ByteReader(process.child.stdout as AsyncIterable<Buffer>);
+  const reader = new ByteReader(process.child.stdout);
   let whole = false;
   try {
     for (;;) {

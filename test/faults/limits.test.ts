@@ -1,5 +1,5 @@
 // time limit: 240 s
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { until } from '../support/clicker.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { type MooredSite, mooredSite, signedIn } from '../support/moored.ts';
-import { gitAsync } from '../support/plain-git.ts';
+import { git, gitAsync, scratch } from '../support/plain-git.ts';
 import { kept } from './support.ts';
 
 /** The daemon without descriptors, and without the events it hoped for. */
@@ -48,6 +48,55 @@ limits('F7: many sites and hardly a descriptor: no crash, nothing taken for remo
     if (!isLong) process.stdout.write('\nnote: 4 sites; MOORING_TEST_LONG=yes: 60\n');
   }),
 );
+
+limits('F7: a git that finds no descriptor fails by itself, whatever it was started for, and ends nothing else', () => {
+  const { dir, remove } = scratch();
+  try {
+    git(dir, 'init', '-q', '--bare', 'repo.git');
+    const script = `
+      import { openSync, closeSync } from 'node:fs';
+      import { openRepository } from ${source('git/repository.ts')};
+      import { createDriver } from ${source('git/driver.ts')};
+      const dir = ${JSON.stringify(join(dir, 'repo.git'))};
+      const repository = openRepository({
+        dir, home: ${JSON.stringify(dir)}, driver: createDriver('/usr/bin/git'), clock: { now: Date.now },
+        author: () => ({ name: 'A', email: 'a@harbour.example' }),
+      });
+      const oid = 'a'.repeat(40);
+      const content = async function* () { await new Promise((done) => setTimeout(done, 100)); yield Buffer.from('x'); };
+      const file = { mode: '100644', open: async () => ({ size: 1, chunks: content(), finish: () => true }) };
+      const acts = {
+        blobs: async () => { for await (const _ of repository.blobs([oid])); },
+        changes: () => repository.changes(oid, 'b'.repeat(40)),
+        files: () => repository.files(oid, 9),
+        take: () => repository.take(undefined, [{ path: 'a', file }], () => 'm'),
+      };
+      const held = [];
+      try { for (;;) held.push(openSync('/dev/null')); } catch {}
+      for (const [name, act] of Object.entries(acts))
+        console.log(name, await act().then(() => 'done', (error) => error.code));
+      for (const fd of held) closeSync(fd);
+      console.log('alive', (await repository.ledger()).disk);`;
+    const { stdout, stderr } = spawnSync(
+      'prlimit',
+      [
+        '--nofile=64:64',
+        process.execPath,
+        '--disable-warning=ExperimentalWarning',
+        '--input-type=module',
+        '-e',
+        script,
+      ],
+      { encoding: 'utf8' },
+    );
+    const failed = ['blobs', 'changes', 'files', 'take'].map((name) => `${name} git-failed\n`).join('');
+    assert.is(stdout, `${failed}alive undefined\n`, stderr);
+  } finally {
+    remove();
+  }
+});
+
+const source = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
 
 limits('F32: thousands of files while the process is held up: the kernel drops events, and all files arrive', () =>
   inHarbour(async (harbour) => {
