@@ -312,6 +312,9 @@ lfs('a download is stopped by a person; nothing half done is left, and it comes 
     });
     const film = randomBytes(1_000_000);
     await project.push('main', { 'film.bin': put(project, film), 'index.html': 'next\n' });
+    await until('the download has begun', () =>
+      gitlab.requests.some(({ method, path }) => method === 'GET' && path.endsWith(`/${shaOf(film)}`)),
+    );
     await until('it can be stopped', async () => {
       await site.clicker.open(site.url);
       return site.clicker.page.html.includes('Stop and pause') || undefined;

@@ -100,7 +100,8 @@ export function spoil(rule: FaultRule, response: ServerResponse): void {
 
   const send = async (chunk: Buffer): Promise<void> => {
     const size = drip?.bytes ?? Math.max(chunk.length, 1);
-    for (let at = 0; at < chunk.length && !cut; at += size) {
+    // Whoever went away is waited for no longer: a slow enough drip would keep this process for days.
+    for (let at = 0; at < chunk.length && !cut && !response.destroyed; at += size) {
       if (drip) await sleep(drip.everyMs);
       const piece = chunk.subarray(at, Math.min(at + size, at + left, chunk.length));
       left -= piece.length;
