@@ -209,7 +209,7 @@ test('allowing a secret in the dialog brings the question back', () =>
     await page.check('input[value="12"]');
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Allow .env' }).click();
-    await page.waitForFunction(`!document.querySelector('dialog form[data-sent]')`);
+    await page.locator('dialog form[data-sent]').waitFor({ state: 'detached' });
     await page.locator('dialog[open] .tally').waitFor();
     assert.ok(world.calls.some(({ name }) => name === 'settings.allow'));
     assert.not.ok(world.calls.some(({ name }) => name === 'connecting.confirm'));
