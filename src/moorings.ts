@@ -238,21 +238,17 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         id,
         addressOf(deps, () => present().binding),
       );
-      const opened = openDirectory({
-        fs,
-        clock,
-        random,
-        scanner,
-        root: site.folder,
-        stateDir: manifestDir(id),
-        settings: () => present().settings,
-        large,
-      });
-      const directory = overrides.directory?.(opened, id) ?? opened;
       const bare = openRepository({
         ...{ dir: repositoryDir(id), home, driver, clock, author },
         subfolder: present().binding?.subfolder ?? '',
       });
+      const opened = openDirectory({
+        ...{ fs, clock, random, scanner, repository: bare, large },
+        root: site.folder,
+        stateDir: manifestDir(id),
+        settings: () => present().settings,
+      });
+      const directory = overrides.directory?.(opened, id) ?? opened;
       const pointerTools = (): Parameters<typeof pointersKept>[0] => ({
         ...{ driver, blobs: bare.blobs },
         environment: gitEnvironment({ gitDir: repositoryDir(id), home, author: author() }),

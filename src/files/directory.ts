@@ -20,6 +20,7 @@ import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
 import { LeftOut } from './left-out.ts';
 import { Manifest, type Seen, seenOf } from './manifest.ts';
+import { asPointer, standIns } from './pointers.ts';
 import { Quiet } from './quiet.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
@@ -38,6 +39,8 @@ export interface DirectoryOptions {
   readonly root: string;
   /** Where manifest and journal lie: outside the site. */
   readonly stateDir: string;
+  /** What the ledger's commits hold. */
+  readonly repository: Pick<Repository, 'blobs' | 'sizes'>;
   /** Absent: pointers are refused by name. */
   readonly large?: LargeContents;
   /** Asked anew at each use: settings change while the daemon runs. */
@@ -151,13 +154,15 @@ class SiteDirectory implements Directory, Touchable {
     if (!disk) this.#staying.clear();
     const inTree = new Set(tree.map(({ path }) => path));
     for (const [path] of [...this.#manifest.entries()]) if (!inTree.has(path)) this.#manifest.set(path, undefined);
-    for (const file of tree) {
-      const { path, mode, oid } = file;
+    // Only what was seen with this very content is still known; everything else is read again.
+    const others = tree.filter(({ path, mode, oid }) => {
       const line = this.#manifest.get(path);
-      // Only what was seen with this very content is still known; everything else is read again.
-      if (line?.oid === oid && line.mode === mode) continue;
-      // What would be refused if it came now stands in the ledger and not in the folder: what is there is no edit of it.
-      const refused = this.refusal(file);
+      return line?.oid !== oid || line.mode !== mode;
+    });
+    // What would be refused if it came now stands in the ledger and not in the folder: what is there is no edit of it.
+    const reasons = await this.refusals(others, tree);
+    for (const { path, mode, oid } of others) {
+      const refused = reasons.get(path);
       this.#manifest.set(path, refused ? { mode, oid, refused } : { mode, oid });
     }
     this.#manifest.save(disk);
@@ -196,12 +201,18 @@ class SiteDirectory implements Directory, Touchable {
 
   /** What of the differences may be recorded now, and what must settle first. */
   async #judge(sighting: Sighting, whole: boolean, burst: 'gather' | 'take'): Promise<Found> {
-    const taking: Taking[] = [];
+    const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
       if (!this.#quiet.settled(path, stat)) unsettled.push(path);
-      else if (!(await this.#knownContent(path, stat))) taking.push(this.taking(path));
+      else if (!(await this.#knownContent(path, stat))) edited.push(path);
     }
+    const overPointers = await this.#overPointers(edited);
+    this.#leftOut.looked(
+      [...overPointers].map((path) => ({ path, reason: asPointer })),
+      [...overPointers],
+    );
+    const taking = edited.filter((path) => !overPointers.has(path)).map((path) => this.taking(path));
     for (const path of sighting.gone) {
       if (this.#quiet.settled(path, undefined)) taking.push({ path });
       else unsettled.push(path);
@@ -231,6 +242,23 @@ class SiteDirectory implements Directory, Touchable {
     if (now?.oid !== line.oid) return false;
     this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()) });
     return true;
+  }
+
+  /** Edits that would put a content where the repository has a pointer, since LFS is off: named, and left here. */
+  async #overPointers(edited: readonly SitePath[]): Promise<ReadonlySet<SitePath>> {
+    const lines = edited.flatMap((path) => {
+      const line = this.#manifest.get(path);
+      // Without a rule only what we never saw as it was committed can be one: no git is asked for an ordinary edit.
+      const mayBe = line && (this.#largePaths.wouldBe(path) || (!line.seen && !this.#largePaths.has(path)));
+      return mayBe ? [{ path, oid: line.oid }] : [];
+    });
+    if (lines.length === 0) return new Set();
+    const { sizes, blobs } = this.#o.repository;
+    const bytes = await sizes(lines.map(({ oid }) => oid));
+    return standIns(
+      lines.map((line, at) => ({ ...line, size: bytes[at] as number })),
+      blobs,
+    );
   }
 
   /** `points`: recorded as a pointer or not, whatever the rules say. */
@@ -274,7 +302,7 @@ class SiteDirectory implements Directory, Touchable {
         manifest: this.#manifest,
         staging: this.#staging,
         now: () => clock.now(),
-        refusal: (file) => this.refusal(file),
+        refusal: (file) => this.#leftOut.refusal(file),
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
@@ -335,8 +363,25 @@ class SiteDirectory implements Directory, Touchable {
     for (const path of this.#leftOut.hold(paths)) this.#touched.add(path);
   }
 
-  refusal(file: TreeFile): NotSyncedReason | undefined {
-    return this.#leftOut.refusal(file);
+  async refusals(
+    files: readonly TreeFile[],
+    bringing: readonly TreeFile[] = [],
+  ): Promise<ReadonlyMap<SitePath, NotSyncedReason>> {
+    const reasons = new Map<SitePath, NotSyncedReason>();
+    for (const file of files) {
+      const reason = this.#leftOut.refusal(file);
+      if (reason) reasons.set(file.path, reason);
+    }
+    const others = files.filter(({ path }) => !reasons.has(path));
+    for (const path of await this.pointersLeft(others, bringing)) reasons.set(path, asPointer);
+    return reasons;
+  }
+
+  async pointersLeft(files: readonly TreeFile[], bringing: readonly TreeFile[] = []): Promise<ReadonlySet<SitePath>> {
+    const { blobs } = this.#o.repository;
+    const changes = bringing.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
+    const isLarge = await this.#largePaths.after({ changes, blobs });
+    return new Set([...(await standIns(files, blobs))].filter((path) => !isLarge?.(path)));
   }
 
   refused(): readonly SitePath[] {

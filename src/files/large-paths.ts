@@ -22,7 +22,15 @@ export class LargePaths {
 
   /** By the `.gitattributes` that are in the folder now. */
   has(path: SitePath): boolean {
-    if (!this.#isOn()) return false;
+    return this.#isOn() && this.#isTracked(path);
+  }
+
+  /** Whether it would be one if LFS were on for the site. */
+  wouldBe(path: SitePath): boolean {
+    return !this.#isOn() && this.#isTracked(path);
+  }
+
+  #isTracked(path: SitePath): boolean {
     this.#tracked ??= createTracked((folder) => this.#attributesOf(folder));
     return this.#tracked(path);
   }
@@ -33,7 +41,10 @@ export class LargePaths {
   }
 
   /** The rules as they will be when these changes have arrived; undefined where LFS is off. */
-  async after({ changes, blobs }: ApplyRequest): Promise<((path: SitePath) => boolean) | undefined> {
+  async after({
+    changes,
+    blobs,
+  }: Pick<ApplyRequest, 'changes' | 'blobs'>): Promise<((path: SitePath) => boolean) | undefined> {
     if (!this.#isOn()) return undefined;
     const coming = changes.filter(({ path }) => /(^|\/)\.gitattributes$/.test(path));
     const texts = new Map(coming.map(({ path }) => [parentOf(path), '']));

@@ -5,7 +5,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import type { ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
 import { errorCode } from './disk.ts';
 import { type Manifest, sameSeen } from './manifest.ts';
-import { pointersAmong, wholeOf } from './pointers.ts';
+import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
 import type { Coming } from './room.ts';
 import type { Move, Staging } from './staging.ts';
 import type { Walk } from './walk.ts';
@@ -209,8 +209,6 @@ export function own(fs: Fs, fd: number, { mode, uid, gid }: KeptMode): void {
   // After chown, which clears bits; set-user-id and its like never travel.
   fs.chmod(fd, mode & 0o777);
 }
-
-const asPointer: NotSyncedReason = { kind: 'lfs-pointer' };
 
 function notHad(copied: Exclude<Copied, 'done'>): NotSyncedReason {
   if (copied === 'damaged') return { kind: 'lfs-damaged' };

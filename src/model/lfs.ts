@@ -14,6 +14,9 @@ const version = 'version https://git-lfs.github.com/spec/v1';
 /** A pointer is a few lines; whatever is longer is none. */
 export const pointerLimit = 1_024;
 
+/** Whether a content of so many bytes can be a pointer. */
+export const mayPoint = (size: number): boolean => size >= version.length && size < pointerLimit;
+
 /** Whether a content stands in for a large file, well formed or not: showing it to visitors would be wrong. */
 export function isPointer(content: Buffer): boolean {
   return content.toString('latin1', 0, version.length) === version;

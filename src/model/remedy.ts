@@ -341,6 +341,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 413,
     retry: 'after-admin',
   },
+  'lfs-not-followed': {
+    title: (f) => `The repository has only a pointer to ${f['path'] ?? 'this file'}`,
+    happened: () =>
+      'Its content is in LFS, which this site does not follow there: a file in its place would be committed over the pointer.',
+    untouched: bothSides,
+    todo: () => 'Turn on LFS under Settings of the site, with a line for the file in .gitattributes, and try again.',
+    status: 409,
+    retry: 'after-admin',
+  },
 
   // ---- Folder. Facts: folder or path, root, site, owner, limit, hint.
   'folder-invalid': {

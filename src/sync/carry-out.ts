@@ -8,6 +8,7 @@ import { heldStep, stepId } from './hold.ts';
 import { mergeMessage } from './message.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
+import { pointersLeft } from './pointers.ts';
 import type { Ledger } from './ports.ts';
 import type { Standing, Step } from './reconcile.ts';
 
@@ -87,7 +88,8 @@ async function merge(
 ): Promise<Oid | undefined | 'again'> {
   const { repository, site, now } = deps;
   const merged = await repository.merge(step.ours, step.theirs, step.base);
-  const { edits, lost } = settle(merged, site.settings.policy);
+  const rivals = merged.conflicts.flatMap(({ path, theirs }) => (theirs ? [{ path, ...theirs }] : []));
+  const { edits, lost } = settle(merged, site.settings.policy, await pointersLeft(deps, rivals));
   const commit = await repository.make({
     parents: step.parents,
     tree: merged.tree,

@@ -3,7 +3,10 @@ import type { Hold } from '../model/site.ts';
 import { type Change, type Entry, type Oid, type SitePath, displayPath } from '../model/tree.ts';
 import { settle } from './conflict.ts';
 import { trailer } from './message.ts';
-import type { KeptMode, Repository } from './ports.ts';
+import { checkNotOverPointer, pointersLeft } from './pointers.ts';
+import type { Directory, KeptMode, Repository } from './ports.ts';
+
+type Sides = { readonly repository: Repository; readonly directory: Directory };
 
 /**
  * What a person decided, as a commit on top of the folder's line. It then goes the way of every other change: pushed,
@@ -55,22 +58,19 @@ async function arrival(
 }
 
 /**
- * Gives a kept version back: the whole folder as it was, or one path. `refused`: paths of the branch that this folder
- * never holds, and a kept folder therefore neither: they stay.
+ * Gives a kept version back: the whole folder as it was, or one path. What of the branch this folder never holds, and a
+ * kept folder therefore neither, stays. Throws `kept-missing`, `lfs-not-followed`.
  */
-export async function restoreKept(
-  repository: Repository,
-  keptId: string,
-  path: SitePath | undefined,
-  refused: readonly SitePath[],
-): Promise<void> {
+export async function restoreKept(sides: Sides, keptId: string, path: SitePath | undefined): Promise<void> {
+  const { repository, directory } = sides;
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   const { tree, files } = await repository.keptFiles(keptId);
+  const present = await repository.files(disk, Number.POSITIVE_INFINITY);
   if (path === undefined) {
     const message = `Restore the kept version of ${keptId.slice(0, 8)}\n\n${restores(keptId)}\n${trailer}\n`;
-    const stays = new Set(refused);
-    const edits = (stays.size === 0 ? [] : await repository.files(disk, Number.POSITIVE_INFINITY))
+    const stays = new Set([...directory.refused(), ...(await pointersLeft(sides, present))]);
+    const edits = present
       .filter((file) => stays.has(file.path))
       .map(({ path, mode, oid }) => ({ path, entry: { mode, oid } }));
     await move(repository, await repository.make({ parents: [disk], tree, edits, message }));
@@ -78,6 +78,11 @@ export async function restoreKept(
   }
   const file = files.find((kept) => kept.path === path);
   if (!file) throw new Problem('kept-missing', { id: keptId, path: displayPath(path) });
+  await checkNotOverPointer(
+    sides,
+    present.find((there) => there.path === path),
+    file,
+  );
   await choose(
     repository,
     [disk],
@@ -117,13 +122,15 @@ async function valueOf(repository: Repository, commit: Oid, key: string): Promis
     ?.slice(key.length);
 }
 
-/** Makes the other version of a conflict live; `oid` absent: that side had removed the path. */
-export async function takeVersion(repository: Repository, path: SitePath, oid: Oid | undefined): Promise<void> {
+/** Makes the other version of a conflict live; `oid` absent: that side had removed the path. Throws `lfs-not-followed`. */
+export async function takeVersion(sides: Sides, path: SitePath, oid: Oid | undefined): Promise<void> {
+  const { repository } = sides;
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   // The choice is about the content; what the path may do stays as it is.
   const present = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
   const entry: Entry | undefined = oid && { mode: present?.mode === '100755' ? '100755' : '100644', oid };
+  if (entry) await checkNotOverPointer(sides, present, entry);
   await choose(
     repository,
     [disk],

@@ -22,9 +22,14 @@ export interface Lost {
 /**
  * Settles the paths both sides changed, by the site's policy. Nothing of git's conflict markers and invented names
  * stays, and nothing is written beside the live file: a copy of `config.php` would be served. An edit beats a removal
- * whatever the policy, since it is the one that can be undone. Pure.
+ * whatever the policy, since it is the one that can be undone. `pointers`: where the repository's version is a pointer
+ * that no content may replace, so that it wins. Pure.
  */
-export function settle(merged: Merged, policy: ConflictPolicy): Settlement {
+export function settle(
+  merged: Merged,
+  policy: ConflictPolicy,
+  pointers: ReadonlySet<SitePath> = new Set(),
+): Settlement {
   const edits = new Map<SitePath, Entry | undefined>();
   for (const path of merged.staged) edits.set(path, undefined);
   const lost: Lost[] = [];
@@ -34,7 +39,7 @@ export function settle(merged: Merged, policy: ConflictPolicy): Settlement {
       lost.push(lose(conflict, folderSide));
       continue;
     }
-    const { entry, live } = pick(conflict, policy);
+    const { entry, live } = pick(conflict, pointers.has(conflict.path) ? 'repository' : policy);
     edits.set(conflict.path, entry);
     if (live) lost.push(lose(conflict, live));
   }

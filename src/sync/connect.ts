@@ -43,7 +43,7 @@ interface Sides {
 export async function planConnect(deps: ConnectDeps, direction: Direction): Promise<Plan> {
   await deps.directory.check();
   await deps.repository.prepare();
-  const sides = await look(deps);
+  const sides = await look(deps, direction);
   const unpushed = deps.switching ? await notPushed(deps, sides.survey) : [];
   const plan = describe(sides, direction, deps);
   return unpushed.length === 0 ? plan : { ...plan, unpushed: { total: unpushed.length, samples: unpushed } };
@@ -53,10 +53,12 @@ export async function planConnect(deps: ConnectDeps, direction: Direction): Prom
 async function notPushed({ repository, directory, fileLimit }: ConnectDeps, survey: Survey): Promise<SitePath[]> {
   const { remote } = await repository.ledger();
   if (!remote) return [];
-  const there = new Map((await repository.files(remote, fileLimit)).map((file) => [file.path, file]));
+  const files = await repository.files(remote, fileLimit);
+  const there = new Map(files.map((file) => [file.path, file]));
+  const refused = await directory.refusals(files);
   const here = new Set(survey.files.map(({ path }) => path));
   const edited = survey.files.filter(({ path, oid }) => there.get(path)?.oid !== oid).map(({ path }) => path);
-  const removed = [...there.values()].filter((file) => !here.has(file.path) && !directory.refusal(file));
+  const removed = [...there.values()].filter((file) => !here.has(file.path) && !refused.has(file.path));
   return [...edited, ...removed.map(({ path }) => path)].sort();
 }
 
@@ -73,7 +75,7 @@ export async function connect(
 ): Promise<Plan> {
   await deps.directory.check();
   await deps.repository.prepare();
-  const sides = await look(deps);
+  const sides = await look(deps, direction);
   const plan = describe(sides, direction, deps);
   if (plan.id !== planId) throw new Problem('plan-outdated', {});
   const { repository } = deps;
@@ -82,22 +84,15 @@ export async function connect(
     await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
   await deps.directory.agree(undefined, async () => []);
   deps.directory.hold([]);
-  const kept = await keepFolder(deps, sides.survey);
+  const kept = await keepFolder(deps, sides);
   if (sides.isNew && sides.tip) await begin(deps, sides.tip);
   if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, sides.tip, bound);
   else await startFromFolder(deps, kept, sides, bound);
   return plan;
 }
 
-async function look({
-  repository,
-  directory,
-  remote,
-  fileLimit,
-  signal,
-  progress,
-  switching,
-}: ConnectDeps): Promise<Sides> {
+async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
+  const { repository, directory, remote, fileLimit, signal, progress, switching } = deps;
   const found = await remote.fetch(signal, progress);
   const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;
   const tip = from ?? found;
@@ -109,11 +104,13 @@ async function look({
   }
   const ours = new Set(survey.files.map(({ path }) => path));
   const rivals = directory.collisions(theirs.map(({ path }) => path));
+  // The rules for large files are those that will be in the folder: the branch's, or what it has already.
+  const reasons = await directory.refusals(theirs, direction === 'replace' ? theirs : []);
   const refused: NotSynced[] = [];
   for (const file of theirs) {
     const rival = rivals.get(file.path);
     const reason =
-      directory.refusal(file) ??
+      reasons.get(file.path) ??
       (rival === undefined ? undefined : { kind: 'collides' as const, with: rival }) ??
       (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
     if (reason) refused.push({ path: file.path, reason });
@@ -141,9 +138,10 @@ function there(directory: Directory, path: SitePath): boolean {
 }
 
 function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
-  const refusedPaths = new Set(sides.refused.map(({ path }) => path));
-  const theirs = new Map(sides.theirs.filter(({ path }) => !refusedPaths.has(path)).map((file) => [file.path, file]));
-  const ours = new Map(sides.survey.files.map((file) => [file.path, file]));
+  // Neither side's file moves where the repository's is not ours to write.
+  const refused = new Set(sides.refused.map(({ path }) => path));
+  const theirs = new Map(sides.theirs.filter(({ path }) => !refused.has(path)).map((file) => [file.path, file]));
+  const ours = new Map(sides.survey.files.filter(({ path }) => !refused.has(path)).map((file) => [file.path, file]));
   const [from, to] = direction === 'replace' ? [ours, theirs] : [theirs, ours];
   const samples: PlanSample[] = [];
   let same = 0;
@@ -186,7 +184,7 @@ function digest({ tip, isNew, survey, refused }: Sides, what: string): string {
 }
 
 /** The folder as it is, under its own ref: a commit that no pushed commit ever descends from. */
-async function keepFolder({ repository, directory, now }: ConnectDeps, survey: Survey): Promise<Oid> {
+async function keepFolder({ repository, directory, now }: ConnectDeps, { survey, ...sides }: Sides): Promise<Oid> {
   const taken = await repository.take(
     undefined,
     survey.files.map(({ taking }) => taking),
@@ -206,7 +204,11 @@ async function keepFolder({ repository, directory, now }: ConnectDeps, survey: S
       modes,
     });
   }
-  await directory.recorded(taken);
+  // A pointer that stands in the folder as it does on the branch is agreed on by nobody: it is named like any other.
+  const theirs = new Map(sides.theirs.map(({ path, oid }) => [path, oid]));
+  const pointers = new Set(sides.refused.flatMap(({ path, reason }) => (reason.kind === 'lfs-pointer' ? [path] : [])));
+  const agreed = [...taken.entries].filter(([path, entry]) => !pointers.has(path) || theirs.get(path) !== entry?.oid);
+  await directory.recorded({ ...taken, entries: new Map(agreed) });
   return taken.commit;
 }
 
@@ -218,7 +220,7 @@ async function begin({ remote, branch, signal }: ConnectDeps, tip: Oid): Promise
 }
 
 async function replaceFolder(
-  { repository, directory, switching, signal, progress }: ConnectDeps,
+  { repository, directory, fileLimit, switching, signal, progress }: ConnectDeps,
   kept: Oid,
   tip: Oid,
   bound: () => Promise<void>,
@@ -236,13 +238,13 @@ async function replaceFolder(
   });
   if (skipped.length === 0) {
     await repository.move({ disk: tip, pending: null });
-    await directory.settled(tip);
+    await directory.agree(tip, () => repository.files(tip, fileLimit));
     return;
   }
   // Edited in the instant of the swap: that edit is a conflict of the next cycle, with both versions kept.
   const partial = await partialCommit(repository, { disk: kept, remote: tip }, tip, changes, new Set(skipped));
   await repository.move({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
-  await directory.settled(partial.commit);
+  await directory.agree(partial.commit, () => repository.files(partial.commit, fileLimit));
 }
 
 /** Only when the ledger has stepped: where that fails, what waited for a person waits on. */

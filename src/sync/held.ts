@@ -4,6 +4,7 @@ import { takeVersion } from './choice.ts';
 import type { Lost } from './conflict.ts';
 import { trailer } from './message.ts';
 import { contentsOf } from './notes.ts';
+import { checkNotOverPointer } from './pointers.ts';
 import type { Directory, Ledger, Repository } from './ports.ts';
 
 /**
@@ -63,10 +64,11 @@ export async function settleHeld(
   const theirs = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
   const ours = await directory.hash(path);
   if (choice === 'repository') await followRepository({ repository, directory, now }, path, theirs, ours);
+  else if (ours) await checkNotOverPointer({ repository, directory }, theirs, { mode: '100644', oid: ours });
   await repository.release([path]);
   await recallHeld(repository, directory);
   // What the folder has is an edit again, found by the next look; that it has nothing would look like a lost manifest.
-  if (choice === 'site' && ours === undefined && theirs) await takeVersion(repository, path, undefined);
+  if (choice === 'site' && ours === undefined && theirs) await takeVersion({ repository, directory }, path, undefined);
 }
 
 async function followRepository(

@@ -259,7 +259,7 @@ class SiteKeeper implements Keeper {
     await this.#lane.job(async (signal) => {
       await this.#once(new Set(['person', 'rescan']), signal);
       await this.#keepPresent();
-      await restoreKept(this.#deps.repository, keptId, path, this.#deps.directory.refused());
+      await restoreKept(this.#deps, keptId, path);
     });
     this.ring('person');
   }
@@ -281,7 +281,7 @@ class SiteKeeper implements Keeper {
     await this.#lane.job(async () => {
       const held = (await repository.held()).some(({ path }) => path === conflict.path);
       if (held) await settleHeld({ repository, directory, now: () => clock.now() }, conflict.path, choice);
-      else await takeVersion(repository, conflict.path, oid);
+      else await takeVersion(this.#deps, conflict.path, oid);
     });
     this.ring('person');
   }

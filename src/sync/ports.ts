@@ -324,8 +324,13 @@ export interface Directory {
   staying(): readonly SitePath[];
   /** Of the refused, what may be tried again, since what stood against it is gone. */
   overdue(): readonly Change[];
-  /** Why an incoming path would not be written here; undefined: it would. */
-  refusal(file: TreeFile): NotSyncedReason | undefined;
+  /**
+   * Of a commit's files, those that would not be written here, and why. `bringing`: whose `.gitattributes` count in place
+   * of the folder's own.
+   */
+  refusals(files: readonly TreeFile[], bringing?: readonly TreeFile[]): Promise<ReadonlyMap<SitePath, NotSyncedReason>>;
+  /** Of a commit's files, the pointers to large files that are not followed here. `bringing`: as above. */
+  pointersLeft(files: readonly TreeFile[], bringing?: readonly TreeFile[]): Promise<ReadonlySet<SitePath>>;
   readonly replaces: 'exchange' | 'link';
   tracked(): number;
   close(): Promise<void>;

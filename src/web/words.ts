@@ -48,7 +48,7 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'collides':
       return `Differs from ${displayPath(reason.with)} only in upper and lower case`;
     case 'lfs-pointer':
-      return 'A pointer to a large file (LFS), not the file itself';
+      return 'The repository has only a pointer here (LFS), and this site does not follow it';
     case 'lfs-missing':
       return `A large file (LFS) that GitLab does not give: only its pointer is there${reason.text ? `. It says: ${reason.text}` : ''}`;
     case 'lfs-damaged':

@@ -31,6 +31,14 @@ const longestMs = full ? 600_000 : 40_000;
 const editors = { 'saves.txt': 'save', 'appends.txt': 'append' } as const;
 const names = Object.keys(editors) as SitePath[];
 
+/** Its files are no pointers: nothing of the ledger is read. */
+const noRepository: Pick<Repository, 'blobs' | 'sizes'> = {
+  sizes: () => Promise.reject(new Error('sizes were asked for')),
+  blobs: () => {
+    throw new Error('contents were asked for');
+  },
+};
+
 for (const way of ['exchange', 'link'] as const) {
   hammer(`by ${way}: nothing saved while files are replaced is lost`, async () => {
     const { dir, remove } = scratch();
@@ -51,6 +59,7 @@ for (const way of ['exchange', 'link'] as const) {
       root: site,
       stateDir: dir,
       settings: () => ({ ...defaultSettings, quietMs: 0 }),
+      repository: noRepository,
     });
     try {
       const kept = new Keep(directory);

@@ -60,7 +60,10 @@ lfs('off: named and not written; turned on: the content comes; edits, new and re
     const site = await mooredSite(harbour, { project });
     await site.reaches('In sync');
     assert.not.ok(existsSync(join(site.folder, 'first.bin')));
-    assert.match((await site.clicker.open(site.url)).words, 'A pointer to a large file (LFS), not the file itself');
+    assert.match(
+      (await site.clicker.open(site.url)).words,
+      'The repository has only a pointer here (LFS), and this site does not follow it',
+    );
     await turnOn(site);
     await arrives(site, 'first.bin', first);
     await site.reaches('In sync');
@@ -142,8 +145,8 @@ lfs('missing, damaged, too long or over the limit: named, never written, and eve
       ],
       ['damaged.bin', 'whose content is not what its pointer says'],
       ['long.bin', 'whose content is not what its pointer says'],
-      ['odd.bin', 'A pointer to a large file (LFS), not the file itself'],
-      ['not-tracked.dat', 'A pointer to a large file (LFS), not the file itself'],
+      ['odd.bin', 'The repository has only a pointer here (LFS), and this site does not follow it'],
+      ['not-tracked.dat', 'The repository has only a pointer here (LFS), and this site does not follow it'],
       ['big.bin', 'the limit is 2'],
     ] as const) {
       assert.not.ok(existsSync(join(site.folder, path)), path);

@@ -221,7 +221,7 @@ export const scenarios: readonly Scenario[] = [
       await everything(w);
       const tip = git(w.bare, 'rev-parse', 'main^1');
       const oid = git(w.bare, 'rev-parse', `${tip}:about.md`) as never;
-      await takeVersion(w.repository, 'about.md' as SitePath, oid);
+      await takeVersion(w, 'about.md' as SitePath, oid);
       w.write('index.html', v('later'));
     },
   },
@@ -232,7 +232,7 @@ export const scenarios: readonly Scenario[] = [
       const [kept] = await w.repository.kept();
       w.write('about.md', v('s'));
       await everything(w);
-      await restoreKept(w.repository, kept!.id, undefined, []);
+      await restoreKept(w, kept!.id, undefined);
     },
     act: async (w) => {
       w.directory.touchedAll();

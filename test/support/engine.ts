@@ -8,7 +8,7 @@ import { type GitDriver, createDriver } from '../../src/git/driver.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import type { Trigger } from '../../src/model/event.ts';
 import type { BranchName } from '../../src/model/instance.ts';
-import type { Direction } from '../../src/model/plan.ts';
+import type { Direction, Plan } from '../../src/model/plan.ts';
 import { type Site, type SiteId, type SiteSettings, defaultSettings } from '../../src/model/site.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { connect, planConnect } from '../../src/sync/connect.ts';
@@ -40,6 +40,7 @@ export interface EngineWorld {
   /** Files of the branch's tip, with contents. */
   branch(): Record<string, string>;
   tip(): string;
+  plan(direction: Direction): Promise<Plan>;
   connect(direction?: Direction): Promise<void>;
   sync(options?: Partial<Parameters<typeof run>[0]> & { trigger?: Trigger }): Promise<Outcome>;
   /** The same world `ms` later. */
@@ -101,6 +102,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     root: paths.site,
     stateDir: join(dir, 'state'),
     settings: () => settings,
+    repository,
     ...(options.large ? { large: options.large } : {}),
   });
   const plain = plainRemote({ gitDir: paths.gitDir, bare: paths.bare, branch: 'main' });
@@ -142,6 +144,12 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
   if (options.repository) push({ ...options.repository } as Record<string, string>, 'Begin');
   for (const [path, content] of Object.entries(options.files ?? {})) write(path, content);
 
+  const connecting = {
+    ...{ repository, directory, remote, branch: 'main' as BranchName },
+    now: () => Date.now(),
+    fileLimit: 100_000,
+  };
+
   const world: EngineWorld = {
     dir,
     site: paths.site,
@@ -167,17 +175,10 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
       return Object.fromEntries(names.map((name) => [name, git(paths.bare, 'show', `main:${name}`)]));
     },
     tip: () => git(paths.bare, 'rev-parse', 'main'),
+    plan: (direction) => planConnect(connecting, direction),
     async connect(direction = 'replace') {
-      const deps = {
-        repository,
-        directory,
-        remote,
-        branch: 'main' as BranchName,
-        now: () => Date.now(),
-        fileLimit: 100_000,
-      };
-      const plan = await planConnect(deps, direction);
-      await connect(deps, direction, plan.id, async () => {});
+      const plan = await planConnect(connecting, direction);
+      await connect(connecting, direction, plan.id, async () => {});
     },
     async sync({ trigger = 'person', ...more } = {}) {
       await directory.check();

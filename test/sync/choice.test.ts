@@ -56,7 +56,7 @@ choices('a whole kept folder comes back without what the folder never held being
       world.push({ '.htaccess': 'Deny from all\n', 'later.html': 'later\n' });
       await world.sync();
       const [kept] = await world.repository.kept();
-      await restoreKept(world.repository, kept?.id ?? '', undefined, world.directory.refused());
+      await restoreKept(world, kept?.id ?? '', undefined);
       await world.sync();
       assert.equal(world.files(), { 'before.txt': 'before' });
       assert.equal(world.branch(), { 'before.txt': 'before', '.htaccess': 'Deny from all' });

@@ -76,7 +76,7 @@ held('a disconnected site waits for nobody, although GitLab was down before', ()
     await world.keeper.disconnected();
     assert.equal(await world.repository.held(), []);
     const file = { path: 'about.md' as SitePath, mode: '100644' as const, oid: 'a'.repeat(40) as Oid, size: 1 };
-    assert.is(world.directory.refusal(file), undefined);
+    assert.is((await world.directory.refusals([file])).size, 0);
   });
 });
 

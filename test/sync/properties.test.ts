@@ -341,18 +341,11 @@ async function appliedTo(
     writeFileSync(full, named.get(content)!.text);
   }
   const clock = { now: () => Date.now(), monotonic: () => performance.now(), sleep: () => Promise.resolve() };
-  const directory = openDirectory({
-    ...{ fs: realFs(), scanner: inlineScanner(realFs()), clock, root, stateDir: dir },
-    random: { bytes: (n) => createHash('sha512').update(dir).digest().subarray(0, n), fraction: () => 0.5 },
-    settings: () => ({ ...defaultSettings, quietMs: 0 }),
-  });
   const content = new Map([...named.values()].map((one) => [one.oid, Buffer.from(one.text)]));
   const files = [...base].map(([path, file]) => {
     const { oid: id, text } = named.get(file.content)!;
     return { path: path as SitePath, mode: file.mode, oid: id, size: text.length };
   });
-  await directory.agree(oid(1), async () => files);
-  await directory.look('all');
   const blobs: Repository['blobs'] = async function* (oids) {
     for (const id of oids) {
       const bytes = content.get(id) ?? Buffer.alloc(0);
@@ -362,6 +355,14 @@ async function appliedTo(
       yield { oid: id, size: bytes.length, chunks };
     }
   };
+  const directory = openDirectory({
+    ...{ fs: realFs(), scanner: inlineScanner(realFs()), clock, root, stateDir: dir },
+    random: { bytes: (n) => createHash('sha512').update(dir).digest().subarray(0, n), fraction: () => 0.5 },
+    settings: () => ({ ...defaultSettings, quietMs: 0 }),
+    repository: { blobs, sizes: async () => [] },
+  });
+  await directory.agree(oid(1), async () => files);
+  await directory.look('all');
   const { skipped, refused } = await directory.apply({ changes, blobs, sizes: async () => [] });
   assert.equal([skipped, refused], [[], []]);
   await directory.close();
