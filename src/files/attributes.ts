@@ -1,108 +1,128 @@
 import { type SitePath, parentOf } from '../model/tree.ts';
+import { compilePattern } from './wildmatch.ts';
 
 /**
- * Which paths a repository keeps in LFS: what its `.gitattributes` say of `filter`. As in git, the last line that
- * matches counts, and a file nearer to the path beats those above it. `read`: the text of a folder's own file.
+ * Which paths a repository keeps in LFS: what its `.gitattributes` say of `filter`, as `git check-attr` answers. The last
+ * line that matches counts, and a file nearer to the path beats those above it. `read`: the text of a folder's own file,
+ * one character per byte; the folder `''` is the top of the repository.
  */
 export function createTracked(read: (folder: string) => string | undefined): (path: SitePath) => boolean {
-  const rules = new Map<string, readonly Rule[]>();
-  const rulesOf = (folder: string): readonly Rule[] => {
-    const known = rules.get(folder) ?? parse(read(folder) ?? '');
-    rules.set(folder, known);
-    return known;
-  };
+  let top: Top | undefined;
+  const known = new Map<string, readonly Line[]>();
   return (path) => {
+    top ??= readTop(read('') ?? '');
+    const { macros, concerned } = top;
+    const values = new Map<string, Value>();
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const below = folder === '' ? path : path.slice(folder.length + 1);
-      const rule = rulesOf(folder).findLast(({ matches }) => matches(below));
-      if (rule) return rule.lfs;
+      const lines = folder === '' ? top.lines : (known.get(folder) ?? telling(parse(read(folder) ?? ''), concerned));
+      known.set(folder, lines);
+      for (const { matches, says } of lines) {
+        if (matches?.(below)) learn(values, says, macros);
+        if (values.has(filter)) return values.get(filter) === 'lfs';
+      }
       if (folder === '') return false;
     }
   };
 }
 
-interface Rule {
-  readonly lfs: boolean;
-  matches(path: string): boolean;
+const filter = 'filter';
+
+/** Set, unset, made unspecified (undefined), or a text. */
+type Value = boolean | string | undefined;
+type Say = readonly [attribute: string, value: Value];
+type Macros = ReadonlyMap<string, readonly Say[]>;
+
+/** A macro's own line, or one for the paths of its pattern. */
+interface Line {
+  readonly macro?: string;
+  readonly matches?: ((path: string) => boolean) | undefined;
+  readonly says: readonly Say[];
 }
 
-/** Only lines that say something of `filter`. Macros, quoted and negated patterns are not for files kept in LFS. */
-function parse(text: string): readonly Rule[] {
-  return text.split('\n').flatMap((line): Rule[] => {
-    const [pattern = '', ...attributes] = line.trim().split(/[ \t\r]+/);
-    if (pattern === '' || pattern.endsWith('/') || /^([#!"]|\[attr\])/.test(pattern)) return [];
-    const filter = attributes.findLast((attribute) => /^[-!]?filter(=|$)/.test(attribute));
-    if (filter === undefined) return [];
-    const folders = pattern.replace(/^\//, '').split('/').map(parts);
-    // Without a slash the pattern is for the last name, wherever it is.
-    const wanted: readonly Name[] = pattern.includes('/') ? folders : [anyFolders, ...folders];
-    return [{ lfs: filter === 'filter=lfs', matches: (path) => matchPath(wanted, path.split('/')) }];
+/** What the file at the top of the repository says. Macros count from there alone. */
+interface Top {
+  readonly macros: Macros;
+  /** `filter`, and every macro that says something of it. */
+  readonly concerned: ReadonlySet<string>;
+  readonly lines: readonly Line[];
+}
+
+function readTop(text: string): Top {
+  // One macro is there before any file says a word.
+  const lines = [...parse('[attr]binary -diff -merge -text'), ...parse(text)];
+  const macros = new Map(lines.flatMap(({ macro, says }) => (macro === undefined ? [] : [[macro, says] as const])));
+  const users = new Map<string, string[]>();
+  for (const [macro, says] of macros) {
+    for (const [attribute] of says) {
+      const others = users.get(attribute);
+      if (others) others.push(macro);
+      else users.set(attribute, [macro]);
+    }
+  }
+  const concerned = new Set([filter]);
+  for (const attribute of concerned) for (const macro of users.get(attribute) ?? []) concerned.add(macro);
+  return { macros, concerned, lines: telling(lines, concerned) };
+}
+
+/** What is said first stays: from the last word of a line to its first, a macro's words right after its name. */
+function learn(values: Map<string, Value>, says: readonly Say[], macros: Macros): void {
+  const todo = [...says];
+  for (let next = todo.pop(); next; next = todo.pop()) {
+    const [attribute, value] = next;
+    if (values.has(attribute)) continue;
+    values.set(attribute, value);
+    if (value === true) todo.push(...(macros.get(attribute) ?? []));
+  }
+}
+
+/** The lines that can tell something of `filter`, the last one first. Most lines are about other things. */
+function telling(lines: readonly Line[], concerned: ReadonlySet<string>): readonly Line[] {
+  const some = lines.filter(({ matches, says }) => matches && says.some(([attribute]) => concerned.has(attribute)));
+  return some.reverse();
+}
+
+function parse(text: string): readonly Line[] {
+  // The mark that some editors put at the head of a text.
+  return text
+    .replace(/^\xef\xbb\xbf/, '')
+    .split('\n')
+    .flatMap(parseLine);
+}
+
+/** Longer lines git leaves out too. */
+const lineBytes = 2_048;
+
+function parseLine(row: string): readonly Line[] {
+  const line = row.replace(/\r$/, '').replace(/\0[^]*/, '');
+  const text = line.replace(/^[ \t\r]+/, '');
+  if (text === '' || text.startsWith('#') || line.length >= lineBytes) return [];
+  const { pattern, rest } = unquote(text) ?? { pattern: /^[^ \t\r]+/.exec(text)?.[0] ?? '' };
+  const words = (rest ?? text.slice(pattern.length)).split(/[ \t\r]+/).filter(Boolean);
+  const says = words.flatMap((word): Say[] => {
+    const [, mark = '', attribute = '', value] = /^([-!]?)([^=]*)(?:=(.*))?$/.exec(word) ?? [];
+    if (!isName(attribute)) return [];
+    return [[attribute, mark === '' ? (value ?? true) : mark === '-' ? false : undefined]];
   });
+  // One word that cannot be read spoils the line.
+  if (says.length < words.length) return [];
+  const macro = /^\[attr\][ \t\r\n]*([^ \t\r\n]*)/.exec(pattern.length > '[attr]'.length ? pattern : '')?.[1];
+  if (macro !== undefined) return isName(macro) ? [{ macro, says }] : [];
+  // Git leaves out what begins with «not».
+  return pattern.startsWith('!') ? [] : [{ matches: compilePattern(pattern), says }];
 }
 
-/** One character of a name, or `any` for some of them. */
-type Part = 'any' | ((char: string) => boolean);
+const isName = (text: string): boolean => /^[\w.][-\w.]*$/.test(text);
 
-/** Stands for any number of folders. */
-const anyFolders = 'folders' as const;
-type Name = readonly Part[] | typeof anyFolders;
+const escapes: Readonly<Record<string, string>> = { a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 
-function parts(name: string): Name {
-  if (name === '**') return anyFolders;
-  const found: Part[] = [];
-  for (const [token] of name.matchAll(/\*+|\?|\[[!^]?\]?[^\]]*\]|\\.|[^]/g)) {
-    if (token.startsWith('*')) found.push('any');
-    else if (token === '?') found.push(() => true);
-    else if (token.startsWith('[') && token.length > 1) found.push(oneOf(token.slice(1, -1)));
-    else {
-      const char = token.at(-1) as string;
-      found.push((one) => one === char);
-    }
-  }
-  return found;
-}
-
-function oneOf(set: string): (char: string) => boolean {
-  const isNot = /^[!^]/.test(set);
-  const ranges = [...set.slice(isNot ? 1 : 0).matchAll(/\\?([^])(?:-\\?([^]))?/g)];
-  return (char) => ranges.some(([, from = '', to = from]) => from <= char && char <= to) !== isNot;
-}
-
-/** Name by name. No pattern may take long: whoever may push writes them. So nothing here goes back more than one step. */
-function matchPath(wanted: readonly Name[], names: readonly string[]): boolean {
-  // Which beginnings of the path the names so far can stand for.
-  let reached = new Set([0]);
-  for (const [at, name] of wanted.entries()) {
-    const next = new Set<number>();
-    if (name === anyFolders) {
-      // At the end it stands for at least one name, elsewhere for none or more.
-      const least = Math.min(...reached) + (at === wanted.length - 1 ? 1 : 0);
-      for (let to = least; to <= names.length; to += 1) next.add(to);
-    } else {
-      for (const from of reached) if (from < names.length && matchName(name, names[from] as string)) next.add(from + 1);
-    }
-    if (next.size === 0) return false;
-    reached = next;
-  }
-  return reached.has(names.length);
-}
-
-function matchName(wanted: readonly Part[], name: string): boolean {
-  let [at, back, backTo] = [0, -1, 0];
-  for (let char = 0; char < name.length;) {
-    const part = wanted[at];
-    if (part === 'any') {
-      [back, backTo] = [at, char];
-      at += 1;
-    } else if (part?.(name[char] as string)) {
-      at += 1;
-      char += 1;
-    } else {
-      if (back < 0) return false;
-      // The last star takes one character more; an earlier one never has to.
-      backTo += 1;
-      [at, char] = [back + 1, backTo];
-    }
-  }
-  return wanted.slice(at).every((part) => part === 'any');
+/** A pattern in quotes, as C has them; undefined where it is none. */
+function unquote(text: string): { pattern: string; rest: string } | undefined {
+  const found = /^"((?:[^"\\]|\\[abfnrtv\\"]|\\[0-3][0-7]{2})*)"/.exec(text);
+  if (!found) return undefined;
+  const [quoted, inner = ''] = found;
+  const pattern = inner.replace(/\\([0-7]{3}|[^])/g, (_, code: string) =>
+    code.length === 3 ? String.fromCharCode(Number.parseInt(code, 8)) : (escapes[code] ?? code),
+  );
+  return { pattern: pattern.replace(/\0[^]*/, ''), rest: text.slice(quoted.length) };
 }

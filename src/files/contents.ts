@@ -22,10 +22,10 @@ export class Contents {
   }
 
   /** `expected`: may stand there as it is, beside what the ledger says. */
-  hash(path: SitePath, expected?: Oid): Promise<Hashed | undefined> {
+  async hash(path: SitePath, expected?: Oid): Promise<Hashed | undefined> {
     const line = this.#t.manifest.get(path);
     const known = line && !line.refused ? [line.oid, expected] : [expected];
-    return this.#hash(path, this.#t.largePaths.has(path), known);
+    return this.#hash(path, await this.#t.largePaths.has(path), known);
   }
 
   /** While an apply changes paths and rules. `isLarge`: by the rules as they will be. */
@@ -42,8 +42,8 @@ export class Contents {
   }
 
   /** The file at `at`, which was the site's `path` until it was replaced. */
-  hashReplaced(at: SitePath, path: SitePath, was: Oid | undefined): Promise<Hashed | undefined> {
-    return this.#hash(at, this.#t.largePaths.has(path), [was]);
+  async hashReplaced(at: SitePath, path: SitePath, was: Oid | undefined): Promise<Hashed | undefined> {
+    return this.#hash(at, await this.#t.largePaths.has(path), [was]);
   }
 
   #hash(path: SitePath, large?: boolean, known?: readonly (Oid | undefined)[]): Promise<Hashed | undefined> {
@@ -53,8 +53,8 @@ export class Contents {
   /** `as`: the path it is recorded under, by the rules; or, whatever they say, whether as a pointer. */
   async open(path: SitePath, as: SitePath | boolean, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
     const { fs, root, large, largePaths } = this.#t;
+    const points = typeof as === 'boolean' ? as : await largePaths.has(as);
     const file = openSteady(fs, root, path, done);
-    const points = typeof as === 'boolean' ? as : largePaths.has(as);
     return large && points ? openLarge(file, (chunks) => large.keep(chunks)) : file;
   }
 }

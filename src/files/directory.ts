@@ -2,6 +2,7 @@ import type { NotSyncedReason, SiteLimits } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
+  Bringing,
   Directory,
   Found,
   KeptMode,
@@ -40,7 +41,7 @@ export interface DirectoryOptions {
   /** Where manifest and journal lie: outside the site. */
   readonly stateDir: string;
   /** What the ledger's commits hold. */
-  readonly repository: Pick<Repository, 'blobs' | 'sizes'>;
+  readonly repository: Pick<Repository, 'blobs' | 'sizes' | 'attributesAbove'>;
   /** Absent: pointers are refused by name. */
   readonly large?: LargeContents;
   /** Asked anew at each use: settings change while the daemon runs. */
@@ -94,7 +95,11 @@ class SiteDirectory implements Directory, Touchable {
     this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
     this.#quiet = new Quiet(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
-    this.#largePaths = new LargePaths(options.fs, options.root, isOn);
+    this.#largePaths = new LargePaths({
+      ...{ fs: options.fs, root: options.root, isOn },
+      above: (commit) => options.repository.attributesAbove(commit),
+      commit: () => this.#manifest.commit,
+    });
     this.#leftOut = new LeftOut({
       manifest: this.#manifest,
       settings: options.settings,
@@ -160,7 +165,7 @@ class SiteDirectory implements Directory, Touchable {
       return line?.oid !== oid || line.mode !== mode;
     });
     // What would be refused if it came now stands in the ledger and not in the folder: what is there is no edit of it.
-    const reasons = await this.refusals(others, tree);
+    const reasons = await this.refusals(others, { files: tree, ...(disk ? { commit: disk } : {}) });
     for (const { path, mode, oid } of others) {
       const refused = reasons.get(path);
       this.#manifest.set(path, refused ? { mode, oid, refused } : { mode, oid });
@@ -246,12 +251,15 @@ class SiteDirectory implements Directory, Touchable {
 
   /** Edits that would put a content where the repository has a pointer, since LFS is off: named, and left here. */
   async #overPointers(edited: readonly SitePath[]): Promise<ReadonlySet<SitePath>> {
-    const lines = edited.flatMap((path) => {
+    const lines: { path: SitePath; oid: Oid }[] = [];
+    for (const path of edited) {
       const line = this.#manifest.get(path);
       // Without a rule only what we never saw as it was committed can be one: no git is asked for an ordinary edit.
-      const mayBe = line && (this.#largePaths.wouldBe(path) || (!line.seen && !this.#largePaths.has(path)));
-      return mayBe ? [{ path, oid: line.oid }] : [];
-    });
+      if (!line || !(await this.#largePaths.wouldBe(path))) {
+        if (!line || line.seen || (await this.#largePaths.has(path))) continue;
+      }
+      lines.push({ path, oid: line.oid });
+    }
     if (lines.length === 0) return new Set();
     const { sizes, blobs } = this.#o.repository;
     const bytes = await sizes(lines.map(({ oid }) => oid));
@@ -346,10 +354,10 @@ class SiteDirectory implements Directory, Touchable {
     return [...this.#staying];
   }
 
-  overdue(): readonly Change[] {
+  async overdue(): Promise<readonly Change[]> {
     const walk = new Walk(this.#o.fs, this.#o.root);
     try {
-      return this.#leftOut.overdue(walk);
+      return await this.#leftOut.overdue(walk);
     } finally {
       walk.close();
     }
@@ -363,10 +371,7 @@ class SiteDirectory implements Directory, Touchable {
     for (const path of this.#leftOut.hold(paths)) this.#touched.add(path);
   }
 
-  async refusals(
-    files: readonly TreeFile[],
-    bringing: readonly TreeFile[] = [],
-  ): Promise<ReadonlyMap<SitePath, NotSyncedReason>> {
+  async refusals(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlyMap<SitePath, NotSyncedReason>> {
     const reasons = new Map<SitePath, NotSyncedReason>();
     for (const file of files) {
       const reason = this.#leftOut.refusal(file);
@@ -377,10 +382,13 @@ class SiteDirectory implements Directory, Touchable {
     return reasons;
   }
 
-  async pointersLeft(files: readonly TreeFile[], bringing: readonly TreeFile[] = []): Promise<ReadonlySet<SitePath>> {
+  async pointersLeft(
+    files: readonly TreeFile[],
+    { files: coming = [], ...of }: Bringing = {},
+  ): Promise<ReadonlySet<SitePath>> {
     const { blobs } = this.#o.repository;
-    const changes = bringing.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
-    const isLarge = await this.#largePaths.after({ changes, blobs });
+    const changes = coming.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
+    const isLarge = await this.#largePaths.after({ changes, blobs, ...of });
     return new Set([...(await standIns(files, blobs))].filter((path) => !isLarge?.(path)));
   }
 
@@ -398,8 +406,8 @@ class SiteDirectory implements Directory, Touchable {
     return changed.length === 0 && [...this.#manifest.under(folder)].every((path) => path === folder);
   }
 
-  async survey(gitignores: Parameters<Directory['survey']>[0] = []): ReturnType<Directory['survey']> {
-    this.#largePaths.forget();
+  async survey(...[gitignores = [], commit]: Parameters<Directory['survey']>): ReturnType<Directory['survey']> {
+    this.#largePaths.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), held: [], gitignores };
     const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules).catch((error: unknown) => {
@@ -416,6 +424,7 @@ class SiteDirectory implements Directory, Touchable {
         files.push({ path, oid: now.oid, size: stat.size, taking });
       }
     }
+    this.#largePaths.forget();
     return { files, changing, left: sighting.left, ignored: sighting.ignored };
   }
 

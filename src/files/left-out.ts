@@ -10,7 +10,7 @@ interface LeftOutTools {
   readonly manifest: Manifest;
   readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
   /** Whether the repository keeps a path in LFS, and that is followed. */
-  readonly isLarge: (path: SitePath) => boolean;
+  readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
 
 /** What of a site does not travel, and why: refused when it arrived, left out by a look, or held for a person. */
@@ -58,10 +58,10 @@ export class LeftOut {
   }
 
   /** Of what was refused, what may be tried again. */
-  overdue(walk: Walk): readonly Change[] {
+  async overdue(walk: Walk): Promise<readonly Change[]> {
     const changes: Change[] = [];
-    for (const [path, { mode, oid, refused, was }] of this.#tools.manifest.entries()) {
-      if (!refused || !(mayPass.has(refused.kind) || this.#mayBeHad(path, refused))) continue;
+    for (const [path, { mode, oid, refused, was }] of [...this.#tools.manifest.entries()]) {
+      if (!refused || !(mayPass.has(refused.kind) || (await this.#mayBeHad(path, refused)))) continue;
       const size = refused.kind === 'too-large' ? refused.bytes : 0;
       if (this.refusal({ path, mode, oid, size })) continue;
       // Something that we did not put there still stands at the name.
@@ -72,7 +72,7 @@ export class LeftOut {
   }
 
   /** A pointer whose content was not asked for yet, or was not there when it was. */
-  #mayBeHad(path: SitePath, { kind }: NotSyncedReason): boolean {
+  async #mayBeHad(path: SitePath, { kind }: NotSyncedReason): Promise<boolean> {
     return ['lfs-pointer', 'lfs-missing', 'lfs-damaged'].includes(kind) && this.#tools.isLarge(path);
   }
 

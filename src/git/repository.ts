@@ -6,7 +6,7 @@ import { type Subfolder } from '../model/subfolder.ts';
 import type { Clock } from '../model/world.ts';
 import type { Author, CommitFacts, Relation, Repository, TreeFile } from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
-import type { Ask, GitDriver, GitResult, GitRun } from './driver.ts';
+import type { Ask, GitDriver, GitProcess, GitResult, GitRun } from './driver.ts';
 import { gitEnvironment } from './environment.ts';
 import { localFailure } from './failure.ts';
 import { startFastImport } from './fast-import.ts';
@@ -52,7 +52,8 @@ export function openRepository(options: RepositoryOptions): Repository {
   // The one place where a path of ours means more than itself: «everything but».
   const withPathspecs = (args: readonly string[]): Promise<GitResult> =>
     git(args, { environment: { ...environment(), GIT_LITERAL_PATHSPECS: '0' } });
-  const view = createView({ ask, git: withPathspecs }, options.subfolder ?? '');
+  const open = (args: readonly string[]): GitProcess => driver.open({ args, environment: environment() });
+  const view = createView({ ask, open, git: withPathspecs }, options.subfolder ?? '');
 
   const commits = new Memory<CommitFacts>(200);
   const commit: Repository['commit'] = (oid) => commits.get(view.key(oid), () => readCommit(oid));
@@ -145,6 +146,7 @@ export function openRepository(options: RepositoryOptions): Repository {
 
     view: view.turn,
     commit,
+    attributesAbove: view.above,
     changes,
     make,
 

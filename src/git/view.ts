@@ -1,11 +1,15 @@
 import { Problem } from '../model/problem.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import { type Entry, type Oid, type SitePath, displayPath, pathBytes } from '../model/tree.ts';
-import type { Ask, GitResult } from './driver.ts';
+import type { Above } from '../sync/ports.ts';
+import { ByteReader } from './bytes.ts';
+import type { Ask, GitProcess, GitResult } from './driver.ts';
+import { localFailure } from './failure.ts';
 import { Memory } from './memory.ts';
 
 interface ViewTools {
   readonly ask: Ask;
+  readonly open: (args: readonly string[]) => GitProcess;
   readonly git: (args: readonly string[]) => Promise<GitResult>;
 }
 
@@ -15,21 +19,54 @@ export const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
  * A folder of the repository seen as if it were the whole: paths lose its name on the way in and get it on the way out.
  * What lies around it is everybody else's: each commit takes it over unchanged from its parents.
  */
-export function createView({ ask, git }: ViewTools, first: Subfolder) {
+export function createView({ ask, git, open }: ViewTools, first: Subfolder) {
   let prefix = first;
-  const trees = new Memory<Oid>(500);
+  const folders = new Memory<Folder>(500);
+  /** What the newest files of attributes say, by their ids: few commits change one. */
+  const texts = new Memory<string>(16);
   const key = (what: string): string => (prefix === '' ? what : `${prefix} ${what}`);
 
-  async function readTree(commit: Oid): Promise<Oid> {
-    const parts = prefix.split('/').map((_, at, all) => all.slice(0, at + 1).join('/') as SitePath);
-    const input = parts.map((path) => Buffer.concat([Buffer.from(`${commit}:`), pathBytes(path), Buffer.from('\n')]));
-    const rows = (await ask(['cat-file', '--batch-check=%(objecttype) %(objectname)'], { input }))
-      .toString('latin1')
-      .split('\n');
-    const file = parts.find((_, at) => /^(blob|commit) [0-9a-f]{40,64}$/.test(rows[at] ?? ''));
-    if (file !== undefined) throw new Problem('subfolder-invalid', { file: displayPath(file) });
-    const [type, oid] = (rows[parts.length - 1] ?? '').split(' ');
-    return type === 'tree' ? (oid as Oid) : emptyTree;
+  const folderOf = (commit: Oid): Promise<Folder> => folders.get(key(commit), () => readFolder(commit));
+
+  /** In one process, which is the only one a commit costs here. */
+  async function readFolder(commit: Oid): Promise<Folder> {
+    const names = prefix.split('/');
+    const process = open(['cat-file', '--batch-command=%(objecttype) %(objectname) %(objectsize)']);
+    const reader = new ByteReader(process.child.stdout);
+    const say = async (command: 'info' | 'contents', path: string): Promise<string[]> => {
+      process.child.stdin?.write(Buffer.from(`${command} ${commit}:${path}\n`, 'latin1'));
+      const row = await reader.until(0x0a);
+      if (row === undefined) throw localFailure('cat-file', (await process.ended).stderr);
+      return row.toString('latin1').split(' ');
+    };
+    const above: [string, Oid][] = [];
+    let tree = emptyTree;
+    try {
+      for (const at of names.keys()) {
+        const [folder, path] = [names.slice(0, at).join('/'), names.slice(0, at + 1).join('/')];
+        const file = folder === '' ? '.gitattributes' : `${folder}/.gitattributes`;
+        const [kind, blob, size] = await say('info', file);
+        if (kind === 'blob' && Number(size) <= attributesBytes) {
+          above.push([folder, blob as Oid]);
+          await texts.get(blob as string, async () => {
+            await say('contents', file);
+            const bytes: Buffer[] = [];
+            for await (const chunk of reader.take(Number(size))) bytes.push(Buffer.from(chunk));
+            await reader.until(0x0a);
+            return Buffer.concat(bytes).toString('latin1');
+          });
+        }
+        const [type, oid] = await say('info', path);
+        if (type === 'blob' || type === 'commit')
+          throw new Problem('subfolder-invalid', { file: displayPath(path as SitePath) });
+        tree = type === 'tree' ? (oid as Oid) : emptyTree;
+      }
+      process.child.stdin?.end();
+      return { tree, above };
+    } finally {
+      process.end();
+      await process.ended;
+    }
   }
 
   /** Whether two commits are the same outside the folder. */
@@ -61,7 +98,7 @@ export function createView({ ask, git }: ViewTools, first: Subfolder) {
   }
 
   const tree = async (commit: Oid): Promise<Oid> =>
-    prefix === '' || commit === emptyTree ? commit : trees.get(key(commit), () => readTree(commit));
+    prefix === '' || commit === emptyTree ? commit : (await folderOf(commit)).tree;
 
   return {
     isWhole: (): boolean => prefix === '',
@@ -73,6 +110,17 @@ export function createView({ ask, git }: ViewTools, first: Subfolder) {
     /** What git lists and compares for a commit: itself, or its folder's tree; the empty one where it has none. */
     tree,
     commonOf,
+
+    /** What the `.gitattributes` around the folder say. */
+    async above(commit: Oid): Promise<Above> {
+      if (prefix === '') return { site: prefix, texts: new Map() };
+      const site = prefix;
+      const { above } = await folderOf(commit);
+      const said = new Map<string, string>();
+      for (const [folder, oid] of above)
+        said.set(folder, await texts.get(oid, async () => (await ask(['cat-file', 'blob', oid])).toString('latin1')));
+      return { site, texts: said };
+    },
 
     /** What a new commit starts from: `inner` as the folder's tree, in the midst of what its parents have. */
     async graft(
@@ -96,5 +144,15 @@ export function createView({ ask, git }: ViewTools, first: Subfolder) {
     },
   };
 }
+
+/** What a commit has where the view is. */
+interface Folder {
+  readonly tree: Oid;
+  /** The `.gitattributes` of the folders above. */
+  readonly above: readonly (readonly [folder: string, oid: Oid])[];
+}
+
+/** A longer file of attributes says nothing, as in a site's own folders. */
+const attributesBytes = 262_144;
 
 export type View = ReturnType<typeof createView>;

@@ -203,6 +203,7 @@ export async function bring(
   const modes = ledger.choice && (await modesOf(repository, ledger.choice));
   const { applied, skipped, refused, staying } = await directory.apply({
     changes,
+    commit: target,
     ...contentsOf(repository),
     ...(modes ? { modes } : {}),
     progress: deps.progress,

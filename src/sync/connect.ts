@@ -55,7 +55,7 @@ async function notPushed({ repository, directory, fileLimit }: ConnectDeps, surv
   if (!remote) return [];
   const files = await repository.files(remote, fileLimit);
   const there = new Map(files.map((file) => [file.path, file]));
-  const refused = await directory.refusals(files);
+  const refused = await directory.refusals(files, { commit: remote });
   const here = new Set(survey.files.map(({ path }) => path));
   const edited = survey.files.filter(({ path, oid }) => there.get(path)?.oid !== oid).map(({ path }) => path);
   const removed = [...there.values()].filter((file) => !here.has(file.path) && !refused.has(file.path));
@@ -98,14 +98,16 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
   const tip = from ?? found;
   const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
   // The repository's own rules count already: what it ignores is not the connect's to remove.
-  const survey = await directory.survey(await gitignoresOf(repository, theirs));
+  const commit = tip === 'absent' ? undefined : tip;
+  const survey = await directory.survey(await gitignoresOf(repository, theirs), commit);
   if (survey.changing.length > 0) {
     throw new Problem('plan-outdated', { path: displayPath(survey.changing[0] as SitePath) });
   }
   const ours = new Set(survey.files.map(({ path }) => path));
   const rivals = directory.collisions(theirs.map(({ path }) => path));
   // The rules for large files are those that will be in the folder: the branch's, or what it has already.
-  const reasons = await directory.refusals(theirs, direction === 'replace' ? theirs : []);
+  const files = direction === 'replace' ? theirs : [];
+  const reasons = await directory.refusals(theirs, { files, ...(commit ? { commit } : {}) });
   const refused: NotSynced[] = [];
   for (const file of theirs) {
     const rival = rivals.get(file.path);
@@ -115,7 +117,7 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
       (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
     if (reason) refused.push({ path: file.path, reason });
   }
-  return { theirs, survey, refused, ...(tip === 'absent' ? {} : { tip }), ...(from ? { isNew: true } : {}) };
+  return { theirs, survey, refused, ...(commit ? { tip: commit } : {}), ...(from ? { isNew: true } : {}) };
 }
 
 async function gitignoresOf(
@@ -232,6 +234,7 @@ async function replaceFolder(
   await bound();
   const { skipped } = await directory.apply({
     changes,
+    commit: tip,
     ...contentsOf(repository),
     progress,
     signal,

@@ -105,6 +105,13 @@ export interface CommitRequest {
   readonly message: string;
 }
 
+/** What `.gitattributes` say in the folders of the repository above a site. */
+export interface Above {
+  readonly site: Subfolder;
+  /** By folder, `''` for the top; one character per byte. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
 /** One bare git repository per site, outside the site. Every method may be called again after a crash. */
 export interface Repository {
   /** Creates it where it is missing and clears what a killed git left behind. */
@@ -122,6 +129,8 @@ export interface Repository {
   ): Promise<void>;
   relation(ours: Oid, theirs: Oid): Promise<Relation>;
   commit(oid: Oid): Promise<CommitFacts>;
+  /** Remembered; a site that is the whole of its repository, or whose commit was looked at before, starts no process. */
+  attributesAbove(commit: Oid): Promise<Above>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
   /** Throws `too-many-files` past the limit, at the first file too many. */
@@ -180,8 +189,11 @@ export interface KeptMode {
 
 /** The branch on GitLab. */
 export interface Remote {
-  /** The branch's tip; `absent` when there is no such branch (an empty repository has none). */
-  head(signal?: AbortSignal): Promise<Oid | 'absent'>;
+  /**
+   * The branch's tip; `absent` when there is no such branch (an empty repository has none). `told`: somebody says that it
+   * moved, or wants to know for certain.
+   */
+  head(signal?: AbortSignal, told?: boolean): Promise<Oid | 'absent'>;
   /** Brings the branch's commits here and returns its tip, or `absent`. Moves no ref of the ledger. */
   fetch(signal?: AbortSignal, progress?: (progress: Progress) => void): Promise<Oid | 'absent'>;
   /**
@@ -198,7 +210,8 @@ export interface Remote {
 }
 
 export type PushResult =
-  | { readonly kind: 'done'; readonly output: string }
+  /** `text`: what GitLab said along with it, cleaned; absent where it said nothing. */
+  | { readonly kind: 'done'; readonly output: string; readonly text?: string }
   /** Someone pushed meanwhile: look again. */
   | { readonly kind: 'moved'; readonly output: string }
   /** GitLab's own words, cleaned. */
@@ -222,6 +235,8 @@ export interface Found {
 export interface ApplyRequest {
   /** What to change, against what the ledger says is there. */
   readonly changes: readonly Change[];
+  /** What the folder follows; absent: it stays with the ledger's commit. */
+  readonly commit?: Oid;
   /** Permissions for paths that come back from a kept version. */
   readonly modes?: ReadonlyMap<SitePath, KeptMode>;
   readonly blobs: Repository['blobs'];
@@ -281,6 +296,12 @@ export interface LargeContents {
   ): (pointer: Pointer, write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 }
 
+/** Whose `.gitattributes` count: in place of the folder's own, and above it in place of those of the ledger's commit. */
+export interface Bringing {
+  readonly files?: readonly TreeFile[];
+  readonly commit?: Oid;
+}
+
 /** One site's folder. */
 export interface Directory {
   /** The folder is there, a directory, listable, and not suddenly empty. Throws `folder-*`. */
@@ -295,9 +316,9 @@ export interface Directory {
   look(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<Found>;
   /**
    * Everything that would travel, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
-   * repository will bring, which count already.
+   * repository will bring, which count already. `commit`: as in {@link Bringing}.
    */
-  survey(gitignores?: readonly (readonly [folder: string, content: string])[]): Promise<Survey>;
+  survey(gitignores?: readonly (readonly [folder: string, content: string])[], commit?: Oid): Promise<Survey>;
   /**
    * Contents of a path now, without recording them; undefined when it is gone or not a plain file. `expected`: what may
    * stand there as it is, also where LFS would point to it.
@@ -323,14 +344,11 @@ export interface Directory {
   /** Paths that the branch no longer has and that we were not allowed to remove when we last tried. */
   staying(): readonly SitePath[];
   /** Of the refused, what may be tried again, since what stood against it is gone. */
-  overdue(): readonly Change[];
-  /**
-   * Of a commit's files, those that would not be written here, and why. `bringing`: whose `.gitattributes` count in place
-   * of the folder's own.
-   */
-  refusals(files: readonly TreeFile[], bringing?: readonly TreeFile[]): Promise<ReadonlyMap<SitePath, NotSyncedReason>>;
-  /** Of a commit's files, the pointers to large files that are not followed here. `bringing`: as above. */
-  pointersLeft(files: readonly TreeFile[], bringing?: readonly TreeFile[]): Promise<ReadonlySet<SitePath>>;
+  overdue(): Promise<readonly Change[]>;
+  /** Of a commit's files, those that would not be written here, and why. */
+  refusals(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlyMap<SitePath, NotSyncedReason>>;
+  /** Of a commit's files, the pointers to large files that are not followed here. */
+  pointersLeft(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlySet<SitePath>>;
   readonly replaces: 'exchange' | 'link';
   tracked(): number;
   close(): Promise<void>;

@@ -81,7 +81,7 @@ async function takeEdits(deps: RunDeps, notes: Notes): Promise<void> {
 /** What was not written, and may be now: a limit was raised, or what stood in its place is gone. */
 async function writeOverdue(deps: RunDeps): Promise<readonly SitePath[]> {
   const { repository, directory, progress, signal } = deps;
-  const changes = directory.overdue();
+  const changes = await directory.overdue();
   const { disk } = await repository.ledger();
   if (changes.length === 0 || !disk) return [];
   const { applied } = await directory.apply({ changes, ...contentsOf(repository), progress, signal });
@@ -123,7 +123,7 @@ async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Stan
   if (!looks && local === ledger.remote && !ledger.base) return undefined;
   let tip: Oid | 'absent' = ledger.remote ?? 'absent';
   if (looks || !ledger.remote || ledger.base) {
-    tip = await remote.head(signal);
+    tip = await remote.head(signal, triggers.has('webhook') || triggers.has('person'));
     if (tip !== 'absent' && tip !== ledger.remote) tip = await remote.fetch(signal, deps.progress);
   }
   const known = ledger.remote;

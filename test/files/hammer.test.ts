@@ -32,7 +32,8 @@ const editors = { 'saves.txt': 'save', 'appends.txt': 'append' } as const;
 const names = Object.keys(editors) as SitePath[];
 
 /** Its files are no pointers: nothing of the ledger is read. */
-const noRepository: Pick<Repository, 'blobs' | 'sizes'> = {
+const noRepository: Pick<Repository, 'blobs' | 'sizes' | 'attributesAbove'> = {
+  attributesAbove: async () => ({ site: '', texts: new Map() }),
   sizes: () => Promise.reject(new Error('sizes were asked for')),
   blobs: () => {
     throw new Error('contents were asked for');

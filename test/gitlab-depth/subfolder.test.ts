@@ -1,8 +1,10 @@
 // time limit: 240 s
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pointerText, readPointer } from '../../src/model/lfs.ts';
 import { type Clicker, type Page, until } from '../support/clicker.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
@@ -13,6 +15,8 @@ const sub = suite('gitlab-depth/subfolder');
 
 const around = { 'README.md': 'read me\n', 'docs/other.md': 'other\n', 'app/main.c': 'int main;\n' };
 const inside = { 'docs/site/index.html': 'index\n', 'docs/site/css/a.css': 'a {}\n' };
+
+const shaOf = (content: Buffer): string => createHash('sha256').update(content).digest('hex');
 
 const mono = ({ gitlab }: Harbour): Promise<Project> =>
   gitlab.projects.create({ path: 'harbour/mono', owner: 'ana', files: { ...around, ...inside } });
@@ -106,6 +110,63 @@ sub('a subfolder as the site: both ways, merges, and nothing around it is ever t
       plain.split('\n').filter((path) => path !== '' && !path.startsWith('docs/site/')),
       [],
     );
+  }),
+);
+
+sub('the rules for large files (LFS) of the folders above count: contents come, and go up as pointers', () =>
+  inHarbour(async (harbour) => {
+    harbour.gitlab.settings.checkLfs = true;
+    const project = await mono(harbour);
+    const [one, two, film] = [randomBytes(9_000), randomBytes(9_000), randomBytes(9_000)];
+    const put = (content: Buffer): string => {
+      project.lfs.set(shaOf(content), content);
+      return pointerText({ sha: shaOf(content), size: content.length });
+    };
+    const rules = '*.bin filter=lfs diff=lfs merge=lfs -text\ndocs/site/films/** filter=lfs\n';
+    await project.push('main', { '.gitattributes': rules, 'docs/site/one.bin': put(one) });
+    const clicker = await signedIn(harbour);
+    await configured(harbour, clicker);
+    const folder = await makeFolder(harbour.sites, 'docs', {});
+    await addSite(harbour, clicker, 'Docs', folder);
+    const url = clicker.page.url.replace('/settings/syncing', '');
+    await clicker.open(`${url}/settings/files`);
+    await clicker.press('Save', { 'Download and upload them': true });
+    await clicker.open(`${url}/settings/syncing`);
+    await authorised(harbour, clicker);
+    await clicker.press('Search', { 'Search repositories': 'mono' });
+    await clicker.press('Choose branch', { 'harbour/mono': true });
+    const plan = await clicker.press('Continue', { 'Subfolder of the repository': 'docs/site' });
+    assert.match(plan.words, /added ?3/);
+    assert.not.match(plan.words, 'only a pointer');
+    await clicker.press('Connect Self Hosted GitLab');
+    const arrived = async (path: string, content: Buffer) =>
+      (await filesOf(folder)).get(path)?.equals(content) || undefined;
+    await until('its content', () => arrived('one.bin', one));
+
+    await mkdir(join(folder, 'films'));
+    await writeFile(join(folder, 'two.bin'), two);
+    await writeFile(join(folder, 'films/a.mp4'), film);
+    await until('up', async () => {
+      const files = await project.files();
+      return (files.has('docs/site/two.bin') && files.has('docs/site/films/a.mp4')) || undefined;
+    });
+    const files = await project.files();
+    assert.is(readPointer(files.get('docs/site/two.bin') ?? Buffer.of())?.sha, shaOf(two));
+    assert.is(readPointer(files.get('docs/site/films/a.mp4') ?? Buffer.of())?.sha, shaOf(film));
+    assert.ok(project.lfs.get(shaOf(two))?.equals(two));
+
+    // A rule that comes from outside the site, for a file that was there before it.
+    await project.push('main', { 'docs/site/late.iso': put(film) });
+    await until('named', async () => (await clicker.open(url)).words.includes('only a pointer here') || undefined);
+    await project.push('main', { 'docs/.gitattributes': '*.iso filter=lfs\n' });
+    await clicker.open(url);
+    await clicker.press('Sync now');
+    // A saved setting is a reason to look at everything.
+    await until('it came', async () => {
+      await clicker.open(`${url}/settings/files`);
+      await clicker.press('Save', { 'Largest file, in MiB': '99' });
+      return arrived('late.iso', film);
+    });
   }),
 );
 

@@ -10,6 +10,7 @@ import type { Trigger } from '../../src/model/event.ts';
 import type { BranchName } from '../../src/model/instance.ts';
 import type { Direction, Plan } from '../../src/model/plan.ts';
 import { type Site, type SiteId, type SiteSettings, defaultSettings } from '../../src/model/site.ts';
+import type { Subfolder } from '../../src/model/subfolder.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { connect, planConnect } from '../../src/sync/connect.ts';
 import type { Directory, LargeContents, Remote, Repository } from '../../src/sync/ports.ts';
@@ -61,6 +62,8 @@ export interface WorldOptions {
   readonly wrap?: (repository: Repository) => Repository;
   readonly keep?: string;
   readonly driver?: GitDriver;
+  /** The site is this folder of the repository. */
+  readonly subfolder?: Subfolder;
   /** Where contents in LFS are; `settings.lfs` turns it on. */
   readonly large?: LargeContents;
 }
@@ -92,6 +95,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     driver: options.driver ?? createDriver('/usr/bin/git'),
     clock,
     author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
+    ...(options.subfolder ? { subfolder: options.subfolder } : {}),
   });
   const repository = options.wrap?.(opened) ?? opened;
   const directory = openDirectory({

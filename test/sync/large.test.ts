@@ -1,11 +1,11 @@
 // time limit: 120 s
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { letGo, openLargeStore } from '../../src/files/large.ts';
-import { createDriver } from '../../src/git/driver.ts';
+import { type GitDriver, createDriver } from '../../src/git/driver.ts';
 import { gitEnvironment } from '../../src/git/environment.ts';
 import { largeRemote, largeRepository, pointersNeeded } from '../../src/git/large.ts';
 import { type Copied, type Pointer, pointerText } from '../../src/model/lfs.ts';
@@ -310,6 +310,183 @@ large('LFS off, what came while it was on is not committed over its pointer by a
     remove();
   }
 });
+
+large('a rule names a file by bytes, whatever language its name is in', () =>
+  worldOf(async (world) => {
+    world.push({ '.gitattributes': 'café*.dat filter=lfs\n' });
+    await world.sync();
+    const content = randomBytes(3_000);
+    world.write('café 1.dat', content);
+    await world.sync();
+    assert.is(`${world.branch()['café 1.dat']}\n`, textTo(content));
+  }),
+);
+
+const subfolder = 'docs/my site' as SitePath;
+const inside = (path: string): string => `${subfolder}/${path}`;
+const pointed = (world: EngineWorld, path: string): string => `${world.branch()[inside(path)]}\n`;
+
+large('a site in a folder of its repository: what the folders above say counts, as it is in the commit', () =>
+  worldOf(
+    async (world, contents) => {
+      const [one, two, film, raw, image] = [1, 2, 3, 4, 5].map(() => randomBytes(3_000)) as [
+        Buffer,
+        Buffer,
+        ...Buffer[],
+      ];
+      world.push({
+        '.gitattributes': '[attr]large filter=lfs\n*.bin large\n/docs/my[[:space:]]site/films/** large\n',
+        'docs/.gitattributes': '*.dat filter=lfs\nmy?site/plain/*.bin -filter\n',
+        [inside('one.bin')]: contents.put(one),
+      });
+      await world.sync();
+      assert.is(textTo(Buffer.from(world.read('one.bin'))), textTo(Buffer.from(one.toString('utf8'))));
+      for (const path of ['two.bin', 'films/deep/a.mp4', 'b.dat']) world.write(path, film as Buffer);
+      world.write('plain/small.bin', 'plain\n');
+      world.write('docs/my site/films/a.mp4', 'elsewhere\n');
+      await world.sync();
+      for (const path of ['two.bin', 'films/deep/a.mp4', 'b.dat'])
+        assert.is(pointed(world, path), textTo(film as Buffer));
+      assert.is(pointed(world, 'plain/small.bin'), 'plain\n');
+      assert.is(pointed(world, 'docs/my site/films/a.mp4'), 'elsewhere\n');
+
+      // A rule that comes in the same commit as what it is for.
+      const next = '[attr]large filter=lfs\n*.raw large\n*.bin large\n';
+      world.push({ '.gitattributes': next, [inside('a.raw')]: contents.put(raw as Buffer) });
+      await world.sync();
+      assert.ok(world.read('a.raw') === (raw as Buffer).toString('utf8'));
+      // One that comes after it, in a commit that has nothing else.
+      world.push({ [inside('a.iso')]: contents.put(image as Buffer) });
+      await world.sync();
+      assert.equal(world.directory.refused(), ['a.iso']);
+      world.push({ '.gitattributes': `${next}*.iso large\n` });
+      await world.sync();
+      await world.sync({ trigger: 'rescan' });
+      assert.ok(world.read('a.iso') === (image as Buffer).toString('utf8'));
+      // And one that goes.
+      world.push({ '.gitattributes': null, 'docs/.gitattributes': null });
+      await world.sync();
+      const tip = world.tip();
+      await world.sync({ trigger: 'rescan' });
+      assert.is(world.tip(), tip);
+      world.write('two.bin', two.toString('hex'));
+      await world.sync();
+      assert.is(world.branch()[inside('two.bin')], two.toString('hex'), 'an edit goes by the rules');
+    },
+    { subfolder, repository: { [inside('index.html')]: 'first\n' } },
+  ),
+);
+
+for (const direction of ['replace', 'start-from-folder'] as const)
+  large(`a folder is connected to a folder of a repository by the rules above it («${direction}»)`, async () => {
+    const contents = new Contents();
+    const [same, theirs, ours] = [1, 2, 3].map(() => `${randomUUID()}\n`.repeat(100)) as [string, string, string];
+    const [before, tip] = [contents.put(Buffer.from(theirs)), contents.put(Buffer.from(same))];
+    const world = await engineWorld({
+      repository: { '.gitattributes': attributes, [inside('same.bin')]: tip, [inside('theirs.bin')]: before },
+      files: { 'same.bin': same, 'ours.bin': ours },
+      ...{ subfolder, large: contents, settings: { lfs: true } },
+    });
+    try {
+      const { refused, samples, ...plan } = await world.plan(direction);
+      assert.equal(refused, []);
+      assert.is(plan.same, 1, 'the same content, here and behind a pointer');
+      const [here, there] = direction === 'replace' ? '-+' : '+-';
+      assert.equal(
+        samples.map(({ mark, path }) => `${mark}${path}`).sort(),
+        [`${here}ours.bin`, `${there}theirs.bin`].sort(),
+      );
+      await world.connect(direction);
+      if (direction === 'replace') assert.is(world.read('theirs.bin'), theirs);
+      assert.equal(world.directory.refused(), []);
+      await world.sync({ trigger: 'rescan' });
+      const [left, content] = direction === 'replace' ? ['theirs.bin', theirs] : ['ours.bin', ours];
+      assert.equal(Object.keys(world.files()).sort(), [left, 'same.bin'].sort());
+      assert.is(`${world.read(left)}`, content);
+      assert.is(pointed(world, left), textTo(Buffer.from(content)));
+      assert.is(pointed(world, 'same.bin'), tip);
+
+      // With nothing left that tells what was seen, it is the same.
+      const head = world.tip();
+      await world.directory.agree(undefined, async () => []);
+      rmSync(join(world.dir, 'state', 'manifest.jsonl'), { force: true });
+      const { notSynced } = await world.sync({ trigger: 'start' });
+      assert.equal([notSynced, world.directory.refused(), world.tip()], [[], [], head]);
+    } finally {
+      await world.close();
+    }
+  });
+
+large('LFS off, a rule above the site protects a pointer too, and rules cost no process', async () => {
+  const { dir, remove } = scratch();
+  try {
+    const isIn = { subfolder, repository: { [inside('index.html')]: 'first\n' } };
+    await worldOf(
+      async (world, contents) => {
+        world.push({ [inside('big.bin')]: contents.put(randomBytes(3_000)) });
+        await world.sync();
+      },
+      { ...isIn, keep: dir },
+    );
+    const world = await engineWorld({ keep: dir, subfolder });
+    const tip = world.tip();
+    touch(world);
+    for (const trigger of ['start', 'rescan', 'poll'] as const) await world.sync({ trigger });
+    assert.is(world.tip(), tip);
+    world.write('big.bin', randomBytes(3_000));
+    const { notSynced } = await world.sync();
+    assert.equal(notSynced, [{ path: 'big.bin', reason: { kind: 'lfs-pointer' } }]);
+    assert.is(world.tip(), tip, 'a content was committed over a pointer');
+    await world.close();
+
+    const began: (readonly string[])[] = [];
+    for (const above of [{}, { '.gitattributes': attributes, 'docs/.gitattributes': attributes }]) {
+      began.push(await processesOf({ ...isIn, repository: { ...isIn.repository, ...above } }));
+    }
+    assert.ok((began[0] ?? []).length > 3);
+    assert.equal(began[1], began[0]);
+    const whole = await processesOf({ repository: { 'index.html': 'first\n', '.gitattributes': attributes } });
+    assert.equal(whole, await processesOf({ repository: { 'index.html': 'first\n' } }));
+  } finally {
+    remove();
+  }
+});
+
+/** What git is started for by a look, an edit, another one and a look, in a site that is known but was just opened. */
+async function processesOf(options: WorldOptions): Promise<readonly string[]> {
+  const { dir, remove } = scratch();
+  try {
+    const first = await engineWorld({ ...options, keep: dir });
+    await first.connect();
+    await first.sync();
+    await first.close();
+    const began: string[] = [];
+    const driver = createDriver('/usr/bin/git');
+    const noted: GitDriver = {
+      run(run) {
+        began.push(run.args[0] ?? '');
+        return driver.run(run);
+      },
+      open(run) {
+        began.push(run.args[0] ?? '');
+        return driver.open(run);
+      },
+    };
+    const { repository: _begin, ...again } = options;
+    const world = await engineWorld({ ...again, keep: dir, driver: noted });
+    for (const text of ['', 'second\n', 'third\n', '']) {
+      began.push('look');
+      if (text !== '') world.write('index.html', text);
+      await world.sync({ trigger: 'watch' });
+    }
+    assert.is(world.branch()[`${options.subfolder ? `${options.subfolder}/` : ''}index.html`], 'third');
+    assert.is(began.at(-1), 'look', 'an idle look started git');
+    await world.close();
+    return began;
+  } finally {
+    remove();
+  }
+}
 
 large('cut off when one without LFS has its name and nothing is written down, it is no edit', async () => {
   const { dir, remove } = scratch();

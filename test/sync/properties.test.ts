@@ -359,7 +359,7 @@ async function appliedTo(
     ...{ fs: realFs(), scanner: inlineScanner(realFs()), clock, root, stateDir: dir },
     random: { bytes: (n) => createHash('sha512').update(dir).digest().subarray(0, n), fraction: () => 0.5 },
     settings: () => ({ ...defaultSettings, quietMs: 0 }),
-    repository: { blobs, sizes: async () => [] },
+    repository: { blobs, sizes: async () => [], attributesAbove: async () => ({ site: '', texts: new Map() }) },
   });
   await directory.agree(oid(1), async () => files);
   await directory.look('all');
