@@ -12,11 +12,21 @@ export interface HookFacts {
   readonly signed: boolean;
 }
 
+/** GitLab did not take the hook, in its words; `hookId`: the one of ours that it has all the same. */
+export interface HookRefusal {
+  readonly refused: string;
+  readonly hookId?: number;
+}
+
+/** What came of a test call; `unknown`: this GitLab has no such call, or no such hook. */
+export type HookTrial =
+  { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly text: string } | { readonly kind: 'unknown' };
+
 export interface HookWish {
   readonly url: string;
   readonly token: Secret;
   readonly signingToken?: Secret;
-  /** The hook we made before, which may still have another URL. */
+  /** The hook we made before: of several of ours it is the one to keep. */
   readonly known?: number;
 }
 
@@ -26,10 +36,11 @@ export interface WebhooksDeps {
   readonly connection: (id: ConnectionId) => Connection | undefined;
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
   readonly client: {
+    hooks(token: Secret, id: ProjectId): Promise<readonly HookFacts[]>;
     hook(token: Secret, id: ProjectId, hookId: number): Promise<HookFacts | undefined>;
-    setHook(token: Secret, id: ProjectId, hook: HookWish): Promise<HookFacts | undefined>;
+    setHook(token: Secret, id: ProjectId, hook: HookWish): Promise<HookFacts | HookRefusal>;
     deleteHook(token: Secret, id: ProjectId, hookId: number): Promise<void>;
-    testHook(token: Secret, id: ProjectId, hookId: number): Promise<boolean>;
+    testHook(token: Secret, id: ProjectId, hookId: number): Promise<HookTrial>;
   };
   readonly sites: {
     get(id: string): Site | undefined;
@@ -48,9 +59,12 @@ export interface WebhooksDeps {
 export interface Webhooks {
   /** Finds or makes the hook, with both secrets, and has GitLab try it. */
   setUp(id: SiteId): Promise<void>;
-  /** Looks at what GitLab thinks of the hook: switched off, it is tried and so switched on again; gone, it is made anew. */
+  /**
+   * Looks at what GitLab thinks of the hook: switched off, it is tried and so switched on again; gone, it is made anew;
+   * without proof that it works, it is tried.
+   */
   look(id: SiteId): Promise<void>;
-  /** Whether the hook is gone, also when it never was there. One of the same number that is not ours stays. */
+  /** Whether the hook is gone, also when it never was there. Ours is known by its address, not by its number. */
   remove(id: SiteId, binding: Binding): Promise<'gone' | 'left'>;
   /** A genuine call came. */
   delivered(id: SiteId, delivery: { at: number; signed: boolean }): Promise<void>;
@@ -63,76 +77,115 @@ export interface Webhooks {
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const { sites, client, withToken } = deps;
 
+  const addressOf = (id: SiteId): string =>
+    `${deps.instance()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab/${id}`;
+
   async function note(id: SiteId, webhook: Webhook): Promise<void> {
     await sites.setWebhook(id, webhook);
     deps.siteChanged(id);
   }
 
+  const mayMakeHooks = (id: ConnectionId): boolean => {
+    const connection = deps.connection(id);
+    return !connection || connection.scopes.split(' ').includes('api');
+  };
+
   async function setUp(id: SiteId): Promise<void> {
+    const hook = await save(id);
+    const binding = sites.get(id)?.binding;
+    if (hook && binding) await prove(id, binding, hook.id);
+  }
+
+  /** Finds or makes the hook, with both secrets. Undefined: what came instead is noted. */
+  async function save(id: SiteId): Promise<HookFacts | undefined> {
     const binding = sites.get(id)?.binding;
     const secrets = sites.hookSecrets(id);
-    if (!binding || !secrets) return;
+    if (!binding || !secrets) return undefined;
     const { connectionId, projectId } = binding;
-    const connection = deps.connection(connectionId);
-    if (connection && !connection.scopes.split(' ').includes('api')) {
-      return note(id, { kind: 'none', reason: 'The connection has no api scope.' });
-    }
-    const url = `${deps.instance()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab/${id}`;
-    const signing = secrets.signing ?? newSigningKey(deps.random);
     const known = hookIdOf(binding.webhook);
+    const failed = async (webhook: NotWorking, hookId = known): Promise<undefined> =>
+      void (await note(id, { ...webhook, ...(hookId === undefined ? {} : { hookId }) }));
+    if (!mayMakeHooks(connectionId)) return failed({ kind: 'none', reason: noScope });
+    const url = addressOf(id);
+    const signing = secrets.signing ?? newSigningKey(deps.random);
     const wish = { url, token: secrets.token, signingToken: signing, ...(known === undefined ? {} : { known }) };
     try {
       // Kept before GitLab can use it: the first delivery may come before the answer.
       if (!secrets.signing) await sites.setHookSigning(id, { signing, signed: false });
       const hook = await withToken(connectionId, (token) => client.setHook(token, projectId, wish));
-      if (!hook) return await note(id, await refusal(url));
+      if ('refused' in hook) return await failed(await refusal(url, hook.refused), hook.hookId ?? known);
       // A GitLab that went back below 19 signs no more; demanding signatures would lock it out for good.
       if (secrets.signed && !hook.signed) await sites.setHookSigning(id, { signed: false });
       const before = sites.get(id)?.binding?.webhook;
-      if (before?.kind !== 'working' || before.hookId !== hook.id) await note(id, { kind: 'waiting', hookId: hook.id });
-      await prove(id, binding, hook.id);
+      const isKnown = (before?.kind === 'working' || before?.kind === 'waiting') && before.hookId === hook.id;
+      if (!isKnown) await note(id, { kind: 'waiting', hookId: hook.id });
+      return hook;
     } catch (error) {
-      await note(id, { kind: 'none', reason: hookRefusal(asProblem(error)) });
+      return failed({ kind: 'none', reason: hookRefusal(asProblem(error)) });
     }
   }
 
   /** A test delivery shows within a second what the first push would show, and wakes a hook that GitLab gave up. */
   async function prove(id: SiteId, { connectionId, projectId }: Binding, hookId: number): Promise<void> {
-    const tried = withToken(connectionId, (token) => client.testHook(token, projectId, hookId));
-    if (await tried.catch(() => false)) return;
+    const test = withToken(connectionId, (token) => client.testHook(token, projectId, hookId));
+    const trial = await test.catch(() => undefined);
+    if (trial?.kind === 'arrived') return;
+    if (trial?.kind === 'failed' && isBlock(trial.text)) {
+      return note(id, { ...(await refusal(addressOf(id), trial.text)), hookId });
+    }
     // It may have arrived and the answer not; what GitLab thinks now counts.
     const hook = await withToken(connectionId, (token) => client.hook(token, projectId, hookId)).catch(() => undefined);
-    if (hook && hook.state !== 'active') {
-      await note(id, { kind: 'disabled', hookId, resting: hook.state === 'resting' });
+    if (!hook || hook.state === 'active') return;
+    if (trial?.kind === 'unknown' && hook.state === 'disabled') {
+      // Before 16.11 nothing but a new one takes the place of a hook that is disabled for good.
+      const end = withToken(connectionId, (token) => client.deleteHook(token, projectId, hookId));
+      const isGone = await end.then(
+        () => true,
+        () => false,
+      );
+      if (isGone) return void (await save(id));
     }
+    await note(id, { kind: 'disabled', hookId, resting: hook.state === 'resting' });
   }
 
-  async function refusal(url: string): Promise<Webhook> {
+  /** What GitLab's refusal of an address means, or of anything else about the hook. */
+  async function refusal(url: string, text: string): Promise<NotWorking> {
     const { host } = new URL(url);
-    if (await deps.isLocal(new URL(url))) return { kind: 'blocked', address: host };
-    return { kind: 'none', reason: `GitLab refuses to call ${host}: it may not find the name, or not be allowed to.` };
+    if (/cannot be resolved/i.test(text)) return { kind: 'none', reason: `GitLab does not find the name ${host}.` };
+    // Where GitLab says no more than this, it may be the network it forbids or a name it does not find.
+    const isOdd = /invalid url given/i.test(text);
+    if (isBlock(text) || (isOdd && (await deps.isLocal(new URL(url))))) return { kind: 'blocked', address: host };
+    const reason = isOdd
+      ? `GitLab refuses to call ${host}: it may not find the name, or not be allowed to.`
+      : `GitLab refuses the webhook: “${text || 'no reason given'}”. Mend that in the repository under Settings / Webhooks, then try again.`;
+    return { kind: 'none', reason };
   }
 
   async function look(id: SiteId): Promise<void> {
     const binding = sites.get(id)?.binding;
-    if (binding?.webhook.kind === 'system') return;
-    const hookId = binding && hookIdOf(binding.webhook);
-    if (!binding || hookId === undefined) return setUp(id);
-    const { connectionId, projectId } = binding;
+    if (!binding || binding.webhook.kind === 'system') return;
+    const { connectionId, projectId, webhook } = binding;
+    const hookId = hookIdOf(webhook);
+    if (hookId === undefined || webhook.kind === 'none' || webhook.kind === 'blocked') return setUp(id);
     try {
       const hook = await withToken(connectionId, (token) => client.hook(token, projectId, hookId));
-      const url = `${deps.instance()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab/${id}`;
       const unsigned = sites.hookSecrets(id)?.signed === true && hook?.signed === false;
-      if (!hook || hook.url !== url || unsigned) return await setUp(id);
-      if (hook.state === 'active') {
-        if (binding.webhook.kind === 'disabled') await note(id, { kind: 'waiting', hookId });
-        return;
-      }
-      await note(id, { kind: 'disabled', hookId, resting: hook.state === 'resting' });
+      if (!hook || hook.url !== addressOf(id) || unsigned) return await setUp(id);
+      if (hook.state !== 'active') await note(id, { kind: 'disabled', hookId, resting: hook.state === 'resting' });
+      else if (webhook.kind === 'working') return;
+      // Where a push sets off no call, a test may arrive all the same: saving it again says whether it is blocked.
+      else if (webhook.kind === 'waiting' && webhook.missedAt !== undefined) return void (await save(id));
+      else if (webhook.kind === 'disabled') await note(id, { kind: 'waiting', hookId });
       await prove(id, binding, hookId);
     } catch {
       // GitLab does not answer: what is known stays, and the syncs say the rest.
     }
+  }
+
+  /** The number of a hook that calls and that we know nothing of: GitLab's answer to its making was lost. */
+  async function findHook(id: SiteId, { connectionId, projectId }: Binding): Promise<number | undefined> {
+    const hooks = await withToken(connectionId, (token) => client.hooks(token, projectId)).catch(() => []);
+    return hooks.find(isOurs(id))?.id;
   }
 
   return {
@@ -141,35 +194,38 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 
     async remove(id, { connectionId, projectId, webhook }) {
       const hookId = hookIdOf(webhook);
-      if (hookId === undefined) return 'gone';
-      const gone = withToken(connectionId, async (token) => {
-        const hook = await client.hook(token, projectId, hookId);
-        if (hook?.url.endsWith(`/hooks/gitlab/${id}`)) await client.deleteHook(token, projectId, hookId);
-      });
-      return gone.then(
-        () => 'gone',
-        () => 'left',
-      );
+      if (hookId === undefined && !mayMakeHooks(connectionId)) return 'gone';
+      try {
+        await withToken(connectionId, async (token) => {
+          const ours = (await client.hooks(token, projectId)).filter(isOurs(id));
+          for (const hook of ours) await client.deleteHook(token, projectId, hook.id);
+        });
+        return 'gone';
+      } catch (error) {
+        // With the repository its hooks are gone too; and one that was never made is not left.
+        return hookId === undefined || asProblem(error).code === 'project-missing' ? 'gone' : 'left';
+      }
     },
 
     async delivered(id, { at, signed }) {
       if (signed && sites.hookSecrets(id)?.signed === false) await sites.setHookSigning(id, { signed });
-      const known = sites.get(id)?.binding?.webhook;
-      const hookId = known && hookIdOf(known);
-      if (hookId === undefined) return;
-      await note(id, { kind: 'working', hookId, lastDeliveryAt: at });
+      const binding = sites.get(id)?.binding;
+      const hookId = binding && (hookIdOf(binding.webhook) ?? (await findHook(id, binding)));
+      if (hookId !== undefined) await note(id, { kind: 'working', hookId, lastDeliveryAt: at });
     },
 
     async deliveredBySystem(id, at) {
       const known = sites.get(id)?.binding?.webhook;
-      // A project hook of our own tells more; only where there is none does this one count.
-      if (known && hookIdOf(known) === undefined) await note(id, { kind: 'system', lastDeliveryAt: at });
+      // A project hook that calls tells more; only where none does, this one counts.
+      if (known?.kind !== 'none' && known?.kind !== 'blocked' && known?.kind !== 'system') return;
+      await note(id, { kind: 'system', lastDeliveryAt: at, ...numberOf(known) });
     },
 
     async missed(id, at) {
       const known = sites.get(id)?.binding?.webhook;
       if (known?.kind === 'system' && at - known.lastDeliveryAt >= graceMs) {
-        return note(id, { kind: 'none', reason: 'A push came without a call of the system hook.' });
+        const reason = 'A push came without a call of the system hook.';
+        return note(id, { kind: 'none', reason, ...numberOf(known) });
       }
       // A call on its way may be overtaken by a look; one that comes after all proves the webhook again.
       if (known?.kind !== 'working' || at - known.lastDeliveryAt < graceMs) return;
@@ -179,19 +235,48 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 }
 
 const graceMs = 60_000;
+const noScope = 'The connection has no api scope.';
+
+type NotWorking = Extract<Webhook, { kind: 'none' | 'blocked' }>;
 
 /** The number of the hook that GitLab has for us, as far as we know. */
 export function hookIdOf(webhook: Webhook): number | undefined {
   return 'hookId' in webhook ? webhook.hookId : undefined;
 }
 
+function numberOf(webhook: Webhook): { hookId?: number } {
+  const hookId = hookIdOf(webhook);
+  return hookId === undefined ? {} : { hookId };
+}
+
+const isOurs =
+  (id: SiteId) =>
+  ({ url }: HookFacts): boolean =>
+    url.endsWith(`/hooks/gitlab/${id}`);
+
+/** The texts of GitLab's own network filter, at saving where it gives them, and at each call. */
+const isBlock = (text: string): boolean => /url is blocked|requests to .+ are (not allowed|denied)/i.test(text);
+
 /** `whsec_` and 32 bytes in base64: the only form GitLab takes. */
 function newSigningKey(random: Random): Secret {
   return new Secret(`whsec_${random.bytes(32).toString('base64')}`);
 }
 
-function hookRefusal({ code }: Problem): string {
-  if (code === 'not-allowed') return 'Only a Maintainer may make webhooks in this repository.';
-  if (code === 'scope-too-small') return 'The connection has no api scope.';
-  return 'GitLab did not answer when the webhook was set up.';
+function hookRefusal({ code, facts }: Problem): string {
+  switch (code) {
+    case 'not-allowed':
+      return 'Only a Maintainer may make webhooks in this repository.';
+    case 'scope-too-small':
+      return noScope;
+    case 'project-missing':
+      return 'GitLab does not find the repository: it was deleted, or access to it was withdrawn.';
+    case 'grant-lost':
+      return 'GitLab accepts the connection’s token no more. It is set up again after a reconnect.';
+    case 'user-blocked':
+      return 'GitLab has blocked the user of the connection.';
+    case 'gitlab-answer-odd':
+      return `GitLab gave an answer that is not understood: “${facts['text'] || facts['reason'] || 'nothing'}”.`;
+    default:
+      return 'GitLab did not answer when the webhook was set up.';
+  }
 }

@@ -4,7 +4,7 @@ import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Http, HttpRequest } from '../net/http.ts';
 import type { HttpAnswer } from '../net/transport.ts';
-import { apiRefusal, type Missing, readJson } from './answer.ts';
+import { apiRefusal, errorText, type Missing, readJson } from './answer.ts';
 import { toBranch, toHook, toProject } from './read.ts';
 import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectList } from './schema.ts';
 import { accessTokenAnswer, userAnswer, versionAnswer } from './schema.ts';
@@ -32,6 +32,18 @@ export interface Hook {
   /** Whether deliveries carry a signature (GitLab 19.0 and later). */
   readonly signed: boolean;
 }
+
+/** GitLab did not take the hook (422). */
+export interface HookRefusal {
+  /** In GitLab's words. */
+  readonly refused: string;
+  /** The hook of ours that it has all the same. */
+  readonly hookId?: number;
+}
+
+/** What came of a test call; `unknown`: this version has no such call (before 16.11), or there is no such hook. */
+export type HookTrial =
+  { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly text: string } | { readonly kind: 'unknown' };
 
 export interface ProjectPage {
   readonly projects: readonly Project[];
@@ -67,18 +79,19 @@ export interface GitlabClient {
   branches(token: Secret, id: ProjectId, search: string, signal?: AbortSignal): Promise<readonly Branch[]>;
   /** Throws `branch-missing` or `project-missing`. */
   branch(token: Secret, id: ProjectId, name: BranchName, signal?: AbortSignal): Promise<Branch>;
+  /** All of them. */
   hooks(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<readonly Hook[]>;
   /** Undefined when there is none with that id. */
   hook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<Hook | undefined>;
   /**
-   * Makes the hook of this URL, or renews its secrets where one exists; doubles are removed: GitLab itself would pile
-   * them up. Undefined when GitLab refuses the address (422: by default it calls no local network).
+   * Makes the hook of this URL, or renews address and secrets of the one that has its tail; doubles are removed:
+   * GitLab itself would pile them up.
    */
-  setHook(token: Secret, id: ProjectId, hook: HookWish, signal?: AbortSignal): Promise<Hook | undefined>;
+  setHook(token: Secret, id: ProjectId, hook: HookWish, signal?: AbortSignal): Promise<Hook | HookRefusal>;
   /** Also succeeds when it is gone already. */
   deleteHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<void>;
-  /** Asks GitLab for a test delivery; false when this version cannot or the project has no commit. */
-  testHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<boolean>;
+  /** Asks GitLab for a test delivery, and waits for what came of it. */
+  testHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<HookTrial>;
 }
 
 export interface HookWish {
@@ -86,7 +99,7 @@ export interface HookWish {
   readonly token: Secret;
   /** `whsec_` and 32 bytes in base64; GitLab before 19.0 drops it silently. */
   readonly signingToken?: Secret;
-  /** The hook that was made before, should its URL be another one. */
+  /** The hook that was made before: of several of ours it is the one to keep. */
   readonly known?: number;
 }
 
@@ -187,8 +200,14 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
     },
 
     async hooks(token, id, signal) {
-      const path = `/projects/${id}/hooks?per_page=100`;
-      return (await get(token, path, hookList, 'project-missing', signal)).value.map(toHook);
+      const found: Hook[] = [];
+      for (let page: number | undefined = 1; page !== undefined && page <= mostHookPages;) {
+        const path = `/projects/${id}/hooks?per_page=100&page=${page}`;
+        const { value, headers } = await get(token, path, hookList, 'project-missing', signal);
+        found.push(...value.map(toHook));
+        page = nextPageOf(headers);
+      }
+      return found;
     },
 
     async hook(token, id, hookId, signal) {
@@ -205,9 +224,9 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
 
     async setHook(token, id, wish, signal) {
       const present = await this.hooks(token, id, signal);
-      // The one made before may have another host by now; one of that number that was never ours stays as it is.
-      const known = present.find(({ id: hookId, url }) => hookId === wish.known && tailOf(url) === tailOf(wish.url));
-      const [same = known, ...doubles] = present.filter(({ url }) => url === wish.url);
+      // Ours may have another host by now; one of the known number that was never ours stays as it is.
+      const ours = present.filter(({ url }) => tailOf(url) === tailOf(wish.url));
+      const same = ours.find(({ id: hookId }) => hookId === wish.known) ?? ours[0];
       const json = {
         url: wish.url,
         token: wish.token.open(),
@@ -219,9 +238,9 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       };
       const path = `/projects/${id}/hooks${same ? `/${same.id}` : ''}`;
       const answer = await call({ method: same ? 'PUT' : 'POST', path, token, json, ...(signal && { signal }) });
-      if (answer.status === 422) return undefined;
+      if (answer.status === 422) return { refused: wordsOf(answer), ...(same && { hookId: same.id }) };
       if (answer.status >= 400) throw apiRefusal(answer, 'project-missing');
-      for (const { id: double } of doubles) await this.deleteHook(token, id, double, signal);
+      for (const { id: each } of ours) if (each !== same?.id) await this.deleteHook(token, id, each, signal);
       return toHook(readJson(answer, hookAnswer));
     },
 
@@ -235,9 +254,20 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       const path = `/projects/${id}/hooks/${hookId}/test/push_events`;
       const answer = await call({ method: 'POST', path, token, ...(signal && { signal }) });
       if (answer.status === 401 || answer.status === 403) throw apiRefusal(answer, 'project-missing');
-      return answer.status === 201;
+      if (answer.status === 404) return { kind: 'unknown' };
+      return answer.status === 201 ? { kind: 'arrived' } : { kind: 'failed', text: wordsOf(answer) };
     },
   };
+}
+
+/** Ten thousand hooks: nobody has them, and a list without an end is none. */
+const mostHookPages = 100;
+
+/** GitLab's words, without the braces of `{"name":["what is wrong with it"]}`; what concerns the whole is called `base`. */
+function wordsOf(answer: HttpAnswer): string {
+  const { text } = errorText(answer);
+  if (!text.startsWith('{')) return text;
+  return text.replace(/"(\w+)":\[?/g, (_, name) => (name === 'base' ? '' : `${name} `)).replace(/[{}[\]"]/g, '');
 }
 
 /** `/hooks/gitlab/<site>`: what of a hook's address stays when this daemon moves. */

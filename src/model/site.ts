@@ -45,13 +45,14 @@ export interface Binding {
 
 /** What is known of the project hook that GitLab calls after a push. */
 export type Webhook =
-  | { readonly kind: 'none'; readonly reason: string }
-  | { readonly kind: 'blocked'; readonly address: string }
+  | { readonly kind: 'none'; readonly reason: string; readonly hookId?: number }
+  /** GitLab does not call this address. `hookId`, here and elsewhere: the hook that GitLab still has for us. */
+  | { readonly kind: 'blocked'; readonly address: string; readonly hookId?: number }
   /** Set up, without proof that it works: none came yet, or a push came without it (`missedAt`, ms since 1970). */
   | { readonly kind: 'waiting'; readonly hookId: number; readonly missedAt?: number }
   | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number }
-  /** No project hook: the calls come through the instance's system hook. */
-  | { readonly kind: 'system'; readonly lastDeliveryAt: number }
+  /** No project hook that calls: the calls come through the instance's system hook. */
+  | { readonly kind: 'system'; readonly lastDeliveryAt: number; readonly hookId?: number }
   /** GitLab calls it no more after too many failures; `resting`: only for a while. */
   | { readonly kind: 'disabled'; readonly hookId: number; readonly resting: boolean };
 

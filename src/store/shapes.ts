@@ -49,11 +49,11 @@ export const problemFacts = whole<ProblemFacts>()(
 
 export const webhook = whole<Webhook>()(
   z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('none'), reason: z.string() }),
-    z.strictObject({ kind: z.literal('blocked'), address: z.string() }),
+    z.strictObject({ kind: z.literal('none'), reason: z.string(), hookId: z.int().exactOptional() }),
+    z.strictObject({ kind: z.literal('blocked'), address: z.string(), hookId: z.int().exactOptional() }),
     z.strictObject({ kind: z.literal('waiting'), hookId: z.int(), missedAt: z.number().exactOptional() }),
     z.strictObject({ kind: z.literal('working'), hookId: z.int(), lastDeliveryAt: z.number() }),
-    z.strictObject({ kind: z.literal('system'), lastDeliveryAt: z.number() }),
+    z.strictObject({ kind: z.literal('system'), lastDeliveryAt: z.number(), hookId: z.int().exactOptional() }),
     z.strictObject({ kind: z.literal('disabled'), hookId: z.int(), resting: z.boolean() }),
   ]),
 );

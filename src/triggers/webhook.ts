@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { Hearing } from '../model/hearing.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SiteId } from '../model/site.ts';
 import type { Clock } from '../model/world.ts';
@@ -29,28 +30,29 @@ export interface WebhookDeps {
  * GitLab's calls. A delivery says only "look now": nothing in its body is read, so a forged, late or replayed one costs
  * a look at most. Anything genuine is `accepted`, whatever its event, because GitLab disables hooks that answer 4xx.
  */
-export function createWebhook(
-  deps: WebhookDeps,
-): (siteId: string, headers: Headers, body: Buffer) => 'accepted' | 'refused' {
+export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Headers) => Hearing {
   const seen = createMemory();
-  const signedNow = new Set<SiteId>();
 
-  return (siteId, headers, body) => {
+  return (siteId, headers) => {
     const found = deps.secretsOf(siteId);
-    if (!found) {
-      // The same work as for a known site, so that the answer's time does not tell which sites exist.
-      sameText(text(headers['x-gitlab-token']), siteId);
-      return 'refused';
-    }
+    // The same work as for a known site, so that the answer's time does not tell which sites exist.
+    const trusted = hasToken(headers, found?.secrets.token);
+    if (!found) return deaf;
     const { site, secrets } = found;
     const now = deps.clock.now();
-    const proof = verify(headers, body, { ...secrets, signed: secrets.signed || signedNow.has(site) }, now);
-    if (proof === 'none') return 'refused';
-    if (proof === 'signature') signedNow.add(site);
-    deps.onDelivery(site, { at: now, signed: proof === 'signature' });
-    const id = text(headers['webhook-id']) || text(headers['idempotency-key']);
-    if (id === '' || seen.isNew(`${site} ${id}`)) deps.onRing(site);
-    return 'accepted';
+    const proof = startProof(headers, secrets, now);
+    return {
+      trusted,
+      take: (chunk) => proof.take(chunk),
+      end() {
+        const proven = proof.end();
+        if (proven === 'none') return 'refused';
+        deps.onDelivery(site, { at: now, signed: proven === 'signature' });
+        const id = text(headers['webhook-id']) || text(headers['idempotency-key']);
+        if (id === '' || seen.isNew(`${site} ${id}`)) deps.onRing(site);
+        return 'accepted';
+      },
+    };
   };
 }
 
@@ -58,76 +60,114 @@ export interface SystemHookDeps {
   /** Undefined: none was made; then every call is refused. */
   readonly secret: () => Secret | undefined;
   readonly sitesOf: (projectId: number) => readonly SiteId[];
+  /** Those whose repository lies somewhere below this group or user. */
+  readonly sitesBelow: (path: string) => readonly SiteId[];
   /** Look now. Must not throw and not take long. */
   readonly onRing: (site: SiteId) => void;
   /** The project may have another name or place now. Must not throw. */
   readonly onMoved: (site: SiteId) => void;
-  /** A genuine call that concerns this site. Must not throw. */
+  /** A genuine call told of a push: one of another kind does not prove that pushes are told. Must not throw. */
   readonly onDelivery: (site: SiteId, at: number) => void;
   readonly clock: Clock;
 }
 
 /**
- * The calls of a system hook: one for all projects of the instance. Of the body only the project's number is read, and
- * only to choose which of our sites to look at.
+ * The calls of a system hook: one for all projects of the instance. Of the body only the project's number, or the old
+ * path of a group, is read, and only to choose which of our sites to look at. A body that is too long to be held tells
+ * nothing: the next look at the branch finds what it was about.
  */
-export function createSystemHook(deps: SystemHookDeps): (headers: Headers, body: Buffer) => 'accepted' | 'refused' {
-  return (headers, body) => {
+export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => Hearing {
+  return (headers) => {
     const secret = deps.secret();
-    const given = text(headers['x-gitlab-token']);
-    if (!sameText(given, secret?.open() ?? '') || !secret || given === '') return 'refused';
-    const { projectId, event } = readEvent(body);
-    for (const site of projectId === undefined ? [] : deps.sitesOf(projectId)) {
-      deps.onDelivery(site, deps.clock.now());
-      if (/^project_(rename|transfer|update)$/.test(event)) deps.onMoved(site);
-      deps.onRing(site);
-    }
-    return 'accepted';
+    if (!hasToken(headers, secret)) return deaf;
+    const chunks: Buffer[] = [];
+    let size = 0;
+    return {
+      trusted: true,
+      take(chunk) {
+        size += chunk.length;
+        if (size <= mostRead) chunks.push(chunk);
+        else chunks.length = 0;
+      },
+      end() {
+        const { projectId, event, below } = readEvent(Buffer.concat(chunks));
+        for (const site of projectId === undefined ? [] : deps.sitesOf(projectId)) {
+          if (/^(push|tag_push|repository_update)$/.test(event)) deps.onDelivery(site, deps.clock.now());
+          if (/^project_(rename|transfer|update)$/.test(event)) deps.onMoved(site);
+          deps.onRing(site);
+        }
+        for (const site of below === '' ? [] : deps.sitesBelow(below)) deps.onMoved(site);
+        return 'accepted';
+      },
+    };
   };
 }
 
+const mostRead = 1024 * 1024;
+
+/** Nothing it says counts. */
+const deaf: Hearing = { trusted: false, take: () => undefined, end: () => 'refused' };
+
 /** Groups and users have calls without a project; a custom template may send anything. */
-function readEvent(body: Buffer): { projectId?: number; event: string } {
+function readEvent(body: Buffer): { projectId?: number; event: string; below: string } {
   try {
     const read: unknown = JSON.parse(body.toString('utf8'));
-    if (typeof read !== 'object' || read === null) return { event: '' };
-    const id = 'project_id' in read ? read.project_id : undefined;
-    const event = 'event_name' in read && typeof read.event_name === 'string' ? read.event_name : '';
-    return { event, ...(typeof id === 'number' && Number.isSafeInteger(id) ? { projectId: id } : {}) };
+    if (typeof read !== 'object' || read === null) return { event: '', below: '' };
+    const facts = read as Readonly<Record<string, unknown>>;
+    const said = (name: string): string => (typeof facts[name] === 'string' ? facts[name] : '');
+    const event = said('event_name');
+    // A renamed group or user has one call for all that lies below; no project has one of its own then.
+    const below = { group_rename: said('old_full_path'), user_rename: said('old_username') }[event] ?? '';
+    const id = facts['project_id'];
+    return { event, below, ...(typeof id === 'number' && Number.isSafeInteger(id) ? { projectId: id } : {}) };
   } catch {
-    return { event: '' };
+    return { event: '', below: '' };
   }
 }
 
 /**
- * Whether a delivery proves itself, and how. `nowMs`: wall time; a signature is good for five minutes either way. A
- * signature that is there but wrong is not rescued by the token.
+ * Whether a delivery proves itself, and how, piece by piece. `nowMs`: wall time; a signature is good for five minutes
+ * either way. A signature that is there but wrong is not rescued by the token.
  */
-export function verify(
+function startProof(
   headers: Headers,
-  body: Buffer,
   secrets: HookSecrets,
   nowMs: number,
-): 'signature' | 'token' | 'none' {
-  const signature = text(headers['webhook-signature']);
-  if (secrets.signing && signature !== '') {
-    return isSigned(headers, body, secrets.signing, nowMs) ? 'signature' : 'none';
+): { take(chunk: Buffer): void; end(): 'signature' | 'token' | 'none' } {
+  if (secrets.signing && text(headers['webhook-signature']) !== '') {
+    const signature = startSignature(headers, secrets.signing, nowMs);
+    return { take: (chunk) => signature.take(chunk), end: () => (signature.isGood() ? 'signature' : 'none') };
   }
-  if (secrets.signed) return 'none';
-  const token = text(headers['x-gitlab-token']);
-  return token !== '' && sameText(token, secrets.token.open()) ? 'token' : 'none';
+  const proof = !secrets.signed && hasToken(headers, secrets.token) ? 'token' : 'none';
+  return { take: () => undefined, end: () => proof };
+}
+
+/** The same work whether there is a token to compare with or not. */
+function hasToken(headers: Headers, token: Secret | undefined): boolean {
+  const given = text(headers['x-gitlab-token']);
+  return sameText(given, token?.open() ?? '') && given !== '';
 }
 
 /** Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, several values while a key is changed. */
-function isSigned(headers: Headers, body: Buffer, key: Secret, nowMs: number): boolean {
+function startSignature(
+  headers: Headers,
+  key: Secret,
+  nowMs: number,
+): { take(chunk: Buffer): void; isGood(): boolean } {
   const [id, timestamp] = [text(headers['webhook-id']), text(headers['webhook-timestamp'])];
-  if (id === '' || !/^\d{1,12}$/.test(timestamp)) return false;
-  if (Math.abs(nowMs - Number(timestamp) * 1_000) > toleranceMs) return false;
+  const isTimely = /^\d{1,12}$/.test(timestamp) && Math.abs(nowMs - Number(timestamp) * 1_000) <= toleranceMs;
+  if (id === '' || !isTimely) return { take: () => undefined, isGood: () => false };
   const bytes = Buffer.from(key.open().replace(/^whsec_/, ''), 'base64');
-  const expected = createHmac('sha256', bytes).update(`${id}.${timestamp}.`).update(body).digest('base64');
-  const given = text(headers['webhook-signature']).split(' ').slice(0, mostSignatures);
-  // Every value is compared, also after a hit, so that the time tells nothing.
-  return given.filter((value) => sameText(value, `v1,${expected}`)).length > 0;
+  const mac = createHmac('sha256', bytes).update(`${id}.${timestamp}.`);
+  return {
+    take: (chunk) => void mac.update(chunk),
+    isGood() {
+      const expected = `v1,${mac.digest('base64')}`;
+      const given = text(headers['webhook-signature']).split(' ').slice(0, mostSignatures);
+      // Every value is compared, also after a hit, so that the time tells nothing.
+      return given.filter((value) => sameText(value, expected)).length > 0;
+    },
+  };
 }
 
 const toleranceMs = 5 * 60_000;

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isLocalAddress } from '../../src/acts/instance-checks.ts';
-import { createWebhooks } from '../../src/acts/webhooks.ts';
+import { createWebhooks, hookIdOf } from '../../src/acts/webhooks.ts';
 import type { Connection, ConnectionId, ProjectId } from '../../src/model/instance.ts';
 import { Secret } from '../../src/model/secret.ts';
 import type { Binding, Site, SiteId, Webhook } from '../../src/model/site.ts';
@@ -35,8 +35,9 @@ async function arrange(scene: Scene, { scopes = 'api' } = {}) {
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       if (answers.status !== 200) return void response.writeHead(answers.status).end();
-      const verdict = heard(id, request.headers, Buffer.concat(chunks));
-      response.writeHead(verdict === 'accepted' ? 202 : 401).end();
+      const hearing = heard(id, request.headers);
+      for (const chunk of chunks) hearing.take(chunk);
+      response.writeHead(hearing.end() === 'accepted' ? 202 : 401).end();
     });
   });
   const binding = (): Binding => ({
@@ -73,6 +74,11 @@ async function arrange(scene: Scene, { scopes = 'api' } = {}) {
   };
   return { acts, kept, rings, answers, server, publicUrl, binding, settled, hooks: () => scene.project.hooks };
 }
+
+/** What came of the newest call. */
+const lastStatus = (scene: Scene): number | undefined => scene.gitlab.webhookDeliveries.at(-1)?.status;
+
+const inHooks = ({ path }: { readonly path: string }): boolean => path.includes('/hooks');
 
 webhooks(
   'GitLab 19: both secrets are sent, the test delivery is signed, and from then on unsigned ones are refused',
@@ -270,6 +276,404 @@ webhooks(
         assert.equal({ ...kept.webhook, hookId: 0 }, { kind: 'waiting', hookId: 0, missedAt: lastDeliveryAt + 61_000 });
         await acts.delivered(id, { at: lastDeliveryAt + 70_000, signed: false });
         assert.is(kept.webhook.kind, 'working');
+        await server.close();
+      },
+      { allowLocalWebhooks: true },
+    ),
+);
+
+webhooks('GitLab calls the address by which it reaches this daemon, where one is set; a look keeps to it', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, hooks, server, settled, publicUrl } = await arrange(scene);
+      const reachableAt = server.url;
+      publicUrl.now = 'https://mooring.example';
+      scene.configure({ advanced: { ...scene.instance().advanced, reachableAt } });
+      await acts.setUp(id);
+      await settled();
+      assert.equal(
+        hooks().map(({ url }) => url),
+        [`${reachableAt}/hooks/gitlab/${id}`],
+      );
+      const before = scene.gitlab.requests.length;
+      await acts.look(id);
+      const written = scene.gitlab.requests.slice(before).filter(({ method }) => method === 'PUT');
+      assert.equal(written, [], 'the hook leads where it should: nothing to save');
+      scene.configure({ advanced: { ...scene.instance().advanced, reachableAt: '' } });
+      publicUrl.now = reachableAt.replace('localhost', '127.0.0.1');
+      await acts.look(id);
+      assert.equal(
+        hooks().map(({ url }) => url),
+        [`${publicUrl.now}/hooks/gitlab/${id}`],
+      );
+      await settled();
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks(
+  'GitLab signs no more: the next look takes the demand back, and calls by the token alone are heard again',
+  () =>
+    withGitLab(
+      async (scene) => {
+        const { acts, kept, settled, server } = await arrange(scene);
+        await acts.setUp(id);
+        await settled();
+        assert.is(kept.signed, true);
+        scene.gitlab.settings.signsWebhooks = false;
+        await scene.project.push('main', { 'lost.txt': 'x' });
+        await settled();
+        assert.is(lastStatus(scene), 401, 'until then it looks like a forger');
+        await acts.look(id);
+        await settled();
+        assert.is(kept.signed, false);
+        for (const content of ['1', '2', '3', '4', '5']) {
+          await scene.project.push('main', { 'heard.txt': content });
+          await settled();
+          assert.is(lastStatus(scene), 202);
+        }
+        assert.is(kept.webhook.kind, 'working');
+        assert.is(scene.gitlab.webhookDeliveries.at(-1)?.headers['webhook-signature'], undefined);
+        // And back: one signed call is enough to demand them again.
+        scene.gitlab.settings.signsWebhooks = true;
+        await acts.setUp(id);
+        await settled();
+        assert.is(kept.signed, true);
+        await server.close();
+      },
+      { allowLocalWebhooks: true, version: '19.0.0' },
+    ),
+);
+
+webhooks('setting up fails for a moment: the hook is not forgotten, its calls count, disconnecting takes it away', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, settled, server, hooks, binding } = await arrange(scene);
+      await acts.setUp(id);
+      await settled();
+      const hookId = hooks()[0]?.id;
+      const heal = scene.gitlab.faults.add({ match: inHooks, status: 502, body: 'bad gateway' });
+      await acts.setUp(id);
+      assert.equal(kept.webhook, {
+        ...{ kind: 'none', reason: 'GitLab did not answer when the webhook was set up.', hookId },
+      });
+      assert.is(await acts.remove(id, binding()), 'left');
+      heal();
+      await scene.project.push('main', { x: '1' });
+      await settled();
+      assert.equal({ ...kept.webhook, lastDeliveryAt: 0 }, { kind: 'working', hookId, lastDeliveryAt: 0 });
+      assert.is(await acts.remove(id, binding()), 'gone');
+      assert.is(hooks().length, 0);
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks(
+  'the answer to its making is lost: its first call, the next look and disconnecting find it by its address',
+  () =>
+    withGitLab(
+      async (scene) => {
+        const first = await arrange(scene);
+        const making = ({ method, path }: { method: string; path: string }) =>
+          method === 'POST' && path.endsWith('/hooks');
+        const lose = async (): Promise<void> => {
+          scene.gitlab.faults.add({ match: making, times: 1, cutAfterBytes: 0 });
+          await first.acts.setUp(id);
+          assert.equal(first.kept.webhook, {
+            ...{ kind: 'none', reason: 'GitLab did not answer when the webhook was set up.' },
+          });
+          assert.is(first.hooks().length, 1);
+        };
+        await lose();
+        await scene.project.push('main', { x: '1' });
+        await first.settled();
+        assert.is(first.kept.webhook.kind, 'working');
+        first.kept.webhook = { kind: 'none', reason: '' };
+        await first.acts.look(id);
+        await first.settled();
+        assert.is(first.kept.webhook.kind, 'working');
+        assert.is(first.hooks().length, 1);
+        first.kept.webhook = { kind: 'none', reason: '' };
+        const theirs = structuredClone({ ...first.hooks()[0], log: [], url: 'https://ci.example/hooks/gitlab/other' });
+        (first.hooks() as unknown[]).push(theirs);
+        assert.is(await first.acts.remove(id, first.binding()), 'gone');
+        assert.equal(
+          first.hooks().map(({ url }) => url),
+          ['https://ci.example/hooks/gitlab/other'],
+        );
+        await first.server.close();
+      },
+      { allowLocalWebhooks: true },
+    ),
+);
+
+webhooks('disconnecting without a known hook while GitLab is away, or without the right to ask: nothing is left', () =>
+  withGitLab(async (scene) => {
+    const { acts, binding, server } = await arrange(scene);
+    scene.gitlab.faults.add({ match: inHooks, status: 403, body: { message: '403 Forbidden' } });
+    assert.is(await acts.remove(id, binding()), 'gone');
+    await server.close();
+    const small = await arrange(scene, { scopes: 'read_api write_repository' });
+    scene.gitlab.requests.length = 0;
+    assert.is(await small.acts.remove(id, small.binding()), 'gone');
+    assert.is(scene.gitlab.requests.filter(inHooks).length, 0);
+    await small.server.close();
+  }),
+);
+
+webhooks(
+  'another address that GitLab refuses: the hook of the old one is kept in mind, and moves when it is allowed',
+  () =>
+    withGitLab(
+      async (scene) => {
+        const { acts, kept, settled, server, hooks, publicUrl, binding } = await arrange(scene);
+        await acts.setUp(id);
+        await settled();
+        const hookId = hooks()[0]?.id;
+        scene.gitlab.settings.allowLocalWebhooks = false;
+        publicUrl.now = server.url.replace('localhost', '127.0.0.1');
+        await acts.look(id);
+        assert.equal(kept.webhook, { kind: 'blocked', address: new URL(publicUrl.now).host, hookId });
+        scene.gitlab.settings.allowLocalWebhooks = true;
+        await acts.look(id);
+        await settled();
+        assert.equal(
+          hooks().map(({ id: each, url }) => [each, url]),
+          [[hookId, `${publicUrl.now}/hooks/gitlab/${id}`]],
+        );
+        // Those that piled up under other hosts go too.
+        (hooks() as unknown[]).unshift({
+          ...structuredClone(hooks()[0]),
+          id: 9_999,
+          url: `https://old.example/hooks/gitlab/${id}`,
+        });
+        await acts.setUp(id);
+        assert.equal(
+          hooks().map((each) => each.id),
+          [hookId],
+        );
+        await settled();
+        assert.is(await acts.remove(id, binding()), 'gone');
+        assert.is(hooks().length, 0);
+        await server.close();
+      },
+      { allowLocalWebhooks: true },
+    ),
+);
+
+webhooks('any other refusal is told in GitLab’s words, not as a blocked network', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled } = await arrange(scene);
+      const reason = (): string => (kept.webhook.kind === 'none' ? kept.webhook.reason : kept.webhook.kind);
+      scene.gitlab.settings.mostHooks = 0;
+      await acts.setUp(id);
+      assert.match(reason(), /“Maximum number of project hooks \(0\) exceeded”\. Mend that .* Settings \/ Webhooks/);
+      scene.gitlab.settings.mostHooks = 100;
+      for (const [body, words] of [
+        [{ error: 'Invalid branch filter given' }, '“Invalid branch filter given”'],
+        [{ message: { signing_token: ['must start with whsec_'] } }, '“signing_token must start with whsec_”'],
+        ['', '“no reason given”'],
+      ] as const) {
+        const saving = ({ method, path }: { method: string; path: string }) =>
+          method === 'POST' && path.endsWith('/hooks');
+        scene.gitlab.faults.add({ match: saving, status: 422, body, times: 1 });
+        await acts.setUp(id);
+        assert.match(reason(), words);
+      }
+      scene.gitlab.faults.add({
+        ...{ match: ({ method }) => method === 'POST', times: 1, status: 422 },
+        body: { message: { url: ['is blocked: Requests to the local network are not allowed'] } },
+      });
+      await acts.setUp(id);
+      assert.is(kept.webhook.kind, 'blocked', 'a GitLab that says so itself is believed');
+      await settled();
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks('blocked when it calls, not when it was saved: the test call tells, and the page says how to allow it', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled, hooks } = await arrange(scene);
+      const { settings } = scene.gitlab;
+      const host = new URL(server.url).host;
+      // The name meant another address while it was saved, or the admin closes the network right after.
+      const closing = scene.gitlab.faults.add({
+        ...{ match: ({ path }) => (path.includes('/test/') ? !(settings.allowLocalWebhooks = false) : false) },
+        mangle: (answer) => answer,
+      });
+      await acts.setUp(id);
+      closing();
+      assert.equal(kept.webhook, { kind: 'blocked', address: host, hookId: hooks()[0]?.id });
+      // A hook that was proven and lost its proof says it at the next look.
+      settings.allowLocalWebhooks = true;
+      await acts.look(id);
+      await settled();
+      assert.is(kept.webhook.kind, 'working');
+      settings.allowLocalWebhooks = false;
+      await acts.missed(id, Date.now() + 61_000);
+      assert.is(kept.webhook.kind, 'waiting');
+      await acts.look(id);
+      assert.equal(kept.webhook, { kind: 'blocked', address: host, hookId: hooks()[0]?.id });
+      assert.is(hooks().length, 1);
+      scene.gitlab.faults.add({
+        ...{ match: ({ path }) => path.includes('/test/'), times: 1, status: 422 },
+        body: { message: 'URL is blocked: Host cannot be resolved or invalid' },
+      });
+      settings.allowLocalWebhooks = true;
+      await acts.setUp(id);
+      assert.equal(kept.webhook, {
+        ...{ kind: 'none', reason: `GitLab does not find the name ${host}.`, hookId: hooks()[0]?.id },
+      });
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks('a push came without a call: looking again does not take a test call for the proof', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled, hooks } = await arrange(scene);
+      await acts.setUp(id);
+      await settled();
+      const hook = hooks()[0];
+      assert.ok(hook);
+      hook.events['push_events'] = false;
+      await acts.missed(id, Date.now() + 61_000);
+      await acts.look(id);
+      await settled();
+      assert.is(kept.webhook.kind, 'waiting');
+      assert.ok('missedAt' in kept.webhook);
+      assert.is(hook.events['push_events'], true, 'who unticked pushes did so by mistake');
+      await scene.project.push('main', { x: '1' });
+      await settled();
+      assert.is(kept.webhook.kind, 'working');
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks('before 16.11 there is no test call: a hook that is disabled for good is made anew', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, answers, server, settled, hooks } = await arrange(scene);
+      await acts.setUp(id);
+      await scene.project.push('main', { x: 'a' });
+      await settled();
+      assert.is(kept.webhook.kind, 'working');
+      const old = hooks()[0];
+      answers.status = 404;
+      for (const content of ['1', '2', '3', '4']) {
+        await scene.project.push('main', { x: content });
+        await settled();
+      }
+      assert.is(old?.disabledForGood, true);
+      answers.status = 200;
+      await acts.look(id);
+      assert.is(hooks().length, 1);
+      assert.is.not(hooks()[0]?.id, old?.id);
+      assert.equal(kept.webhook, { kind: 'waiting', hookId: hooks()[0]?.id });
+      await scene.project.push('main', { x: 'b' });
+      await settled();
+      assert.is(kept.webhook.kind, 'working');
+      await server.close();
+    },
+    { allowLocalWebhooks: true, version: '16.5.0' },
+  ),
+);
+
+webhooks('more than a hundred hooks: ours is found on whichever page, and no second one is made', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled, hooks, binding } = await arrange(scene);
+      await acts.setUp(id);
+      await settled();
+      const ours = hooks()[0];
+      const many = Array.from({ length: 205 }, (_, at) => ({
+        ...structuredClone({ ...ours, log: [] }),
+        ...{ id: 10_000 + at, url: `https://ci.example/${at}` },
+      }));
+      (hooks() as unknown[]).splice(0, 1, ...many, ours);
+      kept.webhook = { kind: 'none', reason: '' };
+      await acts.setUp(id);
+      await acts.setUp(id);
+      await settled();
+      assert.is(hooks().length, 206);
+      assert.is(hookIdOf(kept.webhook), ours?.id);
+      assert.is(await acts.remove(id, binding()), 'gone');
+      assert.is(hooks().length, 205);
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks('why there is none: the repository vanished, the grant ended, the user is blocked, the answer is odd', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled, hooks } = await arrange(scene);
+      await acts.setUp(id);
+      await settled();
+      const hookId = hooks()[0]?.id;
+      for (const [status, message, words] of [
+        [404, '404 Project Not Found', /does not find the repository/],
+        [401, '401 Unauthorized', /accepts the connection’s token no more/],
+        [403, '403 Forbidden - Your account has been blocked.', /has blocked the user/],
+        [418, 'I am a teapot', /not understood: “I am a teapot”/],
+      ] as const) {
+        const heal = scene.gitlab.faults.add({ match: inHooks, status, body: { message } });
+        await acts.setUp(id);
+        heal();
+        assert.match(kept.webhook.kind === 'none' ? kept.webhook.reason : kept.webhook.kind, words);
+        assert.is(hookIdOf(kept.webhook), hookId);
+      }
+      const gone = scene.gitlab.faults.add({ match: inHooks, status: 404, body: { message: '404 Project Not Found' } });
+      await acts.look(id);
+      assert.match(JSON.stringify(kept.webhook), 'does not find the repository');
+      gone();
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks(
+  'a system hook counts only where no project hook calls, and a push without its call takes its proof away',
+  () =>
+    withGitLab(
+      async (scene) => {
+        const { acts, kept, server } = await arrange(scene);
+        for (const webhook of [
+          { kind: 'working', hookId: 7, lastDeliveryAt: 1 },
+          { kind: 'waiting', hookId: 7 },
+          { kind: 'disabled', hookId: 7, resting: false },
+        ] as const) {
+          kept.webhook = webhook;
+          await acts.deliveredBySystem(id, 100_000);
+          assert.is(kept.webhook, webhook);
+        }
+        kept.webhook = { kind: 'blocked', address: 'host', hookId: 7 };
+        await acts.deliveredBySystem(id, 100_000);
+        assert.equal(kept.webhook, { kind: 'system', lastDeliveryAt: 100_000, hookId: 7 });
+        await acts.look(id);
+        await acts.missed(id, 159_999);
+        assert.is(kept.webhook.kind, 'system');
+        await acts.missed(id, 160_000);
+        assert.equal(
+          { ...kept.webhook },
+          {
+            ...{ kind: 'none', reason: 'A push came without a call of the system hook.', hookId: 7 },
+          },
+        );
         await server.close();
       },
       { allowLocalWebhooks: true },

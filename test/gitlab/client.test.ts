@@ -150,16 +150,20 @@ client('makes one hook per URL, renews it, tests it, deletes it', () =>
         signingToken: new Secret(`whsec_${Buffer.alloc(32).toString('base64')}`),
       };
       const hook = await api.setHook(token, id, wish);
-      assert.is(hook?.state, 'active');
+      if ('refused' in hook) throw new Error(hook.refused);
+      assert.is(hook.state, 'active');
       const again = await api.setHook(token, id, wish);
-      assert.is(again?.id, hook?.id);
+      assert.equal(again, hook);
       assert.is((await api.hooks(token, id)).length, 1);
-      const hookId = hook?.id ?? 0;
+      const hookId = hook.id;
       assert.is((await api.hook(token, id, hookId))?.url, wish.url);
-      assert.type(await api.testHook(token, id, hookId), 'boolean');
+      const trial = await api.testHook(token, id, hookId);
+      assert.is(trial.kind, 'failed');
+      assert.match('text' in trial ? trial.text : '', 'ECONNREFUSED');
       await api.deleteHook(token, id, hookId);
       await api.deleteHook(token, id, hookId);
       assert.is(await api.hook(token, id, hookId), undefined);
+      assert.equal(await api.testHook(token, id, hookId), { kind: 'unknown' });
     },
     { allowLocalWebhooks: true },
   ),
@@ -171,10 +175,21 @@ client('from GitLab 19 a hook is signed; a blocked address is not an error', () 
       const id = project.id as ProjectId;
       const signingToken = new Secret(`whsec_${Buffer.alloc(32).toString('base64')}`);
       const wish = { url: 'http://192.168.1.5/hooks/gitlab/s1', token: new Secret('t'), signingToken };
-      assert.is(await api.setHook(pat('ana'), id, wish), undefined);
+      assert.equal(await api.setHook(pat('ana'), id, wish), { refused: 'Invalid url given' });
       gitlab.faults.clear();
       const open = await api.setHook(pat('ana'), id, { ...wish, url: 'http://93.184.216.34/hooks/gitlab/s1' });
-      assert.is(open?.signed, true);
+      assert.is('signed' in open && open.signed, true);
+      const refuse = async (body: object) => {
+        gitlab.faults.add({ match: ({ method }) => method === 'PUT', times: 1, status: 422, body });
+        return api.setHook(pat('ana'), id, { ...wish, url: 'http://93.184.216.34/hooks/gitlab/s1' });
+      };
+      const hookId = 'id' in open ? open.id : 0;
+      assert.equal(await refuse({ message: { base: ['Maximum number of project hooks (100) exceeded'] } }), {
+        ...{ refused: 'Maximum number of project hooks (100) exceeded', hookId },
+      });
+      assert.equal(await refuse({ message: { signing_token: ['must start with whsec_'] } }), {
+        ...{ refused: 'signing_token must start with whsec_', hookId },
+      });
     },
     { version: '19.0.0' },
   ),

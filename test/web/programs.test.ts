@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { request as post } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import request from 'supertest';
 import { suite } from 'uvu';
@@ -26,14 +27,44 @@ test('the webhook hands over the raw body, needs no session, and answers at once
   assert.is((await request(app).get('/hooks/gitlab/museum')).status, 303);
 });
 
-test('a webhook body over one MiB is refused', async () => {
+test('a webhook body over one MiB is refused, unless it shows the token: then 25 MiB are GitLab’s own limit', async () => {
   const world = fullWorld();
-  const answer = await request(createApp(world.deps).callback())
-    .post('/hooks/gitlab/museum')
-    .type('json')
-    .send('x'.repeat(1_100_000));
-  assert.is(answer.status, 413);
-  assert.equal(world.calls, []);
+  const app = createApp(world.deps).callback();
+  const send = (path: string, token: string, size: number) =>
+    request(app).post(path).set('X-Gitlab-Token', token).type('json').send('x'.repeat(size));
+  for (const path of ['/hooks/gitlab/museum', '/hooks/gitlab']) {
+    assert.is((await send(path, 'wrong', 1_100_000)).status, 413);
+    assert.equal(world.calls, []);
+    assert.is((await send(path, 'right', 25 * 1024 * 1024)).status, 200);
+    assert.is(String(world.calls[0]?.args.at(-1)).length, 25 * 1024 * 1024);
+    world.calls.length = 0;
+    assert.is((await send(path, 'right', 25 * 1024 * 1024 + 1)).status, 413);
+    assert.equal(world.calls, []);
+  }
+});
+
+test('a webhook body that does not say its length is heard no further than the limit', async () => {
+  const world = fullWorld();
+  const server = createApp(world.deps).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const send = (size: number): Promise<number> =>
+    new Promise((resolve) => {
+      const call = post({ port, host: '127.0.0.1', method: 'POST', path: '/hooks/gitlab/museum' }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      });
+      // Cut off in the middle, the answer may be lost with the rest.
+      call.once('error', () => resolve(413));
+      for (let left = size; left > 0; left -= 50_000) call.write(Buffer.alloc(50_000, 'x'));
+      call.end();
+    });
+  assert.is(await send(1_000_000), 401);
+  assert.is(world.calls.length, 1);
+  assert.is(await send(1_100_000), 413);
+  assert.is(world.calls.length, 1);
+  server.closeAllConnections();
+  server.close();
 });
 
 test('health says alive, readiness says whether it can work', async () => {

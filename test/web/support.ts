@@ -10,6 +10,7 @@ import type {
   Project,
   ProjectId,
 } from '../../src/model/instance.ts';
+import type { Hearing } from '../../src/model/hearing.ts';
 import type { Delivery, NotificationsView } from '../../src/model/notice.ts';
 import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
@@ -261,7 +262,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       disconnectFacts: async () => ({ files: 1206, keptVersions: 14, revokes: true, webhook: false }),
       retryWebhook: async (id) => did('connecting.retryWebhook', id),
       branches: async () => world.branches,
-      pushElsewhere: async (...args) => did('connecting.pushElsewhere', ...args),
+      pushElsewhere: async (...args) => {
+        did('connecting.pushElsewhere', ...args);
+        return '';
+      },
       handOver: async (...args) => did('connecting.handOver', ...args),
     },
     apiTokens: {
@@ -331,14 +335,25 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         return () => void world.listeners.delete(listener);
       },
     },
-    webhook: (siteId, headers, body) => {
-      did('webhook', siteId, body.toString());
-      return headers['x-gitlab-token'] === 'right' ? 'accepted' : 'refused';
-    },
-    systemHook: (headers) => (headers['x-gitlab-token'] === 'right' ? 'accepted' : 'refused'),
+    webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
+    systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
     health: { ready: () => !world.failing.has('ready') },
   };
   return world;
+}
+
+/** Hears the whole body, so that a test can compare it. */
+function hearing(headers: Readonly<Record<string, unknown>>, heard: (body: string) => void): Hearing {
+  const trusted = headers['x-gitlab-token'] === 'right';
+  const chunks: Buffer[] = [];
+  return {
+    trusted,
+    take: (chunk) => void chunks.push(chunk),
+    end() {
+      heard(Buffer.concat(chunks).toString());
+      return trusted ? 'accepted' : 'refused';
+    },
+  };
 }
 
 export const miriam: Account = { id: 'a1', name: 'Miriam Okafor', createdAt: now };
@@ -365,7 +380,7 @@ export function gitlab(): Instance {
     tokenUrl: `${url}/oauth/token`,
     apiUrl: `${url}/api/v4`,
     scopes: 'api',
-    advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+    advanced: { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 },
     configuredAt: now - 48 * 86_400_000,
   };
 }

@@ -1,50 +1,50 @@
 import type { IncomingMessage } from 'node:http';
 import type { Router } from '@koa/router';
+import type { Hearing } from '../../model/hearing.ts';
 import type { Context, Room, State } from '../context.ts';
 
-const maxBytes = 1024 * 1024;
-const maxMs = 10_000;
+/** GitLab's own limit is 25 MiB: what it sends is heard to the end, or it would count a failure and give the hook up. */
+const genuine = { maxBytes: 25 * 1024 * 1024, maxMs: 50_000 };
+const anybody = { maxBytes: 1024 * 1024, maxMs: 10_000 };
 
 /** GitLab's call after a push: raw bytes to the trigger, an answer at once, nothing about the site in the answer. */
 export function hooks(router: Router<State>, { deps }: Room): void {
-  const heard = async (ctx: Context, judge: (body: Buffer) => 'accepted' | 'refused'): Promise<void> => {
-    const body = await readBody(ctx.req);
+  const heard = async (ctx: Context, hearing: Hearing): Promise<void> => {
+    const refusal = await listen(ctx.req, hearing);
     ctx.type = 'json';
     ctx.body = '{}';
-    if ('status' in body) {
-      ctx.status = body.status;
+    if (refusal !== undefined) {
+      ctx.status = refusal;
       ctx.set('Connection', 'close');
       return;
     }
-    ctx.status = judge(body) === 'accepted' ? 200 : 401;
+    ctx.status = hearing.end() === 'accepted' ? 200 : 401;
   };
-  router.post('/hooks/gitlab', (ctx) => heard(ctx, (body) => deps.systemHook(ctx.headers, body)));
-  router.post('/hooks/gitlab/:site', (ctx) =>
-    heard(ctx, (body) => deps.webhook(ctx.params['site'] ?? '', ctx.headers, body)),
-  );
+  router.post('/hooks/gitlab', (ctx) => heard(ctx, deps.systemHook(ctx.headers)));
+  router.post('/hooks/gitlab/:site', (ctx) => heard(ctx, deps.webhook(ctx.params['site'] ?? '', ctx.headers)));
 }
 
-/** The whole body, or why not: too large, too slow, broken off. */
-async function readBody(request: IncomingMessage): Promise<Buffer | { readonly status: number }> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return { status: 413 };
-  const chunks: Buffer[] = [];
+/** Hands over the body as it comes. Undefined when it came whole, else why not: too large, too slow, broken off. */
+async function listen(request: IncomingMessage, hearing: Hearing): Promise<number | undefined> {
+  const { maxBytes, maxMs } = hearing.trusted ? genuine : anybody;
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return 413;
   let size = 0;
   return new Promise((resolve) => {
-    const end = (result: Buffer | { readonly status: number }): void => {
+    const end = (refusal?: number): void => {
       clearTimeout(timer);
       request.off('data', take);
       request.pause();
-      resolve(result);
+      resolve(refusal);
     };
     const take = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > maxBytes) return end({ status: 413 });
-      chunks.push(chunk);
+      if (size > maxBytes) return end(413);
+      hearing.take(chunk);
     };
-    const timer = setTimeout(() => end({ status: 408 }), maxMs);
+    const timer = setTimeout(() => end(408), maxMs);
     request.on('data', take);
-    request.once('end', () => end(Buffer.concat(chunks)));
-    request.once('error', () => end({ status: 400 }));
-    request.once('close', () => end({ status: 400 }));
+    request.once('end', () => end());
+    request.once('error', () => end(400));
+    request.once('close', () => end(400));
   });
 }

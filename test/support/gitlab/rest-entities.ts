@@ -250,7 +250,10 @@ export function hookEntity(world: World, hook: Hook): object {
     enable_ssl_verification: hook.enableSslVerification,
     repository_update_events: false,
     ...(majorVersion(world) >= 19
-      ? { token_present: hook.token !== '', signing_token_present: hook.signingToken !== '' }
+      ? {
+          token_present: hook.token !== '',
+          signing_token_present: world.settings.signsWebhooks && hook.signingToken !== '',
+        }
       : {}),
   };
 }

@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { randomUUID } from 'node:crypto';
 import { webhookTarget } from './local-network.ts';
-import { Level, majorVersion, type Hook, type ProjectRecord, type User } from './model.ts';
+import { Level, isSince, majorVersion, type Hook, type ProjectRecord, type User } from './model.ts';
 import type { Practice } from './practice.ts';
 import { pushPayload } from './push-payload.ts';
 import { commits, zeros } from './repository.ts';
@@ -53,7 +53,11 @@ export function addHookRoutes(router: Router, practice: Practice): void {
 
   router.post('/projects/:id/hooks', async (ctx) => {
     const { project } = maintained(ctx, 'write');
+    const { mostHooks } = world.settings;
     const hook = await newHook(practice, project, input(ctx));
+    if (project.hooks.length >= mostHooks) {
+      throw new RestError(422, { message: { base: [`Maximum number of project hooks (${mostHooks}) exceeded`] } });
+    }
     project.hooks.push(hook);
     send(practice, ctx, 'project_hook', hookEntity(world, hook), 201);
   });
@@ -80,6 +84,7 @@ export function addHookRoutes(router: Router, practice: Practice): void {
 
   router.post('/projects/:id/hooks/:hook/test/:trigger', async (ctx) => {
     const { user, project } = maintained(ctx, 'write');
+    if (!isSince(world, 16, 11)) throw new RestError(404, { error: '404 Not Found' });
     const hook = hookOf(ctx, project);
     const trigger = choiceOf({ trigger: param(ctx, 'trigger') }, 'trigger', Object.keys(hookEvents)) ?? 'push_events';
     rateLimit(`test ${project.id} ${user.id}`);
@@ -159,8 +164,8 @@ async function change(practice: Practice, hook: Hook, given: Record<string, unkn
   if (Array.isArray(given['custom_headers'])) hook.customHeaders = given['custom_headers'].map(customHeader);
 
   const signingToken = textOf(given, 'signing_token');
-  // Before 19.0 an unknown parameter: accepted and dropped.
-  if (signingToken === undefined || majorVersion(world) < 19) return;
+  // Before 19.0, and without its flag, an unknown parameter: accepted and dropped.
+  if (signingToken === undefined || majorVersion(world) < 19 || !world.settings.signsWebhooks) return;
   const key = /^whsec_([A-Za-z0-9+/]+=*)$/.exec(signingToken)?.[1];
   if (signingToken !== '' && Buffer.from(key ?? '', 'base64').length !== 32) {
     throw new RestError(422, {

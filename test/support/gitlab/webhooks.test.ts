@@ -256,4 +256,70 @@ hooks('failures are not repeated; the fourth in a row pauses the hook, a good te
   );
 });
 
+hooks('signing switched off: keys are dropped without a word, and no call is signed', () =>
+  withReceiver(
+    async (given, { url, received }) => {
+      const key = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+      given.gitlab.settings.signsWebhooks = false;
+      const made = await addHook(given, { url, token: 't', signing_token: key });
+      assert.is((made.body as Record<string, unknown>)['signing_token_present'], false);
+      await given.world.website.push('main', { 'a.txt': 'a' });
+      await given.gitlab.quiet();
+      assert.is(received[0]?.headers['webhook-signature'], undefined);
+      assert.is(received[0]?.headers['x-gitlab-token'], 't');
+    },
+    { version: '19.2.0' },
+  ),
+);
+
+hooks('a project that has all the hooks its plan allows takes no further one', () =>
+  withReceiver(async (given, { url }) => {
+    given.gitlab.settings.mostHooks = 1;
+    assert.is((await addHook(given, { url })).status, 201);
+    const refused = await addHook(given, { url });
+    assert.equal(
+      [refused.status, refused.body],
+      [422, { message: { base: ['Maximum number of project hooks (1) exceeded'] } }],
+    );
+  }),
+);
+
+hooks('before 16.11 there is no test call, and four answers of 4xx end a hook for good', () =>
+  withReceiver(
+    async (given, receiver) => {
+      const { gitlab, world, rest } = given;
+      const { id } = (await addHook(given, { url: receiver.url })).body as { id: number };
+      const at = `/projects/${world.website.id}/hooks/${id}`;
+      assert.is((await rest(`${at}/test/push_events`, { method: 'POST' })).status, 404);
+      receiver.status = 401;
+      for (let turn = 1; turn <= 4; turn += 1) {
+        await world.website.push('main', { 'n.txt': String(turn) });
+        await gitlab.quiet();
+      }
+      assert.is(((await rest(at)).body as { alert_status: string }).alert_status, 'disabled');
+    },
+    { version: '16.10.0' },
+  ),
+);
+
+hooks('a system hook tells of a renamed project, and of a renamed group once for all that lies below', () =>
+  withReceiver(async ({ gitlab, world }, { url, received }) => {
+    gitlab.addSystemHook({ url, token: 's' });
+    world.website.rename('harbour/pages');
+    world.website.rename('parks/pages');
+    gitlab.groups.rename('parks', 'green/parks');
+    await gitlab.quiet();
+    assert.equal([world.website.path, world.gardens.path], ['green/parks/pages', 'green/parks/gardens-site']);
+    const told = received.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+    assert.equal(
+      told.map((each) => [each['event_name'], each['old_path_with_namespace'] ?? each['old_full_path']]).toSorted(),
+      [
+        ['group_rename', 'parks'],
+        ['project_rename', 'harbour/website'],
+        ['project_transfer', 'harbour/pages'],
+      ],
+    );
+  }),
+);
+
 hooks.run();

@@ -4,7 +4,8 @@ import http from 'node:http';
 import https from 'node:https';
 import { wildcard } from './access.ts';
 import { webhookTarget } from './local-network.ts';
-import { fullPath, majorVersion, type Hook, type HookEvent, type ProjectRecord } from './model.ts';
+import { fullPath, isSince, majorVersion } from './model.ts';
+import type { Hook, HookEvent, ProjectRecord, World } from './model.ts';
 import type { Practice, Received, WebhookDelivery } from './practice.ts';
 import { pushPayload } from './push-payload.ts';
 import type { RefChange } from './repository.ts';
@@ -26,12 +27,12 @@ export async function firePushHooks(practice: Practice, received: Received, sign
     const payload = await pushPayload(practice.world, practice.git, { project, user, change, pushOptions });
     for (const hook of hooks) await deliver(practice, { hook, project, trigger, payload, eventUuid, signal });
   }
-  if (received.refs.length > 0) await fireSystemHooks(practice, received, eventUuid, signal);
+  if (received.refs.length > 0) await firePushSystemHooks(practice, received, eventUuid, signal);
 }
 
 /** One `repository_update` for the whole push: no `object_kind`, no commits, whatever the number of refs. */
-async function fireSystemHooks(
-  { world, deliveries }: Practice,
+async function firePushSystemHooks(
+  practice: Practice,
   { project, user, refs }: Received,
   eventUuid: string,
   signal: AbortSignal,
@@ -45,6 +46,16 @@ async function fireSystemHooks(
     changes: refs.map(({ before, after, ref }) => ({ before, after, ref })),
     refs: refs.map(({ ref }) => ref),
   };
+  await fireSystemHooks(practice, payload, signal, eventUuid);
+}
+
+/** What concerns the whole instance, to whoever an admin made a system hook for. */
+export async function fireSystemHooks(
+  { world, deliveries }: Practice,
+  payload: { readonly event_name: string; readonly project_id?: number },
+  signal: AbortSignal,
+  eventUuid: string = randomUUID(),
+): Promise<void> {
   const body = JSON.stringify(payload);
   for (const { url, token } of world.systemHooks) {
     const headers = {
@@ -58,7 +69,8 @@ async function fireSystemHooks(
       () => undefined,
     );
     deliveries.push({
-      ...{ at: world.now(), hookId: 0, projectId: project.id, url, event: 'System Hook', headers, body, status },
+      ...{ at: world.now(), hookId: 0, projectId: payload.project_id ?? 0, url, event: 'System Hook' },
+      ...{ headers, body, status },
       error: status === undefined ? 'no answer' : undefined,
     });
   }
@@ -140,27 +152,32 @@ export async function deliver(practice: Practice, shipment: Shipment): Promise<W
   if (!shipment.byHand && alertStatus(hook, startedAt) !== 'executable') return record(undefined, 'hook is disabled');
   const target = await webhookTarget(world, hook.url);
   if (target.kind === 'blocked') {
-    countFailure(hook, startedAt);
+    countFailure(world, hook, undefined);
     return record(undefined, target.why);
   }
   try {
     const { status, text } = await post(target.url, target.address, { headers, body, hook, signal });
     if (status >= 200 && status < 400) {
       Object.assign(hook, { recentFailures: 0, disabledUntil: undefined, disabledForGood: false });
-    } else countFailure(hook, startedAt);
+    } else countFailure(world, hook, status);
     return record(status, undefined, text);
   } catch (error) {
-    countFailure(hook, startedAt);
+    countFailure(world, hook, undefined);
     return record(undefined, error instanceof Error ? error.message : String(error));
   }
 }
 
-/** The rule of 17.11 and later: the 4th failure in a row pauses for a minute, doubling up to a day; the 40th ends it. */
-function countFailure(hook: Hook, now: number): void {
+/**
+ * The 4th failure in a row pauses for a minute, doubling up to a day; the 40th ends it. Before 17.11 an answer of 4xx
+ * ends it at once.
+ */
+function countFailure(world: World, hook: Hook, status: number | undefined): void {
   hook.recentFailures += 1;
-  if (hook.recentFailures >= 40) hook.disabledForGood = true;
-  else if (hook.recentFailures >= 4) {
-    hook.disabledUntil = now + Math.min(60_000 * 2 ** (hook.recentFailures - 4), 86_400_000);
+  if (hook.recentFailures < 4) return;
+  const isHarsh = !isSince(world, 17, 11) && status !== undefined && status >= 400 && status < 500;
+  if (hook.recentFailures >= 40 || isHarsh) hook.disabledForGood = true;
+  else {
+    hook.disabledUntil = world.now() + Math.min(60_000 * 2 ** (hook.recentFailures - 4), 86_400_000);
   }
 }
 
@@ -181,7 +198,7 @@ function requestHeaders(
     'X-Gitlab-Event-UUID': eventUuid,
   };
   if (hook.token !== '') headers['X-Gitlab-Token'] = hook.token.replace(/[\r\n]/g, '');
-  if (majorVersion(world) >= 19 && hook.signingToken !== '') {
+  if (majorVersion(world) >= 19 && world.settings.signsWebhooks && hook.signingToken !== '') {
     const timestamp = String(Math.floor(world.now() / 1000));
     headers['webhook-id'] = idempotencyKey;
     headers['webhook-timestamp'] = timestamp;
