@@ -199,6 +199,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
       check: (maxAgeMs, signal) => life.check(id, maxAgeMs, signal),
       checkForPush: (maxAgeMs, signal) => life.checkForPush(id, maxAgeMs, signal),
     }),
+    apart: (place) => life.apart(place),
     onPulled(id, told) {
       if (told) return;
       webhooks

@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cloneUrl } from './acts/project-life.ts';
+import { type Place, type ProjectLife, cloneUrl } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
 import { realFs } from './files/disk.ts';
@@ -12,7 +12,7 @@ import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersNe
 import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
-import { type WirePost, wireRemote } from './git/wire.ts';
+import { type WirePost, judged, wireRemote } from './git/wire.ts';
 import type { AtPlace, LfsClient, LfsPlace } from './gitlab/lfs.ts';
 import type { SyncEvent } from './model/event.ts';
 import { type Pointer, readPointer } from './model/lfs.ts';
@@ -20,6 +20,7 @@ import type { Oid } from './model/tree.ts';
 import type { ConnectionId, Instance } from './model/instance.ts';
 import type { Conflict } from './model/plan.ts';
 import { Problem } from './model/problem.ts';
+import { proxyFor } from './net/proxy.ts';
 import type { Secret } from './model/secret.ts';
 import type { Binding, Site, SiteId, SiteStatus } from './model/site.ts';
 import type { Clock, Fs, Random } from './model/world.ts';
@@ -58,6 +59,8 @@ export interface MooringsDeps {
   readonly checkBreaker: () => void;
   /** Where a connected site's repository is now. */
   readonly whereabouts: (id: SiteId) => Whereabouts;
+  /** Where any other repository is. */
+  readonly apart: ProjectLife['apart'];
   /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
   readonly onPulled: (id: SiteId, told: boolean) => void;
   /** Where the instance's own certificate authority lies for git. */
@@ -70,7 +73,7 @@ export interface MooringsDeps {
 }
 
 /** Where a branch is, and whose grant reaches it. */
-export type Where = Pick<Binding, 'connectionId' | 'projectPath' | 'branch'>;
+export type Where = Place & Pick<Binding, 'branch'>;
 
 /** Every site's repository, folder, keeper, schedules and watcher: made with the site, ended with it. */
 export interface Moorings {
@@ -147,16 +150,18 @@ export function createMoorings(deps: MooringsDeps): Moorings {
   };
 
   function remote(id: SiteId, where: Where, pushOptions: readonly string[] = []): Remote {
-    const address = addressOf(deps, () => where);
+    const place = deps.apart(where);
+    const address = addressOf(deps, () => ({ ...where, projectPath: place.path() }));
     const author = (): Author => store.sites.get(id)?.settings.author ?? authorOf(store, where.connectionId);
-    return remoteAt(id, address, author, pushOptions);
+    return followingRemote(remoteAt(id, address, author, pushOptions), place);
   }
 
   function remoteAt(id: SiteId, address: AddressOf, author: () => Author, pushOptions: readonly string[] = []): Remote {
     const maxFileBytes = (): number => store.sites.get(id)?.settings.limits.siteBytes ?? 0;
-    const { git } = config;
-    const { limited } = deps;
-    const cli = cliRemote({ dir: repositoryDir(id), home, git, limited, address, author, maxFileBytes, pushOptions });
+    const cli = cliRemote({
+      ...{ dir: repositoryDir(id), home, git: config.git, limited: deps.limited, author, maxFileBytes, pushOptions },
+      address: judged(deps.post, address),
+    });
     const wire = wireRemote({ post: deps.post, address, fallback: cli, checkBreaker: deps.checkBreaker });
     const inner = overrides.remote?.(wire, id) ?? wire;
     return largeRemote(inner, {
@@ -368,13 +373,13 @@ function addressOf({ instance, withToken, caFile }: MooringsDeps, where: () => W
     const act = (token: Secret): ReturnType<typeof use> => {
       const present = instance();
       if (!present) throw new Problem('instance-missing', {});
-      const { ca, proxy, headers } = present.advanced;
+      const { advanced } = present;
       const network = {
         baseUrl: present.url,
         authorization: basicAuthorization(token.open()),
-        headers,
-        caFile: ca ? caFile : '',
-        proxy,
+        headers: advanced.headers,
+        caFile,
+        proxy: proxyFor(new URL(present.url), advanced),
       };
       const { projectPath: project, branch } = site;
       return use({ url: cloneUrl(present.url, project), project, branch, network });

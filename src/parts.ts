@@ -13,6 +13,7 @@ import type { Clock, Random } from './model/world.ts';
 import type { Moorings } from './moorings.ts';
 import type { Http } from './net/http.ts';
 import type { Notices } from './notify-wiring.ts';
+import { trustedAuthorities } from './net/trust.ts';
 import type { Store } from './store/store.ts';
 import type { Rounds } from './triggers/rounds.ts';
 
@@ -41,7 +42,8 @@ export interface Parts {
 
 /** Builds everything, connects it and starts it. Throws a Problem when it cannot; then nothing is left running. */
 
-/** Git reads certificates from files only; the certificate is public, its place in the state directory is not. */
+/** Git reads certificates from files only; the certificates are public, their place in the state directory is not. */
 export async function saveCa(path: string, store: Store): Promise<void> {
-  await writeFile(path, store.instance.get()?.advanced.ca ?? '', { mode: 0o600 });
+  const trusted = trustedAuthorities(store.instance.get()?.advanced.ca ?? '');
+  await writeFile(path, `${trusted.join('\n')}\n`, { mode: 0o600 });
 }

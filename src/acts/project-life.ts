@@ -38,7 +38,17 @@ export interface ProjectLife {
   adopt(id: SiteId, created: string): Promise<void>;
   /** What was known counts no more: the next check asks. */
   doubt(id: SiteId): void;
+  /** The same questions about a repository that no binding leads to yet, or on another branch: nothing is remembered. */
+  apart(place: Place): {
+    /** Where it was found last. */
+    path(): string;
+    check(maxAgeMs: number, signal?: AbortSignal): Promise<Sighting>;
+    checkForPush(maxAgeMs: number, signal?: AbortSignal): Promise<Sighting>;
+  };
 }
+
+/** By whose grant a repository is asked for, by its number; `projectPath`: where it was found last. */
+export type Place = Pick<Binding, 'connectionId' | 'projectId' | 'projectPath' | 'projectCreatedAt'>;
 
 export interface Sighting {
   readonly archived: boolean;
@@ -54,31 +64,38 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
   const { sites, clock } = deps;
   const seen = new Map<SiteId, { projectId: ProjectId; archived: boolean; at: number }>();
 
-  async function look(id: SiteId, binding: Binding, signal?: AbortSignal): Promise<Sighting> {
-    const { connectionId, projectId, projectPath } = binding;
-    const ask = (token: Secret): Promise<Project> => deps.project(token, projectId, signal);
-    const project = await deps.withToken(connectionId, ask, signal).catch((error: unknown) => {
-      seen.delete(id);
-      throw inOurWords(asProblem(error), projectPath);
+  async function ask(place: Place, signal?: AbortSignal): Promise<Project> {
+    const use = (token: Secret): Promise<Project> => deps.project(token, place.projectId, signal);
+    const project = await deps.withToken(place.connectionId, use, signal).catch((error: unknown) => {
+      throw inOurWords(asProblem(error), place.projectPath);
     });
-    if (isOther(binding, project)) {
+    if (isOther(place, project)) throw otherProject(place.projectPath, project);
+    return project;
+  }
+
+  async function look(id: SiteId, binding: Binding, signal?: AbortSignal): Promise<Sighting> {
+    const { projectId, projectPath } = binding;
+    const project = await ask(binding, signal).catch((error: unknown) => {
       seen.delete(id);
-      throw otherProject(projectPath, project);
-    }
+      throw error;
+    });
     if (binding.projectCreatedAt === undefined && project.createdAt !== undefined)
       await sites.setProject(id, { projectCreatedAt: project.createdAt });
     seen.set(id, { projectId, archived: project.archived, at: clock.monotonic() });
-    if (project.path === projectPath) return { archived: project.archived, moved: false };
     await follow(id, projectPath, project.path);
-    return { archived: project.archived, moved: true };
+    return { archived: project.archived, moved: project.path !== projectPath };
   }
 
+  /** The links follow the path, and the instance to another address. */
   async function follow(id: SiteId, from: string, to: string): Promise<void> {
-    // Somebody else's question may have been answered first.
-    if (sites.get(id)?.binding?.projectPath === to) return;
     const base = deps.instance()?.url ?? '';
-    await sites.setProject(id, { projectPath: to, webUrl: `${base}/${to}`, cloneUrl: cloneUrl(base, to) });
-    deps.report({ by: 'GitLab', site: id, act: 'repository-moved', detail: `${from} → ${to}` });
+    const webUrl = `${base}/${to}`;
+    // Somebody else's question may have been answered first.
+    const known = sites.get(id)?.binding;
+    if (known?.projectPath === to && known.webUrl === webUrl) return;
+    await sites.setProject(id, { projectPath: to, webUrl, cloneUrl: cloneUrl(base, to) });
+    if (known?.projectPath !== to)
+      deps.report({ by: 'GitLab', site: id, act: 'repository-moved', detail: `${from} → ${to}` });
   }
 
   async function check(id: SiteId, maxAgeMs: number, signal?: AbortSignal): Promise<Sighting> {
@@ -108,6 +125,24 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
       seen.delete(id);
     },
     doubt: (id) => void seen.delete(id),
+    apart(place) {
+      let path = place.projectPath;
+      const look = async (signal?: AbortSignal): Promise<Sighting> => {
+        const { archived, path: now } = await ask({ ...place, projectPath: path }, signal);
+        const moved = now !== path;
+        path = now;
+        return { archived, moved };
+      };
+      return {
+        path: () => path,
+        check: (_maxAgeMs, signal) => look(signal),
+        async checkForPush(_maxAgeMs, signal) {
+          const sighting = await look(signal);
+          if (sighting.archived) throw new Problem('project-archived', { project: path });
+          return sighting;
+        },
+      };
+    },
   };
 }
 
@@ -115,9 +150,9 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
  * Whether the number means another project than the one that was connected. Numbers begin at one in each GitLab, paths
  * repeat; when a project was made does not.
  */
-export function isOther(binding: Binding, project: Project): boolean {
-  const [before, now] = [binding.projectCreatedAt, project.createdAt];
-  return binding.projectId === project.id && before !== undefined && now !== undefined && before !== now;
+export function isOther(place: Place, project: Project): boolean {
+  const [before, now] = [place.projectCreatedAt, project.createdAt];
+  return place.projectId === project.id && before !== undefined && now !== undefined && before !== now;
 }
 
 export function otherProject(was: string, { path, createdAt }: Project): Problem {

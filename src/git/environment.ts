@@ -24,6 +24,8 @@ export interface GitNetwork {
   /** A file with the private authority's certificate; empty: the system's. */
   readonly caFile: string;
   readonly proxy: string;
+  /** How long it may move less than 1,000 bytes a second; 30 unless said otherwise. */
+  readonly silenceSeconds?: number;
 }
 
 /** Environment variables for one git process. */
@@ -117,16 +119,24 @@ function networkConfig(network: GitNetwork): [string, string][] {
   return [
     ['http.followRedirects', 'false'],
     ['http.sslVerify', 'true'],
-    ['http.proxy', network.proxy],
+    ['http.proxy', withPort(network.proxy)],
     // At once and not after a refusal: it is also what our own requests do, and some proxies never ask.
     ...(hasPassword(network.proxy) ? ([['http.proxyAuthMethod', 'basic']] as [string, string][]) : []),
     ['http.saveCookies', 'false'],
     ['http.lowSpeedLimit', '1000'],
-    ['http.lowSpeedTime', '30'],
+    ['http.lowSpeedTime', String(network.silenceSeconds ?? 30)],
     ...(network.caFile ? ([['http.sslCAInfo', network.caFile]] as [string, string][]) : []),
     [scope, `Authorization: ${network.authorization}`],
     ...Object.entries(network.headers).map(([name, value]): [string, string] => [scope, `${name}: ${value}`]),
   ];
+}
+
+/** Without a port git means 1080, where everybody else means the scheme's own; and a URL drops the scheme's own. */
+function withPort(proxy: string): string {
+  if (!URL.canParse(proxy)) return proxy;
+  const { protocol, username, password, hostname, port } = new URL(proxy);
+  const user = username === '' ? '' : `${username}${password === '' ? '' : `:${password}`}@`;
+  return `${protocol}//${user}${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`;
 }
 
 const hasPassword = (proxy: string): boolean => URL.canParse(proxy) && new URL(proxy).username !== '';

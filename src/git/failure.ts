@@ -23,9 +23,14 @@ export function fetchFailure(stderr: string, facts: { project: string; branch: s
   return networkFailure(text, facts) ?? new Problem('git-failed', { command: 'fetch', text: lastLines(text) }, cause);
 }
 
-/** As {@link fetchFailure}, for what is no answer of GitLab's about the push itself. */
+/** As {@link fetchFailure}; `push-refused` and `push-not-allowed` where the push was turned down at the door. */
 export function pushFailure(stderr: string, facts: { project: string; branch: string }): Problem {
   const text = cleanOutput(stderr);
+  const refused = statusOf(text);
+  // What stands in front of GitLab has limits of its own: sent again it would be turned down again.
+  if (/^4/.test(refused) && !answeredElsewhere.has(refused)) {
+    return new Problem('push-refused', { ...facts, text: remoteLines(text) || atTheDoor(refused) });
+  }
   return (
     networkFailure(text, facts) ??
     new Problem('git-failed', { command: 'push', text: lastLines(text) }, { cause: new Error(lastLines(text)) })
@@ -34,7 +39,7 @@ export function pushFailure(stderr: string, facts: { project: string; branch: st
 
 function networkFailure(text: string, facts: { project: string; branch: string }): Problem | undefined {
   const cause = { cause: new Error(lastLines(text)) };
-  const http = /(?:HTTP|error:|returned error:?) ?(\d{3})/.exec(text)?.[1];
+  const http = statusOf(text);
   if (/Authentication failed|could not read Username|HTTP Basic: Access denied/.test(text) || http === '401') {
     return new Problem('grant-lost', facts, cause);
   }
@@ -47,7 +52,11 @@ function networkFailure(text: string, facts: { project: string; branch: string }
     return new Problem('project-missing', facts, cause);
   // Git does not tell what Retry-After says; a minute is the window of GitLab's own limits.
   if (http === '429') return new Problem('gitlab-busy', facts, { ...cause, retryAfterMs: 60_000 });
-  if (http?.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
+  if (http === '407' || /CONNECT tunnel failed/.test(text))
+    return new Problem('gitlab-unreachable', { ...facts, reason: 'the proxy did not pass it on' }, cause);
+  // Before the words that every broken connection ends with.
+  if (/Operation too slow|timed out/.test(text)) return new Problem('gitlab-slow', facts, cause);
+  if (http.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
   if (
     /Could not resolve host|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
       text,
@@ -55,13 +64,26 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   ) {
     return new Problem('gitlab-unreachable', { ...facts, reason: lastLines(text) }, cause);
   }
-  if (/Operation too slow|timed out/.test(text)) return new Problem('gitlab-slow', facts, cause);
   if (/certificate has expired/.test(text)) return new Problem('tls-expired', facts, cause);
   if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
   if (/redirect/i.test(text))
     return new Problem('gitlab-answer-odd', { ...facts, reason: 'it redirects git elsewhere' }, cause);
   if (isFullDisk(text)) return new Problem('disk-full', facts, cause);
   return undefined;
+}
+
+/** The HTTP status that ended git's request; empty where there was none. */
+function statusOf(text: string): string {
+  return /(?:HTTP|error:|returned error:?) ?(\d{3})/.exec(text)?.[1] ?? '';
+}
+
+/** Statuses that say nothing about this very push. */
+const answeredElsewhere = new Set(['401', '403', '404', '407', '408', '410', '429']);
+
+function atTheDoor(status: string): string {
+  if (status === '413')
+    return 'Something in front of GitLab answered 413: the push is larger than it lets through (in nginx client_max_body_size).';
+  return `GitLab, or something in front of it, answered ${status}.`;
 }
 
 /** A local command of git that failed. */

@@ -9,17 +9,24 @@ export interface Whereabouts {
   checkForPush(maxAgeMs: number, signal?: AbortSignal): Promise<{ readonly moved: boolean }>;
 }
 
-/** A push may rely on an answer this old, because the lease names a commit that only the right repository has. */
-const pushAgeMs = 60_000;
+/** Looking at a branch may rely on an answer this old, unless somebody says that it moved. */
+const lookAgeMs = 600_000;
 
 /**
- * The Remote that follows its repository by number. Looking costs nothing extra: only a surprise (no branch, no
- * repository, a commit to fetch) asks GitLab where the repository is.
+ * The Remote that follows its repository by number. What a path leads to proves nothing: after a rename a fork may live
+ * there that has the very same commits, and GitLab creates a project where a push finds none, before any lease counts.
+ * So GitLab is asked by the number before every push and beside every fetch, and beside a look once in a while.
  */
 export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remote {
   return {
-    async head(signal) {
-      const tip = await remote.head(signal).catch(async (error: unknown) => {
+    async head(signal, told = false) {
+      const where = settle(whereabouts.check(told ? 0 : lookAgeMs, signal));
+      const first = await settle(remote.head(signal));
+      const sighting = await where;
+      if ('value' in sighting && sighting.value.moved) return remote.head(signal);
+      // Looking changes nothing: that GitLab cannot be asked just now is no reason not to.
+      if ('error' in sighting && isElsewhere.has(asProblem(sighting.error).code)) throw sighting.error;
+      const tip = await unsettle(first).catch(async (error: unknown) => {
         if (!mayHaveMoved.has(asProblem(error).code)) throw error;
         // The number's answer is the better cause: deleted, withdrawn, archived or simply elsewhere.
         const { moved } = await whereabouts.check(0, signal);
@@ -40,22 +47,17 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
         throw error;
       });
       const first = await fetched;
-      if (moved) return remote.fetch(signal, progress);
-      if ('error' in first) throw first.error;
-      return first.value;
+      return moved ? remote.fetch(signal, progress) : unsettle(first);
     },
 
     async push(commit, expected, options, signal, progress) {
-      // Without a commit to expect there is no lease: a branch of that name would be made wherever the path leads.
-      await whereabouts.checkForPush(expected === null ? 0 : pushAgeMs, signal);
+      await whereabouts.checkForPush(0, signal);
       const push = (): ReturnType<Remote['push']> => remote.push(commit, expected, options, signal, progress);
       const first = await settle(push());
       if ('value' in first && first.value.kind === 'done') return first.value;
       if ('error' in first && !mayHaveMoved.has(asProblem(first.error).code)) throw first.error;
       const { moved } = await whereabouts.checkForPush(0, signal);
-      if (moved) return push();
-      if ('error' in first) throw first.error;
-      return first.value;
+      return moved ? push() : unsettle(first);
     },
   };
 }
@@ -68,6 +70,9 @@ const mayHaveMoved = new Set<string>([
   'gitlab-answer-odd',
 ]);
 
+/** The number's own answer: nothing at the path counts against it. */
+const isElsewhere = new Set<string>(['project-missing', 'project-not-yours', 'project-other']);
+
 type Settled<T> = { readonly value: T } | { readonly error: unknown };
 
 function settle<T>(work: Promise<T>): Promise<Settled<T>> {
@@ -75,4 +80,9 @@ function settle<T>(work: Promise<T>): Promise<Settled<T>> {
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
+}
+
+async function unsettle<T>(settled: Settled<T>): Promise<T> {
+  if ('value' in settled) return settled.value;
+  throw settled.error;
 }

@@ -30,6 +30,8 @@ export interface CliRemoteOptions {
   readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   /** No file of git's, a pack above all, becomes larger, in bytes. Asked at each command: the limit is a setting. */
   readonly maxFileBytes: () => number;
+  /** How long a transfer may be silent at first, in seconds; 30 unless said otherwise. */
+  readonly silenceSeconds?: number;
   /** For every push: what GitLab shall do with it. */
   readonly pushOptions?: readonly string[];
 }
@@ -38,6 +40,7 @@ const incoming = 'refs/sync/incoming';
 
 /** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
 export function cliRemote(options: CliRemoteOptions): Remote {
+  const [fetching, pushing] = [createPatience(options.silenceSeconds), createPatience(options.silenceSeconds)];
   return {
     async head(signal) {
       return options.address(async (address) => {
@@ -67,12 +70,13 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         ];
         const told = progress && follow(progress, 'fetching');
         const args = ['fetch', ...flags, '--', address.url, refspec];
-        const { code, stderr } = await run(options, address, args, signal, told);
+        const { code, stderr } = await run(options, fetching.give(address), args, signal, told);
         if (code !== 0) {
-          const problem = fetchFailure(stderr, factsOf(address));
+          const problem = fetching.learn(fetchFailure(stderr, factsOf(address)));
           if (problem.code === 'branch-missing') return 'absent';
           throw problem;
         }
+        fetching.enough();
         const { stdout } = await run(options, undefined, ['rev-parse', '--verify', incoming], signal);
         return stdout.trim() as Oid;
       }, signal);
@@ -86,8 +90,11 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         for (const option of options.pushOptions ?? []) flags.push(`--push-option=${option}`);
         const told = progress && follow(progress, 'pushing');
         const args = ['push', ...flags, '--', address.url, `${commit}:${ref}`];
-        const result = await run(options, address, args, signal, told);
-        return readPush(result, ref, address);
+        const result = await run(options, pushing.give(address), args, signal, told);
+        const read = readPush(result, ref, address);
+        if ('problem' in read) throw pushing.learn(read.problem);
+        pushing.enough();
+        return read;
       }, signal);
     },
   };
@@ -175,17 +182,45 @@ async function run(
   return captured;
 }
 
+/**
+ * How long a transfer may be silent. GitLab can think for longer before it sends a large pack, or after it got one: each
+ * time that was too short the next may take twice as long, or it would end at the same point for ever.
+ */
+function createPatience(leastSeconds = 30) {
+  let seconds = leastSeconds;
+  return {
+    give: (address: RemoteAddress): RemoteAddress => ({
+      ...address,
+      network: { ...address.network, silenceSeconds: seconds },
+    }),
+    learn(problem: Problem): Problem {
+      if (problem.code === 'gitlab-slow') seconds = Math.min(seconds * 2, 16 * leastSeconds);
+      return problem;
+    },
+    enough(): void {
+      seconds = leastSeconds;
+    },
+  };
+}
+
 /** Porcelain: `<flag>\t<from>:<to>\t<summary>`; flag `!` is a refusal, space, `*`, `+`, `=` a success. */
-function readPush({ code, stdout, stderr }: RunResult, ref: string, address: RemoteAddress): PushResult {
+function readPush(
+  { code, stdout, stderr }: RunResult,
+  ref: string,
+  address: RemoteAddress,
+): PushResult | { problem: Problem } {
   const row = stdout.split('\n').find((line) => line.includes(`:${ref}\t`));
   const output = cleanOutput(`${stderr}\n${stdout}`.trim());
-  if (row && !row.startsWith('!')) return { kind: 'done', output };
+  if (row && !row.startsWith('!')) {
+    const text = remoteLines(stderr);
+    return { kind: 'done', output, ...(text === '' ? {} : { text }) };
+  }
   if (!row) {
     if (code === 0) return { kind: 'done', output };
     const problem = pushFailure(stderr, factsOf(address));
-    // Turned down at the door (no push right at all) is a refusal like any other: pulling goes on.
-    if (problem.code !== 'push-not-allowed') throw problem;
-    return { kind: 'refused', text: remoteLines(stderr) || 'GitLab answered 403.', output };
+    // Turned down at the door (no push right at all, too large for a proxy) is a refusal like any other: pulling goes on.
+    if (!['push-not-allowed', 'push-refused'].includes(problem.code)) return { problem };
+    return { kind: 'refused', text: problem.facts['text'] || 'GitLab answered 403.', output };
   }
   // `stale info` is our lease, the others are GitLab's own compare-and-set: someone else was faster.
   if (/stale info|fetch first|non-fast-forward|failed to update ref|cannot lock ref|incorrect old value/.test(row)) {

@@ -1,9 +1,13 @@
 import { Problem, asProblem } from '../model/problem.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Remote } from '../sync/ports.ts';
+import { signInBefore } from '../net/gateway.ts';
 import type { RemoteAddress } from './remote.ts';
 
-/** One POST on a kept-alive connection. Throws the HTTP room's Problems; the status is the caller's to read. */
+/**
+ * One POST on a kept-alive connection. Throws the HTTP room's Problems, for a 401 that is not GitLab's too; the status is
+ * the caller's to read.
+ */
 export type WirePost = (request: {
   url: string;
   headers: Record<string, string>;
@@ -33,7 +37,11 @@ export function wireRemote(options: WireRemoteOptions): Remote {
     },
     async fetch(signal, progress) {
       options.checkBreaker?.();
-      return options.fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
+      const tip = await options.fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
+      if (tip !== 'absent') return tip;
+      // To git an empty page is a repository without branches: whether there is none is asked by our own way.
+      const seen = await options.address((address) => lsRefs(options.post, address, signal), signal);
+      return seen === 'absent' || seen === 'unreadable' ? tip : options.fallback.fetch(signal, progress);
     },
     async push(commit, expected, choices, signal, progress) {
       options.checkBreaker?.();
@@ -42,6 +50,23 @@ export function wireRemote(options: WireRemoteOptions): Remote {
         .catch(throughTheBreaker(options, signal));
     },
   };
+}
+
+/**
+ * The address for git's own commands. Git tells that it was asked for a password, not by whom: one small question by our
+ * own way out shows whether GitLab refuses the token, or something before GitLab that wants a sign-in of its own.
+ */
+export function judged(post: WirePost, address: WireRemoteOptions['address']): WireRemoteOptions['address'] {
+  return (use, signal) =>
+    address(async (where) => {
+      try {
+        return await use(where);
+      } catch (error) {
+        if (asProblem(error).code !== 'grant-lost') throw error;
+        await lsRefs(post, where, signal);
+        throw signInBefore(new URL(where.url));
+      }
+    }, signal);
 }
 
 /**
@@ -87,7 +112,12 @@ async function lsRefs(
   if (status === 401) throw new Problem('grant-lost', facts);
   if (status === 403) throw new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
   if (status === 404 || status === 410) throw new Problem('project-missing', facts);
-  if (status !== 200 || !contentType.startsWith('application/x-git-upload-pack-result')) return 'unreadable';
+  if (status === 200 && !contentType.startsWith('application/x-git-upload-pack-result')) {
+    // Git itself would take a page for a repository of the old, dumb kind, which has no branches.
+    const host = new URL(address.url).host;
+    throw new Problem('gitlab-answer-odd', { host, status: '200', reason: 'a page came in place of an answer to git' });
+  }
+  if (status !== 200) return 'unreadable';
   return readRefs(body, ref);
 }
 

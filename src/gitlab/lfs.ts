@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Copied, Pointer } from '../model/lfs.ts';
 import { Problem, asProblem } from '../model/problem.ts';
+import { describe } from '../model/remedy.ts';
 import { escapeControls } from '../model/tree.ts';
-import type { Http } from '../net/http.ts';
+import type { ElsewhereRequest, Http } from '../net/http.ts';
+import { LimitReached } from '../net/failure.ts';
 import { type HttpAnswer, wireLimits } from '../net/transport.ts';
 
 /** Where a repository's large files are asked for, and with which grant. */
@@ -47,6 +49,10 @@ const batchObject = z.object({
 });
 const batchAnswer = z.object({ objects: z.array(z.unknown()) });
 const refusal = z.object({ message: z.string() });
+
+/** How an answer's body is taken. */
+type Taking = Required<Pick<ElsewhereRequest, 'take' | 'limits'>> & Pick<ElsewhereRequest, 'signal'>;
+type Answered = HttpAnswer | Tried;
 
 type BatchObject = z.infer<typeof batchObject>;
 /** `over`: what GitLab said of the content before may be true no more. */
@@ -135,28 +141,54 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
   }
 
   async function fetchOne(place: LfsPlace, href: string, pointer: Pointer, write: Write): Promise<Tried> {
-    const url = here(place, href, pointer);
-    if (url === undefined) return tried({ missing: '' });
     const hash = createHash('sha256');
     let size = 0;
+    const taking: Taking = {
+      limits: { ...wireLimits, maxBytes: pointer.size + 1 },
+      async take(chunk) {
+        hash.update(chunk);
+        size += chunk.length;
+        await write(chunk);
+      },
+      ...(place.signal ? { signal: place.signal } : {}),
+    };
+    const answer = await askGitlab(place, href, pointer, taking);
+    if (!('status' in answer)) return answer;
+    if (answer.status !== 200) return tried({ missing: refused(answer) }, mayBeOver.has(answer.status));
+    return tried(hash.digest('hex') === pointer.sha && size === pointer.size ? 'done' : 'damaged');
+  }
+
+  /** GitLab gives a content itself, or says where it lies: at once, or when it is asked for it. */
+  async function askGitlab(place: LfsPlace, href: string, pointer: Pointer, taking: Taking): Promise<Answered> {
+    const url = here(place, href, pointer);
+    if (url === undefined) return askStorage(href, place.url, taking);
+    const headers = { ...headersOf(place, 'application/octet-stream'), accept: '*/*' };
     const answer = await http
-      .request({
-        method: 'GET',
-        url,
-        headers: { ...headersOf(place, 'application/octet-stream'), accept: '*/*' },
-        limits: { ...wireLimits, maxBytes: pointer.size + 1 },
-        async take(chunk) {
-          hash.update(chunk);
-          size += chunk.length;
-          await write(chunk);
-        },
-        ...(place.signal ? { signal: place.signal } : {}),
-      })
+      .request({ method: 'GET', url, headers, redirect: 'tell', ...taking })
       .catch((error: unknown) => ofOne(error));
     if (!('status' in answer)) return answer;
     if (answer.status === 401) throw new Problem('grant-lost', {});
-    if (answer.status !== 200) return tried({ missing: refused(answer) }, mayBeOver.has(answer.status));
-    return tried(hash.digest('hex') === pointer.sha && size === pointer.size ? 'done' : 'damaged');
+    if (answer.status < 300 || answer.status >= 400) return answer;
+    return askStorage(answer.headers.location ?? '', url, taking);
+  }
+
+  /** An object storage takes no token of ours: its address holds a signature. That it fails concerns this content alone. */
+  async function askStorage(address: string, base: string, taking: Taking): Promise<Answered> {
+    if (address === '' || !URL.canParse(address, base)) return tried({ missing: '' });
+    const { href, host } = new URL(address, base);
+    try {
+      const answer = await http.elsewhere({ url: href, ...taking });
+      if (answer.status === 200) return answer;
+      return tried(
+        { missing: `${host}, where GitLab keeps it, answered ${answer.status}.` },
+        mayBeOver.has(answer.status),
+      );
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (error.cause instanceof LimitReached && error.cause.limit === 'size') return tried('damaged');
+      const reason = error.facts['reason'] ?? describe(error).title;
+      return tried({ missing: `It cannot be had from ${host}, where GitLab keeps it: ${reason}.` });
+    }
   }
 
   return {
@@ -239,8 +271,8 @@ function withoutLfs(error: unknown): Refused {
 /** What a failure says about the one content that was asked for; throws what is about more than that. */
 function ofOne(error: unknown): Tried {
   const { code, facts, retryAfterMs } = asProblem(error);
-  // Longer than its pointer says, or kept where this token must not go.
-  if (code === 'gitlab-answer-odd') return tried(facts['to'] === undefined ? 'damaged' : { missing: '' });
+  // Longer than its pointer says. A sign-in that something before GitLab asks for is about more.
+  if (code === 'gitlab-answer-odd' && facts['status'] !== '401') return tried('damaged');
   // GitLab answered the question before: it is up. Whoever is down for all has the breaker tell, with a time.
   if (code === 'gitlab-error' && retryAfterMs === undefined)
     return tried({ missing: words('', Number(facts['status'])) });

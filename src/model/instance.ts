@@ -19,9 +19,11 @@ export type Scopes = 'api' | 'read_api write_repository';
 
 /** Settings most installations leave alone. Every request to the instance obeys them: OAuth, REST and git. */
 export interface Advanced {
-  /** PEM of a private certificate authority; empty: the system's own. */
+  /** PEM of the house's certificate authority, besides those everybody trusts; empty: none. */
   readonly ca: string;
   readonly proxy: string;
+  /** Names, addresses and networks that are reached without the proxy. */
+  readonly noProxy: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
   /** The address by which GitLab reaches this daemon; empty: the public one. */
   readonly reachableAt: string;

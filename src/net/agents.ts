@@ -1,7 +1,8 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { createSecureContext, getCACertificates } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { guardedLookup } from './address.ts';
+import { trustedAuthorities } from './trust.ts';
 
 export interface Agents {
   readonly http: HttpAgent;
@@ -52,6 +53,10 @@ function create({ ca, proxy }: Route): Agents {
     // Always given, also empty: the daemon's own environment must not choose a proxy behind the admin's back.
     proxyEnv: proxy === '' ? {} : { HTTP_PROXY: proxy, HTTPS_PROXY: proxy },
   };
-  const trust = ca === '' ? {} : { secureContext: createSecureContext({ ca: [...getCACertificates('default'), ca] }) };
-  return { http: new HttpAgent(common), https: new HttpsAgent({ ...common, ...trust }) };
+  const secureContext = createSecureContext({
+    ca: [...trustedAuthorities(ca)],
+    // As in git: who trusts the authority that signed, and not the one above it, means what they say.
+    allowPartialTrustChain: true,
+  });
+  return { http: new HttpAgent(common), https: new HttpsAgent({ ...common, secureContext }) };
 }

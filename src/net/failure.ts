@@ -20,8 +20,9 @@ export function isTlsFailure(error: unknown): boolean {
 
 /**
  * What ended a request before there was an answer, as a Problem. Facts: `host`, `address`, `reason` in
- * words; for TLS `host`, `issuer`, `names`, `until`; each absent when it is not known. Nothing of what
- * a server said goes into them, so an inner server's answers cannot be read through error pages.
+ * words, `at` when it ended at the `proxy` or while agreeing on `tls`; for TLS `host`, `issuer`, `names`, `until`; each
+ * absent when it is not known. Nothing of what a server said goes into them but a proxy's status, so an inner server's
+ * answers cannot be read through error pages.
  */
 export function translateFailure(error: unknown, url: URL, certificate?: Certificate): Problem {
   const host = url.host;
@@ -38,12 +39,34 @@ export function translateFailure(error: unknown, url: URL, certificate?: Certifi
   const codes = codesOf(error);
   const tls = tlsCode(codes);
   if (tls) return new Problem(tls, certificateFacts(host, certificate), { cause: error });
+  if (codes.includes('ERR_PROXY_TUNNEL')) return proxyRefusal(url, tunnelStatus(error), { cause: error });
   const code = codes.find((c) => c in reasons) ?? codes[0] ?? '';
   if (code.startsWith('HPE_')) {
     return new Problem('gitlab-answer-odd', { host, reason: 'the answer is no valid HTTP' }, { cause: error });
   }
   const reason = reasons[code] ?? 'the connection failed';
-  return new Problem('gitlab-unreachable', known({ host, address: addressOf(error), reason }), { cause: error });
+  const at = notTls.has(code) ? 'tls' : undefined;
+  return new Problem('gitlab-unreachable', known({ host, address: addressOf(error), reason, at }), { cause: error });
+}
+
+/** A proxy did not pass the request on; `status` is what it answered, 0 when that is not known. */
+export function proxyRefusal(url: URL, status: number, options: { cause?: unknown } = {}): Problem {
+  const reason = proxyReason(status);
+  const facts = { host: url.host, reason, at: 'proxy', status: status === 0 ? undefined : String(status) };
+  return new Problem('gitlab-unreachable', known(facts), options);
+}
+
+function proxyReason(status: number): string {
+  if (status === 407) return 'the proxy asks for a name and password';
+  const said = status === 0 ? '' : ` (it answered ${status})`;
+  if (status >= 502 && status <= 504) return `the proxy does not get through to GitLab${said}`;
+  return `the proxy refused to pass the connection on${said}`;
+}
+
+/** Node says it only in its message: `… via http://proxy/: HTTP/1.1 407 Proxy Authentication Required`. */
+function tunnelStatus(error: unknown): number {
+  const found = chain(error).map(({ message }) => / HTTP\/1\.\d (\d{3})\b/.exec(message)?.[1]);
+  return Number(found.find((status) => status !== undefined) ?? 0);
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -61,11 +84,12 @@ const reasons: Readonly<Record<string, string>> = {
   EADDRREFUSED: 'its address is link-local or a metadata service, which Mooring never calls',
   EACCES: 'this machine does not allow the connection',
   EPERM: 'this machine does not allow the connection',
-  ERR_PROXY_TUNNEL: 'the proxy refused to pass the connection on',
   EPROTO: 'the other side does not speak TLS on that port',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the other side does not speak TLS on that port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the other side does not speak TLS on that port',
 };
+
+const notTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 
 const tlsCodes: Readonly<Record<string, 'tls-untrusted' | 'tls-expired' | 'tls-name'>> = {
   CERT_HAS_EXPIRED: 'tls-expired',

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Instance } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
+import { proxyFor } from './proxy.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { AddressRefused, isForbiddenAddress } from './address.ts';
@@ -9,7 +10,16 @@ import { createBreaker } from './breaker.ts';
 import { isTlsFailure, translateFailure } from './failure.ts';
 import { seeCertificate } from './probe.ts';
 import { refusalOf } from './refusal.ts';
-import { type HttpAnswer, type Limits, OwnFailure, type Streamed, restLimits, send, wireLimits } from './transport.ts';
+import {
+  type HttpAnswer,
+  type Limits,
+  OwnFailure,
+  type Streamed,
+  type Way,
+  restLimits,
+  send,
+  wireLimits,
+} from './transport.ts';
 
 /** What of the instance every request obeys. */
 export type NetSettings = Pick<Instance, 'url' | 'apiUrl' | 'tokenUrl' | 'advanced'>;
@@ -32,7 +42,12 @@ export interface HttpRequest {
   readonly breaker?: 'obey' | 'ignore';
   /** Whether to send it again if a kept-alive connection turned out to be closed. GET: yes; others must say so. */
   readonly onStale?: 'again' | 'fail';
+  /** `tell`: an answer that sends elsewhere is given as it is; followed it is never. */
+  readonly redirect?: 'tell';
 }
+
+/** What may go to an address that is not the instance's. */
+export type ElsewhereRequest = Pick<HttpRequest, 'url' | 'take' | 'limits' | 'signal'>;
 
 /** A smart-HTTP request of git's wire protocol. */
 export interface WireRequest {
@@ -57,6 +72,11 @@ export interface Http {
    * again if the kept-alive connection was closed meanwhile; a push is not: it may have arrived.
    */
   post(request: WireRequest): Promise<{ status: number; contentType: string; body: Buffer }>;
+  /**
+   * One GET to where the instance's answer points for a content, its object storage: neither token nor headers of ours go
+   * along, it is sent on no further, and what comes of it says nothing about the instance. Resolves with any answer.
+   */
+  elsewhere(request: ElsewhereRequest): Promise<HttpAnswer>;
   /** Throws the Problem of the last failure while the instance is to be left alone. */
   check(): void;
   /** Closes idle connections. */
@@ -76,7 +96,8 @@ export function createHttp(deps: {
   /** Told of each answer or Problem code, for metrics. Must not throw. */
   onAnswer?: (result: number | string, durationMs: number) => void;
 }): Http {
-  const pool = createAgentPool();
+  // Large files may lie at a host that needs another way than GitLab: neither closes the other's connections.
+  const pools = { proxied: createAgentPool(), straight: createAgentPool() };
   const breaker = createBreaker(deps);
 
   async function request(wanted: HttpRequest): Promise<HttpAnswer> {
@@ -87,18 +108,11 @@ export function createHttp(deps: {
     if (wanted.breaker !== 'ignore') breaker.check();
     const startedAt = deps.clock.monotonic();
     try {
-      refuseAddress(url);
-      const agents = pool.for(settings.advanced);
-      const answer = await send(wanted, {
-        url,
-        headers,
-        agents,
-        limits: limitsOf(wanted),
-        monotonic: () => deps.clock.monotonic(),
-      });
-      const refusal = refusalOf(answer, url, deps.clock.now());
+      const answer = await send(wanted, wayTo(url, settings, headers, limitsOf(wanted)));
+      const isTold = wanted.redirect === 'tell' && answer.status >= 300 && answer.status < 400;
+      const refusal = isTold ? undefined : refusalOf(answer, url, deps.clock.now());
       if (refusal) throw refusal;
-      breaker.succeeded();
+      breaker.succeeded(startedAt);
       deps.onAnswer?.(answer.status, deps.clock.monotonic() - startedAt);
       return answer;
     } catch (error) {
@@ -111,10 +125,36 @@ export function createHttp(deps: {
     }
   }
 
+  function wayTo(url: URL, { advanced }: NetSettings, headers: Record<string, string>, limits: Limits): Way {
+    refuseAddress(url);
+    const proxy = proxyFor(url, advanced);
+    const agents = pools[proxy === '' ? 'straight' : 'proxied'].for({ ca: advanced.ca, proxy });
+    return { url, headers, agents, limits, monotonic: () => deps.clock.monotonic() };
+  }
+
+  async function elsewhere({ url: address, limits, ...wanted }: ElsewhereRequest): Promise<HttpAnswer> {
+    const settings = deps.instance();
+    if (!settings) throw new Problem('instance-missing');
+    const url = new URL(address);
+    const isPlainer = url.protocol === 'http:' && settings.url.startsWith('https:');
+    if (isPlainer || !['http:', 'https:'].includes(url.protocol)) {
+      throw new Problem('gitlab-answer-odd', { host: url.host, reason: 'it is no https address' });
+    }
+    try {
+      const bounds = { ...wireLimits, ...deps.limits, ...limits };
+      return await send({ method: 'GET', ...wanted }, wayTo(url, settings, { 'user-agent': 'Mooring' }, bounds));
+    } catch (error) {
+      wanted.signal?.throwIfAborted();
+      if (error instanceof OwnFailure) throw error.cause;
+      throw await asFailure(error, url, settings);
+    }
+  }
+
   const limitsOf = (wanted: HttpRequest): Limits => ({ ...restLimits, ...deps.limits, ...wanted.limits });
 
   return {
     request,
+    elsewhere,
     async post({ url, headers, body, signal, limits }) {
       const { status, ...answer } = await request({
         method: 'POST',
@@ -128,7 +168,10 @@ export function createHttp(deps: {
       return { status, contentType: answer.headers['content-type'] ?? '', body: answer.body };
     },
     check: () => breaker.check(),
-    close: pool.close,
+    close() {
+      pools.proxied.close();
+      pools.straight.close();
+    },
   };
 }
 
@@ -156,6 +199,6 @@ async function asFailure(error: unknown, url: URL, settings: NetSettings): Promi
   if (error instanceof Problem) return error;
   // Behind a proxy the certificate cannot be looked at directly; the refusal itself is clear enough.
   const certificate =
-    isTlsFailure(error) && settings.advanced.proxy === '' ? await seeCertificate(url, 3_000) : undefined;
+    isTlsFailure(error) && proxyFor(url, settings.advanced) === '' ? await seeCertificate(url, 3_000) : undefined;
   return translateFailure(error, url, certificate);
 }

@@ -1,6 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../model/problem.ts';
+import { proxyRefusal } from './failure.ts';
+import { foreign401 } from './gateway.ts';
 
 interface Answer {
   readonly status: number;
@@ -15,6 +17,9 @@ interface Answer {
 export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | undefined {
   const { status, headers } = answer;
   const facts = { host: url.host, status: String(status) };
+  // Only a proxy says so: GitLab has not seen the request.
+  if (status === 407) return proxyRefusal(url, status);
+  if (status === 401) return foreign401(answer, url);
   if (status >= 300 && status < 400) return moved(url, headers.location);
   if (status < 500 && status !== 429) return undefined;
   const maintenance = status === 503 && maintenanceText.exec(answer.body.toString('latin1', 0, 2_000))?.[0];

@@ -81,21 +81,24 @@ const rawAuthority = (typed: string): string => /^[a-z]+:\/\/([^/?#]*)/i.exec(ty
 const rawHost = (typed: string): string => rawAuthority(typed).replace(/^.*@/, '').replace(/:\d*$/, '');
 const withoutUserInfo = (typed: string): string => typed.replace(/^([a-z]+:\/\/)?[^/?#]*@/i, '$1');
 
-/** Where GitLab itself probably is, given the path of some page in it. Unchanged when it looks like an instance's own. */
+/**
+ * Where GitLab itself is, given the path of some page in it. Only what is a page beyond doubt is taken for one: any other
+ * path may be a sub-path that a house chose for its GitLab, however deep, and Test connection tells.
+ */
 function instancePath(path: string): string {
-  const marked = path.replace(pageInside, '');
-  const isPage = marked !== path;
-  const names = marked.split('/').slice(1);
-  // `/tools/gitlab` is a sub-path, `/group/project` a repository; nothing but the name tells them apart.
+  const root = path.replace(instancePage, '');
+  if (root !== path) return root;
+  const inside = path.replace(/\/-\/.*$|\/-$|\.git$/, '');
+  if (inside === path) return path;
+  // A repository's page: which of the names before it are GitLab's, only a name such as `gitlab` tells.
+  const names = inside.split('/').slice(1);
   const at = names.findIndex((name) => /^git(lab)?$/i.test(name));
-  if (at >= 0) return `/${names.slice(0, at + 1).join('/')}`;
-  if (names.length >= 2 || marked.endsWith('.git')) return '';
-  // `/users/sign_in` leaves '', `/gitlab2/users/sign_in` a sub-path, `/group/-/x` a group: one name may be either.
-  return isPage && path.startsWith(`${marked}/-/`) ? '' : marked;
+  return at < 0 ? '' : `/${names.slice(0, at + 1).join('/')}`;
 }
 
-const pageInside =
-  /\/(?:-|users|oauth|api|dashboard|explore|admin|help|search|groups|projects|profile|user_settings)(?:\/.*)?$/;
+/** Pages and endpoints of the instance, which lie right below its root. */
+const instancePage =
+  /\/(?:users\/(?:sign_in|sign_up|password|auth)|oauth\/[^/]+|api\/(?:v4|graphql)|-\/(?:user_settings|profile)|admin\/applications|(?:dashboard|explore)\/projects)(?:\/.*)?$/;
 
 function refuse(url: string, reason: string, likely: string): never {
   const facts = { url: url.slice(0, 300), reason, hint: likely === '' ? reason : `${reason} Did you mean ${likely}?` };

@@ -56,7 +56,7 @@ export interface Keeper {
     subfolder?: Subfolder,
   ): Promise<Plan>;
   /** Pushes what GitLab refused to where `remote` leads; nothing else changes. */
-  pushElsewhere(remote: Remote): Promise<void>;
+  pushElsewhere(remote: Remote): Promise<string>;
   disconnected(): Promise<void>;
   paused(): void;
   /** Ends what is under way, wherever it is. False: nothing was. */
@@ -204,7 +204,7 @@ class SiteKeeper implements Keeper {
     return plan.direction === 'replace' ? { pull: moved } : { push: moved };
   }
 
-  async pushElsewhere(remote: Remote): Promise<void> {
+  async pushElsewhere(remote: Remote): Promise<string> {
     const result = await this.#lane.job((signal) => {
       const refusal = this.#deps.refusal();
       if (!refusal) throw new Problem('plan-outdated', {});
@@ -212,6 +212,7 @@ class SiteKeeper implements Keeper {
     });
     if (result.kind === 'moved') throw new Problem('form-invalid', { newBranch: 'There is such a branch already.' });
     if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text });
+    return result.text ?? '';
   }
 
   async disconnected(): Promise<void> {

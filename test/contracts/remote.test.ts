@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,10 +10,12 @@ import { basicAuthorization } from '../../src/git/environment.ts';
 import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import { wireRemote } from '../../src/git/wire.ts';
+import { asProblem } from '../../src/model/problem.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
 import { createHttp } from '../../src/net/http.ts';
 import type { Remote, Repository } from '../../src/sync/ports.ts';
 import { systemClock, systemRandom } from '../../src/world.ts';
+import { problemOf } from '../net/support.ts';
 import { startGitLab } from '../support/gitlab/server.ts';
 import { git, scratch } from '../support/plain-git.ts';
 import { plainRemote } from '../support/plain-remote.ts';
@@ -25,6 +30,15 @@ interface Subject {
   removeBranch(): Promise<void>;
   refuse(text: string): void;
   tip(): Promise<string>;
+}
+
+/** A request as something before GitLab sees it, and what it answers in GitLab's place. */
+type Before = (request: { url: string; method: string }) => { status: number; type: string; body: string } | undefined;
+
+interface HttpSubject extends Subject {
+  answer(before: Before | undefined): void;
+  /** A line of shell that runs before a push is taken. */
+  hook(line: string): void;
 }
 
 type Arrange = (options: { empty: boolean }, test: (subject: Subject) => Promise<void>) => Promise<void>;
@@ -113,6 +127,59 @@ for (const [name, arrange] of Object.entries({
   contract.run();
 }
 
+/** What only a way over HTTP can meet. */
+const overhttp = suite('remote over http');
+
+overhttp('a page in place of an answer is neither a branch that is gone nor a repository without any', async () => {
+  for (const page of ['<html>Upgrading</html>', '', '<html>\n<body>\nBack soon\n</body>\n'])
+    await overHttp('wire', { empty: false }, async ({ remote, answer }) => {
+      answer(({ method }) =>
+        method === 'GET' || method === 'POST' ? { status: 200, type: 'text/html', body: page } : undefined,
+      );
+      for (const look of [() => remote.head(), () => remote.fetch()]) {
+        const problem = await problemOf(look());
+        assert.ok(['gitlab-answer-odd', 'git-failed'].includes(problem.code), `${problem.code} for «${page}»`);
+      }
+      answer(undefined);
+      assert.match(await remote.head(), /^[0-9a-f]{40}$/);
+    });
+});
+
+overhttp('a proxy that finds a push too large refuses it, in words that say what to do', () =>
+  overHttp('wire', { empty: false }, async ({ remote, repository, answer }) => {
+    const known = (await remote.fetch()) as Oid;
+    const ours = await commitOn(repository, known, 'large.bin');
+    const page = '<html><head><title>413 Request Entity Too Large</title></head></html>';
+    answer(({ url, method }) =>
+      method === 'POST' && url.endsWith('/git-receive-pack')
+        ? { status: 413, type: 'text/html', body: page }
+        : undefined,
+    );
+    const result = await remote.push(ours, known, { skipCi: false });
+    assert.is(result.kind, 'refused');
+    if (result.kind === 'refused') assert.match(result.text, 'larger than it lets through');
+    answer(undefined);
+    assert.is((await remote.push(ours, known, { skipCi: false })).kind, 'done');
+  }),
+);
+
+overhttp('a GitLab that thinks for longer than the line may be silent is waited for longer each time', () =>
+  overHttp('cli', { empty: false, silenceSeconds: 2 }, async ({ remote, repository, hook, tip }) => {
+    const known = (await remote.fetch()) as Oid;
+    const ours = await commitOn(repository, known, 'slow.txt');
+    hook('sleep 5');
+    const codes: string[] = [];
+    for (let turn = 0; turn < 5 && (await tip()) !== ours; turn += 1) {
+      await remote.push(ours, known, { skipCi: false }).catch((error: unknown) => codes.push(asProblem(error).code));
+    }
+    assert.is(await tip(), ours);
+    assert.ok(codes.length > 0, 'it was never too slow, so nothing was tried');
+    assert.equal(new Set(codes), new Set(['gitlab-slow']));
+  }),
+);
+
+overhttp.run();
+
 async function commitOn(repository: Repository, parent: Oid | undefined, path: string): Promise<Oid> {
   const bytes = Buffer.from(`${path}\n`);
   const open = async () => ({ size: bytes.length, chunks: one(bytes), finish: () => true });
@@ -177,11 +244,12 @@ async function plain(options: { empty: boolean }, test: (subject: Subject) => Pr
 
 async function overHttp(
   kind: 'cli' | 'wire',
-  options: { empty: boolean },
-  test: (subject: Subject) => Promise<void>,
+  options: { empty: boolean; silenceSeconds?: number },
+  test: (subject: HttpSubject) => Promise<void>,
 ): Promise<void> {
   const { dir, remove } = scratch();
   const gitlab = await startGitLab();
+  const front = await inFrontOf(gitlab.url);
   try {
     const ana = gitlab.users.add({
       username: 'ana',
@@ -196,10 +264,10 @@ async function overHttp(
     const { repository, gitDir, home } = await prepared(dir);
     const address = async <T>(use: (address: RemoteAddress) => Promise<T>): Promise<T> =>
       use({
-        url: project.cloneUrl,
+        url: project.cloneUrl.replace(gitlab.url, front.url),
         project: project.path,
         branch: 'main',
-        network: { baseUrl: gitlab.url, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
+        network: { baseUrl: front.url, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
       dir: gitDir,
@@ -209,13 +277,14 @@ async function overHttp(
       author,
       address,
       maxFileBytes: () => 2 ** 30,
+      ...(options.silenceSeconds ? { silenceSeconds: options.silenceSeconds } : {}),
     });
     const http = createHttp({
       instance: () => ({
-        url: gitlab.url,
-        apiUrl: `${gitlab.url}/api/v4`,
-        tokenUrl: `${gitlab.url}/oauth/token`,
-        advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+        url: front.url,
+        apiUrl: `${front.url}/api/v4`,
+        tokenUrl: `${front.url}/oauth/token`,
+        advanced: { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 },
       }),
       clock: systemClock,
       random: systemRandom,
@@ -235,11 +304,47 @@ async function overHttp(
           mode: 0o755,
         }),
       tip: async () => String(await project.head('main')),
+      answer: front.answer,
+      hook: (line) =>
+        writeFileSync(join(project.repoPath, 'hooks', 'pre-receive'), `#!/bin/sh\n${line}\nexit 0\n`, { mode: 0o755 }),
     });
     http.close();
     assert.equal(gitlab.violations, []);
   } finally {
+    await front.close();
     await gitlab.stop();
     remove();
   }
+}
+
+/** A reverse proxy, as stands before most GitLabs. */
+async function inFrontOf(
+  behind: string,
+): Promise<{ url: string; answer(before: Before | undefined): void; close(): Promise<void> }> {
+  let before: Before | undefined;
+  const server = createServer((incoming, response) => {
+    const { url = '', method = '' } = incoming;
+    const instead = before?.({ url, method });
+    if (instead) {
+      incoming.resume();
+      return void response.writeHead(instead.status, { 'content-type': instead.type }).end(instead.body);
+    }
+    const onward = request(new URL(url, behind), { method, headers: incoming.headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    incoming.pipe(onward);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    answer: (next) => void (before = next),
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }

@@ -112,7 +112,7 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
     });
     const instance = () => ({
       ...{ url: baseUrl, apiUrl: `${baseUrl}/api/v4`, tokenUrl: `${baseUrl}/oauth/token` },
-      advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+      advanced: { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 },
     });
     // A new one for each question: the breaker that spares a GitLab in trouble is not what is tried here.
     const post: Parameters<typeof wireRemote>[0]['post'] = async (request) => {

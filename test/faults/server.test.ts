@@ -75,7 +75,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
     ...{ ...paths, git: '/usr/bin/git', author, address, maxFileBytes: () => 4 * 1024 * 1024 },
     limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
   });
-  const advanced = { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 };
+  const advanced = { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 };
   const http = createHttp({
     instance: () => ({ url: baseUrl, apiUrl: `${baseUrl}/api/v4`, tokenUrl: `${baseUrl}/oauth/token`, advanced }),
     clock: systemClock,

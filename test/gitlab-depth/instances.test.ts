@@ -1,7 +1,9 @@
 // time limit: 300 s
+import { createHash, randomBytes } from 'node:crypto';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pointerText } from '../../src/model/lfs.ts';
 import { makeCertificates } from '../net/support.ts';
 import { type Fill, until } from '../support/clicker.ts';
 import { type Harbour, type HarbourOptions, freePort, inHarbour } from '../support/daemon.ts';
@@ -22,16 +24,31 @@ async function throughAndBoth(harbour: Harbour, advanced: Fill = {}): Promise<vo
   await configured(harbour, clicker);
   const site = await mooredSite(harbour, { clicker, files: { 'old.txt': 'replaced by the repository\n' } });
   await site.settled(30_000);
+  await clicker.open(`${site.url}/settings/files`);
+  await clicker.press('Save', { 'Download and upload them': true });
   await site.write('from-folder.md', 'up\n');
   await until('the edit is on GitLab', async () => (await world.website.files()).has('from-folder.md') || undefined);
   await world.website.push('main', { 'from-gitlab.md': 'down\n' });
   await until('the push is here', async () => (await filesOf(site.folder)).has('from-gitlab.md') || undefined);
-  await site.settled();
+  const large = randomBytes(50_000);
+  const pointer = pointerText({ sha: createHash('sha256').update(large).digest('hex'), size: large.length });
+  world.website.lfs.set(createHash('sha256').update(large).digest('hex'), large);
+  await world.website.push('main', { '.gitattributes': '*.bin filter=lfs\n', 'down.bin': pointer });
+  await until(
+    'a large file is here',
+    async () => (await filesOf(site.folder)).get('down.bin')?.equals(large) || undefined,
+  );
+  await site.write('up.bin', large);
+  await until(
+    'a large file is on GitLab',
+    async () => (await world.website.files()).get('up.bin')?.toString() === pointer || undefined,
+  );
+  await site.reaches('In sync');
   const asked = gitlab.requests
     .filter(({ headers }) => !/Mozilla|node/.test(headers['user-agent'] ?? ''))
     .map(({ path }) => path);
   const base = new URL(gitlab.url).pathname.replace(/\/$/, '');
-  const kinds = ['/oauth/token', '/api/v4/projects', '/git-upload-pack', '/git-receive-pack'];
+  const kinds = ['/oauth/token', '/api/v4/projects', '/git-upload-pack', '/git-receive-pack', '/gitlab-lfs/objects/'];
   for (const kind of kinds)
     assert.ok(
       asked.some((path) => path.startsWith(base) && path.includes(kind)),
@@ -85,7 +102,8 @@ instances('a proxy that demands a password and a header: nothing goes past it, n
       async (harbour) => {
         await throughAndBoth(harbour, { Proxy: proxy.url, 'Extra request headers': 'X-House: harbour-7' });
         const ours = harbour.gitlab.requests.filter(({ headers }) => headers['x-house'] === 'harbour-7');
-        const kinds = (path: string): boolean => /\/(oauth\/token|api\/v4|git-(upload|receive)-pack)/.test(path);
+        const kinds = (path: string): boolean =>
+          /\/(oauth\/token|api\/v4|git-(upload|receive)-pack|gitlab-lfs|info\/lfs)/.test(path);
         const past = harbour.gitlab.requests.filter(
           ({ path, headers }) => kinds(path) && headers['x-house'] === undefined,
         );

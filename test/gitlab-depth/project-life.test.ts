@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../support/clicker.ts';
-import { inHarbour } from '../support/daemon.ts';
+import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { type MooredSite, filesOf, mooredSite } from '../support/moored.ts';
 import type { Project } from '../support/gitlab/server.ts';
+import { git } from '../support/plain-git.ts';
 
 const life = suite('gitlab-depth/project-life');
 
@@ -73,7 +74,7 @@ life('an archived project holds the push with its cause, and goes on when it is 
     const site = await mooredSite(harbour);
     await site.settled();
     const before = await world.website.log();
-    world.website.archive();
+    world.website.archive(true);
     await site.write('waits.md', 'for the archive\n');
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
@@ -106,10 +107,79 @@ life('access withdrawn and given back: on hold with its cause, no file goes, the
   }),
 );
 
+/** A project with the same commits at another path: a fork, an import, a clone that somebody pushed there. */
+async function fork(harbour: Harbour, path: string, of: Project): Promise<Project> {
+  const made = await harbour.gitlab.projects.create({ path, owner: 'ana', files: { 'x.md': 'x\n' } });
+  git(made.repoPath, 'fetch', '-q', '--force', '--update-head-ok', of.repoPath, '+refs/heads/*:refs/heads/*');
+  assert.is(await made.head(), await of.head());
+  return made;
+}
+
+life('a fork with the very same commits at the old path gets nothing and stands for nothing', () =>
+  inHarbour(async (harbour) => {
+    const { website } = harbour.world;
+    const site = await mooredSite(harbour);
+    await site.settled();
+    await site.write('before.md', 'just pushed\n');
+    await arrived(website, 'before.md');
+    await site.settled();
+    website.rename('harbour/pages');
+    const stranger = await fork(harbour, 'harbour/website', website);
+    const tip = await stranger.head();
+    await site.write('after.md', 'ours alone\n');
+    await arrived(website, 'after.md');
+    assert.is(await stranger.head(), tip, 'the fork got a commit');
+
+    website.rename('harbour/third');
+    const another = await fork(harbour, 'harbour/pages', website);
+    await website.push('main', { 'from-gitlab.md': 'by the number\n' });
+    await until('the push is here', async () => (await filesOf(site.folder)).has('from-gitlab.md') || undefined);
+    await site.settled();
+    assert.not.ok((await another.files()).has('from-gitlab.md'));
+  }),
+);
+
+life('a refused push goes to a new branch of the own project, wherever its path leads meanwhile', () =>
+  inHarbour(async (harbour) => {
+    const { gitlab, world } = harbour;
+    const { website } = world;
+    const site = await mooredSite(harbour);
+    await site.settled();
+    website.protect('main', { pushLevel: 0 });
+    await site.write('refused.md', 'not on main\n');
+    await site.reaches('On hold');
+    const elsewhere = async (branch: string) => {
+      await site.clicker.open(`${site.url}/hold`);
+      return () => site.clicker.press('Push to a new branch', { 'New branch': branch });
+    };
+    const press = await elsewhere('mooring/one');
+    website.rename('harbour/pages');
+    const newcomer = await gitlab.projects.create({ path: 'harbour/website', owner: 'ana', files: { 'x.md': 'x\n' } });
+    const done = await press();
+    assert.match(done.words, 'Pushed to mooring/one');
+    assert.match(done.words, 'To create a merge request for mooring/one, visit', 'GitLab’s own words');
+    assert.ok((await website.files('mooring/one')).has('refused.md'));
+    assert.is(await newcomer.head('mooring/one'), undefined);
+
+    website.archive(true);
+    assert.match((await (await elsewhere('mooring/two'))()).words, 'is archived');
+    website.archive(false);
+    const late = await elsewhere('mooring/three');
+    const projects = gitlab.projects.all().length;
+    await website.delete();
+    assert.match((await late()).words, 'is not to be found in GitLab');
+    assert.is(gitlab.projects.all().length, projects - 1, 'the push made a project');
+  }),
+);
+
 life('a deleted project is no deletion of files, and a push does not create it anew', () =>
   inHarbour(async (harbour) => {
     const { gitlab, world } = harbour;
     const site = await mooredSite(harbour);
+    await site.settled();
+    // A push that went through a moment ago proves nothing about the next.
+    await site.write('early.md', 'before the end\n');
+    await arrived(world.website, 'early.md');
     await site.settled();
     const index = join(site.folder, 'late.md');
     await world.website.delete();

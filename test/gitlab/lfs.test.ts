@@ -326,4 +326,72 @@ lfs('GitLab gives what it has, and nothing else counts as there', async () => {
   });
 });
 
+lfs(
+  'a content in an object storage is fetched there, without token and headers, and checked like any other',
+  async () => {
+    const contents = [
+      randomBytes(3_000),
+      randomBytes(3_000),
+      randomBytes(3_000),
+      randomBytes(3_000),
+      randomBytes(3_000),
+    ];
+    const [direct, redirected, spoilt, denied, longer] = contents.map(pointerTo) as [
+      Pointer,
+      Pointer,
+      Pointer,
+      Pointer,
+      Pointer,
+    ];
+    const bySha = new Map(contents.map((each) => [pointerTo(each).sha, each]));
+    const storage = await listen((request, response) => {
+      const sha = /[0-9a-f]{64}/.exec(request.url ?? '')?.[0] ?? '';
+      if (sha === denied.sha) return void response.writeHead(403).end('<Error>expired</Error>');
+      if (sha === spoilt.sha) return void response.end(randomBytes(3_000));
+      if (sha === longer.sha) return void response.end(randomBytes(9_000));
+      response.end(bySha.get(sha));
+    });
+    try {
+      await gitlabOf(contents, async (gitlab, client, place) => {
+        gitlab.batch = (asked, response) => {
+          const objects = asked.objects.map(({ oid, size }) => {
+            const own = `${place.url}/gitlab-lfs/objects/${oid}`;
+            const href = oid === direct.sha ? `${storage.url}/bucket/${oid}?signature=canary` : own;
+            return { oid, size, actions: { download: { href } } };
+          });
+          response.end(JSON.stringify({ objects }));
+          return true;
+        };
+        gitlab.get = (sha, response) => {
+          response.writeHead(302, { location: `${storage.url}/bucket/${sha}?signature=canary` }).end();
+          return true;
+        };
+        const copied = await copyAll(client, place, [direct, redirected, spoilt, denied, longer]);
+        assert.equal(copied.slice(0, 2), contents.slice(0, 2));
+        assert.is(copied[2], 'damaged');
+        assert.match(JSON.stringify(copied[3]), 'where GitLab keeps it, answered 403');
+        assert.not.match(JSON.stringify(copied[3]), 'canary');
+        assert.is(copied[4], 'damaged');
+        assert.ok(storage.requests.length >= 5);
+        for (const { headers } of storage.requests) assert.is(headers.authorization, undefined, 'the token went along');
+      });
+    } finally {
+      await storage.close();
+    }
+  },
+);
+
+lfs('an object storage that is not reached makes its contents missing, and no more', async () => {
+  const content = randomBytes(300);
+  await gitlabOf([content], async (gitlab, client, place) => {
+    gitlab.get = (_sha, response) => {
+      response.writeHead(302, { location: 'http://localhost:1/bucket/x?signature=canary' }).end();
+      return true;
+    };
+    const [copied] = await copyAll(client, place, [pointerTo(content)]);
+    assert.match(JSON.stringify(copied), 'It cannot be had from localhost:1, where GitLab keeps it');
+    assert.not.match(JSON.stringify(copied), 'canary');
+  });
+});
+
 lfs.run();

@@ -196,7 +196,10 @@ http('an instance that asked for a pause is left alone by all until it is over',
   assert.is(waiting.code, 'gitlab-busy');
   assert.is(waiting.retryAfterMs, 20_000);
   assert.is(gitlab.requests.length, 1);
+  // A person may ask all the same; that it works shortens the others' wait by nothing.
   assert.is((await client.request({ method: 'GET', url: gitlab.url, breaker: 'ignore' })).status, 200);
+  assert.is((await problemOf(ask())).retryAfterMs, 20_000);
+  clock.pass(20_000);
   assert.is((await ask()).status, 200);
   client.close();
   await gitlab.close();
@@ -244,6 +247,39 @@ http('connections are kept alive, and a closed one is replaced without anybody n
   assert.is(asked, 4);
   again.close();
   await forgetful.close();
+});
+
+http('goes past the proxy where it is not for a host, and leaves the connections of the other way alone', async () => {
+  const proxy = await listen((_request, response) => response.end('{"by":"proxy"}'));
+  const storage = await listen((_request, response) => response.end('{"by":"storage"}'));
+  const client = httpFor(settingsFor('http://gitlab.invalid', { proxy: proxy.url, noProxy: ['localhost'] }));
+  for (let turn = 0; turn < 2; turn += 1) {
+    const proxied = await client.request({ method: 'GET', url: 'http://gitlab.invalid/api/v4/user' });
+    const straight = await client.elsewhere({ url: storage.url });
+    assert.equal([proxied.body.toString(), straight.body.toString()], ['{"by":"proxy"}', '{"by":"storage"}']);
+  }
+  assert.is(new Set(proxy.requests.map(({ socket }) => socket)).size, 1);
+  assert.is(new Set(storage.requests.map(({ socket }) => socket)).size, 1);
+  client.close();
+  await Promise.all([proxy.close(), storage.close()]);
+});
+
+http('neither token nor headers go to where an answer points, and no plainer way is taken', async () => {
+  const storage = await listen((_request, response) => response.writeHead(302, { location: '/on' }).end());
+  const settings = settingsFor('http://gitlab.invalid', { headers: { 'X-House': 'harbour-7' } });
+  const client = httpFor(settings);
+  assert.is((await client.elsewhere({ url: `${storage.url}/a?signature=s` })).status, 302, 'followed, or not told');
+  assert.is(storage.requests.length, 1);
+  const { authorization, 'x-house': house } = storage.requests[0]?.headers ?? {};
+  assert.equal([authorization, house], [undefined, undefined]);
+  client.close();
+  const safe = httpFor(settingsFor('https://gitlab.invalid'));
+  assert.is((await problemOf(safe.elsewhere({ url: storage.url }))).code, 'gitlab-answer-odd');
+  assert.is((await problemOf(safe.elsewhere({ url: 'file:///etc/passwd' }))).code, 'gitlab-answer-odd');
+  assert.is((await problemOf(safe.elsewhere({ url: 'https://169.254.169.254/' }))).code, 'gitlab-unreachable');
+  assert.is(storage.requests.length, 1);
+  safe.close();
+  await storage.close();
 });
 
 http('goes through the configured proxy, and only through that', async () => {

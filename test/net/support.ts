@@ -92,7 +92,7 @@ async function closeServer(server: Server): Promise<void> {
 }
 
 export function settingsFor(url: string, advanced: Partial<NetSettings['advanced']> = {}): NetSettings {
-  const none = { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 };
+  const none = { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 };
   return { url, apiUrl: `${url}/api/v4`, tokenUrl: `${url}/oauth/token`, advanced: { ...none, ...advanced } };
 }
 
@@ -167,4 +167,24 @@ export function makeCertificates() {
     expired: sign('expired', 'localhost', ['-days', '-1']),
     foreign: sign('foreign', 'other.example', ['-days', '10']),
   };
+}
+
+/** A root, the authority below it that signs, and a server with a certificate from that one, which it sends along. */
+export function makeChain() {
+  const home = mkdtempSync(join(tmpdir(), 'mooring-chain-'));
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: home, stdio: 'ignore' });
+  const read = (name: string) => readFileSync(join(home, name), 'utf8');
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const root = ['-keyout', 'root.key', '-out', 'root.pem', '-days', '30', '-subj', '/CN=House Root'];
+  openssl('req', '-x509', ...newKey, ...root);
+  const sign = (name: string, by: string, subject: string, extension: string) => {
+    const asked = ['-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject, '-addext', extension];
+    openssl('req', ...newKey, ...asked);
+    const signer = ['-CA', `${by}.pem`, '-CAkey', `${by}.key`, '-CAcreateserial', '-copy_extensions', 'copy'];
+    openssl('x509', '-req', '-in', `${name}.csr`, ...signer, '-out', `${name}.pem`, '-days', '10');
+  };
+  sign('issuing', 'root', '/CN=House Issuing', 'basicConstraints=critical,CA:TRUE');
+  sign('server', 'issuing', '/CN=localhost', 'subjectAltName=DNS:localhost');
+  const chained = { key: read('server.key'), cert: `${read('server.pem')}${read('issuing.pem')}` };
+  return { root: read('root.pem'), issuing: read('issuing.pem'), chained };
 }

@@ -1,9 +1,16 @@
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { inspect } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { gitEnvironment } from '../../src/git/environment.ts';
 import { Secret } from '../../src/model/secret.ts';
-import { httpFor, listen, listenRaw, makeCertificates, problemOf, settingsFor } from './support.ts';
+import { trustedAuthorities } from '../../src/net/trust.ts';
+import { scratch } from '../support/plain-git.ts';
+import { httpFor, listen, listenRaw, makeCertificates, makeChain, problemOf, settingsFor } from './support.ts';
 
 const tls = suite('net/tls');
 
@@ -39,6 +46,57 @@ tls('names what is wrong with a certificate, and trusts a private authority once
   assert.is((await problemOf(client.request({ method: 'GET', url: gitlab.url }))).code, 'tls-untrusted');
   client.close();
   await gitlab.close();
+});
+
+tls(
+  'an authority below the top is trusted by itself, the machine’s own stay so, and git goes by the same list',
+  async () => {
+    const { root, issuing, chained } = makeChain();
+    const other = makeCertificates();
+    const before = getCACertificates('default');
+    setDefaultCACertificates([...before, other.ca]);
+    const { dir, remove } = scratch();
+    try {
+      for (const [name, ca, server] of [
+        ['the top one', root, chained],
+        ['the one that signed', issuing, chained],
+        ['another one, where the machine knows the right one', root, other.good],
+        ['none, where the machine knows it', '', other.good],
+      ] as const) {
+        const gitlab = await listen((_request, response) => response.writeHead(404).end('{}'), server);
+        const client = httpFor(settingsFor(gitlab.url, { ca }));
+        assert.is((await client.request({ method: 'GET', url: gitlab.url })).status, 404, name);
+        client.close();
+        const caFile = join(dir, 'ca.pem');
+        writeFileSync(caFile, `${trustedAuthorities(ca).join('\n')}\n`);
+        const network = { baseUrl: gitlab.url, authorization: 'Basic eA==', headers: {}, caFile, proxy: '' };
+        const author = { name: 'Ana', email: 'ana@harbour.example' };
+        const env = gitEnvironment({ gitDir: dir, home: dir, author, network });
+        const said = await new Promise<string>((done) => {
+          execFile('git', ['ls-remote', `${gitlab.url}/a.git`], { env }, (_error, _out, err) => done(err));
+        });
+        assert.match(said, 'not found', `git: ${name}`);
+        await gitlab.close();
+      }
+    } finally {
+      setDefaultCACertificates(before);
+      remove();
+    }
+  },
+);
+
+tls('git’s proxy has its port, also where the address leaves it to the scheme', () => {
+  const proxyOf = (proxy: string): string | undefined => {
+    const network = { baseUrl: 'https://gitlab.example', authorization: '', headers: {}, caFile: '', proxy };
+    const env = gitEnvironment({ gitDir: '/x', home: '/x', author: { name: 'A', email: 'a@x.example' }, network });
+    const at = Object.entries(env).find(([key, value]) => key.startsWith('GIT_CONFIG_KEY_') && value === 'http.proxy');
+    return env[(at?.[0] ?? '').replace('KEY', 'VALUE')];
+  };
+  assert.is(proxyOf(''), '');
+  assert.is(proxyOf('http://proxy.example'), 'http://proxy.example:80');
+  assert.is(proxyOf('https://proxy.example'), 'https://proxy.example:443');
+  assert.is(proxyOf('http://a%40b:p%3Aw@proxy.example'), 'http://a%40b:p%3Aw@proxy.example:80');
+  assert.is(proxyOf('http://[::1]:3128'), 'http://[::1]:3128');
 });
 
 tls('says so when the port does not speak TLS', async () => {

@@ -7,9 +7,11 @@ import {
   projectByPath,
   projectMovedFrom,
   userByName,
+  type Namespace,
   type ProjectRecord,
   type User,
 } from './model.ts';
+import { createProject } from './actions.ts';
 import type { Practice } from './practice.ts';
 
 export type Service = 'git-upload-pack' | 'git-receive-pack';
@@ -61,6 +63,30 @@ export function authenticate(
 function active(user: User): User {
   if (user.blocked) throw new GitRefusal(403, 'Your account has been blocked.');
   return user;
+}
+
+const mayCreateIn = ({ world }: Practice, user: User, namespace: Namespace): boolean => {
+  for (let path = namespace.path; path; path = path.slice(0, Math.max(0, path.lastIndexOf('/')))) {
+    if ((namespaceByPath(world, path)?.members.get(user.id) ?? Level.none) >= Level.developer) return true;
+  }
+  return user.admin;
+};
+
+/**
+ * A push to a path that nobody has makes a private project there, already when it asks for the refs
+ * (lib/gitlab/git_access_project.rb); a path that a project was moved from still leads to that one.
+ */
+export async function createByPush(practice: Practice, user: User, path: string): Promise<void> {
+  const { world } = practice;
+  if (projectByPath(world, path) ?? projectMovedFrom(world, path)) return;
+  const cut = path.lastIndexOf('/');
+  const namespace = namespaceByPath(world, path.slice(0, Math.max(cut, 0)));
+  const name = path.slice(cut + 1);
+  if (!namespace || !mayCreateIn(practice, user, namespace)) return;
+  await createProject(practice, {
+    ...{ namespace, path: name, name, creator: user, description: null, visibility: 'private' as const },
+    ...{ defaultBranch: 'main', files: undefined },
+  });
 }
 
 /** In the order of lib/gitlab/git_access.rb: scope, project, right. A moved project is served in place. */

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { level, rulePermits } from './access.ts';
-import { authenticate, authorize, GitRefusal, type Service } from './git-gate.ts';
+import { authenticate, authorize, createByPush, GitRefusal, type Service } from './git-gate.ts';
 import { fullPath, Level, webUrl, type ProjectRecord, type User } from './model.ts';
 import { decodedPath } from './page-frame.ts';
 import type { Practice } from './practice.ts';
@@ -37,6 +37,7 @@ export function gitMiddleware(practice: Practice) {
     }
     try {
       const user = authenticate(practice, ctx, path, service);
+      if (user && service === 'git-receive-pack') await createByPush(practice, user.user, path);
       const project = authorize(practice, { user: user?.user, scopes: user?.scopes ?? [] }, path, service);
       ctx.respond = false;
       const exchange: Exchange = {
