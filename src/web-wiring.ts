@@ -17,10 +17,12 @@ import { makePkce } from './gitlab/oauth.ts';
 import type { TokenKeeper } from './gitlab/tokens.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
+import type { Connection } from './model/instance.ts';
 import type { SiteId } from './model/site.ts';
 import { authorOf } from './moorings.ts';
 import { openPort, resolveName } from './net/probe.ts';
 import { parseHookUrl } from './net/outgoing.ts';
+import { proxyFor, readNoProxy } from './net/proxy.ts';
 import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
@@ -37,6 +39,7 @@ export function webDeps(parts: Parts): WebDeps {
   const withToken: TokenKeeper['withToken'] = (id, use) => tokens.withToken(id, use);
   const keeper = (id: SiteId) => moorings.keeper(id);
   const siteChanged = moorings.changed;
+  const connections = connectionActs(parts);
   const folders = createSiteFolders({ roots: config.roots, stateDir: config.stateDir, sites: () => store.sites.all() });
   return {
     about: {
@@ -51,7 +54,7 @@ export function webDeps(parts: Parts): WebDeps {
     accounts: accounts(parts),
     sessions: store.sessions,
     instance: instanceActs(parts),
-    connections: connectionActs(parts),
+    connections,
     repositories: createRepositoryActs({
       instance,
       client,
@@ -101,12 +104,11 @@ export function webDeps(parts: Parts): WebDeps {
       clock,
       random,
       connection: (id) => store.instance.connection(id),
-      mine: (accountId) => store.instance.connectionOf(accountId),
+      mine: connections.mine,
       remote: moorings.remote,
       async revoke(id) {
-        if (!store.instance.connection(id)?.accessToken) {
-          await parts.oauth.revoke(store.instance.tokens(id).accessToken);
-        }
+        const connection = store.instance.connection(id);
+        if (connection) await endAtGitLab(parts, connection);
         await store.instance.disconnect(id);
         tokens.forget(id);
       },
@@ -119,6 +121,7 @@ export function webDeps(parts: Parts): WebDeps {
       saveConflicts: moorings.saveConflicts,
       followed: moorings.followed,
       adoptProject: (id, created) => parts.life.adopt(id, created),
+      askAgain: (id) => askAgain(parts, id),
     }),
     history: store.history,
     events: { follow: (since, listener) => events.follow(since, listener) },
@@ -181,16 +184,28 @@ function apiTokens({ store, report }: Parts): WebDeps['apiTokens'] {
   };
 }
 
+/** Tokens that were dropped, because they would travel elsewhere now, are nobody's to send; one that was entered neither. */
+async function endAtGitLab({ store, oauth }: Parts, { id, accessToken: entered }: Connection): Promise<void> {
+  const { accessToken } = store.instance.tokens(id);
+  if (!entered && accessToken.open() !== '') await oauth.revoke(accessToken);
+}
+
+/** A token that a person entered counted as lost; they say that it works. GitLab is asked with it, once. */
+async function askAgain({ store }: Parts, site: SiteId): Promise<void> {
+  const connection = store.instance.connection(store.sites.get(site)?.binding?.connectionId ?? '');
+  if (!connection?.accessToken || store.instance.tokens(connection.id).accessToken.open() === '') return;
+  await store.instance.setHealth(connection.id, 'good');
+}
+
 /** No grant outlives its owner: their sites wait until another admin reconnects them. */
-async function endGrants({ store, oauth, moorings, log }: Parts, owner: string): Promise<void> {
+async function endGrants(parts: Parts, owner: string): Promise<void> {
+  const { store, moorings, log } = parts;
   for (const connection of store.instance.connections().filter((each) => each.owner === owner)) {
-    const { accessToken } = store.instance.tokens(connection.id);
     await store.instance.setHealth(connection.id, 'reconnect');
     // Not waited for: a GitLab that is away must not keep anybody from being removed.
-    if (!connection.accessToken)
-      oauth
-        .revoke(accessToken)
-        .catch((error: unknown) => log('warn', 'A removed admin’s grant could not be ended at GitLab.', { error }));
+    endAtGitLab(parts, connection).catch((error: unknown) =>
+      log('warn', 'A removed admin’s grant could not be ended at GitLab.', { error }),
+    );
     for (const { id, binding } of store.sites.all())
       if (binding?.connectionId === connection.id) moorings.keeper(id).ring('person');
   }
@@ -258,52 +273,73 @@ function instanceActs({
   oauth,
   tokens,
   client,
+  moorings,
+  rounds,
   report,
   redirectUri,
   caFile,
 }: Parts): WebDeps['instance'] {
   return createInstanceActs({
-    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl },
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, noProxy: readNoProxy },
     store: {
       get: () => store.instance.get(),
       async configure(instance) {
         await store.instance.configure(instance);
         await saveCa(caFile, store);
+        wakeTroubled(store, moorings);
+        // Webhooks follow the address by which GitLab reaches this daemon at once, not within the hour.
+        for (const { id, binding, paused } of store.sites.all()) if (binding && !paused) rounds.soon(id);
       },
       systemHookSecret: () => store.instance.systemHookSecret(),
       setSystemHookSecret: (secret) => store.instance.setSystemHookSecret(secret),
     },
     random,
-    async dropTokens() {
-      for (const { id } of store.instance.connections()) await store.instance.setHealth(id, 'reconnect');
+    async dropTokens(of) {
+      const dropped = store.instance.connections().filter(({ accessToken }) => of === 'all' || !accessToken);
+      for (const { id } of dropped) await store.instance.dropTokens(id);
     },
     report,
     clock,
     redirectUri,
     publicUrl: config.publicUrl,
-    network: { resolve: resolveName, openPort, ask: (url) => http.request({ method: 'GET', url, breaker: 'ignore' }) },
+    network: {
+      ...{ resolve: resolveName, openPort, proxyFor },
+      ask: (url) => http.request({ method: 'GET', url, breaker: 'ignore' }),
+    },
     async version() {
       const connection = store.instance.connections().find(({ health }) => health === 'good');
       return connection && tokens.withToken(connection.id, (token) => client.version(token));
     },
     knowsApplication: () => oauth.knowsApplication(),
+    webhooks: () =>
+      store.sites.all().flatMap(({ name, binding }) => (binding ? [{ site: name, webhook: binding.webhook }] : [])),
   });
 }
 
-function connectionActs({ store, oauth, client, clock, random, report, moorings }: Parts): WebDeps['connections'] {
+/** New settings: what waited for them goes on at once, and what they cut off says so. */
+function wakeTroubled(store: Parts['store'], moorings: Parts['moorings']): void {
+  for (const { id, binding } of store.sites.all()) {
+    const keeper = moorings.find(id);
+    const connection = binding && store.instance.connection(binding.connectionId);
+    if (keeper?.status().problem || connection?.health !== 'good') keeper?.ring('retry');
+  }
+}
+
+function connectionActs({ store, oauth, client, clock, random, report, moorings, log }: Parts): WebDeps['connections'] {
   return createConnectionActs({
     instance: () => store.instance.get(),
     oauth,
     makePkce,
     clock,
     random,
+    log,
     user: (token) => client.user(token),
     tokenFacts: (token) => client.tokenFacts(token),
     store: {
       connection: (id) => store.instance.connection(id),
       connectionOf: (accountId) => store.instance.connectionOf(accountId),
       async connect(made, fresh) {
-        const connection = await store.instance.connect(made, fresh);
+        const { connection, ...rest } = await store.instance.connect(made, fresh);
         report({
           by: store.accounts.get(made.owner)?.name ?? '',
           act: 'connected-gitlab',
@@ -312,7 +348,7 @@ function connectionActs({ store, oauth, client, clock, random, report, moorings 
         // A site that waited for a new grant goes on at once.
         const waiting = store.sites.all().filter(({ binding }) => binding?.connectionId === connection.id);
         for (const { id } of waiting) moorings.keeper(id).ring('person');
-        return connection;
+        return { connection, ...rest };
       },
     },
   });
@@ -340,6 +376,11 @@ function systemHook({ store, moorings, webhooks, life, rounds, clock, log }: Par
     secret: () => store.instance.systemHookSecret(),
     sitesOf: (projectId) =>
       store.sites.all().flatMap(({ id, binding }) => (binding?.projectId === projectId ? [id] : [])),
+    sitesBelow(path) {
+      const start = `${path}/`.toLowerCase();
+      const lies = (at: string | undefined): boolean => at?.toLowerCase().startsWith(start) ?? false;
+      return store.sites.all().flatMap(({ id, binding }) => (lies(binding?.projectPath) ? [id] : []));
+    },
     onRing: (id) => moorings.find(id)?.ring('webhook'),
     onMoved(id) {
       life.doubt(id);

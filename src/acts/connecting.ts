@@ -1,5 +1,6 @@
 import { branchName } from '../model/branch.ts';
-import type { Branch, BranchName, Connection, ConnectionId, Instance, Project, ProjectId } from '../model/instance.ts';
+import { type Branch, type BranchName, type Connection, type ConnectionId, roleName } from '../model/instance.ts';
+import type { Instance, Project, ProjectId } from '../model/instance.ts';
 import type { Direction, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import type { ActRecord } from '../model/event.ts';
@@ -7,7 +8,8 @@ import { Secret } from '../model/secret.ts';
 import type { Binding, Site, SiteId } from '../model/site.ts';
 import { type Subfolder, overlap, subfolder } from '../model/subfolder.ts';
 import type { Clock, Random } from '../model/world.ts';
-import { cloneUrl, isOther, otherProject } from './project-life.ts';
+import { type Place, cloneUrl, isOther, otherProject } from './project-life.ts';
+import { leastLevel } from './repositories.ts';
 import { hookIdOf } from './webhooks.ts';
 
 /** What one site's keeper does for connecting. `R`: the engine's Remote, only passed through. */
@@ -22,8 +24,11 @@ interface KeeperForConnecting<R> {
     mode: 'first' | 'switch',
     subfolder: Subfolder,
   ): Promise<Plan>;
-  /** Pushes what GitLab refused to where `remote` leads. Throws `plan-outdated`, `push-refused`, `form-invalid`. */
-  pushElsewhere(remote: R): Promise<void>;
+  /**
+   * Pushes what GitLab refused to where `remote` leads. Resolves with GitLab's words about it, if any. Throws
+   * `plan-outdated`, `push-refused`, `form-invalid`.
+   */
+  pushElsewhere(remote: R): Promise<string>;
   ring(trigger: 'person'): void;
   disconnected(): Promise<void>;
   kept(): Promise<readonly unknown[]>;
@@ -33,9 +38,10 @@ interface KeeperForConnecting<R> {
 export interface ConnectingDeps<R> {
   readonly instance: () => Instance | undefined;
   readonly connection: (id: ConnectionId) => Connection | undefined;
-  readonly mine: (accountId: string) => Connection | undefined;
+  /** The account's own grant, if it works; with `id`: that connection, if the account made it. */
+  readonly mine: (accountId: string, id?: string) => Connection | undefined;
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
-  /** Ends the grant at GitLab and forgets it here. */
+  /** Ends the grant at GitLab and forgets it here; an access token is only forgotten. */
   readonly revoke: (id: ConnectionId) => Promise<void>;
   readonly client: {
     project(token: Secret, id: ProjectId): Promise<Project>;
@@ -59,11 +65,7 @@ export interface ConnectingDeps<R> {
   /** Has the site's repository and webhook looked at in the background. */
   readonly lookSoon: (id: SiteId) => void;
   readonly keeper: (id: SiteId) => KeeperForConnecting<R>;
-  readonly remote: (
-    id: SiteId,
-    where: { connectionId: ConnectionId; projectPath: string; branch: BranchName },
-    pushOptions?: readonly string[],
-  ) => R;
+  readonly remote: (id: SiteId, where: Place & { readonly branch: BranchName }, pushOptions?: readonly string[]) => R;
   /** Schedules and watcher follow the site. */
   readonly siteChanged: (site: Site) => Promise<void>;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
@@ -78,6 +80,8 @@ export interface Wish {
   readonly direction: Direction;
   /** The folder of the repository that becomes the site, as typed; a connected site keeps its own. */
   readonly subfolder?: string;
+  /** The access token to connect with; absent: the account's own grant. A connected site keeps what it has. */
+  readonly connection?: ConnectionId;
 }
 
 export interface Connecting {
@@ -91,19 +95,19 @@ export interface Connecting {
    * Pushes what GitLab refused to a new branch of the same repository, with a merge request into the site's branch if
    * asked for. The site stays on its branch, and on hold until that takes the commit or the rule changes.
    */
-  pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<void>;
+  pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<string>;
   /**
    * The site uses this connection from now on: another person's, or an access token. Throws what keeps its user from
-   * the repository (`project-missing`, `push-not-allowed`); then everything stays as it was.
+   * the repository (`project-missing`, `push-not-allowed`); then everything stays as it was, and a connection that was
+   * made for this and serves no other site is forgotten again.
    */
-  handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
+  handOver(id: SiteId, connection: Connection, by: string, made?: 'for-this' | 'before'): Promise<void>;
   disconnect(id: SiteId, by: string): Promise<{ leftOver: readonly string[] }>;
   disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
   retryWebhook(id: SiteId): Promise<void>;
 }
 
-/** GitLab's Developer: the least that may push to an ordinary branch; Maintainer for the first push of all. */
-const developer = 30;
+/** GitLab lets only a Maintainer make the first push of all. */
 const maintainer = 40;
 
 /** Ties a site to a branch and unties it. Everything is checked before the point of no return. */
@@ -115,8 +119,8 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     if (!site) throw new Problem('not-found', {});
     return site;
   };
-  const connectionOf = (accountId: string): Connection => {
-    const connection = deps.mine(accountId);
+  const connectionOf = (accountId: string, id?: ConnectionId): Connection => {
+    const connection = deps.mine(accountId, id);
     if (!connection) throw new Problem('grant-lost', {});
     return connection;
   };
@@ -124,7 +128,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   /** Whose grant plans and connects: a connected site keeps its own. */
   function grantFor(wish: Wish, accountId: string): Connection {
     const { binding, name } = siteOf(wish.site);
-    if (!binding) return connectionOf(accountId);
+    if (!binding) return connectionOf(accountId, wish.connection);
     if (!isSwitch(wish)) throw new Problem('already-connected', { site: name, project: binding.projectPath });
     const connection = deps.connection(binding.connectionId);
     if (connection?.health !== 'good') throw new Problem('grant-lost', {});
@@ -157,7 +161,10 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     if (project.archived) throw new Problem('project-archived', facts);
     // Level 0: GitLab names no role (rights through a shared group); the branch itself tells.
     const level = project.accessLevel;
-    if (level > 0 && level < developer) throw new Problem('push-not-allowed', facts);
+    const least = leastLevel(deps.instance()?.advanced ?? { minAccessLevel: 0 });
+    if (level > 0 && level < least) {
+      throw new Problem('push-not-allowed', { ...facts, role: roleName(level), needed: roleName(least) });
+    }
     if (project.empty && level < maintainer) throw new Problem('repository-empty', facts);
     if (!project.empty) await checkBranch(wish, connection, facts);
     return project;
@@ -174,7 +181,10 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   }
 
   const remoteFor = (wish: Wish, connection: Connection, project: Project): R =>
-    deps.remote(wish.site, { connectionId: connection.id, projectPath: project.path, branch: wish.branch });
+    deps.remote(wish.site, {
+      ...{ connectionId: connection.id, projectId: project.id, projectPath: project.path, branch: wish.branch },
+      ...(project.createdAt === undefined ? {} : { projectCreatedAt: project.createdAt }),
+    });
 
   const boundSite = (id: SiteId): { site: Site; binding: Binding } => {
     const site = siteOf(id);
@@ -223,14 +233,18 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       const { binding } = boundSite(id);
       const branch = branchName(typed);
       const options = mergeRequest ? ['merge_request.create', `merge_request.target=${binding.branch}`] : [];
-      await deps.keeper(id).pushElsewhere(deps.remote(id, { ...binding, branch }, options));
+      const said = await deps.keeper(id).pushElsewhere(deps.remote(id, { ...binding, branch }, options));
       deps.report({ by, site: id, act: 'pushed-elsewhere', detail: `${binding.projectPath} on ${branch}` });
+      return said;
     },
 
-    async handOver(id, connection, by) {
+    async handOver(id, connection, by, made = 'before') {
       const { binding } = boundSite(id);
       const wish = { site: id, projectId: binding.projectId, branch: binding.branch, direction: 'replace' } as const;
-      await checked(wish, connection);
+      await checked(wish, connection).catch(async (error: unknown) => {
+        if (made === 'for-this') await forgetUnused(connection.id);
+        throw error;
+      });
       if (binding.connectionId !== connection.id) {
         await sites.setConnection(id, connection.id);
         await endGrant(id, binding);
@@ -276,6 +290,12 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     return [
       `The webhook ${hookIdOf(webhook)} of ${projectPath} is still there. Remove it in GitLab under Settings / Webhooks.`,
     ];
+  }
+
+  async function forgetUnused(connectionId: ConnectionId): Promise<void> {
+    if (sites.all().some(({ binding }) => binding?.connectionId === connectionId)) return;
+    // What kept it from the repository is the cause to tell, not that GitLab could not be told of its end.
+    await deps.revoke(connectionId).catch(() => undefined);
   }
 
   /** Another site may still need the same grant. */

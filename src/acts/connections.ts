@@ -26,14 +26,18 @@ export interface ConnectionActsDeps {
   readonly user: (token: Secret) => Promise<{ id: number; username: string; name: string; email: string }>;
   readonly store: {
     connection(id: string): Connection | undefined;
-    /** The newest usable one of an account. */
+    /** The newest usable grant that the account authorised; no access token. */
     connectionOf(accountId: string): Connection | undefined;
     /**
-     * Keeps both durably. Renews the connection under its old id when the account connects the same GitLab user again,
-     * so that its sites go on.
+     * Keeps both durably. Renews the connection under its old id when the account connects the same GitLab user again in
+     * the same way, so that its sites go on; `replaced` is the pair it had.
      */
-    connect(made: Omit<Connection, 'id' | 'health' | 'renewedAt'>, tokens: Tokens): Promise<Connection>;
+    connect(
+      made: Omit<Connection, 'id' | 'health' | 'renewedAt'>,
+      tokens: Tokens,
+    ): Promise<{ readonly connection: Connection; readonly replaced?: Tokens }>;
   };
+  readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -54,8 +58,8 @@ export interface Callback {
 }
 
 export interface ConnectionActs {
-  /** This account's connection, if it still works. */
-  mine(accountId: string): Connection | undefined;
+  /** This account's own grant, if it still works; with `id`: that connection, if the account made it and it works. */
+  mine(accountId: string, id?: string): Connection | undefined;
   get(id: string): Connection | undefined;
   /** The URL for the browser. Throws `instance-missing`. */
   begin(browser: Browser, site: SiteId): Promise<string>;
@@ -120,8 +124,24 @@ export function createConnectionActs(deps: ConnectionActsDeps): ConnectionActs {
     return flow;
   }
 
+  /** Nobody here has it any more. Not waited for: the new pair works whether GitLab hears of the old one or not. */
+  function endReplaced(replaced: Tokens, fresh: Tokens): void {
+    const [before, now] = [replaced, fresh].map((pair) => [pair.accessToken.open(), pair.refreshToken.open()]);
+    const [access = '', refresh] = before ?? [];
+    if (access === '' || now?.includes(access) || now?.includes(refresh ?? '')) return;
+    deps.oauth
+      .revoke(replaced.accessToken)
+      .catch((error: unknown) =>
+        deps.log('warn', 'A grant that was replaced could not be ended at GitLab.', { error }),
+      );
+  }
+
   return {
-    mine: deps.store.connectionOf,
+    mine(accountId, id) {
+      if (id === undefined) return deps.store.connectionOf(accountId);
+      const found = deps.store.connection(id);
+      return found?.owner === accountId && found.health === 'good' ? found : undefined;
+    },
     get: deps.store.connection,
 
     async begin(browser, site) {
@@ -150,7 +170,8 @@ export function createConnectionActs(deps: ConnectionActsDeps): ConnectionActs {
       });
       const { username, name, email } = user;
       const made = { owner: accountId, gitlabUserId: user.id, username, name, email, scopes };
-      const connection = await deps.store.connect(made, tokens);
+      const { connection, replaced } = await deps.store.connect(made, tokens);
+      if (replaced) endReplaced(replaced, tokens);
       return { site, connection };
     },
 
@@ -168,7 +189,8 @@ export function createConnectionActs(deps: ConnectionActsDeps): ConnectionActs {
       const made = { owner: accountId, gitlabUserId, username, name, email, scopes: scopes.join(' ') };
       const kept = { ...made, accessToken: expiresAt === undefined ? {} : { expiresAt } };
       const tokens = { accessToken, refreshToken: new Secret(''), expiresAt: expiresAt ?? endOfTime, issuedAt: now };
-      return deps.store.connect(kept, tokens);
+      // The token before it stays: a person made it, and it is theirs to end.
+      return (await deps.store.connect(kept, tokens)).connection;
     },
   };
 }

@@ -22,6 +22,8 @@ export interface DecisionsDeps {
   readonly followed: (id: SiteId, content: Buffer) => Promise<Buffer>;
   /** The project at the site's number is the right one: the one that was made then. */
   readonly adoptProject: (id: SiteId, created: string) => Promise<void>;
+  /** The token that the site's person entered counts as lost; GitLab is to be asked with it once more. */
+  readonly askAgain: (id: SiteId) => Promise<void>;
   readonly now: () => number;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
 }
@@ -46,6 +48,7 @@ export function createDecisions(deps: DecisionsDeps) {
       if (hold?.code === 'project-other' && hold.step === step && choice === 'adopt') {
         await deps.adoptProject(id, step.slice(step.indexOf(':') + 1));
       }
+      if (hold?.code === 'reconnect' && hold.step === step && choice === 'try-again') await deps.askAgain(id);
       await deps.keeper(id).choose(step, choice);
       deps.report({ by, site: id, act: 'chose', detail: choice });
     },

@@ -7,7 +7,7 @@ import { Secret } from '../model/secret.ts';
 export interface InstanceForm {
   readonly url: string;
   readonly applicationId: string;
-  /** Empty: the present one stays, as long as the URL does. */
+  /** Empty: the present one stays, as long as the GitLab URL and the Token URL's server do. */
   readonly secret: string;
   readonly authorizeUrl: string;
   readonly tokenUrl: string;
@@ -15,6 +15,7 @@ export interface InstanceForm {
   readonly scopes: Scopes;
   readonly ca: string;
   readonly proxy: string;
+  readonly noProxy: string;
   readonly headers: string;
   readonly reachableAt: string;
   readonly minAccessLevel: number;
@@ -24,6 +25,8 @@ export interface InstanceForm {
 export interface UrlReader {
   readonly instanceUrls: (text: string) => { url: string; authorizeUrl: string; tokenUrl: string; apiUrl: string };
   readonly httpUrl: (text: string) => URL;
+  /** Throws `form-invalid` with fact `noProxy`. */
+  readonly noProxy: (text: string) => readonly string[];
 }
 
 /**
@@ -49,13 +52,15 @@ export function readInstanceForm(
     const typed = form[field].trim();
     return typed === '' ? derived[field] : read(field, () => endpointOf(urls.httpUrl(typed), derived.url), '');
   };
-  const kept = present?.url === derived.url ? present.secret : undefined;
+  const tokenUrl = endpoint('tokenUrl');
+  // It is sent to the token endpoint: to another server only by somebody who knows it.
+  const stays = present?.url === derived.url && (tokenUrl === '' || sameOrigin(present.tokenUrl, tokenUrl));
   const instance: Instance = {
     url: derived.url,
     applicationId: read('applicationId', () => applicationIdOf(form.applicationId), ''),
-    secret: read('secret', () => secretOf(form.secret, kept), new Secret('')),
+    secret: read('secret', () => secretOf(form.secret, stays ? present.secret : undefined), new Secret('')),
     authorizeUrl: endpoint('authorizeUrl'),
-    tokenUrl: endpoint('tokenUrl'),
+    tokenUrl,
     apiUrl: endpoint('apiUrl'),
     scopes: form.scopes,
     advanced: readAdvanced(form, urls, read),
@@ -71,10 +76,15 @@ function readAdvanced(form: InstanceForm, urls: UrlReader, read: Read): Advanced
   return {
     ca: read('ca', () => caOf(form.ca), ''),
     proxy: read('proxy', () => proxyOf(form.proxy, urls), ''),
+    noProxy: read('noProxy', () => urls.noProxy(form.noProxy), []),
     headers: read('headers', () => headersOf(form.headers), {}),
     reachableAt: read('reachableAt', () => optionalUrl(form.reachableAt, urls), ''),
     minAccessLevel: read('minAccessLevel', () => levelOf(form.minAccessLevel), 30),
   };
+}
+
+function sameOrigin(a: string, b: string): boolean {
+  return new URL(a).origin === new URL(b).origin;
 }
 
 function applicationIdOf(text: string): string {
@@ -87,7 +97,8 @@ function applicationIdOf(text: string): string {
 /** Spaces are not trimmed away in silence: a secret pasted with half a line around it is the wrong secret. */
 function secretOf(text: string, kept: Secret | undefined): Secret {
   if (text === '' && kept) return kept;
-  if (text === '') throw new Fault('Enter the Secret. It is needed again whenever the GitLab URL changes.');
+  if (text === '')
+    throw new Fault('Enter the Secret. It is needed again whenever the GitLab URL or the Token URL’s server changes.');
   if (/\s/.test(text)) throw new Fault('The Secret contains a space or a line break. Paste it again without it.');
   if (text.length > 500) throw new Fault('This is too long for a Secret.');
   return new Secret(text);
@@ -170,5 +181,5 @@ class Fault extends Error {}
 function sentenceOf(error: unknown): string {
   if (error instanceof Fault) return error.message;
   if (!(error instanceof Problem)) throw error;
-  return error.facts['hint'] ?? 'This is not a usable address.';
+  return error.facts['hint'] ?? error.facts['noProxy'] ?? 'This is not a usable address.';
 }

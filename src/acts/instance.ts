@@ -14,8 +14,8 @@ export interface InstanceActsDeps extends CheckDeps {
     setSystemHookSecret(secret: Secret | undefined): Promise<void>;
   };
   readonly random: Random;
-  /** Drops every connection's tokens; their health becomes `reconnect`. */
-  readonly dropTokens: () => Promise<void>;
+  /** Erases tokens, of `grants`: those that people authorised, not those that they entered. Health: `reconnect`. */
+  readonly dropTokens: (of: 'grants' | 'all') => Promise<void>;
   /** For the story of what people did. */
   readonly report: (act: { by: string; act: 'configured-instance'; detail: string }) => void;
 }
@@ -46,7 +46,8 @@ export function createInstanceActs(deps: InstanceActsDeps): InstanceActs {
       const present = deps.store.get();
       const instance = readInstanceForm(form, { present, urls: deps.urls, configuredAt: deps.clock.now() });
       // Tokens first: a crash in between must not leave them beside an address they were not issued by.
-      if (present && leadsElsewhere(present, instance)) await deps.dropTokens();
+      const ends = present ? endsWith(present, instance) : 'none';
+      if (ends !== 'none') await deps.dropTokens(ends);
       await deps.store.configure(instance);
       deps.report({ by, act: 'configured-instance', detail: instance.url });
       return instance;
@@ -74,9 +75,11 @@ export function createInstanceActs(deps: InstanceActsDeps): InstanceActs {
   };
 }
 
-/** Whether tokens would now travel to another place, or belong to another application there. */
-function leadsElsewhere(before: Instance, after: Instance): boolean {
-  const places = ({ url, apiUrl, tokenUrl, applicationId }: Instance) =>
-    [url, apiUrl, tokenUrl, applicationId].join('\n');
-  return places(before) !== places(after);
+/**
+ * Which tokens would now travel to another place, or belong to another application there. An access token is no
+ * application's, and is never sent to the token endpoint.
+ */
+function endsWith(before: Instance, after: Instance): 'none' | 'grants' | 'all' {
+  if (before.url !== after.url || before.apiUrl !== after.apiUrl) return 'all';
+  return before.tokenUrl !== after.tokenUrl || before.applicationId !== after.applicationId ? 'grants' : 'none';
 }

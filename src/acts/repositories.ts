@@ -1,4 +1,5 @@
-import { type Branch, type Connection, type ConnectionId, type Instance, roleName } from '../model/instance.ts';
+import { type Advanced, type Branch, type Connection, type ConnectionId } from '../model/instance.ts';
+import { type Instance, roleName } from '../model/instance.ts';
 import type { Project, ProjectId } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
@@ -59,7 +60,7 @@ export function createRepositoryActs(deps: RepositoryActsDeps): RepositoryActs {
       const uncounted = before !== undefined || (first.total === undefined && first.nextPage !== undefined);
       const found = uncounted && before === undefined ? await ask({ before: 'newest' }) : first;
       const rows = found.projects.map((project) => {
-        const disabled = whyNot(project, { least: advanced.minAccessLevel, usedBy: deps.usedBy(project.id) });
+        const disabled = whyNot(project, { least: leastLevel(advanced), usedBy: deps.usedBy(project.id) });
         return disabled === undefined ? { project } : { project, disabled };
       });
       const { nextPage, nextBefore, total } = found;
@@ -94,15 +95,19 @@ export function whyNot(
   const role = roleName(project.accessLevel);
   if (project.archived) return 'Archived: GitLab accepts no pushes.';
   if (usedBy !== undefined) return `Already used by the site ${usedBy}.`;
-  const needed = Math.max(least, developer);
-  if (project.accessLevel > 0 && project.accessLevel < needed) {
+  if (project.accessLevel > 0 && project.accessLevel < least) {
     const may = project.accessLevel < developer ? 'You may not push: your role is' : 'Your role is';
-    return `${may} ${role}, ${roleName(needed)} is needed.`;
+    return `${may} ${role}, ${roleName(least)} is needed.`;
   }
   if (project.empty && project.accessLevel > 0 && project.accessLevel < maintainer) {
     return `Empty, and you are ${role}: GitLab lets only a Maintainer make the first push.`;
   }
   return undefined;
+}
+
+/** What a repository must give at least: below Developer nobody may push, whatever is stored. */
+export function leastLevel({ minAccessLevel }: Pick<Advanced, 'minAccessLevel'>): number {
+  return Math.max(minAccessLevel, developer);
 }
 
 const developer = 30;

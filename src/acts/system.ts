@@ -184,14 +184,7 @@ function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
     if (used.length === 0) continue;
     const about = { help: 'syncing', sites: used.map((site) => site.id) } as const;
     if (health === 'reconnect') {
-      const text = 'Edits are committed here and wait. Open a site’s Source Syncing and press Reconnect.';
-      found.push({
-        ...about,
-        kind: 'reconnect',
-        tone: 'bad',
-        title: `GitLab no longer accepts the grant of @${username}`,
-        text,
-      });
+      found.push({ ...about, kind: 'reconnect', tone: 'bad', ...lostWords(username, accessToken !== undefined) });
       continue;
     }
     const end = accessToken && tokenEnd(accessToken, now());
@@ -201,11 +194,21 @@ function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
         kind: 'token-ending',
         tone: end.tone,
         title: `The access token of @${username} ${tokenEndWords(end.days)}`,
-        text: 'Make a new one in GitLab and enter it under Source Syncing. What is edited after its end is committed here and pushed with the new one.',
+        text: 'Make a new one in GitLab. What is edited after its end is committed here and pushed with the new one.',
+        wants: 'access-token',
       });
     }
   }
   return found;
+}
+
+function lostWords(username: string, entered: boolean): Pick<Attention, 'title' | 'text' | 'wants'> {
+  if (!entered) {
+    const text = 'Edits are committed here and wait. Open a site’s Source Syncing and press Reconnect.';
+    return { title: `GitLab no longer accepts the grant of @${username}`, text };
+  }
+  const text = 'Edits are committed here and wait for a new one. One of the same user serves all its sites.';
+  return { title: `GitLab no longer accepts the access token of @${username}`, text, wants: 'access-token' };
 }
 
 function ofNotices({ notices }: SystemDeps): Attention[] {

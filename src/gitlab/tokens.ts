@@ -17,8 +17,10 @@ export interface TokenStore {
 
 export interface TokenKeeper {
   /**
-   * A token good for two minutes or more by our clock (of one that lives shorter than eight: a quarter of its life). Throws `grant-lost` (connection gone or ended), what a refresh
-   * throws, and the signal's reason. Prefer {@link TokenKeeper.withToken}: this one may be renewed while in use.
+   * A token good for two minutes or more by our clock (of one that lives shorter than eight: a quarter of its life;
+   * of one that nobody renews: whatever is left). Throws `grant-lost` (connection gone or ended; fact `reason`:
+   * `entered` for a token that a person entered), what a refresh throws, and the signal's reason. Prefer
+   * {@link TokenKeeper.withToken}: this one may be renewed while in use.
    */
   tokenFor(id: ConnectionId, signal?: AbortSignal): Promise<Secret>;
   /**
@@ -38,6 +40,8 @@ interface Lane {
   tail: Promise<unknown>;
   /** A pair GitLab issued for `old` and the store did not take: dropped it is lost for good, so it is offered again. */
   unsaved?: { readonly old: Tokens; readonly fresh: Tokens };
+  /** The token whose holders were waited for: once for all who ask, or each in the queue would wait anew. */
+  waitedFor?: Secret;
   waiting: (() => void)[];
 }
 
@@ -78,11 +82,16 @@ export function createTokenKeeper(deps: {
 
   async function choose(id: ConnectionId, lane: Lane, refused: Secret | undefined): Promise<Tokens> {
     const tokens = await stored(id, lane);
-    if (deps.store.isLost?.(id)) throw new Problem('grant-lost', { reason: 'known' });
+    const isForPeople = tokens.refreshToken.open() === '';
+    if (tokens.accessToken.open() === '') throw new Problem('grant-lost', { reason: 'dropped' });
+    if (deps.store.isLost?.(id)) throw new Problem('grant-lost', { reason: isForPeople ? 'entered' : 'known' });
     const isRefused = refused !== undefined && same(tokens.accessToken, refused);
-    if (!isRefused && !endsWithin(tokens, Math.min(freshMs, lifetimeOf(tokens) / 4))) return tokens;
-    if (tokens.refreshToken.open() === '') throw await lost(id, tokens, new Problem('grant-lost', { reason: 'ended' }));
-    await holdersGone(lane);
+    if (isRefused && isForPeople) throw await lost(id, tokens, new Problem('grant-lost', { reason: 'entered' }));
+    // Of a token that nobody renews GitLab says itself when it ends: the day may have been typed by hand.
+    if (!isRefused && (isForPeople || !endsWithin(tokens, Math.min(freshMs, lifetimeOf(tokens) / 4)))) return tokens;
+    await holdersGone(lane, tokens);
+    // Dropped, or authorised anew, while it waited: the old one goes nowhere any more.
+    if (!isStill(id, tokens)) return choose(id, lane, refused);
     // Whoever still holds it would be cut off in mid-operation; while it lasts, let them finish.
     if (lane.holders > 0 && !isRefused && !endsWithin(tokens, Math.min(lastMs, lifetimeOf(tokens) / 8))) return tokens;
     return renew(id, lane, tokens);
@@ -116,8 +125,9 @@ export function createTokenKeeper(deps: {
   const isStill = (id: ConnectionId, { accessToken }: Tokens): boolean =>
     same(deps.store.tokens(id).accessToken, accessToken);
 
-  async function holdersGone(lane: Lane): Promise<void> {
-    if (lane.holders === 0) return;
+  async function holdersGone(lane: Lane, { accessToken }: Tokens): Promise<void> {
+    if (lane.holders === 0 || (lane.waitedFor && same(lane.waitedFor, accessToken))) return;
+    lane.waitedFor = accessToken;
     const stop = new AbortController();
     const gone = new Promise<void>((resolve) => lane.waiting.push(resolve));
     const tooLong = deps.clock.sleep(deps.holderWaitMs ?? 60_000, stop.signal).catch(() => undefined);

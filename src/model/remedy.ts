@@ -87,7 +87,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'gitlab-unreachable': {
     title: () => 'GitLab did not answer',
-    happened: (f) => `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}.`,
+    happened: (f) =>
+      `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}${f['reason'] === undefined ? '' : `: ${f['reason']}`}.`,
     untouched: bothSides,
     todo: () =>
       'Mooring tries again by itself. If it lasts: check that GitLab runs, that its name resolves on this server, and that no firewall or proxy stands between.',
@@ -204,7 +205,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) =>
       `The authorisation${f['user'] === undefined ? '' : ` of ${f['user']}`} was revoked in GitLab, or it ended.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Press Reconnect in the site’s settings. Everything else stays as it is.',
+    todo: () =>
+      'Press Reconnect in the site’s settings, or enter a new access token there. Everything else stays as it is.',
     status: 401,
     retry: 'after-admin',
   },
@@ -300,11 +302,19 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'push-not-allowed': {
-    title: (f) => `GitLab does not let this connection push to ${branch(f)}`,
+    title: (f) =>
+      f['needed'] === undefined
+        ? `GitLab does not let this connection push to ${branch(f)}`
+        : `The role in ${project(f)} is too low`,
     happened: (f) =>
-      `${branchFirst(f)} is protected, and the connection’s user is not among those who may push.${said(f)}`,
+      f['needed'] !== undefined
+        ? `The connection’s user is ${f['role'] ?? 'of a lower role'} there, and ${f['needed']} is needed.`
+        : `${branchFirst(f)} is protected, and the connection’s user is not among those who may push.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Allow the user under Settings / Repository / Protected branches in GitLab, or choose another branch.',
+    todo: (f) =>
+      f['needed'] === undefined
+        ? 'Allow the user under Settings / Repository / Protected branches in GitLab, or choose another branch.'
+        : `Give the user the role ${f['needed']} under Manage / Members in GitLab, or choose another repository. The least role is set under Account Settings / Self Hosted GitLab.`,
     status: 403,
     retry: 'after-admin',
   },

@@ -39,5 +39,7 @@ export interface Attention {
   readonly text: string;
   /** The page that helps. */
   readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing' | 'notifications';
+  /** What is to be entered at one of the sites. */
+  readonly wants?: 'access-token';
   readonly sites: readonly SiteId[];
 }

@@ -23,15 +23,23 @@ export interface InstanceStore {
   configure(instance: Instance): Promise<void>;
   connections(): readonly Connection[];
   connection(id: string): Connection | undefined;
-  /** The newest usable connection of an account. */
+  /** The newest usable grant that an account authorised itself; never an access token, which serves its sites alone. */
   connectionOf(accountId: string): Connection | undefined;
-  /** A new connection, or the same person's at GitLab renewed under its old id, so that their sites go on. */
-  connect(made: Omit<Connection, 'id' | 'health' | 'renewedAt'>, tokens: Tokens): Promise<Connection>;
+  /**
+   * A new connection, or the same person's at GitLab renewed under its old id, so that their sites go on. A grant and an
+   * access token of one person are two connections. `replaced`: the pair that nobody here uses any more.
+   */
+  connect(
+    made: Omit<Connection, 'id' | 'health' | 'renewedAt'>,
+    tokens: Tokens,
+  ): Promise<{ readonly connection: Connection; readonly replaced?: Tokens }>;
   /** Throws `grant-lost` for a connection that is gone, `store-damaged` for tokens that were altered. */
   tokens(id: ConnectionId): Tokens;
   /** On disk when it resolves: the old refresh token is dead from the moment GitLab answered. */
   saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
   setHealth(id: ConnectionId, health: Connection['health']): Promise<void>;
+  /** Erases the tokens of a connection, so that nothing of them is sent anywhere; its health becomes `reconnect`. */
+  dropTokens(id: ConnectionId): Promise<void>;
   disconnect(id: ConnectionId): Promise<void>;
   /** What the instance's system hook shows when it calls; undefined while there is none. */
   systemHookSecret(): Secret | undefined;
@@ -39,7 +47,7 @@ export interface InstanceStore {
 }
 
 type Plain = Omit<Instance, 'secret' | 'advanced'> & {
-  advanced: Omit<Instance['advanced'], 'headers' | 'proxy'>;
+  advanced: Omit<Instance['advanced'], 'headers' | 'proxy' | 'noProxy'> & { noProxy?: readonly string[] };
 };
 
 interface StoredConnection {
@@ -66,7 +74,10 @@ export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
         tokenUrl: z.string(),
         apiUrl: z.string(),
         scopes: z.enum(['api', 'read_api write_repository']),
-        advanced: z.strictObject({ ca: z.string(), reachableAt: z.string(), minAccessLevel: z.number() }),
+        advanced: z.strictObject({
+          ...{ ca: z.string(), reachableAt: z.string(), minAccessLevel: z.number() },
+          noProxy: z.array(z.string()).exactOptional(),
+        }),
         configuredAt: z.number(),
       }),
       secret: sealedSchema,
@@ -133,6 +144,24 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
     };
   }
 
+  function openTokens({ connection: { id }, tokens }: StoredConnection): Tokens {
+    return {
+      accessToken: vault.open(tokens.access, recordOf.access(id, url())),
+      refreshToken: vault.open(tokens.refresh, recordOf.refresh(id, url())),
+      expiresAt: tokens.expiresAt,
+      issuedAt: tokens.issuedAt,
+    };
+  }
+
+  /** Undefined for tokens that were altered: connecting anew is the cure for them. */
+  function readable(stored: StoredConnection): Tokens | undefined {
+    try {
+      return openTokens(stored);
+    } catch {
+      return undefined;
+    }
+  }
+
   async function change(id: ConnectionId, apply: (stored: StoredConnection) => void): Promise<void> {
     await db.update((draft) => {
       const stored = draft.connections.find((each) => each.connection.id === id);
@@ -157,29 +186,27 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
     connectionOf: (accountId) =>
       db.data.connections
         .map((each) => each.connection)
-        .filter((each) => each.owner === accountId && each.health === 'good')
+        .filter((each) => each.owner === accountId && each.health === 'good' && !each.accessToken)
         .sort((a, b) => b.renewedAt - a.renewedAt)[0],
     async connect(made, tokens) {
       return db.update((draft) => {
         const same = (each: StoredConnection): boolean =>
-          each.connection.owner === made.owner && each.connection.gitlabUserId === made.gitlabUserId;
+          each.connection.owner === made.owner &&
+          each.connection.gitlabUserId === made.gitlabUserId &&
+          (each.connection.accessToken === undefined) === (made.accessToken === undefined);
         const before = draft.connections.find(same);
         const id = before?.connection.id ?? (random.bytes(8).toString('hex') as ConnectionId);
         const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
         draft.connections = draft.connections.filter((each) => each !== before);
         draft.connections.push({ connection, tokens: sealTokens(id, tokens) });
-        return connection;
+        const replaced = before && readable(before);
+        return replaced ? { connection, replaced } : { connection };
       });
     },
     tokens(id) {
       const stored = find(id);
       if (!stored) throw new Problem('grant-lost', { connection: id });
-      return {
-        accessToken: vault.open(stored.tokens.access, recordOf.access(id, url())),
-        refreshToken: vault.open(stored.tokens.refresh, recordOf.refresh(id, url())),
-        expiresAt: stored.tokens.expiresAt,
-        issuedAt: stored.tokens.issuedAt,
-      };
+      return openTokens(stored);
     },
     saveTokens: (id, tokens) =>
       change(id, (stored) => {
@@ -189,6 +216,12 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
     setHealth: (id, health) =>
       change(id, (stored) => {
         stored.connection = { ...stored.connection, health };
+      }),
+    dropTokens: (id) =>
+      change(id, (stored) => {
+        const none = new Secret('');
+        stored.tokens = sealTokens(id, { accessToken: none, refreshToken: none, expiresAt: 0, issuedAt: 0 });
+        stored.connection = { ...stored.connection, health: 'reconnect' };
       }),
     async disconnect(id) {
       await db.update((draft) => {
@@ -237,6 +270,6 @@ function openInstance(vault: Vault, { plain, secret, hidden }: NonNullable<Insta
   return {
     ...plain,
     secret: vault.open(secret, recordOf.secret(plain.url)),
-    advanced: { ...plain.advanced, ...settings },
+    advanced: { noProxy: [], ...plain.advanced, ...settings },
   };
 }

@@ -40,13 +40,15 @@ export function refusedHold(outcome: Outcome, at: number): Hold {
 
 /** A problem that only a person can end, as a question to them. */
 export function problemHold(problem: Problem, at: number): Hold {
+  const { folder, created, text, reason } = problem.facts;
   const codes: Partial<Record<Problem['code'], { code: HoldCode; choices: HoldChoice[] }>> = {
     'folder-missing': { code: 'root-missing', choices: ['try-again'] },
     'folder-link': { code: 'root-missing', choices: ['try-again'] },
     'folder-not-folder': { code: 'root-missing', choices: ['try-again'] },
     'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
     'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
-    'grant-lost': { code: 'reconnect', choices: [] },
+    // GitLab can be asked again about a token that a person entered; a grant that ended stays ended.
+    'grant-lost': { code: 'reconnect', choices: reason === 'entered' ? ['try-again'] : [] },
     'user-blocked': { code: 'reconnect', choices: ['try-again'] },
     'project-missing': { code: 'project-missing', choices: ['try-again'] },
     'project-archived': { code: 'project-archived', choices: ['try-again'] },
@@ -57,7 +59,6 @@ export function problemHold(problem: Problem, at: number): Hold {
     'application-unknown': { code: 'application-unknown', choices: ['try-again'] },
   };
   const known = codes[problem.code] ?? { code: 'stopped', choices: ['try-again'] };
-  const { folder, created, text } = problem.facts;
   const step = `${problem.code}:${folder ?? created ?? ''}`;
   return { ...known, at, step, total: 0, tally: none, samples: [], ...(text ? { text } : {}) };
 }

@@ -1,6 +1,16 @@
 import type { Account, ApiToken, Session } from '../model/account.ts';
 import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
-import type { Branch, BranchName, Connection, Instance, Project, ProjectId, Scopes } from '../model/instance.ts';
+import type {
+  Branch,
+  BranchName,
+  Connection,
+  ConnectionId,
+  Instance,
+  Project,
+  ProjectId,
+  Scopes,
+} from '../model/instance.ts';
+import type { Hearing } from '../model/hearing.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '../model/notice.ts';
 import type { ProblemFacts } from '../model/problem.ts';
@@ -77,8 +87,8 @@ export interface WebDeps {
   };
 
   readonly connections: {
-    /** This account's usable connection, if any. */
-    mine(accountId: string): Connection | undefined;
+    /** This account's own usable grant, if any; with `id`: that connection, if the account made it and it works. */
+    mine(accountId: string, id?: string): Connection | undefined;
     get(id: string): Connection | undefined;
     /** Where to send the browser; remembers state, PKCE verifier, session and site for ten minutes. */
     begin(session: { accountId: string; sessionKey: string }, site: SiteId): Promise<string>;
@@ -143,10 +153,10 @@ export interface WebDeps {
     retryWebhook(id: SiteId): Promise<void>;
     /** Branches a connected site may be switched to. */
     branches(id: SiteId, search: string): Promise<readonly Branch[]>;
-    /** What GitLab refused goes to a new branch; the site stays on its own. */
-    pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<void>;
-    /** The connected site uses this connection from now on. */
-    handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
+    /** What GitLab refused goes to a new branch; the site stays on its own. Gives GitLab's words about it, if any. */
+    pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<string>;
+    /** The connected site uses this connection from now on. One made `for-this` is forgotten if the site cannot. */
+    handOver(id: SiteId, connection: Connection, by: string, made?: 'for-this' | 'before'): Promise<void>;
   };
 
   readonly apiTokens: {
@@ -213,18 +223,11 @@ export interface WebDeps {
     follow(sinceId: number | undefined, listener: (event: Numbered) => void): () => void;
   };
 
-  /** GitLab's call after a push. Answers at once; checks the token in constant time on the raw body. */
-  readonly webhook: (
-    siteId: string,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-    body: Buffer,
-  ) => 'accepted' | 'refused';
+  /** GitLab's call after a push. Answers at once; checks token and signature in constant time, on the raw body. */
+  readonly webhook: (siteId: string, headers: Readonly<Record<string, string | string[] | undefined>>) => Hearing;
 
   /** The call of the instance's system hook, for whichever site it concerns. */
-  readonly systemHook: (
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-    body: Buffer,
-  ) => 'accepted' | 'refused';
+  readonly systemHook: (headers: Readonly<Record<string, string | string[] | undefined>>) => Hearing;
 
   readonly health: { ready(): boolean };
 
@@ -264,6 +267,7 @@ export interface InstanceForm {
   readonly scopes: Scopes;
   readonly ca: string;
   readonly proxy: string;
+  readonly noProxy: string;
   /** One `Name: value` a line. */
   readonly headers: string;
   readonly reachableAt: string;
@@ -304,6 +308,8 @@ export interface ConnectRequest {
   readonly direction: Direction;
   /** As typed; a connected site keeps its own. */
   readonly subfolder?: string;
+  /** The access token to connect with; absent: the account's own grant. */
+  readonly connection?: ConnectionId;
 }
 
 export interface ConflictVersions {

@@ -248,14 +248,19 @@ const questions: Record<HoldCode, Question> = {
 };
 
 /** A way out of a hold that leads elsewhere. */
-export type Way = 'reconnect' | 'instance' | 'disconnect';
+export type Way = Connect | 'instance' | 'disconnect';
 
-/** Ways out beside the choices, the likeliest first. */
-export function holdWays({ code }: Hold): readonly Way[] {
-  return ways[code] ?? [];
+/** The two ways to connect with GitLab. */
+type Connect = 'reconnect' | 'access-token';
+
+/** Ways out beside the choices, the likeliest first: of the two ways to connect the one the site came by. */
+export function holdWays({ code }: Hold, present: Connect): readonly Way[] {
+  const connects: readonly Way[] =
+    present === 'reconnect' ? ['reconnect', 'access-token'] : ['access-token', 'reconnect'];
+  return (ways[code] ?? []).flatMap((way) => (way === 'reconnect' ? connects : [way]));
 }
 
-const ways: Partial<Record<HoldCode, readonly Way[]>> = {
+const ways: Partial<Record<HoldCode, readonly Exclude<Way, 'access-token'>[]>> = {
   reconnect: ['reconnect'],
   'project-missing': ['reconnect', 'disconnect'],
   'no-access': ['reconnect', 'disconnect'],

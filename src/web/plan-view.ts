@@ -20,7 +20,7 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     kind: kindOf(plan),
     question: questionOf(plan, name),
     action: `${home}/confirm`,
-    cancel: site.binding ? `${home}/branch` : `${home}/repository`,
+    cancel: site.binding ? `${home}/branch` : `${home}/repository${connectionQuery(request)}`,
     verb: site.binding ? 'Switch branch' : 'Connect Self Hosted GitLab',
     final: false,
     hidden: [
@@ -29,6 +29,7 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
       { name: 'branch', value: request.branch },
       { name: 'direction', value: plan.direction },
       { name: 'subfolder', value: request.subfolder ?? '' },
+      { name: 'connection', value: request.connection ?? '' },
       { name: 'to', value: confirmPath(site, request, plan.direction) },
     ],
     project: escapeControls(project.path),
@@ -70,13 +71,21 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
   };
 }
 
+function connectionQuery({ connection }: ConnectRequest): string {
+  return connection === undefined ? '' : `?${new URLSearchParams({ connection })}`;
+}
+
 /** The warning's own address. */
 function confirmPath(
   { id }: Site,
-  { projectId, branch, subfolder = '' }: ConnectRequest,
+  { projectId, branch, subfolder = '', connection }: ConnectRequest,
   direction: Plan['direction'],
 ): string {
-  const query = { project: String(projectId), branch, direction, ...(subfolder === '' ? {} : { subfolder }) };
+  const query = {
+    ...{ project: String(projectId), branch, direction },
+    ...(subfolder === '' ? {} : { subfolder }),
+    ...(connection === undefined ? {} : { connection }),
+  };
   return `/sites/${id}/confirm?${new URLSearchParams(query)}`;
 }
 

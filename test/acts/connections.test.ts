@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert';
 import { createConnectionActs, type Tokens } from '../../src/acts/connections.ts';
 import { makePkce } from '../../src/gitlab/oauth.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
+import { Secret } from '../../src/model/secret.ts';
 import type { SiteId } from '../../src/model/site.ts';
+import { until } from '../support/clicker.ts';
 import { handClock, problemOf, realRandom } from '../net/support.ts';
 import { deny, type Scene, withGitLab } from '../gitlab/support.ts';
 
@@ -11,29 +13,33 @@ const connections = suite('acts/connections');
 const me = { accountId: 'account-1', sessionKey: 'session-1' };
 const site = 's1' as SiteId;
 
-function arrange(scene: Scene) {
+/** `isSilent`: a GitLab that tells nothing about a token. */
+function arrange(scene: Scene, { isSilent = false } = {}) {
   const clock = handClock(Date.now());
   const kept: { connection: Connection; tokens: Tokens }[] = [];
+  const logged: string[] = [];
   const acts = createConnectionActs({
     instance: scene.instance,
     oauth: scene.oauth,
     makePkce,
     user: scene.client.user,
-    tokenFacts: scene.client.tokenFacts,
+    tokenFacts: (token) => (isSilent ? Promise.resolve(undefined) : scene.client.tokenFacts(token)),
     store: {
       connection: (id) => kept.findLast(({ connection }) => connection.id === id)?.connection,
       connectionOf: (owner) => kept.findLast(({ connection }) => connection.owner === owner)?.connection,
       connect: (made, tokens) => {
-        const id = `c${kept.length}` as ConnectionId;
+        const before = kept.findLast(({ connection }) => connection.gitlabUserId === made.gitlabUserId);
+        const id = before?.connection.id ?? (`c${kept.length}` as ConnectionId);
         const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
         kept.push({ connection, tokens });
-        return Promise.resolve(connection);
+        return Promise.resolve(before ? { connection, replaced: before.tokens } : { connection });
       },
     },
+    log: (_level, message) => logged.push(message),
     clock,
     random: realRandom,
   });
-  return { acts, kept, clock };
+  return { acts, kept, clock, logged };
 }
 
 connections('a person authorises, and the connection is theirs', () =>
@@ -49,6 +55,68 @@ connections('a person authorises, and the connection is theirs', () =>
     assert.is(acts.mine(me.accountId)?.id, done.connection.id);
     assert.is(acts.get(done.connection.id), done.connection);
     assert.is((await scene.client.user(kept[0]?.tokens.accessToken ?? (undefined as never))).username, 'ana');
+  }),
+);
+
+connections('authorising again ends the pair before at GitLab, never the new one; that it fails is only logged', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept, logged } = arrange(scene);
+    const connect = async (): Promise<void> =>
+      void (await acts.finish(me, await scene.authorize(await acts.begin(me, site))));
+    const works = (at: number): Promise<boolean> =>
+      scene.client.user(kept[at]?.tokens.accessToken ?? new Secret('none')).then(
+        () => true,
+        () => false,
+      );
+    await connect();
+    await connect();
+    await until('the pair before has ended', async () => !(await works(0)) || undefined);
+    assert.is(await works(1), true);
+    assert.equal(logged, []);
+    scene.gitlab.faults.add({ match: ({ path }) => path.endsWith('/oauth/revoke'), status: 500 });
+    await connect();
+    await until('it is logged', async () => logged.length > 0 || undefined);
+    assert.equal([await works(2), acts.mine(me.accountId)?.id], [true, kept[0]?.connection.id]);
+  }),
+);
+
+connections(
+  'a token’s last day where GitLab does not tell: read as its beginning in UTC, wrong ones told at the field',
+  () =>
+    withGitLab(async (scene) => {
+      const { acts, clock, kept } = arrange(scene, { isSilent: true });
+      const enter = (expires: string): Promise<Connection> =>
+        acts.useToken(me.accountId, { accessToken: scene.pat('ana').open(), expires });
+      const next = new Date(clock.now() + 40 * 86_400_000).toISOString().slice(0, 10);
+      assert.equal((await enter(` ${next} `)).accessToken, { expiresAt: Date.parse(`${next}T00:00:00Z`) });
+      assert.is(kept.at(-1)?.tokens.expiresAt, Date.parse(`${next}T00:00:00Z`));
+      assert.equal((await enter('')).accessToken, {});
+      const today = new Date(clock.now()).toISOString().slice(0, 10);
+      for (const [wrong, said] of [
+        ['31.3.2027', 'Write the day as 2027-03-31.'],
+        ['2027-02-30x', 'Write the day as 2027-03-31.'],
+        ['2027-13-01', 'Write the day as 2027-03-31.'],
+        ['2020-01-01', 'This day is over'],
+        [today, 'This day is over'],
+      ] as const) {
+        const problem = await problemOf(enter(wrong));
+        assert.is(problem.code, 'form-invalid');
+        assert.match(problem.facts['expires'] ?? '', said, wrong);
+      }
+      assert.is(kept.length, 2);
+    }),
+);
+
+connections('a connection is used by its id only by the account that made it, and while it works', () =>
+  withGitLab(async (scene) => {
+    const { acts, kept } = arrange(scene);
+    const { id } = await acts.useToken(me.accountId, { accessToken: scene.pat('ana').open(), expires: '' });
+    assert.is(acts.mine(me.accountId, id)?.id, id);
+    assert.is(acts.mine('account-2', id), undefined);
+    assert.is(acts.mine(me.accountId, 'unknown'), undefined);
+    const [{ connection, tokens }] = kept as [(typeof kept)[number]];
+    kept.push({ connection: { ...connection, health: 'reconnect' }, tokens });
+    assert.is(acts.mine(me.accountId, id), undefined);
   }),
 );
 

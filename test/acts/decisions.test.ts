@@ -31,6 +31,7 @@ function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['
     conflicts: () => conflicts,
     saveConflicts: async (_id, next) => void (conflicts = next),
     adoptProject: async (_id, created) => void asked.push(['adopt', created]),
+    askAgain: async () => void asked.push(['ask again']),
     now: () => 7,
     report: ({ act, detail }) => void acts.push({ act, detail }),
   });
@@ -73,6 +74,20 @@ decisions('all paths of a question are given, also right after a restart', () =>
   assert.equal(arrange({ hold }).made.heldPaths(site), samples);
   const all = [...samples, { path: pathFromText('b'), mark: '-' as const }];
   assert.equal(arrange({ hold, all }).made.heldPaths(site), all);
+});
+
+decisions('that a lost authorisation works again: GitLab is asked with it before the site goes on', async () => {
+  const none = { added: 0, changed: 0, removed: 0 };
+  const hold: Hold = {
+    ...{ code: 'reconnect', at: 1, step: 'grant-lost:', total: 0, tally: none, samples: [] },
+    choices: ['try-again'],
+  };
+  const { made, asked } = arrange({ hold });
+  await made.choose(site, 'grant-lost:', 'try-again', 'Ana');
+  assert.equal(asked, [['ask again'], ['choose', 'grant-lost:', 'try-again']]);
+  const other = arrange({ hold: { ...hold, code: 'stopped' } });
+  await other.made.choose(site, 'grant-lost:', 'try-again', 'Ana');
+  assert.equal(other.asked, [['choose', 'grant-lost:', 'try-again']]);
 });
 
 decisions.run();

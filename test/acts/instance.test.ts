@@ -5,6 +5,8 @@ import type { InstanceForm } from '../../src/acts/instance-form.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Secret } from '../../src/model/secret.ts';
+import type { Webhook } from '../../src/model/site.ts';
+import { proxyFor, readNoProxy } from '../../src/net/proxy.ts';
 import { parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
 import { handClock, makeCertificates, problemOf, realRandom } from '../net/support.ts';
 
@@ -20,6 +22,7 @@ const filled: InstanceForm = {
   scopes: 'api',
   ca: '',
   proxy: '',
+  noProxy: '',
   headers: '',
   reachableAt: '',
   minAccessLevel: 30,
@@ -31,7 +34,7 @@ function arrange(changes: Partial<InstanceActsDeps> = {}) {
   const done: string[] = [];
   const clock = handClock();
   const acts = createInstanceActs({
-    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl },
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, noProxy: readNoProxy },
     store: {
       get: () => saved,
       configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))),
@@ -39,7 +42,7 @@ function arrange(changes: Partial<InstanceActsDeps> = {}) {
       setSystemHookSecret: (secret) => Promise.resolve(void (hook = secret)),
     },
     random: realRandom,
-    dropTokens: () => Promise.resolve(void done.push('drop')),
+    dropTokens: (of) => Promise.resolve(void done.push(`drop ${of}`)),
     report: ({ by, detail }) => done.push(`${by} ${detail}`),
     clock,
     redirectUri: 'https://mooring.example/connect/callback',
@@ -47,6 +50,7 @@ function arrange(changes: Partial<InstanceActsDeps> = {}) {
     network: {
       resolve: () => Promise.resolve(['192.0.2.1']),
       openPort: () => Promise.resolve(),
+      proxyFor,
       ask: () =>
         Promise.resolve({
           status: 401,
@@ -55,6 +59,7 @@ function arrange(changes: Partial<InstanceActsDeps> = {}) {
     },
     version: () => Promise.resolve({ version: '18.5.1' }),
     knowsApplication: () => Promise.resolve(true),
+    webhooks: () => [],
     ...changes,
   });
   const configure = (form: Partial<InstanceForm> = {}) => acts.configure({ ...filled, ...form }, 'Ana');
@@ -91,22 +96,45 @@ instance('a blank secret keeps the old one while the URL stays, and is asked for
   assert.match((await faults({ secret: '', url: 'https://other.example' }))['secret'] ?? '', 'Secret');
 });
 
+instance(
+  'a stored secret goes to no other server: a Token URL elsewhere asks for it, another path does not',
+  async () => {
+    const { configure, faults } = arrange();
+    await configure();
+    const elsewhere = await faults({ secret: '', tokenUrl: 'https://elsewhere.example/oauth/token' });
+    assert.equal(Object.keys(elsewhere), ['secret']);
+    assert.match(elsewhere['secret'] ?? '', 'the Token URL’s server');
+    const port = await faults({ secret: '', tokenUrl: 'https://gitlab.example:8443/gitlab/oauth/token' });
+    assert.equal(Object.keys(port), ['secret']);
+    const path = await configure({ secret: '', tokenUrl: 'https://gitlab.example/other/token' });
+    assert.is(path.secret.open(), 's3cr3t');
+    // What is wrong with the address is told alone.
+    assert.equal(Object.keys(await faults({ secret: '', tokenUrl: 'http://gitlab.example/oauth/token' })), [
+      'tokenUrl',
+    ]);
+  },
+);
+
 instance('another URL, API, token endpoint or application drops the tokens before it is stored', async () => {
-  const changes = [
-    { url: 'https://b.example' },
-    { apiUrl: 'https://b.example/api' },
-    { tokenUrl: 'https://b.example/t' },
-    { applicationId: 'z' },
+  // An access token belongs to no application and never goes to the token endpoint.
+  const changes: [Partial<InstanceForm>, string][] = [
+    [{ url: 'https://b.example' }, 'drop all'],
+    [{ apiUrl: 'https://b.example/api' }, 'drop all'],
+    [{ tokenUrl: 'https://b.example/t' }, 'drop grants'],
+    [{ applicationId: 'z' }, 'drop grants'],
   ];
-  for (const change of changes) {
+  for (const [change, drop] of changes) {
     const { configure, done } = arrange();
     await configure();
     done.length = 0;
     await configure({ minAccessLevel: 40 });
-    assert.not(done.includes('drop'));
+    assert.equal(
+      done.filter((one) => one.startsWith('drop')),
+      [],
+    );
     done.length = 0;
     await configure(change);
-    assert.equal(done.slice(0, 2), ['drop', 'save']);
+    assert.equal(done.slice(0, 2), [drop, 'save']);
   }
 });
 
@@ -185,21 +213,21 @@ instance('the test has one line per thing, all good where all is well', async ()
 instance('each thing that is wrong shows on its own line, with a fix', async () => {
   const network = {
     resolve: () => Promise.resolve(['10.0.0.5']),
-    openPort: () =>
-      Promise.reject(
-        new Problem('gitlab-unreachable', { host: 'gitlab.example', reason: 'nothing listens on that port' }),
-      ),
+    openPort: () => Promise.resolve(),
+    proxyFor,
     ask: () => Promise.reject(new Problem('tls-untrusted', { host: 'gitlab.example', issuer: 'House CA' })),
   };
-  const { configure, line } = arrange({ network, knowsApplication: () => Promise.resolve(false) });
+  let asked = 0;
+  const knowsApplication = () => Promise.resolve((asked += 1) === 0);
+  const { configure, line } = arrange({ network, knowsApplication });
   await configure();
   assert.is((await line('Name'))?.result, 'good');
-  for (const name of ['Port', 'Encryption', 'GitLab', 'Application']) {
-    assert.is((await line(name))?.result, 'bad', name);
-    assert.ok((await line(name))?.fix, name);
-  }
+  assert.is((await line('Port'))?.result, 'good');
+  assert.is((await line('Encryption'))?.result, 'bad');
   assert.match((await line('Encryption'))?.finding ?? '', 'House CA');
-  assert.is((await line('Clock'))?.result, 'unknown');
+  assert.match((await line('Encryption'))?.fix ?? '', 'Under Advanced, paste the certificate');
+  for (const name of ['Clock', 'GitLab', 'Application']) assert.is((await line(name))?.result, 'unknown', name);
+  assert.is(asked, 0, 'the application cannot be asked where GitLab does not answer');
   const webhook = await line('Webhook');
   assert.is(webhook?.result, 'unknown');
   assert.match(webhook?.finding ?? '', 'local address');
@@ -209,7 +237,7 @@ instance('each thing that is wrong shows on its own line, with a fix', async () 
 instance('a clock that is off, a page that is no GitLab and a redirect are told', async () => {
   let headers: Record<string, string> = { 'content-type': 'text/html', date: new Date(0).toUTCString() };
   const ask = () => Promise.resolve({ status: 200, headers });
-  const base = { resolve: () => Promise.resolve(['192.0.2.1']), openPort: () => Promise.resolve() };
+  const base = { resolve: () => Promise.resolve(['192.0.2.1']), openPort: () => Promise.resolve(), proxyFor };
   const { configure, line } = arrange({ network: { ...base, ask }, version: () => Promise.resolve(undefined) });
   await configure();
   assert.is((await line('Clock'))?.result, 'bad');
@@ -220,6 +248,47 @@ instance('a clock that is off, a page that is no GitLab and a redirect are told'
   const sent = arrange({ network: { ...base, ask: moved } });
   await sent.configure();
   assert.match((await sent.line('GitLab'))?.finding ?? '', 'https://b.example/');
+});
+
+instance('an application at a token address of its own is tried, whatever the API says', async () => {
+  const ask = () => Promise.reject(new Problem('gitlab-slow', { host: 'gitlab.example' }));
+  const base = { resolve: () => Promise.resolve(['192.0.2.1']), openPort: () => Promise.resolve(), proxyFor };
+  const { configure, line } = arrange({ network: { ...base, ask }, knowsApplication: () => Promise.resolve(false) });
+  await configure({ tokenUrl: 'https://sign-in.example/oauth/token' });
+  assert.is((await line('GitLab'))?.result, 'bad');
+  assert.match((await line('GitLab'))?.finding ?? '', 'did not answer in time');
+  assert.match((await line('Application'))?.fix ?? '', 'copy its Application ID');
+  const noGitLab = arrange({ knowsApplication: () => Promise.reject(new Problem('instance-not-gitlab', {})) });
+  await noGitLab.configure();
+  assert.match((await noGitLab.line('Application'))?.fix ?? '', 'Check the Token URL');
+});
+
+instance('the line Webhook says what the sites’ webhooks have shown', async () => {
+  const at = handClock().now();
+  const told = async (...webhooks: Webhook[]) => {
+    const hooks = webhooks.map((webhook) => ({ site: 'Blog', webhook }));
+    const { configure, line } = arrange({ webhooks: () => hooks });
+    await configure();
+    return line('Webhook');
+  };
+  const blocked: Webhook = { kind: 'blocked', address: '10.0.0.5:8080' };
+  assert.is((await told({ kind: 'none', reason: '' }))?.finding.slice(0, 16), 'GitLab will call');
+  assert.is((await told(blocked, { kind: 'working', hookId: 1, lastDeliveryAt: at }))?.result, 'good');
+  assert.is((await told({ kind: 'system', lastDeliveryAt: at }))?.result, 'good');
+  const before = await told({ kind: 'working', hookId: 1, lastDeliveryAt: at - 1 });
+  assert.is(before?.result, 'unknown', 'another address may have been called then');
+  assert.match(before?.finding ?? '', 'before these settings');
+  const refused = await told(blocked, { kind: 'working', hookId: 1, lastDeliveryAt: at - 1 });
+  assert.is(refused?.result, 'bad');
+  assert.match(refused?.finding ?? '', '10.0.0.5:8080 for the site Blog');
+  assert.match(refused?.fix ?? '', 'Outbound requests');
+  for (const lost of [
+    { kind: 'disabled', hookId: 1, resting: true },
+    { kind: 'waiting', hookId: 1, missedAt: at },
+  ] as const) {
+    assert.is((await told(lost))?.result, 'bad', lost.kind);
+    assert.match((await told(lost))?.fix ?? '', 'Recent events');
+  }
 });
 
 instance('a webhook below GitLab’s own address always gets through', async () => {

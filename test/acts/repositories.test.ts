@@ -52,6 +52,10 @@ repositories('rows that cannot be chosen say why', () =>
     scene.configure({ advanced: { ...scene.instance().advanced, minAccessLevel: 40 } });
     const strict = await acts.list(connection, { search: 'g/developer', page: 1 });
     assert.is(strict.rows[0]?.disabled, 'Your role is Developer, Maintainer is needed.');
+    // Stored once, when the form still offered it: a Reporter may not push all the same.
+    scene.configure({ advanced: { ...scene.instance().advanced, minAccessLevel: 20 } });
+    const lax = await acts.list(connection, { search: 'g/reporter', page: 1 });
+    assert.is(lax.rows[0]?.disabled, 'You may not push: your role is Reporter, Developer is needed.');
   }),
 );
 

@@ -4,10 +4,30 @@ import * as assert from 'uvu/assert';
 import { createClicker, until } from '../support/clicker.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
+import type { Clock } from '../../src/model/world.ts';
+import { systemClock } from '../../src/world.ts';
+import { inPlace } from './support.ts';
 import { addSite, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { Level } from '../support/gitlab/server.ts';
 
 const grants = suite('gitlab-depth/grants');
+
+/** As GitLab answers a token that it does not accept. */
+const dead = { status: 401, body: { message: '401 Unauthorized' }, headers: { 'content-type': 'application/json' } };
+
+/** The token that the daemon showed GitLab last, and which GitLab took. */
+function tokenNow({ gitlab }: Harbour): string {
+  const sent = gitlab.requests.findLast(
+    ({ headers, status }) => status === 200 && headers.authorization?.startsWith('Bearer '),
+  );
+  return sent?.headers.authorization?.slice('Bearer '.length) ?? '';
+}
+
+/** What GitLab answers to it. */
+async function standing({ gitlab }: Harbour, token: string): Promise<number> {
+  const headers = { authorization: `Bearer ${token}` };
+  return (await fetch(`${gitlab.url}/api/v4/user`, { headers })).status;
+}
 
 const tokenOf = (harbour: Harbour, value: (token: string) => void): void => {
   const sent = harbour.gitlab.requests.findLast(({ headers }) => headers.authorization?.startsWith('Bearer '));
@@ -54,19 +74,55 @@ for (const [name, end] of [
   );
 }
 
-grants('a blocked user: on hold with that cause, and it goes on by itself when unblocked', () =>
+grants('one Reconnect wakes every site of the grant, and ends the pair before at GitLab', () =>
   inHarbour(async (harbour) => {
     const { gitlab, world } = harbour;
     const site = await mooredSite(harbour);
+    const other = await mooredSite(harbour, { clicker: site.clicker, project: world.gardens, name: 'Gardens' });
     await site.settled();
+    await other.settled();
+    // Not by the clock: only the grant may wake it.
+    await site.clicker.open(`${other.url}/settings/schedule`);
+    await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+    const before = tokenNow(harbour);
+    // Lost to the daemon and alive in GitLab, as after a restored backup.
+    gitlab.faults.add({ ...dead, match: () => true });
+    gitlab.faults.add({ match: ({ path }) => path === '/oauth/token', status: 400, body: { error: 'invalid_grant' } });
+    await site.write('waits.md', 'w\n');
+    await other.write('waits.md', 'w\n');
+    await site.reaches('On hold');
+    await other.reaches('On hold');
+    gitlab.faults.clear();
+    await site.clicker.open(`${site.url}/settings/syncing`);
+    await site.clicker.press('Reconnect');
+    if (site.clicker.page.words.includes('Authorize Mooring to use')) await site.clicker.press('Authorize Mooring');
+    assert.match(site.clicker.page.words, 'Connected to GitLab again');
+    await other.settled();
+    await until('the pair before has ended', async () => (await standing(harbour, before)) === 401 || undefined);
+    assert.is(await standing(harbour, tokenNow(harbour)), 200);
+  }),
+);
+
+/** The five minutes between two looks at a site on hold, in a second and a half. */
+const hasty: Clock = {
+  ...systemClock,
+  sleep: (ms, signal) => systemClock.sleep(ms === 300_000 ? 1_500 : ms, signal),
+};
+
+grants('a blocked user: on hold with that cause, and it goes on by itself when unblocked', () =>
+  inPlace({ overrides: { clock: hasty } }, async (place) => {
+    const { gitlab, world } = place;
+    const site = await mooredSite(place);
+    await site.settled();
+    await site.clicker.open(`${site.url}/settings/schedule`);
+    await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
     gitlab.blockUser('ana');
     await site.write('waits.md', 'w\n');
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(page.words, 'blocked');
     gitlab.blockUser('ana', false);
-    await site.clicker.open(`${site.url}/hold`);
-    await site.clicker.press('Try again');
+    // Nobody touches anything.
     await until('pushed', async () => (await world.website.files()).has('waits.md') || undefined);
     await site.settled();
   }),
@@ -93,7 +149,10 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
     assert.match(site.clicker.page.words, 'not to be found in GitLab');
     const still = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(still.words, '@ana');
+    const before = tokenNow(harbour);
     await as('lena');
+    // Nobody uses ana’s any more: it does not stay open in GitLab.
+    assert.is(await standing(harbour, before), 401);
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(page.words, '@lena');
     await site.write('by-lena.md', 'l\n');
@@ -183,34 +242,41 @@ grants(
       await world.website.push('main', { 'down.md': 'd\n' });
       await until('down', async () => (await filesOf(folder)).has('down.md') || undefined);
       assert.not.match(harbour.output(), secret);
+      // For those who read the log and no pages.
+      await harbour.stop();
+      const { length } = harbour.output();
+      await harbour.start();
+      assert.match(harbour.output().slice(length), /"days":[56][^\n]*An access token is near its end/);
     }),
 );
 
-grants('the application’s secret renewed: nothing breaks while the token lives, then Reconnect', () =>
-  inHarbour(
-    async (harbour) => {
-      const site = await mooredSite(harbour);
-      await site.settled();
-      harbour.gitlab.faults.add({
-        ...{ match: ({ path }) => path === '/oauth/token', status: 401 },
-        body: { error: 'invalid_client', error_description: 'Client authentication failed' },
-      });
-      await until('on hold', async () => {
-        const page = await site.clicker.open(site.url);
-        if (page.state === 'On hold') return true;
-        if (page.words.includes('Sync now')) await site.clicker.press('Sync now');
-        return undefined;
-      });
-      const page = await site.clicker.open(`${site.url}/hold`);
-      assert.match(page.words, 'GitLab does not know this application');
-      for (const way of ['It is put right', 'Look at the instance', 'Authorise Mooring again'])
-        assert.match(page.words, way);
-      harbour.gitlab.faults.clear();
-      await site.clicker.press('Try again');
-      await site.settled();
-    },
-    { tokenLifetimeSeconds: 8 },
-  ),
+grants(
+  'the application’s secret renewed: nothing breaks while the token lives; the new one saved, all sites go on',
+  () =>
+    inHarbour(
+      async (harbour) => {
+        const site = await mooredSite(harbour);
+        await site.settled();
+        await site.clicker.open(`${site.url}/settings/schedule`);
+        await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+        const secret = harbour.gitlab.applications.renewSecret(harbour.application.applicationId);
+        await until('on hold', async () => {
+          const page = await site.clicker.open(site.url);
+          if (page.state === 'On hold') return true;
+          if (page.words.includes('Sync now')) await site.clicker.press('Sync now');
+          return undefined;
+        });
+        const page = await site.clicker.open(`${site.url}/hold`);
+        assert.match(page.words, 'GitLab does not know this application');
+        for (const way of ['It is put right', 'Look at the instance', 'Authorise Mooring again'])
+          assert.match(page.words, way);
+        await site.clicker.open(`${harbour.url}/account/gitlab`);
+        await site.clicker.press('Configure Self Hosted GitLab', { Secret: secret });
+        assert.match(site.clicker.page.words, 'Self Hosted GitLab is configured');
+        await site.settled();
+      },
+      { tokenLifetimeSeconds: 8 },
+    ),
 );
 
 grants.run();

@@ -62,7 +62,18 @@ ends(
         if (shown.state !== 'On hold' && shown.words.includes('Sync now')) await last.press('Sync now');
         return shown.state === 'On hold' || undefined;
       });
-      await last.open(`${url}/sites/${site}/access-token`);
+      // Every page that tells of it leads to the field.
+      const lead = 'Enter a new access token';
+      for (const at of [`/sites/${site}`, `/sites/${site}/hold`, `/sites/${site}/settings/syncing`, '/attention']) {
+        await last.open(`${url}${at}`);
+        assert.is((await last.follow(lead)).heading, 'Unattended', at);
+        assert.match(last.page.url, `/sites/${site}/access-token`);
+      }
+      assert.match((await last.open(`${url}/attention`)).words, 'no longer accepts the access token of @ana');
+      assert.match((await last.open(`${url}/sites/${site}/settings/syncing`)).words, 'New token needed');
+      const hold = await last.open(`${url}/sites/${site}/hold`);
+      assert.ok(hold.words.indexOf(lead) < hold.words.indexOf('Reconnect'), 'the likelier way comes first');
+      await last.follow(lead);
       await last.press('Use this token', { 'Access token': gitlab.tokens.add('ana', ['api'], now() + 90 * dayMs) });
       assert.match(last.page.words, 'The access token is in use');
       await until('pushed', async () => (await world.website.files()).has('late.md') || undefined);

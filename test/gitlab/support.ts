@@ -71,7 +71,7 @@ export function instanceFor(url: string): Instance {
     applicationId: 'id',
     secret: new Secret('secret'),
     scopes: 'api',
-    advanced: { ca: '', proxy: '', headers: {}, reachableAt: '', minAccessLevel: 30 },
+    advanced: { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 },
     configuredAt: 0,
   };
 }

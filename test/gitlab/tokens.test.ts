@@ -22,11 +22,14 @@ function arrange({ leftMs = hours2, holderWaitMs = 60_000 } = {}) {
     down: false,
     loseAnswer: false,
     delay: Promise.resolve(),
+    /** Answers with an empty refresh token: the one before stays good. */
+    keepsRefresh: false,
   };
   const store = {
     saved: pair(1, clock.now() + leftMs),
     full: false,
     reconnect: 0,
+    lost: false,
     order: [] as string[],
   };
   const keeper = createTokenKeeper({
@@ -40,6 +43,7 @@ function arrange({ leftMs = hours2, holderWaitMs = 60_000 } = {}) {
         store.order.push(`saved ${fresh.accessToken.open()}`);
         store.saved = fresh;
       },
+      isLost: () => store.lost,
       setHealth: async () => void (await Promise.resolve(), (store.reconnect += 1)),
     },
     refresh: async (token) => {
@@ -49,6 +53,9 @@ function arrange({ leftMs = hours2, holderWaitMs = 60_000 } = {}) {
       if (token.open() !== gitlab.goodRefresh) throw new Problem('grant-lost', { error: 'invalid_grant' });
       issued += 1;
       gitlab.good = `a${issued}`;
+      if (gitlab.keepsRefresh) {
+        return { ...pair(issued, clock.now() + hours2), refreshToken: new Secret('') };
+      }
       gitlab.goodRefresh = `r${issued}`;
       if (gitlab.loseAnswer) throw new Problem('gitlab-unreachable');
       return pair(issued, clock.now() + hours2);
@@ -128,6 +135,60 @@ tokens('the wait for an operation that never ends is bounded: while the token la
   await turns();
   clock.pass(60_000);
   assert.is(await late, 'a2');
+});
+
+tokens('however many ask meanwhile, an operation that never ends is waited for once', async () => {
+  const { keeper, clock, gitlab, use } = arrange({ leftMs: 130_000 });
+  void keeper.withToken(id, () => new Promise(() => undefined));
+  await turns();
+  clock.pass(20_000);
+  const others = [1, 2, 3, 4, 5].map(() => keeper.withToken(id, use));
+  await turns();
+  clock.pass(60_000);
+  assert.equal(await Promise.all(others), ['a1', 'a1', 'a1', 'a1', 'a1']);
+  assert.is(gitlab.refreshes, 0);
+  // It has been waited for: with no time left the next one renews at once.
+  clock.pass(40_000);
+  assert.is(await keeper.withToken(id, use), 'a2');
+});
+
+tokens('a grant that is dropped while its holders are waited for is not shown to anybody any more', async () => {
+  const { keeper, clock, gitlab, store } = arrange({ leftMs: 130_000 });
+  void keeper.withToken(id, () => new Promise(() => undefined));
+  await turns();
+  clock.pass(120_000);
+  const waiting = problemOf(keeper.withToken(id, () => Promise.resolve()));
+  await turns();
+  store.saved = { ...store.saved, accessToken: new Secret(''), refreshToken: new Secret('') };
+  clock.pass(60_000);
+  assert.equal((await waiting).facts, { reason: 'dropped' });
+  assert.is(gitlab.refreshes, 0);
+});
+
+tokens(
+  'a GitLab that renews the access token alone: the refresh token before stays, and serves the next time',
+  async () => {
+    const { keeper, gitlab, clock, store } = arrange({ leftMs: 0 });
+    gitlab.keepsRefresh = true;
+    assert.is((await keeper.tokenFor(id)).open(), 'a2');
+    assert.is(store.saved.refreshToken.open(), 'r1');
+    clock.pass(hours2);
+    assert.is((await keeper.tokenFor(id)).open(), 'a3');
+  },
+);
+
+tokens('a token that a person entered: GitLab says when it ended, and is not shown it again', async () => {
+  const { keeper, gitlab, store, use } = arrange({ leftMs: -1 });
+  store.saved = { ...store.saved, refreshToken: new Secret('') };
+  assert.is(await keeper.withToken(id, use), 'a1');
+  gitlab.good = 'another';
+  const ended = await problemOf(keeper.withToken(id, use));
+  assert.equal([ended.code, ended.facts['reason']], ['grant-lost', 'entered']);
+  assert.equal([store.reconnect, gitlab.refreshes], [1, 0]);
+  store.lost = true;
+  let shown = 0;
+  const known = await problemOf(keeper.withToken(id, () => Promise.resolve((shown += 1))));
+  assert.equal([known.facts['reason'], shown], ['entered', 0]);
 });
 
 tokens('a 401 renews once and repeats once, whatever the clock says', async () => {

@@ -40,6 +40,7 @@ const instance: Instance = {
   advanced: {
     ca: '',
     proxy: `http://u:${proxy}@proxy:3128`,
+    noProxy: ['storage.example'],
     headers: { 'X-Access': header },
     reachableAt: '',
     minAccessLevel: 30,
@@ -65,7 +66,7 @@ async function installation(): Promise<{ path: string; connection: Connection; c
   const account = await opened.accounts.setUp({ code, name: 'Ada', password: PASSWORD });
   const { id: cookie } = await opened.sessions.create(account);
   await opened.instance.configure(instance);
-  const connection = await opened.instance.connect(made, tokens);
+  const { connection } = await opened.instance.connect(made, tokens);
   const site = await opened.sites.add({ name: 'Shop', folder: '/srv/shop' });
   const binding: Binding = {
     connectionId: connection.id,
@@ -247,11 +248,37 @@ store('tokens are on disk when saving them resolves, and connecting again keeps 
     cpSync(path, copy, { recursive: true });
     await within(copy, (other) => assert.is(other.instance.tokens(connection.id).accessToken.open(), 'next'));
     assert.is(opened.instance.connectionOf('ada')?.renewedAt, 30);
-    assert.is((await opened.instance.connect({ ...made, name: 'Ada L.' }, tokens)).id, connection.id);
+    const again = await opened.instance.connect({ ...made, name: 'Ada L.' }, tokens);
+    assert.is(again.connection.id, connection.id);
+    assert.is(again.replaced?.accessToken.open(), 'next');
     assert.equal(
       opened.instance.connections().map((each) => each.name),
       ['Ada L.'],
     );
+  });
+});
+
+store('an access token is a connection beside the same person’s grant, and is never taken for theirs', async () => {
+  const { path, connection } = await installation();
+  await within(path, async (opened) => {
+    const entered = { ...tokens, accessToken: new Secret('glpat-entered'), issuedAt: 40 };
+    const first = await opened.instance.connect({ ...made, accessToken: {} }, entered);
+    assert.is.not(first.connection.id, connection.id);
+    assert.is(first.replaced, undefined);
+    assert.is(opened.instance.connectionOf('ada')?.id, connection.id);
+    assert.is(opened.instance.tokens(connection.id).accessToken.open(), access);
+    const second = await opened.instance.connect({ ...made, accessToken: { expiresAt: 9 } }, entered);
+    assert.is(second.connection.id, first.connection.id);
+  });
+});
+
+store('dropped tokens are gone, and their connection waits for a person', async () => {
+  const { path, connection } = await installation();
+  await within(path, async (opened) => {
+    await opened.instance.dropTokens(connection.id);
+    assert.is(opened.instance.connection(connection.id)?.health, 'reconnect');
+    const { accessToken, refreshToken } = opened.instance.tokens(connection.id);
+    assert.equal([accessToken.open(), refreshToken.open()], ['', '']);
   });
 });
 

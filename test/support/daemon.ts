@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
-import { createLog, createMask } from '../../src/log.ts';
+import { type Mask, createLog, createMask } from '../../src/log.ts';
 import type { Overrides } from '../../src/moorings.ts';
 import { until } from './clicker.ts';
 import { type Example, exampleWorld } from './gitlab/example.ts';
@@ -174,7 +174,7 @@ export async function practice(
 export async function inProcess(
   { dir, port, env = {} }: { dir: string; port: number; env?: Record<string, string> },
   overrides: Overrides = {},
-): Promise<Daemon & { readonly stateDir: string; readonly sites: string; output(): string }> {
+): Promise<Daemon & { readonly stateDir: string; readonly sites: string; readonly mask: Mask; output(): string }> {
   const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
   const config = readConfig(
     {
@@ -187,7 +187,7 @@ export async function inProcess(
   const lines: string[] = [];
   const log = createLog({ ...config.log, mask, level: 'error' });
   const daemon = await startDaemon(config, { log, mask }, overrides);
-  return { ...daemon, stateDir, sites, output: () => lines.join('\n') };
+  return { ...daemon, stateDir, sites, mask, output: () => lines.join('\n') };
 }
 
 /** A port of this machine that nobody listens on. */

@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { BranchName } from '../../model/instance.ts';
+import type { BranchName, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, Room, State } from '../context.ts';
@@ -18,6 +18,7 @@ const question = z.object({
   newBranch: line('a branch', 300).default(''),
   direction: z.enum(['replace', 'start-from-folder']).default('replace'),
   subfolder: line('a subfolder', 500).default(''),
+  connection: line('a connection', 100).default(''),
 });
 const answer = question.extend({ planId: z.string().min(1).max(200) });
 
@@ -73,13 +74,14 @@ function requestOf(site: Site, entered: Readonly<Record<string, string>>): Conne
   if (parsed.kind === 'bad' || id === undefined) return undefined;
   const branch = parsed.values.newBranch || parsed.values.branch;
   if (branch === '') return undefined;
-  const { direction, subfolder } = parsed.values;
+  const { direction, subfolder, connection } = parsed.values;
   return {
     site: site.id,
     projectId: id,
     branch: branch as BranchName,
     direction,
     ...(subfolder === '' ? {} : { subfolder }),
+    ...(connection === '' ? {} : { connection: connection as ConnectionId }),
   };
 }
 
@@ -88,7 +90,7 @@ type Turn = 'first' | 'again';
 async function showPlan(ctx: Context, room: Room, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
   const connection = site.binding
     ? room.deps.connections.get(site.binding.connectionId)
-    : usableConnection(ctx, room, site);
+    : usableConnection(ctx, room, site, request.connection);
   if (!connection) return site.binding && room.leave(ctx, `/sites/${site.id}/settings/syncing`);
   const plan = await room.deps.connecting.plan(request, account(ctx), whileAsked(ctx));
   const project = await room.deps.repositories.project(connection, request.projectId);

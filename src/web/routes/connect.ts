@@ -47,8 +47,8 @@ export function connect(router: Router<State>, room: Room): void {
     const { accessToken = '', expires = '' } = fields(ctx.request.body);
     try {
       const connection = await deps.connections.useToken(person(ctx).accountId, { accessToken, expires });
-      if (!site.binding) return room.leave(ctx, `/sites/${site.id}/repository`);
-      await deps.connecting.handOver(site.id, connection, who(ctx));
+      if (!site.binding) return room.leave(ctx, `/sites/${site.id}/repository?connection=${connection.id}`);
+      await deps.connecting.handOver(site.id, connection, who(ctx), 'for-this');
     } catch (error) {
       return showAccessToken(ctx, room, site, { expires, errors: beside(error, {}) });
     }
@@ -76,7 +76,7 @@ export function connect(router: Router<State>, room: Room): void {
     const bound = deps.sites.get(site)?.binding !== undefined;
     if (!bound) return room.leave(ctx, `/sites/${site}/repository`);
     // Perhaps as somebody else: then the site goes on with this person's grant, if it reaches the repository.
-    await deps.connecting.handOver(site, connection, who(ctx));
+    await deps.connecting.handOver(site, connection, who(ctx), 'for-this');
     room.leave(ctx, `/sites/${site}/settings/syncing`, { tone: 'good', title: 'Connected to GitLab again', lines: [] });
   });
 }

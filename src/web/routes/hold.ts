@@ -29,6 +29,8 @@ export function hold(router: Router<State>, room: Room): void {
     const site = siteOf(ctx, room);
     const status = deps.sites.status(site.id);
     const held = status.hold;
+    const connection = site.binding && deps.connections.get(site.binding.connectionId);
+    const entered = connection?.accessToken !== undefined;
     if (!held)
       return room.leave(ctx, `/sites/${site.id}`, {
         tone: 'busy',
@@ -50,7 +52,8 @@ export function hold(router: Router<State>, room: Room): void {
       said: escapeLines(held.text ?? ''),
       elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
-      ways: site.binding ? holdWays(held) : [],
+      entered,
+      ways: site.binding ? holdWays(held, entered ? 'access-token' : 'reconnect') : [],
     });
   });
 
@@ -62,8 +65,9 @@ export function hold(router: Router<State>, room: Room): void {
     if (parsed.kind === 'bad') return failed(Object.values(parsed.errors)[0] ?? '');
     const { newBranch, mergeRequest } = parsed.values;
     const wish = { branch: newBranch, mergeRequest: mergeRequest === 'yes' };
+    let said: string;
     try {
-      await deps.connecting.pushElsewhere(site.id, wish, who(ctx));
+      said = await deps.connecting.pushElsewhere(site.id, wish, who(ctx));
     } catch (error) {
       return failed(
         Object.values(beside(error, { 'branch-invalid': 'newBranch', 'push-refused': 'newBranch' }))[0] ?? '',
@@ -76,6 +80,7 @@ export function hold(router: Router<State>, room: Room): void {
         wish.mergeRequest
           ? 'GitLab was asked to open a merge request. When it is merged, the site goes on by itself.'
           : 'The site stays on its branch. When the commit arrives there, it goes on by itself.',
+        ...(said === '' ? [] : [`GitLab says: ${said.split('\n').join(' ')}`]),
       ],
     });
   });

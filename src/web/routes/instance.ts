@@ -32,12 +32,13 @@ const form = z.object({
     'Paste a certificate in PEM form: it begins with -----BEGIN CERTIFICATE-----.',
   ),
   proxy: address('the proxy'),
+  noProxy: block(5_000),
   headers: block(10_000).refine(
     (text) => text.split('\n').every((one) => one.trim() === '' || /^[\w!#$%&'*+.^`|~-]+:\s*\S/.test(one.trim())),
     'One `Name: value` a line.',
   ),
   reachableAt: address('the address'),
-  minAccessLevel: z.enum(['20', '30', '40']).default('30'),
+  minAccessLevel: z.enum(['30', '40']).default('30'),
 });
 
 const places: Partial<Record<ProblemCode, string>> = {
@@ -122,7 +123,7 @@ function withoutStaleAddresses({ deps }: Room, before: Instance | undefined, val
 
 function stored(from: Instance | undefined): Record<string, string> {
   if (!from) return {};
-  const { ca, proxy, headers, reachableAt, minAccessLevel } = from.advanced;
+  const { ca, proxy, noProxy, headers, reachableAt, minAccessLevel } = from.advanced;
   return {
     url: from.url,
     applicationId: from.applicationId,
@@ -132,6 +133,7 @@ function stored(from: Instance | undefined): Record<string, string> {
     scopes: from.scopes,
     ca,
     proxy,
+    noProxy: noProxy.join(', '),
     headers: Object.entries(headers)
       .map(([name, value]) => `${name}: ${value}`)
       .join('\n'),
@@ -146,7 +148,7 @@ interface Extra {
   readonly systemSecret?: string;
 }
 
-const advanced = ['ca', 'proxy', 'headers', 'reachableAt'];
+const advanced = ['ca', 'proxy', 'noProxy', 'headers', 'reachableAt'];
 
 function showForm(
   ctx: Context,
@@ -159,7 +161,7 @@ function showForm(
   const configured = deps.instance.get();
   const now = deps.now();
   const value = (name: string, otherwise = ''): string => entered[name] ?? otherwise;
-  const names = ['url', 'applicationId', 'authorizeUrl', 'tokenUrl', 'apiUrl', 'ca', 'proxy', 'headers', 'reachableAt'];
+  const names = ['url', 'applicationId', 'authorizeUrl', 'tokenUrl', 'apiUrl', ...advanced];
   room.show(
     ctx,
     'pages/instance.njk',

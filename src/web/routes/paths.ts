@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { BranchName, ProjectId } from '../../model/instance.ts';
+import type { BranchName, ConnectionId, ProjectId } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
@@ -18,6 +18,7 @@ const question = z.object({
   branch: line('a branch', 300),
   direction: z.enum(['replace', 'start-from-folder']).default('replace'),
   subfolder: line('a subfolder', 500).default(''),
+  connection: line('a connection', 100).default(''),
 });
 
 /** Every path a question is about, page by page: of a first connect, and of a hold. */
@@ -29,11 +30,14 @@ export function paths(router: Router<State>, room: Room): void {
     const query = fields(ctx.query);
     const parsed = parse(question, query);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
-    const { project, branch, direction, subfolder } = parsed.values;
+    const { project, branch, direction, subfolder, connection } = parsed.values;
     const projectId = Number(project) as ProjectId;
-    const wish = { site: site.id, projectId, branch: branch as BranchName, direction, subfolder };
+    const wish = {
+      ...{ site: site.id, projectId, branch: branch as BranchName, direction, subfolder },
+      ...(connection === '' ? {} : { connection: connection as ConnectionId }),
+    };
     const plan = await deps.connecting.plan(wish, ctx.state.session?.accountId ?? '');
-    const words = new URLSearchParams({ project, branch, direction, subfolder });
+    const words = new URLSearchParams({ project, branch, direction, subfolder, connection });
     const here = address.link(`/sites/${site.id}/confirm/paths`);
     const paging = pages(pageNumber(query['page']), perPage, plan.samples.length, (n) => `${here}?${words}&page=${n}`);
     const total = plan.replaced + plan.added + plan.removed;

@@ -24,9 +24,17 @@ export function repository(router: Router<State>, room: Room): void {
   });
 }
 
-/** This account's usable connection; undefined after the browser was sent to make one. */
-export function usableConnection(ctx: Context, room: Room, site: Site): Connection | undefined {
-  const mine = room.deps.connections.mine(ctx.state.session?.accountId ?? '');
+/**
+ * This account's own grant, or the access token it entered for this site (`chosen`); undefined after the browser was
+ * sent to make one.
+ */
+export function usableConnection(
+  ctx: Context,
+  room: Room,
+  site: Site,
+  chosen: string | undefined,
+): Connection | undefined {
+  const mine = room.deps.connections.mine(ctx.state.session?.accountId ?? '', chosen);
   if (mine?.health === 'good') return mine;
   room.leave(ctx, `/sites/${site.id}/settings/syncing`);
   return undefined;
@@ -42,7 +50,8 @@ export async function showPicker(
 ): Promise<void> {
   const { deps, address } = room;
   if (site.binding) return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
-  const connection = usableConnection(ctx, room, site);
+  const chosenToken = query['connection'] || undefined;
+  const connection = usableConnection(ctx, room, site, chosenToken);
   if (!connection) return;
   const search = (query['q'] ?? '').slice(0, 200);
   const page = pageNumber(query['page']);
@@ -50,6 +59,7 @@ export async function showPicker(
   const list = await deps.repositories.list(connection, { search, page, ...(before === undefined ? {} : { before }) });
   const chosen = await chosenProject(room, connection, query['project'], query['branches'] ?? '');
   const here = address.link(`/sites/${site.id}/repository`);
+  const link = linkTo(here, chosenToken);
   const now = deps.now();
   const model = {
     nav: 'sites',
@@ -59,16 +69,17 @@ export async function showPicker(
       home: address.link(`/sites/${site.id}`),
     },
     as: { name: escapeControls(connection.name), username: escapeControls(connection.username) },
+    connection: chosenToken ?? '',
     here,
     q: search,
     page,
     before: before === undefined ? '' : String(before),
-    refresh: link(here, search, page, before),
+    refresh: link(search, page, before),
     uncounted: list.uncounted === true,
-    all: here,
+    all: link('', 1),
     newProject: webUrl(deps.repositories.newProjectUrl()) ?? '',
     rows: list.rows.map((row) => rowView(row.project, row.disabled, now, chosen?.project.id)),
-    pages: pagesView(list, here, search),
+    pages: pagesView(list, link, search),
     chosen: chosen ? chosenView(chosen, query) : null,
     confirm: address.link(`/sites/${site.id}/confirm`),
     errors,
@@ -154,9 +165,9 @@ function rowView(project: Project, disabled: string | undefined, now: number, ch
   };
 }
 
-function pagesView(list: RepositoryPage, here: string, q: string) {
+function pagesView(list: RepositoryPage, link: Link, q: string) {
   if (list.uncounted) {
-    const older = list.nextBefore === undefined ? '' : link(here, q, 1, list.nextBefore);
+    const older = list.nextBefore === undefined ? '' : link(q, 1, list.nextBefore);
     return { words: `${number(list.rows.length)} repositories`, newer: '', older, total: '' };
   }
   const total = list.total === undefined ? '' : ` of ${number(list.total)}`;
@@ -165,16 +176,22 @@ function pagesView(list: RepositoryPage, here: string, q: string) {
       list.page > 1 || list.nextPage !== undefined
         ? `Page ${number(list.page)}, ${number(list.rows.length)}${total} repositories`
         : '',
-    newer: list.page > 1 ? link(here, q, list.page - 1) : '',
-    older: list.nextPage === undefined ? '' : link(here, q, list.nextPage),
+    newer: list.page > 1 ? link(q, list.page - 1) : '',
+    older: list.nextPage === undefined ? '' : link(q, list.nextPage),
     total: list.total === undefined ? '' : number(list.total),
   };
 }
 
-function link(here: string, q: string, page: number, before?: ProjectId): string {
-  const words = new URLSearchParams();
-  if (q !== '') words.set('q', q);
-  if (before !== undefined) words.set('before', String(before));
-  if (page > 1) words.set('page', String(page));
-  return words.size === 0 ? here : `${here}?${words}`;
+type Link = (q: string, page: number, before?: ProjectId) => string;
+
+/** Every link of the picker keeps to the connection that it was opened with. */
+function linkTo(here: string, connection: string | undefined): Link {
+  return (q, page, before) => {
+    const words = new URLSearchParams();
+    if (connection !== undefined) words.set('connection', connection);
+    if (q !== '') words.set('q', q);
+    if (before !== undefined) words.set('before', String(before));
+    if (page > 1) words.set('page', String(page));
+    return words.size === 0 ? here : `${here}?${words}`;
+  };
 }

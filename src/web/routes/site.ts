@@ -34,12 +34,14 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, r
   const { rows, total } = await deps.history.runs(found.id, { limit: perPage, offset: (asked - 1) * perPage });
   const pulse = found.binding ? await deps.pulse.of(found.id) : undefined;
   const home = address.link(`/sites/${found.id}`);
+  const connection = found.binding && deps.connections.get(found.binding.connectionId);
   const paging = pages(asked, perPage, total, (n) => (n === 1 ? home : `${home}?page=${n}`));
   room.show(ctx, 'pages/site.njk', {
     nav: 'sites',
     live: address.link(`/sites/${found.id}/live${asked > 1 ? `?page=${asked}` : ''}`),
     site: siteFrame(room, found, 'activity'),
     sync: syncView(room, found, status),
+    newToken: status.hold?.code === 'reconnect' && connection?.accessToken !== undefined,
     running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
     days: runDays(found, rows, now),
     charts: pulse ? [hoursChart(pulse.hours), daysChart(pulse.days)] : [],

@@ -87,7 +87,7 @@ const mostNamed = 20;
 
 const pages = { syncing: 'syncing', ignored: 'ignored', files: 'files' } as const;
 
-function attentionView({ deps, address }: Room, { tone, title, text, help, sites }: Attention) {
+function attentionView({ deps, address }: Room, { tone, title, text, help, wants, sites }: Attention) {
   const page = help === 'syncing' || help === 'ignored' || help === 'files' ? pages[help] : undefined;
   const named = sites.slice(0, mostNamed).map((id) => ({
     name: escapeControls(deps.sites.get(id)?.name ?? id),
@@ -100,6 +100,7 @@ function attentionView({ deps, address }: Room, { tone, title, text, help, sites
     text: escapeControls(text),
     system: help === 'system',
     notifications: help === 'notifications',
+    newToken: wants === 'access-token' && sites[0] !== undefined ? address.link(`/sites/${sites[0]}/access-token`) : '',
     sites: named,
     more: sites.length > mostNamed ? `and ${number(sites.length - mostNamed)} more` : '',
   };

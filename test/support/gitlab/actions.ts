@@ -15,7 +15,7 @@ import {
   type Author,
   type Changes,
 } from './repository.ts';
-import { firePushHooks } from './webhooks.ts';
+import { firePushHooks, fireSystemHooks } from './webhooks.ts';
 
 export function createUser(
   world: World,
@@ -139,7 +139,9 @@ export async function afterReceive(practice: Practice, received: Received): Prom
 }
 
 /** A new path, in the same or another namespace; the old one forwards from now on. */
-export function moveProject(world: World, project: ProjectRecord, newPath: string): void {
+export function moveProject(practice: Practice, project: ProjectRecord, newPath: string): void {
+  const { world } = practice;
+  const [old, before] = [fullPath(project), project.namespace];
   const cut = newPath.lastIndexOf('/');
   const namespacePath = cut < 0 ? project.namespace.path : newPath.slice(0, cut);
   const namespace =
@@ -154,6 +156,28 @@ export function moveProject(world: World, project: ProjectRecord, newPath: strin
   project.path = newPath.slice(cut + 1);
   project.name = project.path;
   world.redirects.delete(fullPath(project).toLowerCase());
+  const payload = {
+    event_name: project.namespace === before ? 'project_rename' : 'project_transfer',
+    ...{ name: project.name, path: project.path, path_with_namespace: fullPath(project), project_id: project.id },
+    ...{ project_visibility: project.visibility, old_path_with_namespace: old },
+  };
+  practice.background((signal) => fireSystemHooks(practice, payload, signal));
+}
+
+/** A new full path of a group and of all that lies below it. One system hook call tells it; no project has its own. */
+export function moveGroup(practice: Practice, group: Namespace, newPath: string): void {
+  const { world } = practice;
+  const old = group.path;
+  const moved = world.namespaces.filter(({ path }) => path === old || path.startsWith(`${old}/`));
+  for (const project of world.projects)
+    if (moved.includes(project.namespace)) world.redirects.set(fullPath(project).toLowerCase(), project.id);
+  for (const namespace of moved) namespace.path = newPath + namespace.path.slice(old.length);
+  const last = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+  const payload = {
+    ...{ event_name: 'group_rename', name: group.name, group_id: group.id },
+    ...{ path: last(newPath), full_path: newPath, old_path: last(old), old_full_path: old },
+  };
+  practice.background((signal) => fireSystemHooks(practice, payload, signal));
 }
 
 export async function deleteProject(world: World, project: ProjectRecord): Promise<void> {
@@ -189,6 +213,13 @@ export function createApplication(world: World, given: NewApplication): { applic
   };
   world.applications.push(application);
   return { application, secret };
+}
+
+/** The secret before works no more; grants and tokens stay. */
+export function renewSecret(application: Application): string {
+  const secret = `gloas-${hex(32)}`;
+  application.secretHash = sha256(secret);
+  return secret;
 }
 
 /** An OAuth pair: one record, so that its halves die together. */

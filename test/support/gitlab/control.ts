@@ -8,7 +8,9 @@ import {
   createUser,
   deleteProject,
   issueTokens,
+  moveGroup,
   moveProject,
+  renewSecret,
   serverPush,
   type NewApplication,
 } from './actions.ts';
@@ -64,6 +66,8 @@ export interface Control {
   readonly groups: {
     add(given: { path: string; name?: string; owner?: UserName; visibility?: Visibility }): Namespace;
     addMember(group: Namespace | string, user: UserName, level: number): void;
+    /** A new full path; what lies below moves with it. */
+    rename(group: Namespace | string, newPath: string): void;
   };
   readonly projects: {
     /** A missing group is made on the way. Without files the project is empty; without owner the first user owns it. */
@@ -86,6 +90,8 @@ export interface Control {
   readonly applications: {
     add(given: Omit<NewApplication, 'owner'>): { applicationId: string; secret: string };
     remove(applicationId: string): void;
+    /** As GitLab's Renew secret: the one before is refused from now on. */
+    renewSecret(applicationId: string): string;
   };
   readonly tokens: {
     /** A personal access token; `expiresAt`: ms since 1970. */
@@ -133,6 +139,7 @@ export function createControl(practice: Practice): Control {
         });
       },
       addMember: (to, who, level) => setLevel(group(to).members, user(who), level),
+      rename: (which, newPath) => moveGroup(practice, group(which), newPath),
     },
     projects: {
       async create(given) {
@@ -162,6 +169,11 @@ export function createControl(practice: Practice): Control {
         return { applicationId: application.applicationId, secret };
       },
       remove: (applicationId) => removeApplication(world, applicationId),
+      renewSecret(applicationId) {
+        const application = world.applications.find((candidate) => candidate.applicationId === applicationId);
+        if (!application) throw new Error(`no such application: ${applicationId}`);
+        return renewSecret(application);
+      },
     },
     tokens: {
       add: (who, scopes, expiresAt) => createPersonalToken(world, user(who), scopes, expiresAt).value,
@@ -246,7 +258,7 @@ function projectHandle(
       await changeRef(name, start);
     },
     deleteBranch: (name) => changeRef(name, undefined),
-    rename: (newPath) => moveProject(world, project, newPath),
+    rename: (newPath) => moveProject(practice, project, newPath),
     archive(archived = true) {
       project.archived = archived;
     },

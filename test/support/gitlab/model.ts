@@ -25,7 +25,7 @@ export interface Namespace {
   readonly kind: 'group' | 'user';
   readonly name: string;
   /** The full path, e.g. `parks/gardens`. */
-  readonly path: string;
+  path: string;
   readonly visibility: Visibility;
   readonly members: Map<number, number>;
 }
@@ -113,7 +113,7 @@ export interface Application {
   readonly name: string;
   readonly applicationId: string;
   /** SHA-256 of the secret: GitLab 15.10 and later keeps no plain one either. */
-  readonly secretHash: string;
+  secretHash: string;
   readonly redirectUris: string[];
   readonly scopes: string[];
   readonly confidential: boolean;
@@ -160,6 +160,10 @@ export interface Settings {
   allowLocalWebhooks: boolean;
   /** Lists longer than this carry no totals. */
   mostCounted: number;
+  /** The flag `webhook_signing_token`: 19.0 and later sign where a hook has a key. */
+  signsWebhooks: boolean;
+  /** How many hooks a project may have, on plans that set a limit. */
+  mostHooks: number;
   /** A push with pointers to contents that are not there is refused, as GitLab does. */
   checkLfs: boolean;
 }
@@ -220,6 +224,12 @@ export const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 export const majorVersion = (world: World): number => Number.parseInt(world.version, 10);
+
+/** Whether this version is `major.minor` or a later one. */
+export function isSince(world: World, major: number, minor: number): boolean {
+  const [ours = 0, theirs = 0] = world.version.split('.').map(Number);
+  return ours > major || (ours === major && theirs >= minor);
+}
 
 /** Paths are compared without regard to case, as GitLab does. */
 export function projectByPath(world: World, path: string): ProjectRecord | undefined {

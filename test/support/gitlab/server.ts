@@ -82,7 +82,10 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
     version: options.version ?? '18.5.1',
     tokenLifetimeSeconds: options.tokenLifetimeSeconds ?? 7200,
     now: options.now ?? Date.now,
-    settings: { allowLocalWebhooks: options.allowLocalWebhooks ?? false, mostCounted: 10_000, checkLfs: false },
+    settings: {
+      ...{ allowLocalWebhooks: options.allowLocalWebhooks ?? false, signsWebhooks: true, mostHooks: Infinity },
+      ...{ mostCounted: 10_000, checkLfs: false },
+    },
   });
   const git = createGit(home);
   const faults = createFaults();
