@@ -121,6 +121,27 @@ instances('a proxy that demands a password and a header: nothing goes past it, n
   }
 });
 
+instances('a proxy that is not for GitLab’s host: nothing of OAuth, REST, git and LFS goes through it', async () => {
+  const proxy = await demandingProxy({ user: 'house', password: 'tide' });
+  const port = await freePort();
+  const { origin } = new URL(proxy.url);
+  try {
+    await inHarbour(
+      async (harbour) => {
+        await throughAndBoth(harbour, { Proxy: origin, 'No proxy for': 'storage.example, localhost' });
+        assert.equal([proxy.passed, proxy.refused], [[], []]);
+        const clicker = await signedIn(harbour);
+        await clicker.open(`${harbour.url}/account/gitlab`);
+        const wrong = await clicker.press('Configure Self Hosted GitLab', { 'No proxy for': 'http://gitlab.example' });
+        assert.match(wrong.words, 'is no name, address or network');
+      },
+      { gitlab: { port, externalUrl: `http://localhost:${port}` } },
+    );
+  } finally {
+    await proxy.close();
+  }
+});
+
 instances('TLS through a proxy by CONNECT, with a password and a private authority', async () => {
   const { ca, options } = await secured();
   const proxy = await demandingProxy({ user: 'house', password: 'tide' });
