@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Place, type ProjectLife, cloneUrl } from './acts/project-life.ts';
+import { type Place, type ProjectLife, cloneUrl, pageAsOdd } from './acts/project-life.ts';
 import type { Config } from './config.ts';
 import { type Touchable, openDirectory } from './files/directory.ts';
 import { realFs } from './files/disk.ts';
@@ -12,7 +12,7 @@ import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersNe
 import { type Whereabouts, followingRemote } from './git/following.ts';
 import { type RemoteAddress, cliRemote } from './git/remote.ts';
 import { openRepository } from './git/repository.ts';
-import { type WirePost, judged, wireRemote } from './git/wire.ts';
+import { type WirePost, judged, pinned, wireRemote } from './git/wire.ts';
 import type { AtPlace, LfsClient, LfsPlace } from './gitlab/lfs.ts';
 import type { SyncEvent } from './model/event.ts';
 import { type Pointer, readPointer } from './model/lfs.ts';
@@ -20,6 +20,8 @@ import type { Oid } from './model/tree.ts';
 import type { ConnectionId, Instance } from './model/instance.ts';
 import type { Conflict } from './model/plan.ts';
 import { Problem } from './model/problem.ts';
+import { type Resolve, createPins } from './net/pins.ts';
+import { resolveName } from './net/probe.ts';
 import { proxyFor } from './net/proxy.ts';
 import type { Secret } from './model/secret.ts';
 import type { Binding, Site, SiteId, SiteStatus } from './model/site.ts';
@@ -44,6 +46,8 @@ export interface Overrides {
   readonly repository?: (repository: Repository, site: SiteId) => Repository;
   readonly directory?: (directory: Directory & Touchable, site: SiteId) => Directory & Touchable;
   readonly remote?: (remote: Remote, site: SiteId) => Remote;
+  /** Where the names lead that git is sent to. */
+  readonly resolve?: Resolve;
 }
 
 export interface MooringsDeps {
@@ -125,6 +129,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
   const scanner = createScanner();
   const queue = createQueue({ clock, concurrency });
   const fs = overrides.fs ?? realFs();
+  const pins = createPins({ clock, resolve: overrides.resolve ?? resolveName });
   const moored = new Map<SiteId, Moored>();
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
   const manifestDir = (id: SiteId): string => join(config.stateDir, 'manifests', id);
@@ -160,7 +165,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
     const maxFileBytes = (): number => store.sites.get(id)?.settings.limits.siteBytes ?? 0;
     const cli = cliRemote({
       ...{ dir: repositoryDir(id), home, git: config.git, limited: deps.limited, author, maxFileBytes, pushOptions },
-      address: judged(deps.post, address),
+      address: judged(deps.post, pinned(address, pins)),
     });
     const wire = wireRemote({ post: deps.post, address, fallback: cli, checkBreaker: deps.checkBreaker });
     const inner = overrides.remote?.(wire, id) ?? wire;
@@ -384,7 +389,9 @@ function addressOf({ instance, withToken, caFile }: MooringsDeps, where: () => W
       const { projectPath: project, branch } = site;
       return use({ url: cloneUrl(present.url, project), project, branch, network });
     };
-    return withToken(site.connectionId, act, signal);
+    return withToken(site.connectionId, act, signal).catch((error: unknown) => {
+      throw error instanceof Problem ? pageAsOdd(error) : error;
+    });
   };
 }
 

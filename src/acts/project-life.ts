@@ -18,7 +18,9 @@ export interface ProjectLifeDeps {
   readonly clock: Clock;
 }
 
-type Whereabouts = Partial<Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt'>>;
+type Whereabouts = Partial<
+  Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt' | 'defaultBranch' | 'defaultThen'>
+>;
 
 /** The life of the repositories that sites are moored to: they are renamed, transferred, archived, deleted. */
 export interface ProjectLife {
@@ -81,9 +83,18 @@ export function createProjectLife(deps: ProjectLifeDeps): ProjectLife {
     });
     if (binding.projectCreatedAt === undefined && project.createdAt !== undefined)
       await sites.setProject(id, { projectCreatedAt: project.createdAt });
+    await noteDefault(id, project);
     seen.set(id, { projectId, archived: project.archived, at: clock.monotonic() });
     await follow(id, projectPath, project.path);
     return { archived: project.archived, moved: project.path !== projectPath };
+  }
+
+  /** The site stays on its branch; somebody should know when the repository's default one becomes another. */
+  async function noteDefault(id: SiteId, { empty, defaultBranch }: Project): Promise<void> {
+    const known = sites.get(id)?.binding;
+    // Of an empty repository GitLab names the branch that it would make.
+    if (!known || empty || defaultBranch === undefined || known.defaultBranch === defaultBranch) return;
+    await sites.setProject(id, { defaultBranch, defaultThen: known.defaultThen ?? defaultBranch });
   }
 
   /** The links follow the path, and the instance to another address. */
@@ -171,5 +182,12 @@ export function cloneUrl(instanceUrl: string, projectPath: string): string {
 function inOurWords(problem: Problem, project: string): Problem {
   if (problem.code === 'not-allowed') return new Problem('project-not-yours', { ...problem.facts, project });
   if (problem.code === 'project-missing') return new Problem('project-missing', { ...problem.facts, project });
-  return problem;
+  return pageAsOdd(problem);
+}
+
+/** Where GitLab was, a web page is an upgrade's or a gateway's: over by itself, and nobody need choose anything. */
+export function pageAsOdd(problem: Problem): Problem {
+  if (problem.code !== 'instance-not-gitlab') return problem;
+  const reason = 'a web page came in place of an answer';
+  return new Problem('gitlab-answer-odd', { ...problem.facts, reason }, { cause: problem });
 }

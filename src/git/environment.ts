@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Author } from '../sync/ports.ts';
 
 /**
@@ -24,6 +25,8 @@ export interface GitNetwork {
   /** A file with the private authority's certificate; empty: the system's. */
   readonly caFile: string;
   readonly proxy: string;
+  /** Where the instance's name leads; absent: git looks it up. */
+  readonly addresses?: readonly string[];
   /** How long it may move less than 1,000 bytes a second; 30 unless said otherwise. */
   readonly silenceSeconds?: number;
 }
@@ -120,6 +123,7 @@ function networkConfig(network: GitNetwork): [string, string][] {
     ['http.followRedirects', 'false'],
     ['http.sslVerify', 'true'],
     ['http.proxy', withPort(network.proxy)],
+    ...pin(network),
     // At once and not after a refusal: it is also what our own requests do, and some proxies never ask.
     ...(hasPassword(network.proxy) ? ([['http.proxyAuthMethod', 'basic']] as [string, string][]) : []),
     ['http.saveCookies', 'false'],
@@ -129,6 +133,15 @@ function networkConfig(network: GitNetwork): [string, string][] {
     [scope, `Authorization: ${network.authorization}`],
     ...Object.entries(network.headers).map(([name, value]): [string, string] => [scope, `${name}: ${value}`]),
   ];
+}
+
+/** In curl's form, `host:port:address,address`. What is an address already leads nowhere else. */
+function pin({ baseUrl, addresses = [] }: GitNetwork): [string, string][] {
+  if (addresses.length === 0) return [];
+  const { protocol, hostname, port } = new URL(baseUrl);
+  if (isIP(hostname.replace(/^\[|\]$/g, ''))) return [];
+  const found = addresses.map((address) => (isIP(address) === 6 ? `[${address}]` : address)).join(',');
+  return [['http.curloptResolve', `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}:${found}`]];
 }
 
 /** Without a port git means 1080, where everybody else means the scheme's own; and a URL drops the scheme's own. */

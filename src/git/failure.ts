@@ -66,7 +66,7 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   }
   if (/certificate has expired/.test(text)) return new Problem('tls-expired', facts, cause);
   if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
-  if (/redirect/i.test(text))
+  if (http.startsWith('3') || /redirect/i.test(text))
     return new Problem('gitlab-answer-odd', { ...facts, reason: 'it redirects git elsewhere' }, cause);
   if (isFullDisk(text)) return new Problem('disk-full', facts, cause);
   return undefined;

@@ -2,6 +2,7 @@ import { Problem, asProblem } from '../model/problem.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Remote } from '../sync/ports.ts';
 import { signInBefore } from '../net/gateway.ts';
+import type { Pins } from '../net/pins.ts';
 import type { RemoteAddress } from './remote.ts';
 
 /**
@@ -66,6 +67,19 @@ export function judged(post: WirePost, address: WireRemoteOptions['address']): W
         await lsRefs(post, where, signal);
         throw signInBefore(new URL(where.url));
       }
+    }, signal);
+}
+
+/**
+ * The address for git's own commands, with where its name leads: looked up here, where what is never called is refused,
+ * and handed to git, which would look again and might find another. Behind a proxy it is the proxy that looks.
+ */
+export function pinned(address: WireRemoteOptions['address'], pins: Pins): WireRemoteOptions['address'] {
+  return (use, signal) =>
+    address(async (where) => {
+      const { proxy, baseUrl } = where.network;
+      const addresses = await pins.of(new URL(proxy || baseUrl));
+      return use(proxy ? where : { ...where, network: { ...where.network, addresses } });
     }, signal);
 }
 

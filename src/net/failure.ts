@@ -22,9 +22,9 @@ export function isTlsFailure(error: unknown): boolean {
  * What ended a request before there was an answer, as a Problem. Facts: `host`, `address`, `reason` in
  * words, `at` when it ended at the `proxy` or while agreeing on `tls`; for TLS `host`, `issuer`, `names`, `until`; each
  * absent when it is not known. Nothing of what a server said goes into them but a proxy's status, so an inner server's
- * answers cannot be read through error pages.
+ * answers cannot be read through error pages. `proxy`: the one the request went through, empty for none.
  */
-export function translateFailure(error: unknown, url: URL, certificate?: Certificate): Problem {
+export function translateFailure(error: unknown, url: URL, certificate?: Certificate, proxy = ''): Problem {
   const host = url.host;
   const limit = chain(error).find((e) => e instanceof LimitReached);
   if (limit?.limit === 'size') {
@@ -45,6 +45,11 @@ export function translateFailure(error: unknown, url: URL, certificate?: Certifi
     return new Problem('gitlab-answer-odd', { host, reason: 'the answer is no valid HTTP' }, { cause: error });
   }
   const reason = reasons[code] ?? 'the connection failed';
+  if (proxy !== '' && beforeAnyAnswer.has(code)) {
+    // The first machine on the way is the proxy: GitLab's name and address were never looked for.
+    const facts = { host, reason: `the proxy ${new URL(proxy).host}: ${reason}` };
+    return new Problem('gitlab-unreachable', facts, { cause: error });
+  }
   const at = notTls.has(code) ? 'tls' : undefined;
   return new Problem('gitlab-unreachable', known({ host, address: addressOf(error), reason, at }), { cause: error });
 }
@@ -88,6 +93,12 @@ const reasons: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'the other side does not speak TLS on that port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the other side does not speak TLS on that port',
 };
+
+/** A connection that never came about. */
+const beforeAnyAnswer = new Set([
+  ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN'],
+  ...['EACCES', 'EPERM'],
+]);
 
 const notTls = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 

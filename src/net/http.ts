@@ -197,8 +197,8 @@ function refuseAddress(url: URL): void {
 
 async function asFailure(error: unknown, url: URL, settings: NetSettings): Promise<Problem> {
   if (error instanceof Problem) return error;
+  const proxy = proxyFor(url, settings.advanced);
   // Behind a proxy the certificate cannot be looked at directly; the refusal itself is clear enough.
-  const certificate =
-    isTlsFailure(error) && proxyFor(url, settings.advanced) === '' ? await seeCertificate(url, 3_000) : undefined;
-  return translateFailure(error, url, certificate);
+  const certificate = isTlsFailure(error) && proxy === '' ? await seeCertificate(url, 3_000) : undefined;
+  return translateFailure(error, url, certificate, proxy);
 }

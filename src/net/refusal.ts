@@ -31,9 +31,10 @@ export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | un
     );
   }
   const retryAfterMs = retryAfter(headers, nowMs);
-  // GitLab's limits per endpoint send no Retry-After; a minute is their window, and other calls are not concerned.
   if (status === 429 && retryAfterMs === undefined) {
-    return new Problem('gitlab-busy', { ...facts, limit: 'endpoint' }, { retryAfterMs: 60_000 });
+    // A minute is the window of GitLab's limits. Those per endpoint concern no other call; what a proxy means nobody knows.
+    const limit = isEndpointLimit(answer.body) ? { limit: 'endpoint' } : {};
+    return new Problem('gitlab-busy', { ...facts, ...limit }, { retryAfterMs: 60_000 });
   }
   if (status !== 500 && retryAfterMs !== undefined) return new Problem('gitlab-busy', facts, { retryAfterMs });
   return new Problem('gitlab-error', facts);
@@ -41,6 +42,11 @@ export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | un
 
 /** GitLab's own sentence, and of the rest of the answer nothing. */
 const maintenanceText = /[\w .:,()'-]{0,100}maintenance mode[\w .:,()'-]{0,100}/i;
+
+/** GitLab's own form for these alone: `{"message":{"error":"This endpoint has been requested too many times …"}}`. */
+function isEndpointLimit(body: Buffer): boolean {
+  return /^\s*\{\s*"message"\s*:\s*\{\s*"error"\s*:/.test(body.toString('latin1', 0, 200));
+}
 
 /** `Retry-After` in ms: seconds or an HTTP date, at most an hour; undefined when there is none that can be read. */
 export function retryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {

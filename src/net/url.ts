@@ -25,6 +25,16 @@ export function parseInstanceUrl(text: string): InstanceUrls {
   return deriveUrls(origin + path);
 }
 
+/**
+ * The instance that was probably meant by a URL that {@link parseInstanceUrl} accepts, where its path may as well be a
+ * repository's: several names, none of them telling of git. Undefined: nothing speaks against it.
+ */
+export function likelyInstead(url: string): string | undefined {
+  const { origin, pathname } = new URL(url);
+  const names = pathname.split('/').filter(Boolean);
+  return names.length < 2 || names.some((name) => /git/i.test(name)) ? undefined : origin;
+}
+
 /** The endpoints of a GitLab at `url`, which must be normalised already. */
 export function deriveUrls(url: string): InstanceUrls {
   return { url, authorizeUrl: `${url}/oauth/authorize`, tokenUrl: `${url}/oauth/token`, apiUrl: `${url}/api/v4` };

@@ -100,7 +100,7 @@ function ofConnections(scene: Scene): Found[] {
     const sites = usedBy(scene, connection);
     if (sites.length === 0) return [];
     if (health === 'reconnect' || sites.some((site) => waitsForGrant(scene.status(site)))) {
-      return [{ key: `reconnect ${id}`, kind: 'reconnect', sites, words: reconnectWords(username) }];
+      return [{ key: `reconnect ${id}`, kind: 'reconnect', sites, words: reconnectWords(connection) }];
     }
     const end = accessToken && tokenEnd(accessToken, scene.now);
     if (!end) return [];
@@ -170,8 +170,16 @@ function problemWords(what: string, problem: ProblemFacts | undefined): Incident
   };
 }
 
-function reconnectWords(username: string): IncidentWords {
+function reconnectWords({ username, accessToken }: Connection): IncidentWords {
   const { happened, untouched } = describe({ code: 'grant-lost', facts: {} });
+  if (accessToken) {
+    return {
+      title: short(`GitLab no longer accepts the access token of @${username}`),
+      happened: 'It was revoked in GitLab, or it ended.',
+      untouched: short(untouched),
+      todo: 'Make one in GitLab, open a site’s Source Syncing and press “Enter a new access token”. What was edited meanwhile is pushed then.',
+    };
+  }
   return {
     title: short(`GitLab no longer accepts the grant of @${username}`),
     happened: short(happened),

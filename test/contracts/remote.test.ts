@@ -9,14 +9,16 @@ import { createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
 import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
 import { openRepository } from '../../src/git/repository.ts';
-import { wireRemote } from '../../src/git/wire.ts';
-import { asProblem } from '../../src/model/problem.ts';
+import { pinned, wireRemote } from '../../src/git/wire.ts';
+import { Problem, asProblem } from '../../src/model/problem.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
 import { createHttp } from '../../src/net/http.ts';
+import { type Resolve, createPins } from '../../src/net/pins.ts';
+import { resolveName } from '../../src/net/probe.ts';
 import type { Remote, Repository } from '../../src/sync/ports.ts';
 import { systemClock, systemRandom } from '../../src/world.ts';
-import { problemOf } from '../net/support.ts';
-import { startGitLab } from '../support/gitlab/server.ts';
+import { listen, problemOf } from '../net/support.ts';
+import { type GitLab, startGitLab } from '../support/gitlab/server.ts';
 import { git, scratch } from '../support/plain-git.ts';
 import { plainRemote } from '../support/plain-remote.ts';
 
@@ -33,12 +35,18 @@ interface Subject {
 }
 
 /** A request as something before GitLab sees it, and what it answers in GitLab's place. */
-type Before = (request: { url: string; method: string }) => { status: number; type: string; body: string } | undefined;
+type Before = (request: {
+  url: string;
+  method: string;
+}) => { status: number; type: string; body: string; location?: string } | 'silence' | undefined;
 
 interface HttpSubject extends Subject {
   answer(before: Before | undefined): void;
   /** A line of shell that runs before a push is taken. */
   hook(line: string): void;
+  readonly faults: GitLab['faults'];
+  /** How many requests came. */
+  asked(): number;
 }
 
 type Arrange = (options: { empty: boolean }, test: (subject: Subject) => Promise<void>) => Promise<void>;
@@ -115,11 +123,14 @@ for (const [name, arrange] of Object.entries({
   contract('tells a refusal in the server’s own words, without control characters', () =>
     arrange({ empty: false }, async ({ remote, repository, refuse, tip }) => {
       const known = (await remote.fetch()) as Oid;
-      refuse('not on a Sunday');
+      refuse('not \u001b[31mon\u001b[0m a\u001b[2K Sunday\u0007\u0008 \u202e');
       const ours = await commitOn(repository, known, 'ours.txt');
       const result = await remote.push(ours, known, { skipCi: false });
       assert.is(result.kind, 'refused');
-      if (result.kind === 'refused') assert.match(result.text, /not on a Sunday/);
+      if (result.kind === 'refused') {
+        assert.match(result.text, /not on a Sunday/);
+        assert.not.match(result.text, /[^\P{C}\n]/u);
+      }
       assert.is(await tip(), known);
     }),
   );
@@ -177,6 +188,72 @@ overhttp('a GitLab that thinks for longer than the line may be silent is waited 
     assert.equal(new Set(codes), new Set(['gitlab-slow']));
   }),
 );
+
+overhttp('a line that drips ends a fetch, and one that is silent a push, by git itself; then it goes on', () =>
+  overHttp('cli', { empty: false, silenceSeconds: 2 }, async ({ remote, repository, faults, answer, tip }) => {
+    faults.add({ match: ({ path }) => path.endsWith('/git-upload-pack'), drip: { bytes: 10, everyMs: 100 } });
+    assert.is((await problemOf(remote.fetch())).code, 'gitlab-slow');
+    faults.clear();
+    const known = (await remote.fetch()) as Oid;
+    const ours = await commitOn(repository, known, 'silent.txt');
+    answer(({ url, method }) => (method === 'POST' && url.endsWith('/git-receive-pack') ? 'silence' : undefined));
+    assert.is((await problemOf(remote.push(ours, known, { skipCi: false }))).code, 'gitlab-slow');
+    answer(undefined);
+    assert.is((await remote.push(ours, known, { skipCi: false })).kind, 'done');
+    assert.is(await tip(), ours);
+  }),
+);
+
+overhttp('git follows no redirect: where it points sees neither the token nor anything else', async () => {
+  const thief = await listen((_request, response) => response.end());
+  for (const status of [301, 302, 307, 308])
+    await overHttp('cli', { empty: false }, async ({ remote, repository, answer }) => {
+      const known = (await remote.fetch()) as Oid;
+      const ours = await commitOn(repository, known, 'ours.txt');
+      answer(({ url }) => ({ status, type: 'text/plain', body: '', location: `${thief.url}${url}` }));
+      const push = () => remote.push(ours, known, { skipCi: false });
+      for (const act of [() => remote.head(), () => remote.fetch(), push])
+        assert.is((await problemOf(act())).code, 'gitlab-answer-odd', String(status));
+    });
+  assert.is(thief.requests.length, 0);
+  await thief.close();
+});
+
+overhttp('while GitLab asks to be left alone git is not started, neither to fetch nor to push', async () => {
+  const started: string[] = [];
+  const never = async (): Promise<never> => {
+    throw new Error('asked all the same');
+  };
+  const fallback: Remote = {
+    head: never,
+    fetch: async () => (started.push('fetch'), 'absent'),
+    push: async () => (started.push('push'), { kind: 'done', output: '' }),
+  };
+  const checkBreaker = (): void => {
+    throw new Problem('gitlab-busy', {}, { retryAfterMs: 30_000 });
+  };
+  const remote = wireRemote({ post: never, address: never, fallback, checkBreaker });
+  const push = () => remote.push('a'.repeat(40) as Oid, null, { skipCi: false });
+  for (const act of [() => remote.fetch(), push]) assert.is((await problemOf(act())).retryAfterMs, 30_000);
+  assert.equal(started, []);
+});
+
+overhttp('git goes where the name was found to lead, and is not started where that is never called', async () => {
+  const places = ['127.0.0.1'];
+  const resolve: Resolve = async (url) =>
+    places[0] === '127.0.0.1' ? places : resolveName(new URL(url.href.replace('gitlab.invalid', `${places[0]}`)));
+  await overHttp('cli', { empty: false, resolve }, async ({ remote, tip, asked }) => {
+    assert.is(await remote.head(), await tip(), 'git looked the name up by itself');
+    const before = asked();
+    for (const place of ['169.254.169.254', '100.100.100.200', '[fe80::1]', '[::ffff:169.254.169.254]']) {
+      places[0] = place;
+      const problem = await problemOf(remote.fetch());
+      assert.is(problem.code, 'gitlab-unreachable', place);
+      assert.match(problem.facts['reason'] ?? '', 'metadata', place);
+    }
+    assert.is(asked(), before);
+  });
+});
 
 overhttp.run();
 
@@ -244,7 +321,7 @@ async function plain(options: { empty: boolean }, test: (subject: Subject) => Pr
 
 async function overHttp(
   kind: 'cli' | 'wire',
-  options: { empty: boolean; silenceSeconds?: number },
+  options: { empty: boolean; silenceSeconds?: number; resolve?: Resolve },
   test: (subject: HttpSubject) => Promise<void>,
 ): Promise<void> {
   const { dir, remove } = scratch();
@@ -262,12 +339,15 @@ async function overHttp(
     const project = await gitlab.projects.create({ path: 'harbour/site', owner: ana, ...files });
     const token = gitlab.tokens.add(ana, ['api']);
     const { repository, gitDir, home } = await prepared(dir);
+    const { resolve } = options;
+    // A name that no other look-up knows.
+    const baseUrl = resolve ? front.url.replace('127.0.0.1', 'gitlab.invalid') : front.url;
     const address = async <T>(use: (address: RemoteAddress) => Promise<T>): Promise<T> =>
       use({
-        url: project.cloneUrl.replace(gitlab.url, front.url),
+        url: project.cloneUrl.replace(gitlab.url, baseUrl),
         project: project.path,
         branch: 'main',
-        network: { baseUrl: front.url, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
+        network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
       dir: gitDir,
@@ -275,7 +355,10 @@ async function overHttp(
       git: '/usr/bin/git',
       limited,
       author,
-      address,
+      // A clock on which nothing is remembered.
+      address: resolve
+        ? pinned(address, createPins({ clock: { ...systemClock, monotonic: () => NaN }, resolve }))
+        : address,
       maxFileBytes: () => 2 ** 30,
       ...(options.silenceSeconds ? { silenceSeconds: options.silenceSeconds } : {}),
     });
@@ -307,6 +390,8 @@ async function overHttp(
       answer: front.answer,
       hook: (line) =>
         writeFileSync(join(project.repoPath, 'hooks', 'pre-receive'), `#!/bin/sh\n${line}\nexit 0\n`, { mode: 0o755 }),
+      faults: gitlab.faults,
+      asked: () => gitlab.requests.length,
     });
     http.close();
     assert.equal(gitlab.violations, []);
@@ -327,7 +412,9 @@ async function inFrontOf(
     const instead = before?.({ url, method });
     if (instead) {
       incoming.resume();
-      return void response.writeHead(instead.status, { 'content-type': instead.type }).end(instead.body);
+      if (instead === 'silence') return;
+      const { status, type, body, location } = instead;
+      return void response.writeHead(status, { 'content-type': type, ...(location && { location }) }).end(body);
     }
     const onward = request(new URL(url, behind), { method, headers: incoming.headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);

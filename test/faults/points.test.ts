@@ -98,7 +98,8 @@ points.run();
 async function arrange({ gitlab }: Harbour, site: MooredSite, point: string): Promise<void> {
   if (point.startsWith('hook.create')) site.project.hooks.slice().forEach(({ id }) => removeHook(site, id));
   if (!point.startsWith('oauth.')) return;
-  gitlab.faults.add({ match: ({ path }) => path.endsWith('/git-upload-pack'), status: 401, times: 1 });
+  const realm = { 'WWW-Authenticate': 'Basic realm="GitLab"' };
+  gitlab.faults.add({ match: ({ path }) => path.endsWith('/git-upload-pack'), status: 401, headers: realm, times: 1 });
 }
 
 function removeHook(site: MooredSite, id: number): void {

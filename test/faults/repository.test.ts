@@ -416,6 +416,10 @@ repo('F22: the branch is deleted: no file goes, edits are taken meanwhile, and i
     git(world.bare, 'update-ref', '-d', 'refs/heads/main');
     for (const trigger of ['poll', 'rescan', 'start', 'person'] as const) await world.rung(trigger);
     assert.is(world.keeper.status().hold?.code, 'branch-missing');
+    // To look again is no word to make it again.
+    await world.keeper.choose(world.keeper.status().hold?.step ?? '', 'try-again');
+    await world.rung('poll');
+    assert.is(git(world.bare, 'for-each-ref'), '');
     world.write('posts/a.md', 'edited meanwhile\n');
     await world.rung('watch');
     await world.rung('poll');

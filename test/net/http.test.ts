@@ -53,6 +53,20 @@ http('a token for any other origin is a bug and is never sent', async () => {
   await other.close();
 });
 
+http('the instance’s headers go to its own addresses and nowhere else', async () => {
+  const [gitlab, login, other] = await Promise.all(
+    Array.from({ length: 3 }, () => listen((_request, response) => response.end('{}'))),
+  );
+  assert.ok(gitlab && login && other);
+  const settings = { ...settingsFor(gitlab.url, { headers: { 'X-Door': 'open' } }), tokenUrl: `${login.url}/token` };
+  const client = httpFor(settings);
+  for (const { url } of [gitlab, login, other]) await client.request({ method: 'GET', url });
+  const seen = [gitlab, login, other].map(({ requests }) => requests[0]?.headers['x-door']);
+  assert.equal(seen, ['open', 'open', undefined]);
+  client.close();
+  await Promise.all([gitlab, login, other].map((server) => server.close()));
+});
+
 http('says when nothing listens, and when a name is unknown', async () => {
   const gone = await listen(() => undefined);
   await gone.close();
@@ -102,6 +116,19 @@ http('a silent server, a dripping one and a cut one all end in time', async () =
     assert.ok(performance.now() - startedAt < 1_500);
     client.close();
     await server.close();
+  }
+});
+
+http('silence on the line ends a request by itself, long before its whole time', async () => {
+  // On a clock that stands still nothing else ends it; the signal would, and its reason is no Problem.
+  const silent = await listenRaw(() => undefined);
+  const stalled = await listenRaw((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'));
+  for (const { url, close } of [silent, stalled]) {
+    const client = httpFor(settingsFor(url), { idleMs: 100 }, handClock());
+    const request = client.request({ method: 'POST', url, json: {}, signal: AbortSignal.timeout(10_000) });
+    assert.is((await problemOf(request)).code, 'gitlab-slow');
+    client.close();
+    await close();
   }
 });
 
@@ -215,6 +242,24 @@ http('GitLab’s limit on one endpoint does not stop the others', async () => {
   await gitlab.close();
 });
 
+http('a 429 of anything else, a proxy’s page, leaves the instance alone for a minute', async () => {
+  for (const body of ['<html>Too Many Requests</html>', '{"message":"Too many requests"}', '']) {
+    const clock = handClock();
+    const gitlab = await listen((request, response) =>
+      response.writeHead(request.url === '/busy' ? 429 : 200).end(body),
+    );
+    const client = httpFor(settingsFor(gitlab.url), {}, clock);
+    await problemOf(client.request({ method: 'GET', url: `${gitlab.url}/busy` }));
+    const other = () => client.request({ method: 'GET', url: `${gitlab.url}/free` });
+    assert.is((await problemOf(other())).retryAfterMs, 60_000, body);
+    assert.is(gitlab.requests.length, 1, body);
+    clock.pass(60_000);
+    assert.is((await other()).status, 200, body);
+    client.close();
+    await gitlab.close();
+  }
+});
+
 http('connections are kept alive, and a closed one is replaced without anybody noticing', async () => {
   const ports = new Set<number | undefined>();
   const gitlab = await listen((request, response) => {
@@ -301,6 +346,26 @@ http('goes through the configured proxy, and only through that', async () => {
   assert.is(proxy.requests.length, 1);
   direct.close();
   await proxy.close();
+});
+
+http('a dead proxy is told under its own name, without its password, and not under GitLab’s', async () => {
+  const gone = await listen(() => undefined);
+  await gone.close();
+  const dead = `http://ana:canary-word@localhost:${gone.port}`;
+  for (const [proxy, named] of [
+    [dead, `the proxy localhost:${gone.port}: nothing listens`],
+    ['http://no-such-proxy.invalid:3128', 'the proxy no-such-proxy.invalid:3128: the name is not known to DNS'],
+  ] as const)
+    for (const scheme of ['http', 'https']) {
+      const url = `${scheme}://gitlab.invalid`;
+      const client = httpFor(settingsFor(url, { proxy }));
+      const { code, facts } = await problemOf(client.request({ method: 'GET', url }));
+      assert.is(code, 'gitlab-unreachable');
+      assert.match(facts['reason'] ?? '', named);
+      assert.equal([facts['host'], facts['address']], ['gitlab.invalid', undefined]);
+      assert.not.match(JSON.stringify(facts), 'canary');
+      client.close();
+    }
 });
 
 http('a caller’s signal ends the wait with its own reason', async () => {

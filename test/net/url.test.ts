@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
-import { parseInstanceUrl } from '../../src/net/url.ts';
+import { likelyInstead, parseInstanceUrl } from '../../src/net/url.ts';
 
 const url = suite('net/url');
 
@@ -59,6 +59,13 @@ url('recognises pages and repositories, and hints at the instance', () => {
     ['https://gitlab.example/admin/applications', 'https://gitlab.example'],
   ] as const;
   for (const [typed, hint] of cases) assert.is(refusal(typed)['likely'] ?? '', hint, typed);
+});
+
+url('a path of several names that tell nothing of git may be a repository’s', () => {
+  for (const name of ['group/project', 'dev/scm', 'tools/code'])
+    assert.is(likelyInstead(`https://gitlab.example/${name}`), 'https://gitlab.example', name);
+  for (const name of ['', 'scm', 'dev/gitlab', 'it/git-server', 'apps/GitLab-CE'])
+    assert.is(likelyInstead(`https://example.org/${name}`), undefined, name);
 });
 
 url('refuses what is no plain http address, with a hint where one is known', () => {

@@ -106,6 +106,16 @@ test('a lost grant is told once for all its sites, and is over when a site gets 
   assert.equal(await world.look(), ['Mooring: Over: GitLab no longer accepts the grant of @bot']);
 });
 
+test('an access token that is lost is told as one, and what to do is to enter another', async () => {
+  const world = harbourmaster();
+  world.is(world.add('Museum'), 'hold', hold('reconnect'));
+  world.connections = [connection({ health: 'reconnect', accessToken: {} })];
+  assert.equal(await world.look(), ['Mooring: GitLab no longer accepts the access token of @bot']);
+  const words = JSON.stringify(world.sent[0]?.message.entries[0]);
+  assert.match(words, 'Enter a new access token');
+  assert.not.match(words, /grant|Reconnect/);
+});
+
 test('a site whose connection is gone altogether is told by itself', async () => {
   const world = harbourmaster();
   world.connections = [];

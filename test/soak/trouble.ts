@@ -26,6 +26,9 @@ export interface Trouble {
   heal(): void;
 }
 
+/** A 401 of another realm is a gateway's, and no word on the token. */
+const asGitlab = { headers: { 'WWW-Authenticate': 'Basic realm="GitLab"' } };
+
 export interface Places {
   readonly stateDir: string;
   readonly gitlab: GitLab;
@@ -63,7 +66,7 @@ export function createTrouble({ stateDir, gitlab, proxy, disk }: Places, chance:
     () => answers('GitLab says 429', { match: anything, status: 429, headers: { 'Retry-After': '1' } }),
     () => answers('GitLab says 503', { match: anything, status: 503, body: 'no' }),
     // Once: the daemon renews its token and goes on. A second time in a row would be a lost grant, which asks a person.
-    () => answers('GitLab says 401', { match: git, status: 401, times: 1 }),
+    () => answers('GitLab says 401', { match: git, ...asGitlab, status: 401, times: 1 }),
     () => answers('GitLab is slow', { match: anything, delayMs: chance.between(300, 3_000) }),
     () => answers('GitLab answers drop by drop', { match: git, drip: { bytes: 40, everyMs: 30 } }),
     () => cut(chance.oneOf([0, 0, 60, 400, 2_000, 20_000])),

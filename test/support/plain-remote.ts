@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { remoteLines } from '../../src/git/failure.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { PushResult, Remote } from '../../src/sync/ports.ts';
 
@@ -45,13 +46,7 @@ export function plainRemote(options: { gitDir: string; bare: string; branch: str
       if (code === 0) return { kind: 'done', output: stderr };
       if (/stale info|fetch first|non-fast-forward|failed to update ref|cannot lock/.test(stdout))
         return { kind: 'moved', output: stderr };
-      const text = stderr
-        .split('\n')
-        .filter((line) => line.startsWith('remote:'))
-        .map((line) => line.slice(7).trim())
-        .filter(Boolean)
-        .join('\n');
-      return { kind: 'refused', text, output: stderr };
+      return { kind: 'refused', text: remoteLines(stderr), output: stderr };
     },
   };
 }
