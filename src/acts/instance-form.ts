@@ -6,6 +6,8 @@ import { Secret } from '../model/secret.ts';
 /** What the settings page sends; all texts as typed. */
 export interface InstanceForm {
   readonly url: string;
+  /** The person says that GitLab lives at that very URL, though it looks like a repository's. */
+  readonly asTyped: boolean;
   readonly applicationId: string;
   /** Empty: the present one stays, as long as the GitLab URL and the Token URL's server do. */
   readonly secret: string;
@@ -25,6 +27,8 @@ export interface InstanceForm {
 export interface UrlReader {
   readonly instanceUrls: (text: string) => { url: string; authorizeUrl: string; tokenUrl: string; apiUrl: string };
   readonly httpUrl: (text: string) => URL;
+  /** The URL that was probably meant instead of one of an instance; undefined: nothing speaks against it. */
+  readonly likelyInstead: (url: string) => string | undefined;
   /** Throws `form-invalid` with fact `noProxy`. */
   readonly noProxy: (text: string) => readonly string[];
 }
@@ -48,6 +52,11 @@ export function readInstanceForm(
   };
   const none = { url: '', authorizeUrl: '', tokenUrl: '', apiUrl: '' };
   const derived = read('url', () => urls.instanceUrls(form.url), none);
+  const likely =
+    derived.url === '' || form.asTyped || present?.url === derived.url ? undefined : urls.likelyInstead(derived.url);
+  if (likely !== undefined)
+    faults['url'] =
+      `This looks like a repository inside GitLab. Did you mean ${likely}? If GitLab lives there, tick “${asTyped}”.`;
   const endpoint = (field: 'authorizeUrl' | 'tokenUrl' | 'apiUrl') => {
     const typed = form[field].trim();
     return typed === '' ? derived[field] : read(field, () => endpointOf(urls.httpUrl(typed), derived.url), '');
@@ -69,6 +78,9 @@ export function readInstanceForm(
   if (Object.keys(faults).length > 0) throw new Problem('form-invalid', faults);
   return instance;
 }
+
+/** Beside the field, once the URL was doubted. */
+export const asTyped = 'Use this address as it is';
 
 type Read = <T>(field: string, get: () => T, instead: T) => T;
 

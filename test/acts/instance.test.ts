@@ -7,13 +7,14 @@ import { Problem } from '../../src/model/problem.ts';
 import type { Secret } from '../../src/model/secret.ts';
 import type { Webhook } from '../../src/model/site.ts';
 import { proxyFor, readNoProxy } from '../../src/net/proxy.ts';
-import { parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
+import { likelyInstead, parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
 import { handClock, makeCertificates, problemOf, realRandom } from '../net/support.ts';
 
 const instance = suite('acts/instance');
 
 const filled: InstanceForm = {
   url: 'https://gitlab.example/gitlab/',
+  asTyped: false,
   applicationId: 'a1b2',
   secret: 's3cr3t',
   authorizeUrl: '',
@@ -34,7 +35,7 @@ function arrange(changes: Partial<InstanceActsDeps> = {}) {
   const done: string[] = [];
   const clock = handClock();
   const acts = createInstanceActs({
-    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, noProxy: readNoProxy },
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, likelyInstead, noProxy: readNoProxy },
     store: {
       get: () => saved,
       configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))),

@@ -225,4 +225,25 @@ tests('the least role holds also for who chose the repository before it was rais
   }),
 );
 
+tests('a path that looks like a repository’s is doubted, used as it is once somebody says so, and then known', () =>
+  inHarbour(async (harbour) => {
+    const { url, gitlab, application } = harbour;
+    const clicker = await signedIn(harbour);
+    const fill = {
+      ...{ 'GitLab URL': `${gitlab.url}/dev/scm`, 'Application ID (key)': application.applicationId },
+      Secret: application.secret,
+    };
+    await clicker.open(`${url}/account/gitlab`);
+    assert.not.match(clicker.page.words, 'Use this address as it is');
+    const doubted = await clicker.press('Configure Self Hosted GitLab', fill);
+    assert.is(doubted.status, 422);
+    assert.match(doubted.words, `Did you mean ${gitlab.url}?`);
+    const said = { ...fill, 'Use this address as it is': true as const };
+    const used = await clicker.press('Configure Self Hosted GitLab', said);
+    assert.match(used.words, 'Self Hosted GitLab is configured');
+    const again = await clicker.press('Configure Self Hosted GitLab', fill);
+    assert.match(again.words, 'Self Hosted GitLab is configured');
+  }),
+);
+
 tests.run();

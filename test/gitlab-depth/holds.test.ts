@@ -27,6 +27,7 @@ holds('a deleted repository: cause and choices on the hold’s page; the way out
     assert.equal(buttons(page.html), [
       'It is back, or access was given again',
       'Authorise Mooring again',
+      'Use an access token instead',
       'Choose another repository',
     ]);
     await site.clicker.press('Look again');
@@ -71,7 +72,12 @@ holds('too little right: a role below Reporter on a private repository, and a sc
     const page = await site.clicker.open(`${site.url}/hold`);
     assert.match(page.words, 'The connection’s user may not use this repository');
     assert.match(page.words, 'it needs the scope api read_api');
-    assert.equal(buttons(page.html), ['The right was given', 'Authorise Mooring again', 'Choose another repository']);
+    assert.equal(buttons(page.html), [
+      'The right was given',
+      'Authorise Mooring again',
+      'Use an access token instead',
+      'Choose another repository',
+    ]);
     gitlab.faults.clear();
     gitlab.projects.addMember(world.gardens, 'ana', Level.maintainer);
     await site.clicker.press('Look again');

@@ -20,6 +20,7 @@ const address = (label: string) =>
 
 const form = z.object({
   url: filledLine('the GitLab URL', 500),
+  asTyped: z.literal('yes').optional(),
   applicationId: filledLine('the Application ID', 500),
   // Not trimmed: a space that came along with a paste is pointed out, not guessed away.
   secret: z.string().max(500, 'At most 500 characters.').default(''),
@@ -59,7 +60,11 @@ export function instance(router: Router<State>, room: Room): void {
     const parsed = parse(form, entered);
     if (parsed.kind === 'bad') return showForm(ctx, room, entered, parsed.errors, { status: 422 });
     const before = deps.instance.get();
-    const values = { ...parsed.values, minAccessLevel: Number(parsed.values.minAccessLevel) };
+    const values = {
+      ...parsed.values,
+      asTyped: parsed.values.asTyped === 'yes',
+      minAccessLevel: Number(parsed.values.minAccessLevel),
+    };
     if (values.secret === '' && !keepsSecret(room, before, values.url)) {
       const why = before
         ? 'Another GitLab needs another secret: the stored one belongs to the old URL.'
@@ -170,6 +175,9 @@ function showForm(
       configured: configured !== undefined,
       secretSince: configured ? when(configured.configuredAt, now) : null,
       values: Object.fromEntries(names.map((name) => [name, value(name)])),
+      // Offered where the URL was doubted, and not before.
+      mayBeTyped: value('asTyped') === 'yes' || (errors['url'] ?? '').includes('looks like a repository'),
+      asTyped: value('asTyped') === 'yes',
       scopes: value('scopes', 'api'),
       level: value('minAccessLevel', '30'),
       errors,
