@@ -10,7 +10,7 @@ import { createDriver } from './git/driver.ts';
 import { createInstanceActs } from './acts/instance.ts';
 import { createNotificationActs } from './acts/notifications.ts';
 import { createRepositoryActs } from './acts/repositories.ts';
-import { createSettingsActs } from './acts/settings.ts';
+import { createSettingsActs, exampleChanges } from './acts/settings.ts';
 import { createSiteActs } from './acts/sites.ts';
 import { createSystemActs } from './acts/system.ts';
 import { makePkce } from './gitlab/oauth.ts';
@@ -23,7 +23,7 @@ import { authorOf } from './moorings.ts';
 import { openPort, resolveName } from './net/probe.ts';
 import { parseHookUrl } from './net/outgoing.ts';
 import { proxyFor, readNoProxy } from './net/proxy.ts';
-import { parseHttpUrl, parseInstanceUrl } from './net/url.ts';
+import { likelyInstead, parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
 import { checkCron } from './triggers/poll.ts';
@@ -106,12 +106,15 @@ export function webDeps(parts: Parts): WebDeps {
       connection: (id) => store.instance.connection(id),
       mine: connections.mine,
       remote: moorings.remote,
+      author: (id) => authorOf(store, id),
+      message: (site) => editMessage(exampleChanges, wording(site, clock.now())),
       async revoke(id) {
         const connection = store.instance.connection(id);
         if (connection) await endAtGitLab(parts, connection);
         await store.instance.disconnect(id);
         tokens.forget(id);
       },
+      hasTokens: (id) => store.instance.tokens(id).accessToken.open() !== '',
     }),
     decisions: createDecisions({
       keeper,
@@ -280,7 +283,7 @@ function instanceActs({
   caFile,
 }: Parts): WebDeps['instance'] {
   return createInstanceActs({
-    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, noProxy: readNoProxy },
+    urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, likelyInstead, noProxy: readNoProxy },
     store: {
       get: () => store.instance.get(),
       async configure(instance) {

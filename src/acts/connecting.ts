@@ -9,7 +9,8 @@ import type { Binding, Site, SiteId } from '../model/site.ts';
 import { type Subfolder, overlap, subfolder } from '../model/subfolder.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { type Place, cloneUrl, isOther, otherProject } from './project-life.ts';
-import { leastLevel } from './repositories.ts';
+import { type PreflightDeps, createPreflight } from './preflight.ts';
+import { leastLevel, mayNotBegin } from './repositories.ts';
 import { hookIdOf } from './webhooks.ts';
 
 /** What one site's keeper does for connecting. `R`: the engine's Remote, only passed through. */
@@ -43,12 +44,13 @@ export interface ConnectingDeps<R> {
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
   /** Ends the grant at GitLab and forgets it here; an access token is only forgotten. */
   readonly revoke: (id: ConnectionId) => Promise<void>;
+  /** Whether its tokens are here: those of another GitLab are dropped, and so can be ended only there. */
+  readonly hasTokens: (id: ConnectionId) => boolean;
   readonly client: {
     project(token: Secret, id: ProjectId): Promise<Project>;
     /** Throws `branch-missing`. */
     branch(token: Secret, id: ProjectId, name: BranchName): Promise<Branch>;
-    branches(token: Secret, id: ProjectId, search: string): Promise<readonly Branch[]>;
-  };
+  } & PreflightDeps['client'];
   readonly sites: {
     all(): readonly Site[];
     get(id: string): Site | undefined;
@@ -56,11 +58,14 @@ export interface ConnectingDeps<R> {
     unbind(id: SiteId): Promise<Site>;
     setConnection(id: SiteId, connectionId: ConnectionId): Promise<void>;
     setBranch(id: SiteId, branch: BranchName): Promise<void>;
+    setProject(id: SiteId, at: Pick<Binding, 'defaultBranch' | 'defaultThen'>): Promise<void>;
   };
+  readonly author: PreflightDeps['author'];
+  readonly message: PreflightDeps['message'];
   readonly webhooks: {
     setUp(id: SiteId): Promise<void>;
     look(id: SiteId): Promise<void>;
-    remove(id: SiteId, binding: Binding): Promise<'gone' | 'left'>;
+    remove(id: SiteId, binding: Binding): Promise<'gone' | 'left' | 'unknown'>;
   };
   /** Has the site's repository and webhook looked at in the background. */
   readonly lookSoon: (id: SiteId) => void;
@@ -84,13 +89,20 @@ export interface Wish {
   readonly connection?: ConnectionId;
 }
 
+export interface DisconnectFacts {
+  readonly files: number;
+  readonly keptVersions: number;
+  readonly grant: 'revoked' | 'forgotten' | 'dropped' | 'shared';
+  readonly webhook: boolean;
+}
+
 export interface Connecting {
   /** `asked` aborts when nobody waits for the answer any more. */
   plan(wish: Wish, accountId: string, asked?: AbortSignal): Promise<Plan>;
   /** A connected site of the same repository is switched to the branch instead. */
   confirm(wish: Wish & { planId: string }, by: string, accountId: string): Promise<void>;
-  /** The branches a connected site may be switched to, by its own connection. Throws `not-connected`. */
-  branches(id: SiteId, search: string): Promise<readonly Branch[]>;
+  /** The present branch is meant, whatever the repository's default one is. Throws `not-connected`. */
+  stay(id: SiteId): Promise<void>;
   /**
    * Pushes what GitLab refused to a new branch of the same repository, with a merge request into the site's branch if
    * asked for. The site stays on its branch, and on hold until that takes the commit or the rule changes.
@@ -103,16 +115,15 @@ export interface Connecting {
    */
   handOver(id: SiteId, connection: Connection, by: string, made?: 'for-this' | 'before'): Promise<void>;
   disconnect(id: SiteId, by: string): Promise<{ leftOver: readonly string[] }>;
-  disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
+  /** `grant`: what becomes of it. `dropped`: its tokens are not here any more, so nobody can end it from here. */
+  disconnectFacts(id: SiteId): Promise<DisconnectFacts>;
   retryWebhook(id: SiteId): Promise<void>;
 }
-
-/** GitLab lets only a Maintainer make the first push of all. */
-const maintainer = 40;
 
 /** Ties a site to a branch and unties it. Everything is checked before the point of no return. */
 export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   const { sites, client, withToken } = deps;
+  const preflight = createPreflight(deps);
 
   const siteOf = (id: SiteId): Site => {
     const site = sites.get(id);
@@ -165,7 +176,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     if (level > 0 && level < least) {
       throw new Problem('push-not-allowed', { ...facts, role: roleName(level), needed: roleName(least) });
     }
-    if (project.empty && level < maintainer) throw new Problem('repository-empty', facts);
+    if (mayNotBegin(project)) throw new Problem('repository-empty', facts);
     if (!project.empty) await checkBranch(wish, connection, facts);
     return project;
   }
@@ -198,7 +209,9 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       const connection = grantFor(wish, accountId);
       const project = await checked(wish, connection);
       const remote = remoteFor(wish, connection, project);
-      return deps.keeper(wish.site).plan(wish.branch, wish.direction, remote, folderOf(wish), asked);
+      const ahead = preflight({ site: siteOf(wish.site), connection, project, branch: wish.branch });
+      const plan = await deps.keeper(wish.site).plan(wish.branch, wish.direction, remote, folderOf(wish), asked);
+      return { ...plan, obstacles: await ahead.judge(plan) };
     },
 
     async confirm(request, by, accountId) {
@@ -209,8 +222,10 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       const project = await checked(wish, connection);
       const hookToken = new Secret(deps.random.bytes(32).toString('base64url'));
       const bound = async (): Promise<void> => {
-        if (before) await sites.setBranch(wish.site, wish.branch);
-        else
+        if (before) {
+          await sites.setBranch(wish.site, wish.branch);
+          await sites.setProject(wish.site, defaultOf(project));
+        } else
           await sites.bind(wish.site, bindingFor({ ...wish, subfolder: inner }, connection, project, deps), hookToken);
       };
       const remote = remoteFor(wish, connection, project);
@@ -224,9 +239,9 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       deps.lookSoon(wish.site);
     },
 
-    async branches(id, search) {
-      const { connectionId, projectId } = boundSite(id).binding;
-      return withToken(connectionId, (token) => client.branches(token, projectId, search.trim()));
+    async stay(id) {
+      const { defaultBranch } = boundSite(id).binding;
+      if (defaultBranch !== undefined) await sites.setProject(id, { defaultThen: defaultBranch });
     },
 
     async pushElsewhere(id, { branch: typed, mergeRequest }, by) {
@@ -273,7 +288,7 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       return {
         files: keeper.tracked(),
         keptVersions: kept.length,
-        revokes: binding !== undefined && !sharesGrant(id, binding),
+        grant: binding ? fateOfGrant(id, binding) : 'shared',
         webhook,
       };
     },
@@ -285,8 +300,13 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
   };
 
   async function removeWebhook(id: SiteId, binding: Binding): Promise<string[]> {
-    if ((await deps.webhooks.remove(id, binding)) === 'gone') return [];
+    const left = await deps.webhooks.remove(id, binding);
+    if (left === 'gone') return [];
     const { projectPath, webhook } = binding;
+    if (left === 'unknown')
+      return [
+        `A webhook may still be in ${projectPath}. Look in GitLab under Settings / Webhooks, and remove it there.`,
+      ];
     return [
       `The webhook ${hookIdOf(webhook)} of ${projectPath} is still there. Remove it in GitLab under Settings / Webhooks.`,
     ];
@@ -303,11 +323,23 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
     return sites.all().some((site) => site.id !== id && site.binding?.connectionId === connectionId);
   }
 
+  function fateOfGrant(id: SiteId, binding: Binding): DisconnectFacts['grant'] {
+    const connection = deps.connection(binding.connectionId);
+    if (!connection) return 'dropped';
+    if (sharesGrant(id, binding)) return 'shared';
+    if (!deps.hasTokens(connection.id)) return 'dropped';
+    return connection.accessToken ? 'forgotten' : 'revoked';
+  }
+
   async function endGrant(id: SiteId, binding: Binding): Promise<string[]> {
     const connection = deps.connection(binding.connectionId);
-    if (sharesGrant(id, binding) || !connection) return [];
+    // Another GitLab was configured meanwhile, and nothing of the one before was kept.
+    if (!connection) return [grantElsewhere];
+    if (sharesGrant(id, binding)) return [];
+    const isHere = deps.hasTokens(connection.id);
     try {
       await deps.revoke(binding.connectionId);
+      if (!isHere) return [grantElsewhere];
       // A person made it, perhaps not for Mooring alone: it is forgotten here, and theirs to end.
       return connection.accessToken
         ? ['The access token still works. Revoke it in GitLab if nothing else uses it.']
@@ -316,6 +348,14 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       return ['GitLab could not be told to end the grant. Revoke it there under your profile / Applications.'];
     }
   }
+}
+
+const grantElsewhere =
+  'The grant may still live in the GitLab that gave it: its tokens are not here any more. Revoke it there, under your profile / Applications or Access tokens.';
+
+/** The default branch as it is while the site is put on its branch: what it becomes later is measured against it. */
+function defaultOf({ empty, defaultBranch }: Project): Pick<Binding, 'defaultBranch' | 'defaultThen'> {
+  return empty || defaultBranch === undefined ? {} : { defaultBranch, defaultThen: defaultBranch };
 }
 
 function bindingFor<R>(
@@ -334,6 +374,7 @@ function bindingFor<R>(
     branch: wish.branch,
     ...(wish.subfolder === '' ? {} : { subfolder: wish.subfolder }),
     ...(project.createdAt === undefined ? {} : { projectCreatedAt: project.createdAt }),
+    ...defaultOf(project),
     connectedAt: deps.clock.now(),
     webhook: { kind: 'none', reason: 'Not set up yet.' },
   };

@@ -1,7 +1,7 @@
-import { type Advanced, type Branch, type Connection, type ConnectionId } from '../model/instance.ts';
+import type { Advanced, Branch, BranchChoice, BranchName, Connection, ConnectionId } from '../model/instance.ts';
 import { type Instance, roleName } from '../model/instance.ts';
 import type { Project, ProjectId } from '../model/instance.ts';
-import { Problem } from '../model/problem.ts';
+import { Problem, asProblem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 
 export interface RepositoryActsDeps {
@@ -12,7 +12,9 @@ export interface RepositoryActsDeps {
       query: { search: string; perPage: number } & ({ page: number } | { before: ProjectId | 'newest' }),
     ): Promise<{ projects: readonly Project[]; nextPage?: number; nextBefore?: ProjectId; total?: number }>;
     project(token: Secret, id: ProjectId): Promise<Project>;
-    branches(token: Secret, id: ProjectId, search: string): Promise<readonly Branch[]>;
+    branches(token: Secret, id: ProjectId, search: string): Promise<BranchChoice>;
+    /** Throws `branch-missing`. */
+    branch(token: Secret, id: ProjectId, name: BranchName): Promise<Branch>;
   };
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
   /** Name of the site that is connected to the whole of this project, if any. */
@@ -32,7 +34,8 @@ export interface RepositoryPage {
 export interface RepositoryActs {
   list(connection: Connection, query: { search: string; page: number; before?: ProjectId }): Promise<RepositoryPage>;
   project(connection: Connection, id: ProjectId): Promise<Project>;
-  branches(connection: Connection, id: ProjectId, search: string): Promise<readonly Branch[]>;
+  /** The default branch comes first, wherever it stands in GitLab's list. */
+  branches(connection: Connection, project: Project, search: string): Promise<BranchChoice>;
   newProjectUrl(): string;
 }
 
@@ -46,6 +49,15 @@ export function createRepositoryActs(deps: RepositoryActsDeps): RepositoryActs {
     if (!found) throw new Problem('instance-missing');
     return found;
   };
+
+  /** GitLab may name a default branch that nobody ever made. */
+  async function byName(connection: Connection, id: ProjectId, name: BranchName): Promise<Branch | undefined> {
+    const ask = (token: Secret): Promise<Branch> => deps.client.branch(token, id, name);
+    return deps.withToken(connection.id, ask).catch((error: unknown) => {
+      if (asProblem(error).code === 'branch-missing') return undefined;
+      throw error;
+    });
+  }
 
   return {
     async list(connection, { search, page: asked, before }) {
@@ -76,8 +88,15 @@ export function createRepositoryActs(deps: RepositoryActsDeps): RepositoryActs {
 
     project: (connection, id) => deps.withToken(connection.id, (token) => deps.client.project(token, id)),
 
-    async branches(connection, id, search) {
-      return deps.withToken(connection.id, (token) => deps.client.branches(token, id, search.trim()));
+    async branches(connection, { id, defaultBranch }, search) {
+      const wanted = search.trim();
+      const [listed, first] = await Promise.all([
+        deps.withToken(connection.id, (token) => deps.client.branches(token, id, wanted)),
+        wanted === '' && defaultBranch !== undefined ? byName(connection, id, defaultBranch) : undefined,
+      ]);
+      const main = first ?? listed.branches.find((branch) => branch.default);
+      if (!main) return listed;
+      return { ...listed, branches: [main, ...listed.branches.filter(({ name }) => name !== main.name)] };
     },
 
     newProjectUrl: () => `${instance().url}/projects/new`,
@@ -99,10 +118,15 @@ export function whyNot(
     const may = project.accessLevel < developer ? 'You may not push: your role is' : 'Your role is';
     return `${may} ${role}, ${roleName(least)} is needed.`;
   }
-  if (project.empty && project.accessLevel > 0 && project.accessLevel < maintainer) {
+  if (mayNotBegin(project)) {
     return `Empty, and you are ${role}: GitLab lets only a Maintainer make the first push.`;
   }
   return undefined;
+}
+
+/** GitLab lets only a Maintainer make the first push of all; where it names no role, the push itself tells. */
+export function mayNotBegin({ empty, accessLevel }: Pick<Project, 'empty' | 'accessLevel'>): boolean {
+  return empty && accessLevel > 0 && accessLevel < maintainer;
 }
 
 /** What a repository must give at least: below Developer nobody may push, whatever is stored. */

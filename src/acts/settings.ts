@@ -72,7 +72,7 @@ export function createSettingsActs(deps: SettingsDeps): SettingsActs {
       const site = existing(id);
       const last = (await deps.runs(id)).map(pushedBy).find((changes) => changes.length > 0);
       const used = subject.trim() === '' || subjectFault(subject.trim()) !== undefined ? '{summary}' : subject.trim();
-      const text = deps.message(last ?? example, { ...site, settings: { ...site.settings, subject: used } });
+      const text = deps.message(last ?? exampleChanges, { ...site, settings: { ...site.settings, subject: used } });
       return { text, from: last ? 'last-push' : 'example' };
     },
   };
@@ -103,9 +103,11 @@ function pushedBy({ files }: RunRecord): readonly Change[] {
     }));
 }
 
-const example: readonly Change[] = ['content/posts/first.md', 'content/posts/second.md', 'content/posts/third.md'].map(
-  (path) => ({ path: pathFromText(path), before: entry, after: entry }),
-);
+export const exampleChanges: readonly Change[] = [
+  'content/posts/first.md',
+  'content/posts/second.md',
+  'content/posts/third.md',
+].map((path) => ({ path: pathFromText(path), before: entry, after: entry }));
 
 const titles: Record<Exclude<SettingsForm['page'], 'name'>, string> = {
   schedule: 'Schedule',

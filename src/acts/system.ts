@@ -1,7 +1,7 @@
 import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
 import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
 import { gitStanding } from '../model/git-version.ts';
-import type { Site, SiteId, SiteStatus } from '../model/site.ts';
+import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 
 /** What the machine says, read when somebody asks. */
@@ -232,6 +232,16 @@ const siteKinds: readonly {
       tone: 'mute',
       title: `No webhook: ${amount}`,
       text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      help: 'syncing',
+    }),
+  },
+  {
+    has: ({ binding }) => binding !== undefined && newDefault(binding) !== undefined,
+    of: (amount) => ({
+      kind: 'default-branch',
+      tone: 'warn',
+      title: `Another default branch in GitLab: ${amount}`,
+      text: 'They follow what was the repository’s default branch and no longer is: what people push may arrive elsewhere now. Source Syncing names it.',
       help: 'syncing',
     }),
   },

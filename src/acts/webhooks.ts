@@ -64,8 +64,11 @@ export interface Webhooks {
    * without proof that it works, it is tried.
    */
   look(id: SiteId): Promise<void>;
-  /** Whether the hook is gone, also when it never was there. Ours is known by its address, not by its number. */
-  remove(id: SiteId, binding: Binding): Promise<'gone' | 'left'>;
+  /**
+   * Whether the hook is gone, also when it never was there. Ours is known by its address, not by its number; `unknown`:
+   * GitLab did not answer, and whether it has one was never learned.
+   */
+  remove(id: SiteId, binding: Binding): Promise<'gone' | 'left' | 'unknown'>;
   /** A genuine call came. */
   delivered(id: SiteId, delivery: { at: number; signed: boolean }): Promise<void>;
   /** A genuine call of the instance's system hook came for this site. */
@@ -129,12 +132,13 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   async function prove(id: SiteId, { connectionId, projectId }: Binding, hookId: number): Promise<void> {
     const test = withToken(connectionId, (token) => client.testHook(token, projectId, hookId));
     const trial = await test.catch(() => undefined);
-    if (trial?.kind === 'arrived') return;
+    if (trial?.kind === 'arrived') return noteTrial(id, hookId);
     if (trial?.kind === 'failed' && isBlock(trial.text)) {
       return note(id, { ...(await refusal(addressOf(id), trial.text)), hookId });
     }
     // It may have arrived and the answer not; what GitLab thinks now counts.
     const hook = await withToken(connectionId, (token) => client.hook(token, projectId, hookId)).catch(() => undefined);
+    if (hook?.state === 'active' && trial?.kind === 'failed') return noteTrial(id, hookId, trial.text);
     if (!hook || hook.state === 'active') return;
     if (trial?.kind === 'unknown' && hook.state === 'disabled') {
       // Before 16.11 nothing but a new one takes the place of a hook that is disabled for good.
@@ -146,6 +150,14 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       if (isGone) return void (await save(id));
     }
     await note(id, { kind: 'disabled', hookId, resting: hook.state === 'resting' });
+  }
+
+  /** Shows what GitLab said of the last test call, empty where it was done; a call that came meanwhile says more. */
+  async function noteTrial(id: SiteId, hookId: number, said = ''): Promise<void> {
+    const known = sites.get(id)?.binding?.webhook;
+    if (known?.kind !== 'waiting' || known.hookId !== hookId || (known.said ?? '') === said) return;
+    const { said: _before, ...rest } = known;
+    await note(id, said === '' ? rest : { ...rest, said });
   }
 
   /** What GitLab's refusal of an address means, or of anything else about the hook. */
@@ -202,8 +214,12 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
         });
         return 'gone';
       } catch (error) {
-        // With the repository its hooks are gone too; and one that was never made is not left.
-        return hookId === undefined || asProblem(error).code === 'project-missing' ? 'gone' : 'left';
+        const { code } = asProblem(error);
+        // With the repository its hooks are gone too.
+        if (code === 'project-missing') return 'gone';
+        if (hookId !== undefined) return 'left';
+        // Who may not make one has made none; otherwise the answer to the making may have been lost.
+        return code === 'not-allowed' || code === 'scope-too-small' ? 'gone' : 'unknown';
       }
     },
 

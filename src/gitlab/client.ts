@@ -1,13 +1,15 @@
 import { type z } from 'zod';
-import type { Branch, BranchName, Project, ProjectId } from '../model/instance.ts';
+import type { BranchChoice, Branch, BranchName, Project, ProjectId } from '../model/instance.ts';
+import type { ProtectedBranch, PushRule } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Http, HttpRequest } from '../net/http.ts';
 import type { HttpAnswer } from '../net/transport.ts';
 import { apiRefusal, errorText, type Missing, readJson } from './answer.ts';
-import { toBranch, toHook, toProject } from './read.ts';
+import { toBranch, toHook, toProject, toProtected, toPushRule } from './read.ts';
 import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectList } from './schema.ts';
-import { accessTokenAnswer, userAnswer, versionAnswer } from './schema.ts';
+import { accessTokenAnswer, protectedBranchList, pushRuleAnswer, statisticsAnswer } from './schema.ts';
+import { userAnswer, versionAnswer } from './schema.ts';
 
 export interface GitlabUser {
   readonly id: number;
@@ -75,10 +77,16 @@ export interface GitlabClient {
   projects(token: Secret, query: ProjectQuery, signal?: AbortSignal): Promise<ProjectPage>;
   /** Throws `project-missing`: gone, or not visible to this user. */
   project(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<Project>;
-  /** At most the first thousand. Throws `project-missing`. */
-  branches(token: Secret, id: ProjectId, search: string, signal?: AbortSignal): Promise<readonly Branch[]>;
+  /** The first hundred by name. Throws `project-missing`. */
+  branches(token: Secret, id: ProjectId, search: string, signal?: AbortSignal): Promise<BranchChoice>;
   /** Throws `branch-missing` or `project-missing`. */
   branch(token: Secret, id: ProjectId, name: BranchName, signal?: AbortSignal): Promise<Branch>;
+  /** Throws `not-allowed` where the user's role is too low to be told. */
+  protectedBranches(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<readonly ProtectedBranch[]>;
+  /** Undefined where there is none: the plan has no such rules (404), or nobody set one. Throws `not-allowed`. */
+  pushRule(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<PushRule | undefined>;
+  /** Bytes of the repository with its history; undefined where GitLab does not tell. */
+  repositoryBytes(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<number | undefined>;
   /** All of them. */
   hooks(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<readonly Hook[]>;
   /** Undefined when there is none with that id. */
@@ -179,24 +187,33 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
     },
 
     async branches(token, id, search, signal) {
-      const found: Branch[] = [];
-      for (let page: number | undefined = 1; page !== undefined && page <= 10;) {
-        const query = new URLSearchParams({
-          per_page: '100',
-          page: String(page),
-          ...(search === '' ? {} : { search }),
-        });
-        const path = `/projects/${id}/repository/branches?${query.toString()}`;
-        const { value, headers } = await get(token, path, branchList, 'project-missing', signal);
-        found.push(...value.map(toBranch));
-        page = nextPageOf(headers);
-      }
-      return found;
+      const query = new URLSearchParams({ per_page: '100', ...(search === '' ? {} : { search }) });
+      const path = `/projects/${id}/repository/branches?${query.toString()}`;
+      const { value, headers } = await get(token, path, branchList, 'project-missing', signal);
+      return { branches: value.map(toBranch), more: nextPageOf(headers) !== undefined };
     },
 
     async branch(token, id, name, signal) {
       const path = `/projects/${id}/repository/branches/${encodeURIComponent(name)}`;
       return toBranch((await get(token, path, branchAnswer, 'branch-missing', signal).catch(asProjectMissing)).value);
+    },
+
+    async protectedBranches(token, id, signal) {
+      const path = `/projects/${id}/protected_branches?per_page=100`;
+      return (await get(token, path, protectedBranchList, 'project-missing', signal)).value.map(toProtected);
+    },
+
+    async pushRule(token, id, signal) {
+      const answer = await call({ method: 'GET', path: `/projects/${id}/push_rule`, token, ...(signal && { signal }) });
+      if (answer.status === 404) return undefined;
+      if (answer.status >= 400) throw apiRefusal(answer, 'project-missing');
+      return toPushRule(readJson(answer, pushRuleAnswer));
+    },
+
+    async repositoryBytes(token, id, signal) {
+      const path = `/projects/${id}?statistics=true`;
+      const { value } = await get(token, path, statisticsAnswer, 'project-missing', signal);
+      return value.statistics?.repository_size ?? undefined;
     },
 
     async hooks(token, id, signal) {

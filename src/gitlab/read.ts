@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import type { Branch, BranchName, Project, ProjectId } from '../model/instance.ts';
+import type { Branch, BranchName, Project, ProjectId, ProtectedBranch, PushRule } from '../model/instance.ts';
 import type { Hook } from './client.ts';
-import type { branchAnswer, hookAnswer, projectAnswer } from './schema.ts';
+import type { branchAnswer, hookAnswer, projectAnswer, protectedBranchAnswer, pushRuleAnswer } from './schema.ts';
 
 /** GitLab's project in our words. The larger of the two access levels counts; 0 when GitLab names none. */
 export function toProject(answer: z.infer<typeof projectAnswer>): Project {
@@ -39,6 +39,37 @@ export function toBranch(answer: z.infer<typeof branchAnswer>): Branch {
     default: answer.default ?? false,
     protected: answer.protected ?? false,
     canPush: answer.can_push ?? false,
+  };
+}
+
+export function toProtected({ name, push_access_levels }: z.infer<typeof protectedBranchAnswer>): ProtectedBranch {
+  const pushers = (push_access_levels ?? []).map((entry): ProtectedBranch['pushers'][number] => {
+    if (typeof entry.user_id === 'number') return { userId: entry.user_id };
+    if (typeof entry.group_id === 'number') return { kind: 'group' };
+    // A key of its own is nobody's right; who has a role that the instance made is not told.
+    if (typeof entry.deploy_key_id === 'number') return { level: 0 };
+    if (typeof entry.member_role_id === 'number') return { kind: 'other' };
+    return { level: entry.access_level ?? 0 };
+  });
+  return { pattern: name, pushers };
+}
+
+export function toPushRule(answer: z.infer<typeof pushRuleAnswer>): PushRule | undefined {
+  if (!answer) return undefined;
+  const { author_email_regex: authorEmail, commit_message_regex: message, branch_name_regex: branchName } = answer;
+  const { commit_message_negative_regex: messageNot, file_name_regex: fileNameNot, max_file_size: mib } = answer;
+  return {
+    ...(authorEmail ? { authorEmail } : {}),
+    ...(message ? { message } : {}),
+    ...(messageNot ? { messageNot } : {}),
+    ...(branchName ? { branchName } : {}),
+    ...(fileNameNot ? { fileNameNot } : {}),
+    ...(mib ? { maxFileBytes: mib * 1024 * 1024 } : {}),
+    membersOnly: answer.member_check ?? false,
+    committerIsUser: answer.commit_committer_check ?? false,
+    committerHasUsersName: answer.commit_committer_name_check ?? false,
+    signedOnly: answer.reject_unsigned_commits ?? false,
+    signedOffOnly: answer.reject_non_dco_commits ?? false,
   };
 }
 

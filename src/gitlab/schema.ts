@@ -55,6 +55,43 @@ export const branchAnswer = z.object({
   commit: z.object({ id: z.string() }),
 });
 
+/** An entry that names a user, a group, a key or a role of the instance's own counts for that one alone. */
+export const protectedBranchAnswer = z.object({
+  name: z.string(),
+  push_access_levels: z
+    .array(
+      z.object({
+        access_level: z.number().nullish(),
+        user_id: z.number().nullish(),
+        group_id: z.number().nullish(),
+        deploy_key_id: z.number().nullish(),
+        member_role_id: z.number().nullish(),
+      }),
+    )
+    .nullish(),
+});
+
+/** Null where a project has none; older versions lack the later rules. */
+export const pushRuleAnswer = z
+  .object({
+    author_email_regex: z.string().nullish(),
+    commit_message_regex: z.string().nullish(),
+    commit_message_negative_regex: z.string().nullish(),
+    branch_name_regex: z.string().nullish(),
+    file_name_regex: z.string().nullish(),
+    /** MiB; 0: no limit. */
+    max_file_size: z.number().nullish(),
+    member_check: z.boolean().nullish(),
+    commit_committer_check: z.boolean().nullish(),
+    commit_committer_name_check: z.boolean().nullish(),
+    reject_unsigned_commits: z.boolean().nullish(),
+    reject_non_dco_commits: z.boolean().nullish(),
+  })
+  .nullable();
+
+/** Bytes; absent below Reporter. */
+export const statisticsAnswer = z.object({ statistics: z.object({ repository_size: z.number().nullish() }).nullish() });
+
 export const hookAnswer = z.object({
   id: z.number().int(),
   url: z.string(),
@@ -75,4 +112,5 @@ export const errorAnswer = z.object({
 
 export const projectList = z.array(projectAnswer);
 export const branchList = z.array(branchAnswer);
+export const protectedBranchList = z.array(protectedBranchAnswer);
 export const hookList = z.array(hookAnswer);

@@ -108,6 +108,36 @@ export interface Branch {
   readonly canPush: boolean;
 }
 
+/** Branches of one repository to choose from, the default one first. */
+export interface BranchChoice {
+  readonly branches: readonly Branch[];
+  /** GitLab has more of them than it was asked for. */
+  readonly more: boolean;
+}
+
+/** A name or a wildcard that GitLab protects, and who may push there. */
+export interface ProtectedBranch {
+  readonly pattern: string;
+  readonly pushers: readonly (
+    { readonly level: number } | { readonly userId: number } | { readonly kind: 'group' | 'other' }
+  )[];
+}
+
+/** What GitLab checks of each commit that is pushed. Patterns are GitLab's own (RE2). */
+export interface PushRule {
+  readonly authorEmail?: string;
+  readonly message?: string;
+  readonly messageNot?: string;
+  readonly branchName?: string;
+  readonly fileNameNot?: string;
+  readonly maxFileBytes?: number;
+  readonly membersOnly: boolean;
+  readonly committerIsUser: boolean;
+  readonly committerHasUsersName: boolean;
+  readonly signedOnly: boolean;
+  readonly signedOffOnly: boolean;
+}
+
 /** GitLab's names for its levels. */
 export function roleName(level: number): string {
   if (level >= 50) return 'Owner';

@@ -28,9 +28,33 @@ export interface Plan {
   readonly ignored: number;
   /** Switching: edits that the branch the site leaves does not have. They are kept with the present files. */
   readonly unpushed?: { readonly total: number; readonly samples: readonly SitePath[] };
+  /** What GitLab's own answers say against it. */
+  readonly obstacles?: readonly Obstacle[];
   /** ms since 1970. */
   readonly countedAt: number;
 }
+
+/** A rule of GitLab's, or a size, that pushes from here on would run into. */
+export type Obstacle = {
+  /** Nothing that Mooring cannot see could make it right. */
+  readonly certain: boolean;
+} & (
+  | { readonly kind: 'branch-protected'; readonly pattern: string; readonly needed?: string }
+  | { readonly kind: 'branch-name'; readonly pattern: string }
+  /** Author and committer of Mooring's commits are one. */
+  | { readonly kind: 'author-pattern'; readonly email: string; readonly pattern: string }
+  | { readonly kind: 'author-member'; readonly email: string }
+  | { readonly kind: 'committer-email'; readonly email: string; readonly username: string }
+  | { readonly kind: 'committer-name'; readonly name: string; readonly wanted: string }
+  | { readonly kind: 'message-pattern'; readonly subject: string; readonly pattern: string }
+  | { readonly kind: 'message-forbidden'; readonly subject: string; readonly pattern: string }
+  | { readonly kind: 'unsigned' }
+  | { readonly kind: 'no-sign-off' }
+  | { readonly kind: 'file-name'; readonly pattern: string; readonly paths: readonly SitePath[] }
+  /** `paths`: those of the plan; none: what may come. */
+  | { readonly kind: 'file-size'; readonly limit: number; readonly paths: readonly SitePath[] }
+  | { readonly kind: 'repository-size'; readonly bytes: number; readonly limit: number }
+);
 
 export interface PlanSample {
   readonly mark: '+' | '~' | '-';

@@ -277,7 +277,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: (f) => `${branchFirst(f)} does not exist`,
     happened: (f) => `GitLab does not have ${branch(f)} in ${project(f)} any more: it was deleted or renamed.`,
     untouched: bothSides,
-    todo: () => 'Create it again in GitLab, or disconnect and choose another branch.',
+    todo: () => 'Create it again in GitLab, or use another branch.',
     status: 404,
     retry: 'after-admin',
   },

@@ -36,6 +36,10 @@ export interface Binding {
   readonly subfolder?: SitePath;
   /** When GitLab made the project, ms since 1970: tells it from another one of the same number. */
   readonly projectCreatedAt?: number;
+  /** The repository's default branch as it was seen last. */
+  readonly defaultBranch?: BranchName;
+  /** The one it had when the site's branch was chosen: whoever chose another meant that one. */
+  readonly defaultThen?: BranchName;
   /** ms since 1970. */
   readonly connectedAt: number;
   readonly webhook: Webhook;
@@ -43,13 +47,21 @@ export interface Binding {
   readonly switching?: { readonly branch: BranchName; readonly tip: Oid };
 }
 
+/** The default branch that the site does not follow, although it follows what was the default one before. */
+export function newDefault({ branch, defaultBranch, defaultThen }: Binding): BranchName | undefined {
+  return defaultThen === branch && defaultBranch !== branch ? defaultBranch : undefined;
+}
+
 /** What is known of the project hook that GitLab calls after a push. */
 export type Webhook =
   | { readonly kind: 'none'; readonly reason: string; readonly hookId?: number }
   /** GitLab does not call this address. `hookId`, here and elsewhere: the hook that GitLab still has for us. */
   | { readonly kind: 'blocked'; readonly address: string; readonly hookId?: number }
-  /** Set up, without proof that it works: none came yet, or a push came without it (`missedAt`, ms since 1970). */
-  | { readonly kind: 'waiting'; readonly hookId: number; readonly missedAt?: number }
+  /**
+   * Set up, without proof that it works: none came yet, or a push came without it (`missedAt`, ms since 1970). `said`:
+   * GitLab's words when its test call failed.
+   */
+  | { readonly kind: 'waiting'; readonly hookId: number; readonly missedAt?: number; readonly said?: string }
   | { readonly kind: 'working'; readonly hookId: number; readonly lastDeliveryAt: number }
   /** No project hook that calls: the calls come through the instance's system hook. */
   | { readonly kind: 'system'; readonly lastDeliveryAt: number; readonly hookId?: number }

@@ -25,6 +25,7 @@ export interface Attention {
     | 'token-ending'
     | 'reconnect'
     | 'webhook'
+    | 'default-branch'
     | 'unwatched'
     | 'too-large'
     | 'lfs'

@@ -51,7 +51,12 @@ export const webhook = whole<Webhook>()(
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('none'), reason: z.string(), hookId: z.int().exactOptional() }),
     z.strictObject({ kind: z.literal('blocked'), address: z.string(), hookId: z.int().exactOptional() }),
-    z.strictObject({ kind: z.literal('waiting'), hookId: z.int(), missedAt: z.number().exactOptional() }),
+    z.strictObject({
+      kind: z.literal('waiting'),
+      hookId: z.int(),
+      missedAt: z.number().exactOptional(),
+      said: z.string().exactOptional(),
+    }),
     z.strictObject({ kind: z.literal('working'), hookId: z.int(), lastDeliveryAt: z.number() }),
     z.strictObject({ kind: z.literal('system'), lastDeliveryAt: z.number(), hookId: z.int().exactOptional() }),
     z.strictObject({ kind: z.literal('disabled'), hookId: z.int(), resting: z.boolean() }),
@@ -68,6 +73,8 @@ export const binding = whole<Binding>()(
     branch: branchName,
     subfolder: sitePath.exactOptional(),
     projectCreatedAt: z.number().exactOptional(),
+    defaultBranch: branchName.exactOptional(),
+    defaultThen: branchName.exactOptional(),
     connectedAt: z.number(),
     webhook,
     switching: z.strictObject({ branch: branchName, tip: oid }).exactOptional(),

@@ -23,7 +23,9 @@ export interface SitesStore {
   /** Where the repository is now; its number stays. No effect on a site that is not connected. */
   setProject(
     id: SiteId,
-    at: Partial<Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt'>>,
+    at: Partial<
+      Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt' | 'defaultBranch' | 'defaultThen'>
+    >,
   ): Promise<void>;
   /** Whose grant the site uses from now on. No effect on a site that is not connected. */
   setConnection(id: SiteId, connectionId: Binding['connectionId']): Promise<void>;

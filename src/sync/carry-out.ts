@@ -24,7 +24,7 @@ export async function carryOut(
     case 'nothing':
       return undefined;
     case 'branch-missing':
-      notes.hold = heldStep(deps, 'branch-missing', stepId(standing), [], 0, ['put-back']);
+      notes.hold = heldStep(deps, 'branch-missing', stepId(standing), [], 0, ['try-again', 'put-back']);
       if (deps.consent !== notes.hold.step) return undefined;
       delete notes.hold;
       return offer(deps, notes, ledger, standing, standing.local);

@@ -252,7 +252,7 @@ class SiteKeeper implements Keeper {
     } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
     else if (choice === 'put-back' && hold.code !== 'branch-missing') {
       await this.#lane.job(() => putBack(this.#deps.repository, hold));
-    } else this.#consent = { step };
+    } else if (choice !== 'try-again') this.#consent = { step };
     this.ring('person');
   }
 

@@ -1,7 +1,7 @@
 import type { Account, ApiToken, Session } from '../model/account.ts';
 import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
 import type {
-  Branch,
+  BranchChoice,
   BranchName,
   Connection,
   ConnectionId,
@@ -105,7 +105,8 @@ export interface WebDeps {
     /** One page of what this connection may see, searched at GitLab, newest activity first. */
     list(connection: Connection, query: { search: string; page: number; before?: ProjectId }): Promise<RepositoryPage>;
     project(connection: Connection, id: ProjectId): Promise<Project>;
-    branches(connection: Connection, id: ProjectId, search: string): Promise<readonly Branch[]>;
+    /** The default branch first. */
+    branches(connection: Connection, project: Project, search: string): Promise<BranchChoice>;
     /** The instance's page for a new project. */
     newProjectUrl(): string;
   };
@@ -148,11 +149,16 @@ export interface WebDeps {
     /** Stops syncing. Files stay. Lists what could not be undone, in sentences. */
     disconnect(id: SiteId, by: string): Promise<{ leftOver: readonly string[] }>;
     /** What disconnecting would keep and end, for the confirmation. */
-    disconnectFacts(id: SiteId): Promise<{ files: number; keptVersions: number; revokes: boolean; webhook: boolean }>;
+    disconnectFacts(id: SiteId): Promise<{
+      files: number;
+      keptVersions: number;
+      grant: 'revoked' | 'forgotten' | 'dropped' | 'shared';
+      webhook: boolean;
+    }>;
     /** Tries to set the webhook up again. */
     retryWebhook(id: SiteId): Promise<void>;
-    /** Branches a connected site may be switched to. */
-    branches(id: SiteId, search: string): Promise<readonly Branch[]>;
+    /** The site's branch is the one that is meant, whatever the default one is. */
+    stay(id: SiteId): Promise<void>;
     /** What GitLab refused goes to a new branch; the site stays on its own. Gives GitLab's words about it, if any. */
     pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<string>;
     /** The connected site uses this connection from now on. One made `for-this` is forgotten if the site cannot. */
@@ -266,6 +272,7 @@ export interface InstanceForm {
   readonly apiUrl: string;
   readonly scopes: Scopes;
   readonly ca: string;
+  readonly asTyped: boolean;
   readonly proxy: string;
   readonly noProxy: string;
   /** One `Name: value` a line. */

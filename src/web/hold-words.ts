@@ -154,7 +154,7 @@ const questions: Record<HoldCode, Question> = {
       }),
       'try-again': () => ({
         title: 'It is back',
-        body: 'Looks again. To use another branch, disconnect and connect again.',
+        body: 'Looks again. Mooring also looks by itself every few minutes.',
         button: 'Look again',
       }),
     },
@@ -248,7 +248,7 @@ const questions: Record<HoldCode, Question> = {
 };
 
 /** A way out of a hold that leads elsewhere. */
-export type Way = Connect | 'instance' | 'disconnect';
+export type Way = Connect | 'instance' | 'disconnect' | 'switch-branch';
 
 /** The two ways to connect with GitLab. */
 type Connect = 'reconnect' | 'access-token';
@@ -262,6 +262,7 @@ export function holdWays({ code }: Hold, present: Connect): readonly Way[] {
 
 const ways: Partial<Record<HoldCode, readonly Exclude<Way, 'access-token'>[]>> = {
   reconnect: ['reconnect'],
+  'branch-missing': ['switch-branch'],
   'project-missing': ['reconnect', 'disconnect'],
   'no-access': ['reconnect', 'disconnect'],
   'project-archived': ['disconnect'],

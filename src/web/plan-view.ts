@@ -1,11 +1,12 @@
 import type { Project } from '../model/instance.ts';
-import type { Plan, PlanSample } from '../model/plan.ts';
+import type { Obstacle, Plan, PlanSample } from '../model/plan.ts';
 import type { NotSynced, Site } from '../model/site.ts';
 import { subfolder } from '../model/subfolder.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import type { Room } from './context.ts';
 import { subfolderView } from './site-frame.ts';
 import type { ConnectRequest } from './deps.ts';
+import { obstacleWords } from './obstacle-words.ts';
 import { bytes, count, number, when } from './times.ts';
 import { notSyncedWords } from './words.ts';
 
@@ -62,6 +63,10 @@ export function planView({ deps, address }: Room, site: Site, request: ConnectRe
     moreUntouched: moreOf(plan.untouchedCount - Math.min(plan.untouched.length, 50), 'path'),
     refused: plan.refused.slice(0, 50).map(refusalView),
     refusedTitle: `${count(plan.refused.length, 'file')} of the repository ${plan.refused.length === 1 ? 'is' : 'are'} not written into the folder`,
+    will: obstaclesOf(plan, true),
+    may: obstaclesOf(plan, false),
+    pushRules: (plan.obstacles ?? []).some(({ kind, certain }) => certain && kind !== 'branch-protected'),
+    pointers: pointersOf(site, plan),
     ignored: plan.ignored === 0 ? '' : count(plan.ignored, 'ignored file'),
     unpushed: plan.unpushed ? plan.unpushed.samples.slice(0, 20).map(displayPath) : [],
     unpushedTitle: plan.unpushed ? count(plan.unpushed.total, 'edit') : '',
@@ -87,6 +92,17 @@ function confirmPath(
     ...(connection === undefined ? {} : { connection }),
   };
   return `/sites/${id}/confirm?${new URLSearchParams(query)}`;
+}
+
+/** What GitLab refuses for certain, or may. */
+function obstaclesOf({ obstacles = [] }: Plan, certain: boolean): readonly ReturnType<typeof obstacleWords>[] {
+  return obstacles.filter((one: Obstacle) => one.certain === certain).map(obstacleWords);
+}
+
+/** Large files that the site would not get: said beside the numbers, not below them. */
+function pointersOf({ settings }: Site, { refused }: Plan): string {
+  const amount = settings.lfs ? 0 : refused.filter(({ reason }) => reason.kind === 'lfs-pointer').length;
+  return amount === 0 ? '' : `${count(amount, 'file')} of the repository ${amount === 1 ? 'is' : 'are'} in LFS`;
 }
 
 /** `fill`: the folder is empty, nothing can be lost. */

@@ -1,6 +1,6 @@
 import { Problem } from '../model/problem.ts';
 import type { Subfolder } from '../model/subfolder.ts';
-import type { Binding, Site, SiteStatus } from '../model/site.ts';
+import { type Binding, type Site, type SiteStatus, newDefault } from '../model/site.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import { webUrl } from './address.ts';
 import type { Context, Room } from './context.ts';
@@ -43,6 +43,7 @@ export function siteFrame({ deps, address }: Room, site: Site, tab: Tab, side: S
     settings: `${home}/settings/syncing`,
     status: statusView(status, now),
     binding: bindingView(site),
+    newDefault: status.hold === undefined && site.binding ? newDefaultView(site.binding, home) : null,
     paused: site.paused,
     busy: status.state === 'syncing',
     held: status.hold !== undefined,
@@ -73,6 +74,14 @@ export function bindingView({ binding }: Site) {
     projectUrl: project ?? '',
     branchUrl: project === undefined ? '' : `${project}/-/tree/${encodeBranch(binding.branch)}${innerUrl(binding)}`,
   };
+}
+
+/** Another branch is the repository's default one now. */
+function newDefaultView(binding: Binding, home: string): { name: string; href: string } | null {
+  const name = newDefault(binding);
+  if (name === undefined) return null;
+  const query = new URLSearchParams({ project: String(binding.projectId), branch: name });
+  return { name: escapeControls(name), href: `${home}/confirm?${query}` };
 }
 
 /** The folder of the repository that is the site; empty for the whole of it. */

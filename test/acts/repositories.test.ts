@@ -74,7 +74,9 @@ repositories('pages, searches, and links to GitLab’s own form', () =>
       const id = scene.project.id as ProjectId;
       assert.is((await acts.project(connection, id)).path, 'site/web');
       assert.equal(
-        (await acts.branches(connection, id, '')).map(({ name }) => String(name)),
+        (await acts.branches(connection, await acts.project(connection, id), '')).branches.map(({ name }) =>
+          String(name),
+        ),
         ['main'],
       );
     },

@@ -538,6 +538,65 @@ webhooks('blocked when it calls, not when it was saved: the test call tells, and
   ),
 );
 
+webhooks('a test call that failed is shown in GitLab’s words, made printable, until one arrives', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, kept, server, settled, answers, hooks } = await arrange(scene);
+      answers.status = 500;
+      const failing = scene.gitlab.faults.add({
+        match: ({ path }) => path.includes('/test/'),
+        ...{ status: 422, body: { message: 'Net::ReadTimeout \u202e\u0007' } },
+      });
+      await acts.setUp(id);
+      const waiting = { kind: 'waiting', hookId: hooks()[0]?.id };
+      assert.equal({ ...kept.webhook }, { ...waiting, said: 'Net::ReadTimeout \\u{202e}\\x07' });
+      failing();
+      // GitLab got through to something, which was not this daemon: nothing is proven, and nothing failed.
+      const arriving = { status: 201, body: { message: '201 Created' } };
+      scene.gitlab.faults.add({ match: ({ path }) => path.includes('/test/'), times: 1, ...arriving });
+      await acts.setUp(id);
+      assert.equal({ ...kept.webhook }, waiting);
+      answers.status = 200;
+      await acts.setUp(id);
+      await settled();
+      assert.is(kept.webhook.kind, 'working');
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
+webhooks('removing where GitLab is away: left, if it was there; not known, if its making was never answered', () =>
+  withGitLab(
+    async (scene) => {
+      const { acts, binding, kept, server, settled, hooks } = await arrange(scene);
+      // Made in GitLab, and the answer is lost.
+      scene.gitlab.faults.add({
+        match: ({ method, path }) => method === 'POST' && path.endsWith('/hooks'),
+        ...{ times: 1, cutAfterBytes: 0 },
+      });
+      await acts.setUp(id);
+      assert.is(hooks().length, 1);
+      assert.is(hookIdOf(kept.webhook), undefined);
+      const away = scene.gitlab.faults.add({ match: inHooks, status: 502, body: 'Bad Gateway' });
+      assert.is(await acts.remove(id, binding()), 'unknown');
+      kept.webhook = { kind: 'waiting', hookId: hooks()[0]?.id ?? 0 };
+      assert.is(await acts.remove(id, binding()), 'left');
+      away();
+      kept.webhook = { kind: 'none', reason: '' };
+      // Who may not look at webhooks could not have made one.
+      const closed = scene.gitlab.faults.add({ match: inHooks, status: 403, body: { message: '403 Forbidden' } });
+      assert.is(await acts.remove(id, binding()), 'gone');
+      closed();
+      assert.is(await acts.remove(id, binding()), 'gone');
+      assert.is(hooks().length, 0);
+      await settled();
+      await server.close();
+    },
+    { allowLocalWebhooks: true },
+  ),
+);
+
 webhooks('a push came without a call: looking again does not take a test call for the proof', () =>
   withGitLab(
     async (scene) => {

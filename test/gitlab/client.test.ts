@@ -24,8 +24,8 @@ client('reads the user, the version, a project and its branches', () =>
     assert.ok((read.lastActivityAt ?? 0) > 0);
     await project.createBranch('fix/a#b');
     const branches = await api.branches(token, id, '');
-    assert.equal(branches.map(({ name }) => String(name)).sort(), ['fix/a#b', 'main']);
-    assert.equal((await api.branches(token, id, 'fix')).length, 1);
+    assert.equal(branches.branches.map(({ name }) => String(name)).sort(), ['fix/a#b', 'main']);
+    assert.equal((await api.branches(token, id, 'fix')).branches.length, 1);
     const main = await api.branch(token, id, 'main' as BranchName);
     assert.is(main.head, await project.head('main'));
     assert.ok(main.default && main.canPush);

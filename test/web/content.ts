@@ -1,8 +1,22 @@
 import type { ActRecord } from '../../src/model/event.ts';
-import type { ProjectId } from '../../src/model/instance.ts';
-import type { SiteId } from '../../src/model/site.ts';
+import type { BranchName, ProjectId } from '../../src/model/instance.ts';
+import type { Obstacle } from '../../src/model/plan.ts';
+import type { Site, SiteId } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
-import { ana, binding, createWorld, gitlab, now, oid, project, run, site, status, type World } from './support.ts';
+import {
+  ana,
+  binding,
+  branch,
+  createWorld,
+  gitlab,
+  now,
+  oid,
+  project,
+  run,
+  site,
+  status,
+  type World,
+} from './support.ts';
 
 const day = 86_400_000;
 
@@ -118,6 +132,20 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     'next',
     status('waiting', { waiting: { toPull: 0, toPush: 3, oldestUnpushedAt: now - 800 } }),
   );
+  add(
+    'fair',
+    'Winter fair',
+    'tourism/fair',
+    'main',
+    status('hold', {
+      since: now - 2_400_000,
+      lastPull: moved,
+      hold: {
+        ...{ code: 'branch-missing', at: now - 2_400_000, step: 'step-2', total: 0 },
+        ...{ tally: { added: 0, changed: 0, removed: 0 }, samples: [], choices: ['try-again', 'put-back'] },
+      },
+    }),
+  );
   add('intranet', 'Council intranet', 'council/intranet', 'main', status('in-sync', { lastPull: moved, conflicts: 1 }));
   add('events', 'Tourism events', 'tourism/events', 'release/winter', status('in-sync', { lastPull: moved }));
   add(
@@ -146,6 +174,16 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     name: 'Council intranet',
     binding: binding('council/intranet', 'main', { projectId: 16 as ProjectId }),
   });
+  const leftBehind = { defaultBranch: 'trunk' as BranchName };
+  for (const [id, repo, branchName] of [
+    ['fair', 'tourism/fair', 'main'],
+    ['docs-next', 'docs/handbook', 'next'],
+  ] as const) {
+    const at = world.sites.findIndex((one) => one.id === id);
+    const then = { ...leftBehind, defaultThen: branchName as BranchName };
+    const { name } = world.sites[at] as Site;
+    world.sites[at] = site(id, { name, binding: binding(repo, branchName, then) });
+  }
   const blocked = world.sites.findIndex(({ id }) => id === 'events');
   world.sites[blocked] = site('events', {
     name: 'Tourism events',
@@ -381,9 +419,21 @@ function fillRest(world: World): void {
   world.plan = { ...world.plan, samples: [...world.plan.samples, ...rest] };
   const held = world.statuses.get('shop')?.hold?.samples ?? [];
   const gone = named(412 - held.length).map((path) => ({ mark: '-', path }) as const);
-  const { decisions } = world.deps;
+  const { connecting, decisions, repositories } = world.deps;
   world.deps = {
     ...world.deps,
+    repositories: {
+      ...repositories,
+      branches: async (connection, asked, search) =>
+        asked.id === 13 ? manyBranches : repositories.branches(connection, asked, search),
+    },
+    connecting: {
+      ...connecting,
+      async plan(...asked) {
+        const plan = await connecting.plan(...asked);
+        return asked[0].branch === 'release/winter' ? { ...plan, refused: large, obstacles } : plan;
+      },
+    },
     decisions: { ...decisions, heldPaths: (id) => (id === 'shop' ? [...held, ...gone] : []) },
   };
   world.folders = [
@@ -410,6 +460,39 @@ function fillRest(world: World): void {
     { name: 'Webhook’s way back', result: 'unknown', finding: 'Known after the first site is connected.' },
   ];
 }
+
+/** The default branch is not to be pushed to, and GitLab has more than it gives at once. */
+const manyBranches = {
+  branches: [
+    branch('main', { default: true, protected: true, canPush: false }),
+    ...Array.from({ length: 100 }, (_, i) => branch(`archive/${2019 + Math.floor(i / 20)}-${(i % 20) + 1}`)),
+  ],
+  more: true,
+};
+
+/** One of each that GitLab can have against a plan. */
+const obstacles: readonly Obstacle[] = [
+  { kind: 'branch-protected', certain: true, pattern: 'release/*', needed: 'Maintainer' },
+  { kind: 'branch-name', certain: true, pattern: '^(site|fix)/[a-z-]+$' },
+  { kind: 'author-pattern', certain: true, email: 'cms@localhost', pattern: '@northwick\\.example$' },
+  { kind: 'author-member', certain: false, email: 'web@northwick.example' },
+  { kind: 'committer-email', certain: false, email: 'web@northwick.example', username: 'ana.p' },
+  { kind: 'committer-name', certain: true, name: 'Web team', wanted: 'Ana Petrović' },
+  { kind: 'message-pattern', certain: true, subject: 'Update 3 files in content/visit', pattern: '^[A-Z]{2,}-\\d+ ' },
+  { kind: 'message-forbidden', certain: true, subject: 'Update 3 files in content/visit', pattern: '^Update' },
+  { kind: 'unsigned', certain: true },
+  { kind: 'no-sign-off', certain: true },
+  {
+    ...{ kind: 'file-name', certain: true, pattern: '\\.(exe|jar)$' },
+    paths: ['tools/resize.exe', 'tools/sign.jar'].map(pathFromText),
+  },
+  { kind: 'file-size', certain: false, limit: 5_242_880, paths: [] },
+  { kind: 'repository-size', certain: false, bytes: 14.6 * 1024 ** 3, limit: 10 * 1024 ** 3 },
+];
+
+const large = ['static/film/harbour.mp4', 'static/film/tour.mp4', 'static/map.tif'].map(
+  (path) => ({ path: pathFromText(path), reason: { kind: 'lfs-pointer' } }) as const,
+);
 
 function fillNotifications(world: World): void {
   const failure = {
@@ -537,8 +620,10 @@ export const screens: Readonly<Record<string, string>> = {
   'source-syncing': '/sites/parks/settings/syncing',
   'pick-repository': '/sites/parks/repository',
   'pick-branch': '/sites/parks/repository?project=12',
+  'pick-branch-shut': '/sites/parks/repository?project=13',
   'pick-none': '/sites/parks/repository?q=playground',
   confirm: '/sites/parks/confirm?project=12&branch=main',
+  'confirm-refused': '/sites/parks/confirm?project=12&branch=release/winter',
   'confirm-push': '/sites/parks/confirm?project=12&branch=main&direction=start-from-folder',
   connected: '/sites/intranet/settings/syncing',
   'connected-blocked': '/sites/events/settings/syncing',
@@ -550,7 +635,10 @@ export const screens: Readonly<Record<string, string>> = {
   'site-retrying': '/sites/library',
   'site-hold': '/sites/shop',
   'site-off': '/sites/parks',
+  'site-new-default': '/sites/docs-next',
+  'connected-new-default': '/sites/docs-next/settings/syncing',
   hold: '/sites/shop/hold',
+  'hold-branch-gone': '/sites/fair/hold',
   conflicts: '/sites/museum/conflicts',
   conflict: '/sites/museum/conflicts/k1',
   'conflict-inline': '/sites/museum/conflicts/k1?view=inline',

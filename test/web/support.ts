@@ -34,6 +34,7 @@ export interface World {
   connection: Connection | undefined;
   projects: { project: Project; disabled?: string }[];
   branches: Branch[];
+  moreBranches: boolean;
   plan: Plan;
   runs: RunRecord[];
   /** Sites of which no run is told. */
@@ -75,6 +76,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       branch('next'),
       branch('release/spring', { canPush: false, protected: true }),
     ],
+    moreBranches: false,
     plan: plan(),
     runs: [],
     quiet: new Set(),
@@ -210,7 +212,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       },
       branches: async () => {
         did('repositories.branches');
-        return world.branches;
+        return { branches: world.branches, more: world.moreBranches };
       },
       newProjectUrl: () => 'https://gitlab.northwick.example/projects/new',
     },
@@ -259,9 +261,9 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         did('connecting.disconnect', id, by);
         return { leftOver: [] };
       },
-      disconnectFacts: async () => ({ files: 1206, keptVersions: 14, revokes: true, webhook: false }),
+      disconnectFacts: async () => ({ files: 1206, keptVersions: 14, grant: 'revoked', webhook: false }),
       retryWebhook: async (id) => did('connecting.retryWebhook', id),
-      branches: async () => world.branches,
+      stay: async (id) => did('connecting.stay', id),
       pushElsewhere: async (...args) => {
         did('connecting.pushElsewhere', ...args);
         return '';

@@ -25,7 +25,7 @@ export function disconnect(router: Router<State>, room: Room): void {
       hidden: [],
       files: count(facts.files, 'file'),
       kept: count(facts.keptVersions, 'kept version'),
-      revokes: facts.revokes,
+      grant: facts.grant,
       webhook: facts.webhook,
     });
   });

@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
-import type { Hold, HoldChoice } from '../../model/site.ts';
+import type { Binding, Hold, HoldChoice, SiteId } from '../../model/site.ts';
 import { displayPath, escapeControls, escapeLines } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
@@ -53,6 +53,7 @@ export function hold(router: Router<State>, room: Room): void {
       elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
       entered,
+      other: site.binding ? otherBranch(room, site.id, site.binding) : null,
       ways: site.binding ? holdWays(held, entered ? 'access-token' : 'reconnect') : [],
     });
   });
@@ -113,6 +114,16 @@ function elsewhereView(branch: string, now: number) {
   return {
     from: escapeControls(branch),
     branch: `mooring/${new Date(now).toISOString().slice(0, 16).replace(/[-:]/g, '')}`,
+  };
+}
+
+/** The repository's default branch, where the site is on another: the likeliest one to go on with. */
+function otherBranch({ address }: Room, id: SiteId, { projectId, branch, defaultBranch }: Binding) {
+  const other = defaultBranch === branch ? undefined : defaultBranch;
+  const query = new URLSearchParams({ project: String(projectId), branch: other ?? '' });
+  return {
+    name: other === undefined ? '' : escapeControls(other),
+    href: address.link(`/sites/${id}/confirm?${query}`),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import { isBranchName } from '../../model/branch.ts';
-import type { Branch, Connection, Project, ProjectId } from '../../model/instance.ts';
+import type { Branch, BranchChoice, Connection, Project, ProjectId } from '../../model/instance.ts';
 import { asProblem } from '../../model/problem.ts';
 import { describe } from '../../model/remedy.ts';
 import type { Site } from '../../model/site.ts';
@@ -94,7 +94,9 @@ export function projectId(text: string | undefined): ProjectId | undefined {
 
 export interface Chosen {
   readonly project: Project;
-  readonly branches: readonly Branch[];
+  readonly choice: BranchChoice;
+  /** The branch the site is on already. */
+  readonly present?: string;
   readonly search: string;
   /** GitLab's refusal: shown in place of the branches, so that another repository can be chosen. */
   readonly problem?: string;
@@ -109,12 +111,13 @@ async function chosenProject(
   const wanted = projectId(id);
   if (wanted === undefined) return undefined;
   const project = await deps.repositories.project(connection, wanted);
-  if (project.empty) return { project, branches: [], search };
+  const none = { branches: [], more: false };
+  if (project.empty) return { project, choice: none, search };
   try {
-    return { project, branches: await deps.repositories.branches(connection, wanted, search.slice(0, 200)), search };
+    return { project, choice: await deps.repositories.branches(connection, project, search.slice(0, 200)), search };
   } catch (error) {
     const { happened, todo } = describe(asProblem(error).toFacts());
-    return { project, branches: [], search, problem: `${happened} ${todo}` };
+    return { project, choice: none, search, problem: `${happened} ${todo}` };
   }
 }
 
@@ -124,15 +127,30 @@ function noteOf({ name, canPush, default: isDefault }: Branch): string {
   return isDefault ? ' (default)' : '';
 }
 
+/** What stands in the field at first: the default branch, the only one there is, or none. Nobody means just any. */
+function preselected(usable: readonly Branch[], asked: string | undefined): string {
+  const only = usable.length === 1 ? usable[0] : undefined;
+  return asked ?? usable.find((branch) => branch.default)?.name ?? only?.name ?? '';
+}
+
 /** A project's branches as a choice. */
-export function chosenView({ project, branches, search, problem }: Chosen, query: Readonly<Record<string, string>>) {
+export function chosenView(
+  { project, choice, present, search, problem }: Chosen,
+  query: Readonly<Record<string, string>>,
+) {
+  const branches = choice.branches.filter(({ name }) => name !== present);
   const usable = branches.filter(({ canPush, name }) => canPush && isBranchName(name));
-  const wanted = query['branch'] ?? usable.find((branch) => branch.default)?.name ?? usable[0]?.name ?? '';
+  const wanted = preselected(usable, query['branch']);
+  const shut = branches.find((branch) => branch.default && !branch.canPush);
   return {
     id: project.id,
     path: escapeControls(project.path),
     empty: project.empty,
     lfs: project.lfs,
+    /** The default branch, where GitLab takes no pushes to it from this user. */
+    shut: shut === undefined ? '' : escapeControls(shut.name),
+    unset: !usable.some(({ name }) => name === wanted),
+    more: choice.more,
     start: escapeControls(project.defaultBranch ?? 'main'),
     branches: branches.map((branch) => ({
       name: branch.name,
@@ -144,7 +162,7 @@ export function chosenView({ project, branches, search, problem }: Chosen, query
     subfolder: query['subfolder'] ?? '',
     newBranch: query['newBranch'] ?? (project.empty ? (project.defaultBranch ?? 'main') : ''),
     search,
-    // GitLab gives a hundred at most; below twenty nobody needs to search.
+    // Below twenty nobody needs to search.
     searchable: search !== '' || branches.length >= 20,
     problem: problem === undefined ? '' : escapeControls(problem),
   };

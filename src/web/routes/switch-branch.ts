@@ -1,5 +1,5 @@
 import type { Router } from '@koa/router';
-import type { Branch, Project } from '../../model/instance.ts';
+import type { Project } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
@@ -31,8 +31,8 @@ export async function showBranches(
   if (!connection) throw new Problem('grant-lost', {});
   const search = (query['branches'] ?? '').slice(0, 200);
   const project: Project = await deps.repositories.project(connection, binding.projectId);
-  const branches = await deps.connecting.branches(site.id, search);
-  const chosen = chosenView({ project, branches: withoutPresent(branches, binding.branch), search }, query);
+  const choice = await deps.repositories.branches(connection, project, search);
+  const chosen = chosenView({ project, choice, present: binding.branch, search }, query);
   const model = {
     nav: 'sites',
     site: siteFrame(room, site, 'settings'),
@@ -44,6 +44,3 @@ export async function showBranches(
   };
   room.show(ctx, 'pages/switch-branch.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
-
-const withoutPresent = (branches: readonly Branch[], present: string): readonly Branch[] =>
-  branches.filter(({ name }) => name !== present);

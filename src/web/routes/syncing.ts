@@ -48,6 +48,15 @@ export function syncing(router: Router<State>, room: Room): void {
     back(ctx, room, site, 'Resumed', ['What changed meanwhile on both sides is synced now.']);
   });
 
+  router.post('/sites/:id/stay', async (ctx) => {
+    const site = siteOf(ctx, room);
+    await deps.connecting.stay(site.id);
+    const branch = site.binding?.branch ?? '';
+    back(ctx, room, site, `${site.name} stays on ${branch}`, [
+      'Which branch is the default one is not brought up again.',
+    ]);
+  });
+
   router.post('/sites/:id/webhook', async (ctx) => {
     const site = siteOf(ctx, room);
     await deps.connecting.retryWebhook(site.id);
@@ -184,6 +193,7 @@ function webhookView({ deps }: Room, webhook: Webhook) {
     missed: webhook.kind === 'waiting' && webhook.missedAt !== undefined ? when(webhook.missedAt, deps.now()) : null,
     origin: instance && URL.canParse(instance.url) ? new URL(instance.url).origin : '',
     last: webhook.kind === 'working' || webhook.kind === 'system' ? when(webhook.lastDeliveryAt, deps.now()) : null,
+    said: webhook.kind === 'waiting' ? escapeControls(webhook.said ?? '') : '',
     reason: webhook.kind === 'none' ? escapeControls(webhook.reason) : '',
     address: webhook.kind === 'blocked' ? escapeControls(webhook.address) : '',
     admin,

@@ -64,6 +64,7 @@ export async function createProject(practice: Practice, given: NewProject): Prom
     // In a group, rights come from the group; GitLab makes the creator a member only of personal projects.
     members: new Map(given.namespace.members.has(given.creator.id) ? [] : [[given.creator.id, Level.owner]]),
     ...{ hooks: [], mergeRequests: [], lfs: new Map(), protectedBranches: [] },
+    ...{ pushRule: undefined, repositoryBytes: 1_048_576 },
   };
   if (!hollow) await createRepository(git, project.repoPath, project.defaultBranch);
   world.projects.push(project);

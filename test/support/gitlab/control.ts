@@ -15,7 +15,7 @@ import {
   type NewApplication,
 } from './actions.ts';
 import { fullPath, Level, namespaceByPath, userByName, webUrl } from './model.ts';
-import type { Hook, Namespace, ProjectRecord, User, Visibility, World } from './model.ts';
+import type { Hook, Namespace, ProjectRecord, PushRule, User, Visibility, World } from './model.ts';
 import type { Practice } from './practice.ts';
 import { branchHead, commits, readFiles, zeros, type Author, type Changes, type Commit } from './repository.ts';
 
@@ -56,6 +56,10 @@ export interface Project {
   setVisibility(visibility: Visibility): void;
   protect(branch: string, rule?: { pushLevel?: number; allowForcePush?: boolean }): void;
   unprotect(branch: string): void;
+  /** As an owner chooses it under Settings / Repository. */
+  setDefault(branch: string): Promise<void>;
+  setPushRule(rule: PushRule | undefined): void;
+  setSize(bytes: number): void;
 }
 
 export interface Control {
@@ -272,6 +276,16 @@ function projectHandle(
     },
     unprotect(branch) {
       project.protectedBranches = project.protectedBranches.filter(({ pattern }) => pattern !== branch);
+    },
+    async setDefault(branch) {
+      project.defaultBranch = branch;
+      await git.text(repoPath, ['symbolic-ref', 'HEAD', `refs/heads/${branch}`]);
+    },
+    setPushRule(rule) {
+      project.pushRule = rule;
+    },
+    setSize(bytes) {
+      project.repositoryBytes = bytes;
     },
   };
 }

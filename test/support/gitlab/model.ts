@@ -39,6 +39,22 @@ export interface ProtectedBranch {
   readonly allowForcePush: boolean;
 }
 
+/** As the API names the rules; members that are left out are off. */
+export interface PushRule {
+  readonly author_email_regex?: string;
+  readonly commit_message_regex?: string;
+  readonly commit_message_negative_regex?: string;
+  readonly branch_name_regex?: string;
+  readonly file_name_regex?: string;
+  /** MiB. */
+  readonly max_file_size?: number;
+  readonly member_check?: boolean;
+  readonly commit_committer_check?: boolean;
+  readonly commit_committer_name_check?: boolean;
+  readonly reject_unsigned_commits?: boolean;
+  readonly reject_non_dco_commits?: boolean;
+}
+
 export interface HookEvent {
   readonly id: number;
   readonly trigger: string;
@@ -106,6 +122,10 @@ export interface ProjectRecord {
   defaultBranch: string;
   lastActivityAt: number;
   protectedBranches: ProtectedBranch[];
+  /** Of plans that have such rules; told by the API, not kept by the gate. */
+  pushRule: PushRule | undefined;
+  /** What the statistics say; no file is that large. */
+  repositoryBytes: number;
 }
 
 export interface Application {

@@ -1,7 +1,8 @@
 /** How GitLab writes its things as JSON. Members follow payloads/rest and GitLab's schemas. */
 import { canPushTo, canReadCode, memberLevels, protection } from './access.ts';
 import { avatarUrl, cloneUrls, fullPath, isoTime, Level, majorVersion, webUrl } from './model.ts';
-import type { Hook, HookEvent, MergeRequest, Namespace, ProjectRecord, User, World } from './model.ts';
+import type { Hook, HookEvent, MergeRequest, Namespace, ProjectRecord } from './model.ts';
+import type { ProtectedBranch, PushRule, User, World } from './model.ts';
 import type { Commit } from './repository.ts';
 import { alertStatus } from './webhooks.ts';
 
@@ -107,6 +108,44 @@ export function fullProject(world: World, project: ProjectRecord, viewer: User):
     suggestion_commit_message: null,
     autoclose_referenced_issues: true,
     permissions: { project_access: access(levels.project), group_access: access(levels.group) },
+  };
+}
+
+/** doc/api/projects.md: for Reporters and up, on request. */
+export function statisticsEntity({ repositoryBytes }: ProjectRecord): object {
+  const none = { wiki_size: 0, lfs_objects_size: 0, job_artifacts_size: 0, packages_size: 0, snippets_size: 0 };
+  return { commit_count: 1, storage_size: repositoryBytes, repository_size: repositoryBytes, ...none };
+}
+
+/** doc/api/protected_branches.md. */
+export function protectedBranchEntity(rule: ProtectedBranch, id: number): object {
+  const entry = (access_level: number, part: number): object => ({
+    ...{ id: id * 10 + part, access_level, deploy_key_id: null, user_id: null, group_id: null },
+    access_level_description:
+      access_level === 0 ? 'No one' : access_level >= 40 ? 'Maintainers' : 'Developers + Maintainers',
+  });
+  return {
+    ...{ id, name: rule.pattern, allow_force_push: rule.allowForcePush, code_owner_approval_required: false },
+    push_access_levels: [entry(rule.pushLevel, 1)],
+    merge_access_levels: [entry(rule.mergeLevel, 2)],
+    unprotect_access_levels: [],
+  };
+}
+
+/** doc/api/project_push_rules.md. */
+export function pushRuleEntity(project: ProjectRecord, rule: PushRule): object {
+  const off = {
+    commit_message_regex: '',
+    commit_message_negative_regex: '',
+    branch_name_regex: '',
+    file_name_regex: '',
+  };
+  return {
+    ...{ id: 1, project_id: project.id, created_at: isoTime(project.createdAt), author_email_regex: '', ...off },
+    ...{ deny_delete_tag: false, member_check: false, prevent_secrets: false, max_file_size: 0 },
+    ...{ commit_committer_check: false, commit_committer_name_check: false },
+    ...{ reject_unsigned_commits: false, reject_non_dco_commits: false },
+    ...rule,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Projects, and the namespaces a new one may be put in. */
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import { canSee, memberLevel, memberLevels } from './access.ts';
+import { canSee, level, memberLevel, memberLevels } from './access.ts';
 import { createProject } from './actions.ts';
 import {
   fullPath,
@@ -15,7 +15,7 @@ import {
 import type { Practice } from './practice.ts';
 import { choiceOf, flagOf, input, invalid, keyset, numberOf, paginate, projectOf, refuse } from './rest-call.ts';
 import { RestError, send, signedIn, textOf, visitor } from './rest-call.ts';
-import { fullProject, namespaceEntity, simpleProject } from './rest-entities.ts';
+import { fullProject, namespaceEntity, simpleProject, statisticsEntity } from './rest-entities.ts';
 
 const orders = [
   'id',
@@ -46,7 +46,9 @@ export function addProjectRoutes(router: Router, practice: Practice): void {
   router.get('/projects/:id', (ctx) => {
     const user = visitor(practice, ctx);
     const project = projectOf(practice, ctx, user);
-    send(practice, ctx, 'project', user ? fullProject(world, project, user) : simpleProject(world, project, user));
+    const told = flagOf(input(ctx), 'statistics') === true && level(world, user, project) >= Level.reporter;
+    const whole = user ? fullProject(world, project, user) : simpleProject(world, project, user);
+    send(practice, ctx, 'project', told ? { ...whole, statistics: statisticsEntity(project) } : whole);
   });
 
   router.post('/projects', async (ctx) => {

@@ -8,6 +8,7 @@ import type { Practice } from './practice.ts';
 import { flagOf, input, notFound, paginate, param, projectOf, refuse, requireLevel } from './rest-call.ts';
 import { RestError, send, signedIn, textOf, visitor } from './rest-call.ts';
 import { branchEntity, commitEntity, mergeRequestEntity } from './rest-entities.ts';
+import { protectedBranchEntity, pushRuleEntity } from './rest-entities.ts';
 
 export function addRepositoryRoutes(router: Router, practice: Practice): void {
   const { world, git } = practice;
@@ -134,7 +135,35 @@ export function addRepositoryRoutes(router: Router, practice: Practice): void {
     );
   });
 
+  addRuleRoutes(router, practice);
   addMergeRequestRoutes(router, practice, readable);
+}
+
+/** What people set under Settings / Repository: told to those who may set it. */
+function addRuleRoutes(router: Router, practice: Practice): void {
+  const asked = (ctx: Context): ProjectRecord => {
+    const user = signedIn(practice, ctx, 'read');
+    const project = projectOf(practice, ctx, user);
+    requireLevel(practice, user, project, Level.maintainer);
+    return project;
+  };
+
+  router.get('/projects/:id/protected_branches', (ctx) => {
+    const rules = paginate(practice, ctx, asked(ctx).protectedBranches);
+    const shape = { shapeFrom: 'doc/api/protected_branches.md' };
+    send(
+      practice,
+      ctx,
+      shape,
+      rules.map((rule, at) => protectedBranchEntity(rule, at + 1)),
+    );
+  });
+
+  router.get('/projects/:id/push_rule', (ctx) => {
+    const project = asked(ctx);
+    if (!project.pushRule) throw new RestError(404, { message: '404 Not found' });
+    send(practice, ctx, { shapeFrom: 'doc/api/project_push_rules.md' }, pushRuleEntity(project, project.pushRule));
+  });
 }
 
 function addMergeRequestRoutes(
