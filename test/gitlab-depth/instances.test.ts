@@ -7,6 +7,7 @@ import { pointerText } from '../../src/model/lfs.ts';
 import { makeCertificates } from '../net/support.ts';
 import { type Fill, until } from '../support/clicker.ts';
 import { type Harbour, type HarbourOptions, freePort, inHarbour } from '../support/daemon.ts';
+import { demandingGateway } from '../support/demanding-gateway.ts';
 import { demandingProxy } from '../support/demanding-proxy.ts';
 import { configured, filesOf, mooredSite, signedIn } from '../support/moored.ts';
 
@@ -92,6 +93,34 @@ instances('a private authority, an odd port and a sub-path at once', async () =>
   await inHarbour((harbour) => throughAndBoth(harbour, { 'CA certificate': ca }), {
     gitlab: { ...options.gitlab, basePath: '/dev/gitlab', externalUrl: url },
   });
+});
+
+instances('behind a gateway that demands a header, in TLS of the house, below a sub-path', async () => {
+  const { ca, good } = makeCertificates();
+  setDefaultCACertificates([...getCACertificates('default'), ca]);
+  const port = await freePort();
+  const gateway = await demandingGateway({ tls: good, header: ['X-House', 'harbour-7'], behind: () => port });
+  try {
+    await inHarbour(
+      async (harbour) => {
+        const without = { 'CA certificate': ca };
+        const clicker = await signedIn(harbour);
+        await configured(harbour, clicker);
+        await clicker.open(`${harbour.url}/account/gitlab`);
+        await clicker.press('Configure Self Hosted GitLab', { Secret: harbour.application.secret, ...without });
+        const { words } = await clicker.press('Test connection');
+        assert.match(words, 'asks for a sign-in of its own');
+        assert.ok(gateway.refused.length > 0);
+        gateway.refused.length = 0;
+        await throughAndBoth(harbour, { ...without, 'Extra request headers': 'X-House: harbour-7' });
+        assert.equal(gateway.refused, []);
+        assert.ok(gateway.passed.some((path) => path.includes('/gitlab-lfs/objects/')));
+      },
+      { gitlab: { port, basePath: '/gitlab', externalUrl: `${gateway.url}/gitlab` } },
+    );
+  } finally {
+    await gateway.close();
+  }
 });
 
 instances('a proxy that demands a password and a header: nothing goes past it, nothing goes without', async () => {

@@ -30,6 +30,8 @@ export function startSession(world: World, ctx: Context, user: User | undefined)
   const session: Session = { id: hex(16), csrf: hex(16), user, returnTo: undefined, notice: undefined };
   world.sessions.set(session.id, session);
   const secure = world.url.startsWith('https:');
+  // What stands before GitLab may end the TLS: the browser's side of it is encrypted all the same.
+  ctx.cookies.secure = secure;
   ctx.cookies.set(cookieName, session.id, {
     httpOnly: true,
     sameSite: 'lax',
