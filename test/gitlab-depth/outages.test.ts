@@ -105,18 +105,28 @@ outages('F41: more than three branches in one push: GitLab calls no webhook, and
 
 outages('S20: a name that leads to a metadata service is refused for git too, before git is started', async () => {
   let isTurned = false;
-  const resolve: Resolve = (url) => resolveName(isTurned ? new URL('http://169.254.169.254') : url);
+  let asked = 0;
+  const resolve: Resolve = (url) => {
+    asked += 1;
+    return resolveName(isTurned ? new URL('http://169.254.169.254') : url);
+  };
   await inPlace({ overrides: { resolve } }, async (place) => {
     const site = await mooredSite(place);
     await site.settled();
     isTurned = true;
-    place.gitlab.requests.length = 0;
-    await site.write('waits.md', 'w\n');
+    // For some seconds a name leads where it led before: an edit may still go through.
+    let edits = 0;
     const told = await until('it says why', async () => {
+      edits += 1;
+      await site.write(`edit-${edits}.md`, 'w\n');
       const { words } = await site.clicker.open(`${site.url}/settings/syncing`);
       return words.includes('link-local or a metadata service') ? words : undefined;
     });
     assert.match(told, 'Retrying');
+    place.gitlab.requests.length = 0;
+    await site.write('waits.md', 'w\n');
+    const before = asked;
+    await until('it is tried again', async () => asked > before || undefined);
     const byGit = place.gitlab.requests.filter(({ path }) => /receive-pack$|info\/refs$/.test(path));
     assert.equal(byGit, []);
     isTurned = false;
