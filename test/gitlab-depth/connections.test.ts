@@ -158,9 +158,11 @@ connections('a gateway’s own 401 loses no token: the site retries, and goes on
     assert.match((await clicker.open(`${url}/settings/syncing`)).words, 'Connected');
     gitlab.faults.clear();
     await world.website.push('main', { 'after.md': 'a\n' });
+    await until('both pushes are here', async () => {
+      const files = await filesOf(folder);
+      return (files.has('after.md') && files.has('by-git.md')) || undefined;
+    });
     await reaches(clicker, url, 'In sync');
-    assert.ok((await filesOf(folder)).has('after.md'));
-    assert.ok((await filesOf(folder)).has('by-git.md'));
   }),
 );
 
