@@ -5,10 +5,13 @@ import type { Overrides } from '../../src/moorings.ts';
 import { admin, freePort, type Harbour, inProcess, practice } from '../support/daemon.ts';
 import type { GitLabOptions } from '../support/gitlab/server.ts';
 
+/** What a test in one process has to do with. */
+export type Place = Pick<Harbour, 'url' | 'sites' | 'gitlab' | 'world' | 'application' | 'admin'>;
+
 /** The whole daemon in this process, with what a test owns of it, and a practice GitLab that knows it. */
 export async function inPlace(
   { overrides = {}, gitlab: options = {} }: { overrides?: Overrides; gitlab?: GitLabOptions },
-  use: (place: Pick<Harbour, 'url' | 'sites' | 'gitlab' | 'world' | 'application' | 'admin'>) => Promise<void>,
+  use: (place: Place) => Promise<void>,
 ): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'mooring-place-'));
   const port = await freePort();
