@@ -273,7 +273,7 @@ const siteKinds: readonly {
       kind: 'lfs',
       tone: 'warn',
       title: `Pointers to large files (LFS): ${amount}`,
-      text: 'The repository holds only a pointer, so the file itself is not in the folder.',
+      text: 'The repository holds only a pointer there, which the site does not follow: nothing is written, and nothing committed in its place.',
       help: 'files',
     }),
   },
