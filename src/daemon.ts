@@ -13,11 +13,10 @@ import { createGitlabClient } from './gitlab/client.ts';
 import { createLfsClient } from './gitlab/lfs.ts';
 import { createDriver } from './git/driver.ts';
 import { createOauth } from './gitlab/oauth.ts';
-import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
+import { createTokenKeeper } from './gitlab/tokens.ts';
 import type { Log, Mask } from './log.ts';
 import { gitStanding } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
-import { type Secret } from './model/secret.ts';
 import { firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
 import { type Overrides, createMoorings } from './moorings.ts';
@@ -56,6 +55,7 @@ export async function startDaemon(
     keyPath: config.keyFile,
     random,
     now: () => clock.now(),
+    onSecret: (secret) => mask.hide(secret),
     onFault: (error) => log('error', 'A write on the side failed.', { error }),
     onNotes: (notes) => notes.forEach(({ text, file }) => log('warn', text, { file })),
   });
@@ -129,6 +129,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     clock,
     async refresh(token) {
       const fresh = await oauth.refresh(token);
+      // Masked when they are stored, and they may fail to be.
       mask.hide(fresh.accessToken);
       mask.hide(fresh.refreshToken);
       return fresh;
@@ -139,18 +140,11 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
   const client = createGitlabClient({ http, apiUrl: () => instance()?.apiUrl ?? '' });
   const report: Parts['report'] = (act) =>
     void events.publish({ kind: 'act', act: { ...act, id: random.bytes(8).toString('hex'), at: clock.now() } });
-  const withToken: TokenKeeper['withToken'] = (id, use, signal) => {
-    const masked = (token: Secret): ReturnType<typeof use> => {
-      mask.hide(token);
-      return use(token);
-    };
-    return tokens.withToken(id, masked, signal);
-  };
   const life = createProjectLife({
     sites: store.sites,
     instance,
     project: (token, id, signal) => client.project(token, id, signal),
-    withToken,
+    withToken: tokens.withToken,
     report,
     clock,
   });
@@ -158,7 +152,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     publicUrl: config.publicUrl,
     instance,
     connection: (id) => store.instance.connection(id),
-    withToken,
+    withToken: tokens.withToken,
     client,
     sites: store.sites,
     isLocal: async (url) => (await resolveName(url).catch(() => [])).some(isLocalAddress),
@@ -194,7 +188,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     limited,
     overrides,
     log,
-    withToken,
+    withToken: tokens.withToken,
     whereabouts: (id) => ({
       check: (maxAgeMs, signal) => life.check(id, maxAgeMs, signal),
       checkForPush: (maxAgeMs, signal) => life.checkForPush(id, maxAgeMs, signal),
@@ -261,7 +255,11 @@ function tellHistory(events: Events, store: Store, log: Log): void {
 }
 
 async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): Promise<void> {
-  const { account, outcome } = await store.accounts.ensure(admin.name, admin.password);
+  const { account, outcome } = await store.accounts.ensure(admin.name, admin.password).catch((error: unknown) => {
+    if (!(error instanceof Problem) || error.code !== 'form-invalid') throw error;
+    const name = error.facts['field'] === 'name' ? 'MOORING_ADMIN_NAME' : 'MOORING_ADMIN_PASSWORD_FILE';
+    throw new Problem('config-invalid', { text: `${name}: ${error.facts['hint'] ?? ''}` }, { cause: error });
+  });
   if (outcome === 'changed') await store.sessions.endAll(account.id);
 }
 

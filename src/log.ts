@@ -66,7 +66,7 @@ function plain(value: unknown): unknown {
   return { error: escapeControls(value.message), stack: escapeControls(value.stack ?? ''), ...cause };
 }
 
-/** The newest this many secrets are known by value; older ones have long expired, and patterns still catch them. */
+/** The secrets used last are known by value, this many; whoever uses another one tells of it first. */
 const KNOWN_SECRETS = 200;
 /** Shorter values would blacken ordinary words. */
 const SHORTEST_SECRET = 6;
@@ -77,8 +77,11 @@ export function createMask(): Mask {
   return {
     hide(secret) {
       const value = secret.open();
-      if (value.length < SHORTEST_SECRET || known.has(value)) return;
-      known.set(value, formsOf(value));
+      if (value.length < SHORTEST_SECRET) return;
+      const present = known.get(value);
+      known.delete(value);
+      known.set(value, present ?? formsOf(value));
+      if (present) return;
       const oldest = known.keys().next();
       if (known.size > KNOWN_SECRETS && !oldest.done) known.delete(oldest.value);
       // The longest first: one form may hold another.

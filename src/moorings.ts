@@ -77,7 +77,7 @@ export interface MooringsDeps {
 }
 
 /** Where a branch is, and whose grant reaches it. */
-export type Where = Place & Pick<Binding, 'branch'>;
+type Where = Place & Pick<Binding, 'branch'>;
 
 /** Every site's repository, folder, keeper, schedules and watcher: made with the site, ended with it. */
 export interface Moorings {
@@ -102,6 +102,8 @@ export interface Moorings {
   load(): { running: number; waiting: number };
   /** After so long without a good look, in ms, nobody knows how a site stands. */
   patience(id: SiteId): number | undefined;
+  /** False when the scheduler stands still. */
+  isScheduling(): boolean;
   /** No new rings; runs under way finish within `ms`. */
   stop(ms: number): Promise<void>;
 }
@@ -229,6 +231,7 @@ export function createMoorings(deps: MooringsDeps): Moorings {
       return copied === 'done' ? Buffer.concat(chunks) : content;
     },
     load: () => queue.load(),
+    isScheduling: () => poll.isAlive(),
 
     async add(site) {
       const { id } = site;

@@ -14,7 +14,6 @@ import { createSettingsActs, exampleChanges } from './acts/settings.ts';
 import { createSiteActs } from './acts/sites.ts';
 import { createSystemActs } from './acts/system.ts';
 import { makePkce } from './gitlab/oauth.ts';
-import type { TokenKeeper } from './gitlab/tokens.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
 import type { Connection } from './model/instance.ts';
@@ -36,7 +35,7 @@ import { version } from './version.ts';
 export function webDeps(parts: Parts): WebDeps {
   const { config, log, clock, random, store, events, tokens, client, moorings, report } = parts;
   const instance = () => store.instance.get();
-  const withToken: TokenKeeper['withToken'] = (id, use) => tokens.withToken(id, use);
+  const { withToken } = tokens;
   const keeper = (id: SiteId) => moorings.keeper(id);
   const siteChanged = moorings.changed;
   const connections = connectionActs(parts);
@@ -130,7 +129,15 @@ export function webDeps(parts: Parts): WebDeps {
     events: { follow: (since, listener) => events.follow(since, listener) },
     webhook: webhook(parts),
     systemHook: systemHook(parts),
-    health: { ready: () => true },
+    health: {
+      async faults() {
+        const fault = await store.fault();
+        return [
+          ...(fault === undefined ? [] : ['the state directory cannot be written']),
+          ...(moorings.isScheduling() ? [] : ['the scheduler does not run']),
+        ];
+      },
+    },
   };
 }
 

@@ -64,6 +64,17 @@ for (const [name, text] of Object.entries(shapes)) {
   });
 }
 
+logSuite('of more secrets than it can know, it knows those that were used last', () => {
+  const mask = createMask();
+  const used = new Secret('used-again-and-again');
+  mask.hide(used);
+  for (let n = 0; n < 150; n += 1) mask.hide(new Secret(`secret-number-${n}`));
+  mask.hide(used);
+  for (let n = 150; n < 300; n += 1) mask.hide(new Secret(`secret-number-${n}`));
+  assert.is(mask.mask('used-again-and-again secret-number-299'), '[secret] [secret]');
+  assert.is(mask.mask('secret-number-0'), 'secret-number-0');
+});
+
 const looks: Record<string, [string, string]> = {
   'a GitLab token': ['remote: glpat-abcDEF123_456-xyz bad', 'abcDEF'],
   'an OAuth token': ['token gloas-0123456789abcdef', '0123456789'],

@@ -96,8 +96,9 @@ export function createSiteActs(deps: SiteActsDeps): SiteActs {
       deps.report({ by, site: id, act: 'resumed', detail: site.name });
     },
 
-    async syncNow(id) {
-      existing(id);
+    async syncNow(id, by) {
+      const { name } = existing(id);
+      deps.report({ by, site: id, act: 'asked-for-sync', detail: name });
       deps.keeper(id).ring('person');
     },
   };

@@ -30,3 +30,6 @@ export interface Session {
   /** ms since 1970. */
   readonly createdAt: number;
 }
+
+/** Of a password that is set from now on, in characters. One that was set before stays good. */
+export const shortestPassword = 12;

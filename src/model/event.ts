@@ -57,6 +57,7 @@ export interface ActRecord {
     | 'disconnected'
     | 'paused'
     | 'resumed'
+    | 'asked-for-sync'
     | 'restored'
     | 'resolved'
     | 'chose'

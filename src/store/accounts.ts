@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Account } from '../model/account.ts';
+import { type Account, shortestPassword } from '../model/account.ts';
 import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Random } from '../model/world.ts';
@@ -25,7 +25,7 @@ export interface Accounts {
   check(name: string, password: string, address: string): Promise<Account | undefined>;
   /**
    * The account from the environment: made when absent, its password brought up to date. `changed` means that its
-   * sessions must end.
+   * sessions must end. Throws `form-invalid` for a new password that is too short.
    */
   ensure(name: string, password: Secret): Promise<{ account: Account; outcome: 'made' | 'changed' | 'same' }>;
   /** Another account. Throws `form-invalid` with `field` and `hint`. */
@@ -56,7 +56,6 @@ export interface AccountsDeps {
   readonly limiter?: TryLimiter;
 }
 
-const SHORTEST_PASSWORD = 10;
 const LONGEST_PASSWORD = 1_000;
 
 export function createAccounts(deps: AccountsDeps): Accounts {
@@ -134,11 +133,11 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       }
     },
     async ensure(name, password) {
-      checkPassword(password.open());
       const record = byName(name);
-      if (!record) return { account: await make(name, password.open(), 'any'), outcome: 'made' };
-      if (await passwords.matches(password.open(), record.password))
+      if (record && (await passwords.matches(password.open(), record.password)))
         return { account: toAccount(record), outcome: 'same' };
+      checkPassword(password.open());
+      if (!record) return { account: await make(name, password.open(), 'any'), outcome: 'made' };
       await setHash(record.id, password.open());
       return { account: toAccount(record), outcome: 'changed' };
     },
@@ -189,8 +188,8 @@ function checkName(name: string): void {
 }
 
 function checkPassword(password: string): void {
-  if ([...password].length < SHORTEST_PASSWORD) {
-    throw invalid('password', `Choose a password of at least ${SHORTEST_PASSWORD} characters.`);
+  if ([...password].length < shortestPassword) {
+    throw invalid('password', `Choose a password of at least ${shortestPassword} characters.`);
   }
   if (password.length > LONGEST_PASSWORD) {
     throw invalid('password', `A password has at most ${LONGEST_PASSWORD} characters.`);

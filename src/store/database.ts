@@ -34,6 +34,11 @@ export interface Database<T> {
    * happened. Throws `disk-full`, or `store-damaged` with `reason: changed-outside` when somebody else wrote the file.
    */
   update<R>(change: (draft: T) => R): Promise<R>;
+  /**
+   * What the last write failed with, after writing what is held once more; undefined: it succeeded, or does now. Costs
+   * nothing while all is well.
+   */
+  fault(): Promise<unknown>;
   /** Makes the older generations equal to the present one, for when what they hold must not come back. */
   forgetGenerations(): Promise<void>;
   /** Resolves when no write is under way. */
@@ -68,6 +73,7 @@ interface Waiting<T> {
 function inARow<T>(low: Low<T>, file: StoreFile<T>): Database<T> {
   let waiting: Waiting<T>[] = [];
   let running: Promise<void> | undefined;
+  let fault: unknown;
 
   async function writeBatch(batch: Waiting<T>[]): Promise<void> {
     let draft = low.data;
@@ -87,8 +93,10 @@ function inARow<T>(low: Low<T>, file: StoreFile<T>): Database<T> {
     try {
       await file.write(draft);
       low.data = file.held;
+      fault = undefined;
       for (const each of applied) each.done();
     } catch (error) {
+      fault = error;
       for (const each of applied) each.fail(error);
     }
   }
@@ -107,6 +115,18 @@ function inARow<T>(low: Low<T>, file: StoreFile<T>): Database<T> {
       return low.data;
     },
     notes: file.notes,
+    async fault() {
+      while (running) await running;
+      if (fault === undefined) return undefined;
+      running = file.rewrite().then(
+        () => void (fault = undefined),
+        (error: unknown) => void (fault = error),
+      );
+      await running;
+      // Changes that came meanwhile have waited for it.
+      running = waiting.length > 0 ? drain() : undefined;
+      return fault;
+    },
     update<R>(change: (draft: T) => R): Promise<R> {
       return new Promise<R>((resolve, reject) => {
         let result: R;

@@ -41,6 +41,7 @@ export const actRecord = whole<ActRecord>()(
       'disconnected',
       'paused',
       'resumed',
+      'asked-for-sync',
       'restored',
       'resolved',
       'chose',

@@ -51,6 +51,13 @@ export class StoreFile<T> implements Adapter<T> {
     this.held = next.data;
   }
 
+  /** Writes what is held once more: says whether the disk takes it again. */
+  async rewrite(): Promise<void> {
+    await this.#refuseForeign();
+    await writeDurably(this.#options.path, this.#text);
+    this.#stamp = await stampOf(this.#options.path);
+  }
+
   async hasGenerations(): Promise<boolean> {
     for (const n of GENERATIONS) if (await exists(this.#generation(n))) return true;
     return false;

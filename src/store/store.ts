@@ -30,6 +30,8 @@ export interface Store {
   readonly keyPath: string;
   /** What was put right while opening: log it and show it. */
   readonly notes: readonly StoreNote[];
+  /** What keeps the store from being written, after one more try where the last write failed; undefined: nothing. */
+  fault(): Promise<unknown>;
   /** Waits for writes under way, then frees the state directory. May be called twice. */
   close(): Promise<void>;
 }
@@ -44,12 +46,14 @@ export interface StoreOptions {
   readonly onFault: (error: unknown) => void;
   /** Told of notes that come later, when a site's own file is opened. */
   readonly onNotes: (notes: readonly StoreNote[]) => void;
+  /** Told of every secret that is stored or read, before it is used: see {@link createVault}. */
+  readonly onSecret?: (secret: Secret) => void;
   /** Tests hash faster. */
   readonly passwordCost?: PasswordCost;
 }
 
 /** The files that every installation has, and the value by which the key is recognised. */
-export interface StateData {
+interface StateData {
   createdAt: number;
   keyCheck: Sealed;
   stores: string[];
@@ -81,7 +85,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const { path, keyPath = join(path, 'secret.key'), random, now } = options;
   const dir = await openStateDir({ path, keyPath, random });
   try {
-    const vault = createVault(dir.keys, random);
+    const vault = createVault(dir.keys, random, options.onSecret);
     const dbs = await openDatabases(dir, vault, now);
     await dir.settle();
     await finishRotation(dbs, vault, keyPath);
@@ -111,6 +115,13 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     history,
     keyPath: dir.keyPath,
     notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
+    async fault() {
+      for (const db of Object.values(dbs) as Database<unknown>[]) {
+        const fault = await db.fault();
+        if (fault !== undefined) return fault;
+      }
+      return undefined;
+    },
     async close() {
       await Promise.all(Object.values(dbs).map((db: Database<unknown>) => db.settled()));
       await siteFacts.settled();

@@ -39,13 +39,24 @@ export const KEY_BYTES = 32;
 export const KEY_CHECK = 'key check';
 const NONCE_BYTES = 12;
 
-/** `keys`: the present one first, then those that may still open what a broken-off rotation left. */
-export function createVault(keys: readonly [Buffer, ...Buffer[]], random: Random): Vault {
+/**
+ * `keys`: the present one first, then those that may still open what a broken-off rotation left. `onSecret` is told of
+ * every secret that goes in or comes out, before anybody else has it: the log masks it from then on.
+ */
+export function createVault(
+  keys: readonly [Buffer, ...Buffer[]],
+  random: Random,
+  onSecret: (secret: Secret) => void = () => {},
+): Vault {
   const byId = new Map(keys.map((key) => [keyIdOf(key), key]));
   const present = keys[0];
   const keyId = keyIdOf(present);
 
+  // The key check is a constant, and its words are ordinary ones.
+  const tell = (secret: Secret, record: string): void => void (record !== KEY_CHECK && onSecret(secret));
+
   function seal(value: Secret, record: string): Sealed {
+    tell(value, record);
     const nonce = random.bytes(NONCE_BYTES);
     const cipher = createCipheriv('aes-256-gcm', present, nonce).setAAD(boundTo(keyId, record));
     const data = Buffer.concat([cipher.update(value.open(), 'utf8'), cipher.final()]);
@@ -61,7 +72,11 @@ export function createVault(keys: readonly [Buffer, ...Buffer[]], random: Random
       const decipher = createDecipheriv('aes-256-gcm', key, bytes(sealed.nonce), { authTagLength: 16 })
         .setAAD(boundTo(sealed.keyId, record))
         .setAuthTag(bytes(sealed.tag));
-      return new Secret(Buffer.concat([decipher.update(bytes(sealed.data)), decipher.final()]).toString('utf8'));
+      const secret = new Secret(
+        Buffer.concat([decipher.update(bytes(sealed.data)), decipher.final()]).toString('utf8'),
+      );
+      tell(secret, record);
+      return secret;
     } catch (cause) {
       const hint = `The stored secret “${record}” was altered or belongs to another record. Enter it again.`;
       throw new Problem('store-damaged', { record, reason: 'sealed-value-altered', hint }, { cause });
@@ -78,7 +93,7 @@ export function createVault(keys: readonly [Buffer, ...Buffer[]], random: Random
 }
 
 /** Names a key without giving anything of it away. */
-export function keyIdOf(key: Buffer): string {
+function keyIdOf(key: Buffer): string {
   return createHash('sha256').update('mooring key id\0').update(key).digest('hex').slice(0, 16);
 }
 

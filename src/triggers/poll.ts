@@ -19,6 +19,8 @@ export interface Poll {
   next(id: SiteId): number | undefined;
   /** Three looks' time, in ms: without a good one for so long, nobody knows how a site stands. */
   patience(id: SiteId): number | undefined;
+  /** False when the scheduler itself has not run for minutes: then nothing is looked at by the clock any more. */
+  isAlive(): boolean;
   /** Ends every schedule; rings that were being delayed never come. */
   stop(): Promise<void>;
 }
@@ -35,6 +37,11 @@ type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
 export function createPoll(deps: PollDeps): Poll {
   const lanes = new Map<SiteId, Lane>();
   const { jitterMs = 15_000 } = deps;
+  let beatAt: number | undefined = deps.clock.monotonic();
+  const heart = createTask('* * * * *', () => void (beatAt &&= deps.clock.monotonic()), {
+    ...{ name: 'scheduler', logger: quietLogger(deps.log), unref: true },
+  });
+  void heart.start();
 
   function schedule(lane: Lane, id: SiteId, trigger: 'poll' | 'rescan', expression: string): void {
     const fault = checkCron(expression);
@@ -87,7 +94,11 @@ export function createPoll(deps: PollDeps): Poll {
       if (!lane || !first || !fourth) return undefined;
       return Math.max(fourth.getTime() - first.getTime(), lane.isProven ? 3 * restMs : 0) + jitterMs;
     },
-    stop: async () => void (await Promise.all([...lanes.keys()].map(remove))),
+    isAlive: () => beatAt !== undefined && deps.clock.monotonic() - beatAt < beatLateMs,
+    async stop() {
+      beatAt = undefined;
+      await Promise.all([heart.destroy(), ...[...lanes.keys()].map(remove)]);
+    },
   };
 }
 
@@ -109,6 +120,8 @@ function restsUntil({ isProven, polledAt }: Lane): number {
 }
 
 const restMs = 10 * 60_000;
+/** The scheduler beats each minute; two missed beats are a machine under load, three are not. */
+const beatLateMs = 3.5 * 60_000;
 
 /**
  * What is wrong with a schedule, as a sentence for its field; undefined when it can be used. Seconds are refused (a form

@@ -235,7 +235,8 @@ export interface WebDeps {
   /** The call of the instance's system hook, for whichever site it concerns. */
   readonly systemHook: (headers: Readonly<Record<string, string | string[] | undefined>>) => Hearing;
 
-  readonly health: { ready(): boolean };
+  /** What keeps Mooring from doing its work, a few words each; empty when nothing does. */
+  readonly health: { faults(): Promise<readonly string[]> };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

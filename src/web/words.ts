@@ -185,6 +185,8 @@ export function actWords({ act, detail }: ActRecord): { readonly before: string;
       return { before: 'Paused', after: what };
     case 'resumed':
       return { before: 'Resumed', after: what };
+    case 'asked-for-sync':
+      return { before: 'Requested a sync of', after: what };
     case 'restored':
       return { before: 'Restored in', after: what };
     case 'resolved':
@@ -232,6 +234,7 @@ export const actIcons: Record<ActRecord['act'], string> = {
   disconnected: 'close',
   paused: 'pause',
   resumed: 'play',
+  'asked-for-sync': 'refresh',
   restored: 'restore',
   resolved: 'conflict',
   chose: 'check',

@@ -9,9 +9,16 @@ const site: Site = { id, name: 'A', folder: '/srv/a', createdAt: 0, paused: fals
 
 /** A site that was in sync at its last good look, `agoMs` before now; three looks take 180 s. */
 function lookedAt(agoMs: number): ReturnType<ReturnType<typeof createSiteActs>['status']> {
-  const now = 10_000_000;
   const status = { ...firstStatus(0, 'unknown'), state: 'in-sync' as const, checkedAt: now - agoMs };
-  const acts = createSiteActs({
+  return acts({
+    keeper: () => ({ status: () => status, ring: () => {}, paused: () => {}, breakOff: () => false }),
+  }).status(id);
+}
+
+const now = 10_000_000;
+
+function acts(over: Partial<Parameters<typeof createSiteActs>[0]>): ReturnType<typeof createSiteActs> {
+  return createSiteActs({
     store: {
       all: () => [site],
       get: () => site,
@@ -20,7 +27,12 @@ function lookedAt(agoMs: number): ReturnType<ReturnType<typeof createSiteActs>['
       remove: () => Promise.resolve(),
     },
     checkFolder: (path) => Promise.resolve(path),
-    keeper: () => ({ status: () => status, ring: () => {}, paused: () => {}, breakOff: () => false }),
+    keeper: () => ({
+      status: () => firstStatus(0, 'unknown'),
+      ring: () => {},
+      paused: () => {},
+      breakOff: () => false,
+    }),
     nextCheck: () => now + 1_000,
     patience: () => 180_000,
     now: () => now,
@@ -28,8 +40,8 @@ function lookedAt(agoMs: number): ReturnType<ReturnType<typeof createSiteActs>['
     siteChanged: () => Promise.resolve(),
     siteRemoved: () => Promise.resolve(),
     report: () => {},
+    ...over,
   });
-  return acts.status(id);
 }
 
 sites('a site that nobody has seen well for three looks is unknown, never green', () => {
@@ -39,6 +51,13 @@ sites('a site that nobody has seen well for three looks is unknown, never green'
 
 sites('the next look is told also while all is well', () => {
   assert.is(lookedAt(1_000).nextTryAt, 10_001_000);
+});
+
+sites('asking for a sync is an entry of the audit log: who, and which site', async () => {
+  const told: unknown[] = [];
+  const asked = acts({ report: (act) => told.push(act) });
+  await asked.syncNow(id, 'Ana');
+  assert.equal(told, [{ by: 'Ana', site: id, act: 'asked-for-sync', detail: 'A' }]);
 });
 
 sites.run();

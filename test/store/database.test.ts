@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
+import { asProblem } from '../../src/model/problem.ts';
 import { openDatabase, type Database, type DatabaseOptions } from '../../src/store/database.ts';
 import { freshFolder, problemOf } from './fixtures.ts';
 
@@ -47,6 +48,21 @@ database('what was written is read back, in a file of the owner alone', async ()
   assert.is(statSync(path).mode & 0o777, 0o600);
   for (const n of [1, 2, 3]) assert.is(statSync(`${path}.${n}`).mode & 0o777, 0o600);
   assert.is(readFileSync(path, 'utf8').split('\n').length, 2);
+});
+
+database('the fault of a failed write is known until one succeeds', async () => {
+  const path = join(freshFolder(), 'notes.json');
+  const db = await openDatabase(options(path));
+  assert.is(await db.fault(), undefined);
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, `${text} `);
+  await problemOf('store-damaged', () => add(db, 'a'));
+  const [fault] = await Promise.all([db.fault(), problemOf('store-damaged', () => add(db, 'meanwhile'))]);
+  assert.is(asProblem(fault).code, 'store-damaged');
+  assert.equal([db.data.notes, readFileSync(path, 'utf8')], [[], `${text} `]);
+  writeFileSync(path, text);
+  const [healed] = await Promise.all([db.fault(), add(db, 'b')]);
+  assert.equal([healed, db.data.notes], [undefined, ['b']]);
 });
 
 const damages: Record<string, (text: string) => string> = {

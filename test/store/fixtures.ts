@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,23 +12,6 @@ export function freshFolder(): string {
 }
 
 export const realRandom: Random = { bytes: randomBytes, fraction: () => 0.5 };
-
-/** Chance that repeats: the same seed gives the same bytes. */
-export function seeded(seed: string): Random {
-  let n = 0;
-  const block = (): Buffer =>
-    createHash('sha256')
-      .update(`${seed}:${(n += 1)}`)
-      .digest();
-  return {
-    fraction: () => block().readUInt32BE(0) / 2 ** 32,
-    bytes(length) {
-      let bytes = Buffer.alloc(0);
-      while (bytes.length < length) bytes = Buffer.concat([bytes, block()]);
-      return bytes.subarray(0, length);
-    },
-  };
-}
 
 /** Options for a store whose passwords hash fast and whose time the test moves. */
 export function storeOptions(path: string, clock: { at: number } = { at: 1_800_000_000_000 }): StoreOptions {

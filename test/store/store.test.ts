@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BranchName, Connection, Instance, ProjectId } from '../../src/model/instance.ts';
+import { asProblem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
 import type { Binding } from '../../src/model/site.ts';
 import { rotateKey } from '../../src/store/rotation.ts';
@@ -57,6 +58,23 @@ const made: Omit<Connection, 'id' | 'health' | 'renewedAt'> = {
   scopes: 'api',
 };
 const tokens = { accessToken: new Secret(access), refreshToken: new Secret(refresh), expiresAt: 20, issuedAt: 10 };
+
+store('what keeps it from being written is told, and no longer once it can be written again', async () => {
+  const path = join(freshFolder(), 'state');
+  const opened = await openStore(storeOptions(path));
+  assert.is(await opened.fault(), undefined);
+  const file = join(path, 'accounts.json');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, `${text} `);
+  const add = (): Promise<unknown> => opened.accounts.add('Ada', new Secret(PASSWORD));
+  await problemOf('store-damaged', add);
+  assert.is(asProblem(await opened.fault()).code, 'store-damaged');
+  assert.equal(opened.accounts.all(), []);
+  writeFileSync(file, text);
+  assert.is(await opened.fault(), undefined);
+  await add();
+  await opened.close();
+});
 
 /** An installation with an account, the instance, a connection and a connected site; closed again. */
 async function installation(): Promise<{ path: string; connection: Connection; cookie: string }> {

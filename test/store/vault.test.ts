@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
-import { createVault, type Sealed } from '../../src/store/vault.ts';
+import { createVault, KEY_CHECK, type Sealed } from '../../src/store/vault.ts';
 import { problemOf, realRandom } from './fixtures.ts';
 
 const vaultSuite = suite('vault');
@@ -15,6 +15,17 @@ vaultSuite('what was sealed opens for its own record, as a Secret', () => {
   const opened = vault.open(vault.seal(canary, 'token a'), 'token a');
   assert.is(opened.open(), 'canary-8c1e');
   assert.is(`${JSON.stringify(opened)}`, '"[secret]"');
+});
+
+vaultSuite('whatever goes in or comes out is told of before anybody has it, but for the key check', () => {
+  const told: string[] = [];
+  const vault = createVault([key(1)], realRandom, (secret) => told.push(secret.open()));
+  const sealed = vault.seal(canary, 'token a');
+  assert.equal(told.splice(0), ['canary-8c1e']);
+  vault.open(sealed, 'token a');
+  assert.equal(told.splice(0), ['canary-8c1e']);
+  vault.open(vault.seal(new Secret(KEY_CHECK), KEY_CHECK), KEY_CHECK);
+  assert.equal(told, []);
 });
 
 vaultSuite('a sealed value tells nothing and never repeats', () => {

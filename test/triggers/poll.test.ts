@@ -49,9 +49,10 @@ function arrange(fraction = 0) {
   mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.UTC(2026, 0, 1, 12, 0, 30) });
   const rings: string[] = [];
   const faults: string[] = [];
+  let unseenMs = 0;
   const clock: Clock = {
     now: () => Date.now(),
-    monotonic: () => Date.now(),
+    monotonic: () => Date.now() + unseenMs,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason as Error));
@@ -68,7 +69,9 @@ function arrange(fraction = 0) {
     await poller.stop();
     mock.timers.reset();
   };
-  return { poller, rings, faults, end };
+  /** Time in which no timer of the scheduler came. */
+  const passUnseen = (ms: number): void => void (unseenMs += ms);
+  return { poller, rings, faults, passUnseen, end };
 }
 
 const site = (id: string, more: object = {}) => ({
@@ -141,6 +144,24 @@ poll(
     await minutes(3);
     assert.is(rings.length, 6);
     await end();
+  },
+);
+
+poll(
+  'the scheduler is alive while it runs, also without a site, and not once it stands still or has stopped',
+  async () => {
+    const { poller, passUnseen, end } = arrange();
+    assert.is(poller.isAlive(), true);
+    await minutes(30);
+    assert.is(poller.isAlive(), true);
+    passUnseen(2.5 * 60_000);
+    assert.is(poller.isAlive(), true);
+    passUnseen(60_000);
+    assert.is(poller.isAlive(), false);
+    await minutes(1);
+    assert.is(poller.isAlive(), true);
+    await end();
+    assert.is(poller.isAlive(), false);
   },
 );
 

@@ -73,7 +73,14 @@ test('health says alive, readiness says whether it can work', async () => {
   assert.is((await request(app).get('/healthz')).text, 'ok\n');
   assert.is((await request(app).get('/readyz')).status, 200);
   world.failing.set('ready', true);
-  assert.is((await request(app).get('/readyz')).status, 503);
+  const answer = await request(app).get('/readyz');
+  assert.equal([answer.status, answer.text], [503, 'not ready: the state directory cannot be written\n']);
+  world.failing.delete('ready');
+  const stopping = new AbortController();
+  const stopped = createApp({ ...world.deps, stopping: stopping.signal }).callback();
+  assert.is((await request(stopped).get('/readyz')).status, 200);
+  stopping.abort();
+  assert.is((await request(stopped).get('/readyz')).text, 'not ready: Mooring is stopping\n');
 });
 
 test('events stream live, say only what changed, and stop when the daemon does', async () => {

@@ -339,7 +339,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     },
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
-    health: { ready: () => !world.failing.has('ready') },
+    health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };
   return world;
 }

@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { Account } from '../../model/account.ts';
+import { type Account, shortestPassword } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
@@ -11,7 +11,7 @@ import { who } from './syncing.ts';
 
 const password = z
   .string({ error: 'Enter a password.' })
-  .min(12, 'At least 12 characters.')
+  .min(shortestPassword, `At least ${shortestPassword} characters.`)
   .max(1_000, 'At most 1,000 characters.');
 const addForm = z.object({ name: filledLine('a name', 64), password });
 const changeForm = z.object({

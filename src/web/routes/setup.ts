@@ -1,5 +1,6 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
+import { shortestPassword } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Context, Room, State } from '../context.ts';
 import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
@@ -11,7 +12,7 @@ const form = z
     name: filledLine('a name', 100),
     password: z
       .string({ error: 'Enter a password.' })
-      .min(12, 'At least 12 characters.')
+      .min(shortestPassword, `At least ${shortestPassword} characters.`)
       .max(1_000, 'At most 1,000 characters.'),
   })
   .strip();
