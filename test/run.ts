@@ -1,127 +1,162 @@
-import { spawn } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Counts, type Outcome, type Underway, runFile, stripColours } from './runner/file.ts';
+import { type ImportGraph, type Tier, affected, readImports, tierOf } from './runner/graph.ts';
+import { sweep, watchOver } from './runner/reaper.ts';
 
 /**
  * Runs the test files, each in a process of its own. uvu alone calls a file good that ran nothing, lost a hook, or was
  * narrowed with `.only`; here each of these fails.
  *
- *     node test/run.ts [word …]      only files whose path holds one of the words
+ *     node test/run.ts [word …]           only files whose path holds one of the words
+ *       --tier unit|engine|system         only files of that tier; `--list` shows which file is in which
+ *       --changed [--base REV]            only files that what changed since REV (HEAD) can break, by what they import
+ *       --record-times                    writes test/times.json, by which the longest files start first
  *
- * A file may say `// time limit: 300 s` in its first lines. Lines that begin with `not run here:` or `note:` are shown.
+ * Lines that begin with `not run here:` or `note:` are shown.
  */
 
 const AT_ONCE = Math.min(2, availableParallelism());
-const DEFAULT_LIMIT_S = 150;
-const GRACE_MS = 2_000;
+const SAY_EVERY_MS = 60_000;
+const timesFile = 'test/times.json';
 
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
+interface Options {
+  readonly words: readonly string[];
+  readonly tier: string | undefined;
+  readonly base: string | undefined;
+  readonly list: boolean;
+  readonly recordTimes: boolean;
 }
 
-interface Outcome extends Counts {
-  readonly file: string;
-  readonly seconds: number;
-  readonly output: string;
-  /** Why the file fails although its tests may not; empty: it does not. */
-  readonly fault: string;
-}
-
-/** What a file's output and end say. Exported for the test of this runner. */
-export function judge(output: string, end: { code: number | null; timedOut: string }): Counts & { fault: string } {
-  const text = stripColours(output);
-  const sum = (word: string): number =>
-    [...text.matchAll(new RegExp(`^\\s*${word}:\\s+(\\d+)`, 'gm'))].reduce((n, m) => n + Number(m[1]), 0);
-  const totals = [...text.matchAll(/^\s*Total:\s+(\d+)/gm)];
-  const total = sum('Total');
-  const passed = sum('Passed');
-  const skipped = sum('Skipped');
-  const failed = Math.max(0, total - passed);
-  const counts = { passed, failed, skipped };
-  if (end.timedOut) return { ...counts, fault: end.timedOut };
-  if (totals.length === 0) return { ...counts, fault: 'it ended without running a suite' };
-  if (failed > 0) return { ...counts, fault: '' };
-  if (end.code !== 0) return { ...counts, fault: `it exited with ${end.code ?? 'a signal'} though no test failed` };
-  if (total === 0) return { ...counts, fault: 'it ran no tests' };
-  return { ...counts, fault: '' };
-}
-
-/** What the source alone gives away. */
-export function inspect(source: string): { limitS: number; fault: string } {
-  const head = source.split('\n', 15).join('\n');
-  const limitS = Number(/\/\/ time limit: (\d+) s/.exec(head)?.[1] ?? DEFAULT_LIMIT_S);
-  if (/^\s*[\w$.]+\.only\(/m.test(source)) return { limitS, fault: 'it holds .only' };
-  const suites = [...source.matchAll(/^(?:const|let)\s+([\w$]+)\s*=\s*suite[(<]/gm)].map((m) => m[1] ?? '');
-  const idle = suites.filter((name) => !source.includes(`${name}.run()`));
-  if (idle.length > 0) return { limitS, fault: `its suite ${idle.join(', ')} is never run` };
-  return { limitS, fault: '' };
-}
-
-/** Runs one file and says how it went. Never throws. */
-export async function runFile(root: string, file: string): Promise<Outcome> {
-  const began = performance.now();
-  const { limitS, fault } = inspect(readFileSync(join(root, file), 'utf8'));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
-    cwd: root,
-    // A group of its own: what a test forgot to end goes with it.
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_ENV: 'test', FORCE_COLOR: '0' },
+function readOptions(args: string[]): Options {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      tier: { type: 'string' },
+      changed: { type: 'boolean', default: false },
+      base: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      'record-times': { type: 'boolean', default: false },
+    },
   });
-  running.add(child.pid ?? 0);
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
-  let timedOut = '';
-  const timer = setTimeout(() => {
-    timedOut = `it was ended after ${limitS} s`;
-    endGroup(child.pid);
-  }, limitS * 1000);
-  const code = await new Promise<number | null>((resolve) => {
-    child.once('error', () => resolve(null));
-    child.once('exit', (exitCode) => {
-      // Grandchildren would hold the pipes open; one that left the group may do so for ever.
-      endGroup(child.pid);
-      const late = setTimeout(() => resolve(exitCode), GRACE_MS);
-      child.once('close', () => {
-        clearTimeout(late);
-        resolve(exitCode);
-      });
-    });
-  });
-  clearTimeout(timer);
-  running.delete(child.pid ?? 0);
-  const output = Buffer.concat(chunks).toString('utf8');
-  const judged = judge(output, { code, timedOut });
-  return { file, seconds: (performance.now() - began) / 1000, output, ...judged, fault: fault || judged.fault };
+  const base = values.base ?? (values.changed ? 'HEAD' : undefined);
+  return { words: positionals, tier: values.tier, base, list: values.list, recordTimes: values['record-times'] };
 }
 
-const running = new Set<number>();
-
-async function main(words: readonly string[]): Promise<number> {
+async function main(args: string[]): Promise<number> {
   const root = dirname(dirname(fileURLToPath(import.meta.url)));
-  const all = globSync('test/**/*.test.ts', { cwd: root }).sort();
-  const files = words.length === 0 ? all : all.filter((file) => words.some((word) => file.includes(word)));
-  if (files.length === 0) {
-    console.log(`no test file matches ${words.join(' ')}`);
-    console.log('0 passed, 1 failed, 0 skipped');
-    return 1;
+  const options = readOptions(args);
+  const graph = readImports(root);
+  const files = longestFirst(root, choose(root, graph, options));
+  if (options.list) {
+    for (const file of files) console.log(`${tierOf(graph, file).padEnd(7)} ${file}`);
+    return 0;
   }
+  if (files.length === 0) {
+    // Nothing that changed can break a test; a word that matches nothing is a mistake.
+    const good = options.base !== undefined;
+    console.log(`no test file matches ${args.join(' ')}`);
+    console.log(`0 passed, ${good ? 0 : 1} failed, 0 skipped`);
+    return good ? 0 : 1;
+  }
+  const outcomes = await runAll(root, files);
+  if (options.recordTimes) recordTimes(root, outcomes);
+  return conclude(outcomes);
+}
+
+function choose(root: string, graph: ImportGraph, { words, tier, base }: Options): readonly string[] {
+  const tiers: readonly string[] = ['unit', 'engine', 'system'] satisfies Tier[];
+  if (tier !== undefined && !tiers.includes(tier)) throw new Error(`--tier takes one of ${tiers.join(', ')}`);
+  const all = globSync('test/**/*.test.ts', { cwd: root }).sort();
+  const concerned = base === undefined ? all : affected(graph, all, changedSince(root, base));
+  return concerned
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .filter((file) => tier === undefined || tierOf(graph, file) === tier);
+}
+
+/** Paths that differ from `base` or that git does not know yet. */
+function changedSince(root: string, base: string): readonly string[] {
+  const git = (...args: string[]): string[] =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
+  return [
+    ...git('diff', '--name-only', '-z', '--no-renames', base, '--'),
+    ...git('ls-files', '--others', '--exclude-standard', '-z'),
+  ];
+}
+
+/** A long file that starts last would run alone at the end. One that was never timed may be long. */
+function longestFirst(root: string, files: readonly string[]): readonly string[] {
+  const times = readTimes(root);
+  const seconds = (file: string): number => times[relative('test', file)] ?? Infinity;
+  return [...files].sort((a, b) => seconds(b) - seconds(a) || (a < b ? -1 : 1));
+}
+
+function readTimes(root: string): Record<string, number> {
+  const file = join(root, timesFile);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, number>) : {};
+}
+
+function recordTimes(root: string, outcomes: readonly Outcome[]): void {
+  const fresh = outcomes.map(({ file, seconds }): [string, number] => [relative('test', file), Math.ceil(seconds)]);
+  const merged = Object.entries({ ...readTimes(root), ...Object.fromEntries(fresh) })
+    .filter(([file]) => existsSync(join(root, 'test', file)))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  writeFileSync(join(root, timesFile), `${JSON.stringify(Object.fromEntries(merged), undefined, 2)}\n`);
+}
+
+async function runAll(root: string, files: readonly string[]): Promise<readonly Outcome[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'mooring-test-'));
+  // Daemons that run as somebody else have to come through it.
+  chmodSync(folder, 0o755);
+  const leave = watchOver(folder);
+  endTogether(folder);
   const waiting = [...files];
   const outcomes: Outcome[] = [];
+  const underway = new Set<Underway>();
+  const speaker = setInterval(() => sayWhatGoesOn(underway, waiting.length), SAY_EVERY_MS);
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const outcome = await runFile(root, file);
+      let mine: Underway | undefined;
+      const place = { root, file, folder: join(folder, String(files.indexOf(file))) };
+      const outcome = await runFile(place, undefined, (one) => underway.add((mine = one)));
+      if (mine) underway.delete(mine);
       outcomes.push(outcome);
       show(outcome);
+      speaker.refresh();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return conclude(outcomes);
+  clearInterval(speaker);
+  sweep(folder);
+  leave();
+  return outcomes;
+}
+
+/** A signal takes everything down before this process ends; SIGKILL leaves that to the reaper. */
+function endTogether(folder: string): void {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.once(signal, () => {
+      sweep(folder);
+      process.exit(code);
+    });
+  }
+}
+
+function sayWhatGoesOn(underway: ReadonlySet<Underway>, waiting: number): void {
+  for (const { file, began, tests, said } of underway) {
+    const seconds = Math.round((performance.now() - began) / 1000);
+    console.log(`…    ${relative('test', file)}: ${seconds} s, ${tests()} tests so far${said() && `; ${said()}`}`);
+  }
+  if (waiting > 0) console.log(`…    ${waiting} files wait`);
 }
 
 function show(outcome: Outcome): void {
@@ -132,7 +167,7 @@ function show(outcome: Outcome): void {
   console.log(`${bad ? 'FAIL' : 'ok  '} ${name.padEnd(44)} ${counts.padEnd(36)} ${seconds.toFixed(1)} s`);
   if (bad) {
     if (fault) console.log(`     ${fault}`);
-    console.log(indent(output));
+    console.log(output.replace(/^/gm, '     | '));
     return;
   }
   // uvu has begun the line with the suite's name and its dots.
@@ -151,32 +186,4 @@ function conclude(outcomes: readonly Outcome[]): number {
   return failed === 0 ? 0 : 1;
 }
 
-function endGroup(pid: number | undefined): void {
-  if (pid === undefined || pid === 0) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // Nobody of the group is left.
-  }
-}
-
-function indent(text: string): string {
-  return text.replace(/^/gm, '     | ');
-}
-
-function stripColours(text: string): string {
-  return text.replace(/\u001b\[[\d;]*m/g, '');
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const) {
-    process.once(signal, () => {
-      for (const pid of running) endGroup(pid);
-      process.exit(code);
-    });
-  }
-  process.exitCode = await main(process.argv.slice(2));
-}
+process.exitCode = await main(process.argv.slice(2));

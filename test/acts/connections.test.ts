@@ -5,7 +5,7 @@ import { makePkce } from '../../src/gitlab/oauth.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
 import { Secret } from '../../src/model/secret.ts';
 import type { SiteId } from '../../src/model/site.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { handClock, problemOf, realRandom } from '../net/support.ts';
 import { deny, type Scene, withGitLab } from '../gitlab/support.ts';
 

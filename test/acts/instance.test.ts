@@ -8,7 +8,8 @@ import type { Secret } from '../../src/model/secret.ts';
 import type { Webhook } from '../../src/model/site.ts';
 import { proxyFor, readNoProxy } from '../../src/net/proxy.ts';
 import { likelyInstead, parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
-import { handClock, makeCertificates, problemOf, realRandom } from '../net/support.ts';
+import { makeCertificates } from '../net/certificates.ts';
+import { handClock, problemOf, realRandom } from '../net/support.ts';
 
 const instance = suite('acts/instance');
 

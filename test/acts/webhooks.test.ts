@@ -8,7 +8,7 @@ import type { Binding, Site, SiteId, Webhook } from '../../src/model/site.ts';
 import { createWebhook } from '../../src/triggers/webhook.ts';
 import { type Scene, withGitLab } from '../gitlab/support.ts';
 import { listen, realClock, realRandom } from '../net/support.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 
 const webhooks = suite('acts/webhooks');
 const id = 's1' as SiteId;

@@ -1,10 +1,10 @@
-// time limit: 300 s
 import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Clicker, type Page, createClicker, until } from '../support/clicker.ts';
+import { type Clicker, type Page, createClicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, freePort, harbour, inHarbour } from '../support/daemon.ts';
 import {
   addSite,
@@ -480,7 +480,7 @@ test('a store that is not ours: the daemon says so and ends, and changes nothing
     ['secret.key', 'x'.repeat(44), /gone|key/],
   ];
   for (const [name, content, words] of cases) {
-    const given = await harbour({ started: false });
+    const given = await harbour({ started: false, begin: 'account' });
     try {
       await writeFile(join(given.stateDir, name), content, { mode: 0o600 });
       const error = await given.start().then(
@@ -496,6 +496,20 @@ test('a store that is not ours: the daemon says so and ends, and changes nothing
     } finally {
       await given.close();
     }
+  }
+});
+
+test('a new password from the environment that is too short: the daemon names the variable, ends, makes no account', async () => {
+  const given = await harbour({ started: false, begin: 'nothing', env: { MOORING_ADMIN_PASSWORD: 'eleven-char' } });
+  try {
+    await given.start().catch(() => undefined);
+    assert.match(given.output(), 'MOORING_ADMIN_PASSWORD_FILE: Choose a password of at least 12 characters.');
+    assert.not.match(given.output(), 'eleven-char');
+    assert.not.match(given.output(), '    at ');
+    const accounts = await readFile(join(given.stateDir, 'accounts.json'), 'utf8');
+    assert.match(accounts, '"accounts":[]');
+  } finally {
+    await given.close();
   }
 });
 

@@ -1,4 +1,3 @@
-// time limit: 600 s
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createClicker, until } from '../support/clicker.ts';
+import { createClicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { freePort } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 
@@ -46,14 +46,10 @@ test('npm run demo comes up after git clone, answers, and stops cleanly', async 
   let code: number | null | undefined;
   child.once('exit', (exit) => (code = exit));
   try {
-    await until(
-      'the demo says what to try',
-      () => {
-        if (code !== undefined) throw new Error(`it ended with ${code}`);
-        return output.join('').includes('press Connect Self Hosted GitLab');
-      },
-      500_000,
-    );
+    await until('the demo says what to try', () => {
+      if (code !== undefined) throw new Error(`it ended with ${code}`);
+      return output.join('').includes('press Connect Self Hosted GitLab');
+    });
     const said = output.join('');
     const find = (pattern: RegExp): string => pattern.exec(said)?.[1] ?? '';
     const url = find(/Mooring\s+(http:\S+)/);
@@ -82,7 +78,7 @@ test('npm run demo comes up after git clone, answers, and stops cleanly', async 
     assert.match(clicker.page.words, 'Harbour is connected');
 
     child.kill('SIGTERM');
-    await until('it has ended', () => code !== undefined || undefined, 20_000);
+    await until('it has ended', () => code !== undefined || undefined);
     await until('the port is free', async () => {
       const answer = await fetch(`${url}/healthz`).catch(() => undefined);
       return answer === undefined;

@@ -1,11 +1,10 @@
-// time limit: 240 s
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { launchBrowser } from '../support/browser.ts';
-import { until } from '../support/clicker.ts';
+import { patienceMs, until } from '../support/until.ts';
 import { type Harbour, harbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { type MooredSite, filesOf, mooredSite } from '../support/moored.ts';
@@ -23,7 +22,7 @@ test.before(async () => {
   site = await mooredSite(world, { name: 'Harbour' });
   browser = await launchBrowser();
   page = await browser.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(patienceMs);
   await page.goto(`${world.url}/sign-in`);
   await page.getByLabel('Name').fill(world.admin.name);
   await page.getByLabel('Password').fill(world.admin.password);

@@ -1,11 +1,11 @@
-// time limit: 180 s
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createClicker, until } from '../support/clicker.ts';
+import { createClicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, admin, freePort, harbour, inProcess, practice } from '../support/daemon.ts';
 import { leaksBelow, leaksIn } from '../support/leaks.ts';
 import { addSite, authorised, configured, makeFolder, mooredSite, signedIn } from '../support/moored.ts';

@@ -1,10 +1,9 @@
-// time limit: 120 s
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { mooredSite } from '../support/moored.ts';
 

@@ -1,4 +1,3 @@
-// time limit: 180 s
 import { execFileSync } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Harbour, harbour } from '../support/daemon.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 
 const test = suite('two-sided edits');
 
@@ -198,7 +197,7 @@ test('Paused is what the page says, also when the button was pressed during a sy
     await until('the edit is on GitLab', async () => (await site.project.head()) !== head);
     await site.clicker.send(pause);
     try {
-      await site.reaches('Paused', 5_000);
+      await site.reaches('Paused');
     } finally {
       await site.clicker.press('Resume');
     }

@@ -6,6 +6,7 @@ import { type Harbour, harbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { makeFolder } from '../support/moored.ts';
+import { patienceMs } from '../support/until.ts';
 
 /** Where a way through the pages begins: a fresh daemon, a folder with files, and a browser before the set-up page. */
 export interface Start {
@@ -17,7 +18,7 @@ export interface Start {
 }
 
 export async function start({ javaScriptEnabled }: { javaScriptEnabled: boolean }): Promise<Start> {
-  const world = await harbour({ account: 'set-up-page' });
+  const world = await harbour({ begin: 'nothing' });
   const before = Object.entries(folderBefore);
   const folder = await makeFolder(world.sites, 'harbour', {
     files: Object.fromEntries(before.map(([path, { text }]) => [path, text])),
@@ -25,7 +26,7 @@ export async function start({ javaScriptEnabled }: { javaScriptEnabled: boolean 
   });
   const browser = await launchBrowser();
   const page = await (await browser.newContext({ javaScriptEnabled })).newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(patienceMs);
   return { world, project: world.world.website, folder, browser, page };
 }
 
@@ -55,7 +56,7 @@ export function inSteps(
  * is found by role, label and text.
  */
 
-export const person = { name: 'Ana', password: 'tide and tackle 7' } as const;
+const person = { name: 'Ana', password: 'tide and tackle 7' } as const;
 
 /** The folder that is there before, with modes; what becomes of each file is said beside it. */
 export const folderBefore: Readonly<Record<string, { text: string; mode: number }>> = {

@@ -1,10 +1,9 @@
-// time limit: 180 s
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import type { Harbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { filesOf, sameFiles } from '../support/moored.ts';
@@ -114,7 +113,7 @@ step('edits go out, commits on GitLab come in, Sync now syncs now', async () => 
   await project.push('main', { 'asked-for.md': 'By a person.\n' });
   await page.getByRole('button', { name: 'Sync now' }).click();
   await page.getByText('Asked for a sync.').waitFor();
-  await until('the push is in the folder', async () => (await filesOf(folder)).has('asked-for.md'), 20_000);
+  await until('the push is in the folder', async () => (await filesOf(folder)).has('asked-for.md'));
   world.gitlab.settings.allowLocalWebhooks = true;
 });
 

@@ -1,4 +1,3 @@
-// time limit: 240 s
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { type Server, type Socket, connect, createServer } from 'node:net';

@@ -1,4 +1,3 @@
-// time limit: 170 s
 import { randomBytes } from 'node:crypto';
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,17 +7,8 @@ import { realFs } from '../../src/files/disk.ts';
 import { defaultSettings } from '../../src/model/site.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { git, scratch } from '../support/plain-git.ts';
-import {
-  endsIn,
-  fault,
-  gitChildren,
-  inNamespace,
-  inlineScanner,
-  isFound,
-  kept,
-  overHttp,
-  smallDisk,
-} from './support.ts';
+import { overHttp } from './over-http.ts';
+import { endsIn, fault, gitChildren, inNamespace, inlineScanner, isFound, kept, smallDisk } from './support.ts';
 
 /** Real small disks, in a namespace of our own; and a file system that fails on order. */
 const disk = suite('disk');

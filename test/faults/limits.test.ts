@@ -1,10 +1,9 @@
-// time limit: 240 s
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { type MooredSite, mooredSite, signedIn } from '../support/moored.ts';
 import { git, gitAsync, scratch } from '../support/plain-git.ts';
@@ -42,7 +41,7 @@ limits('F7: many sites and hardly a descriptor: no crash, nothing taken for remo
     }
     assert.is(harbour.daemon?.pid, pid);
     limit(1_024);
-    for (const site of sites) await site.settled(90_000);
+    for (const site of sites) await site.settled();
     for (const [i, { project }] of sites.entries())
       assert.is((await project.files()).get('a/b/c/d.md')?.toString(), `edited ${i}\n`);
     if (!isLong) process.stdout.write('\nnote: 4 sites; MOORING_TEST_LONG=yes: 60\n');
@@ -116,8 +115,8 @@ limits('F32: thousands of files while the process is held up: the kernel drops e
       const names = await gitAsync(site.project.repoPath, 'ls-tree', '-r', '--name-only', 'main');
       return names.split('\n').filter((name) => /^d\d\/\d+\.txt$/.test(name)).length;
     };
-    await until('all are on the branch', async () => (await arrived()) === count || undefined, 120_000);
-    await site.reaches('In sync', 60_000);
+    await until('all are on the branch', async () => (await arrived()) === count || undefined);
+    await site.reaches('In sync');
     process.stdout.write(`\nnote: ${count} files${isLong ? '' : '; MOORING_TEST_LONG=yes: 30,000'}\n`);
   }),
 );

@@ -1,9 +1,8 @@
-// time limit: 90 s
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { addSite, authorised, configured, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { git } from '../support/plain-git.ts';

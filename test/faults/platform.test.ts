@@ -1,4 +1,3 @@
-// time limit: 120 s
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActs } from '../../src/acts/system.ts';
 import { gitStanding } from '../../src/model/git-version.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { freePort, inHarbour, spawnServe } from '../support/daemon.ts';
 import { signedIn } from '../support/moored.ts';
 import { scratch } from '../support/plain-git.ts';
@@ -111,7 +110,7 @@ async function tried(env: Record<string, string>, uid?: number): Promise<{ code:
     (text) => (said += text),
   );
   try {
-    const answers = until('it answers', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, 45_000);
+    const answers = until('it answers', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
     const code = await Promise.race([ended, answers.then(() => undefined)]);
     answers.catch(() => {});
     child.kill('SIGTERM');

@@ -1,10 +1,9 @@
-// time limit: 300 s
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { dies } from '../support/dies.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
@@ -51,7 +50,7 @@ points('F1: killed at two points in a row: no edit is lost, both sides become eq
         harbour.gitlab.faults.clear();
       }
       await harbour.start();
-      await site.settled(30_000);
+      await site.settled();
       assert.is(site.project.hooks.length, 1, `${pair.join(', ')}: ${site.project.hooks.length} webhooks`);
     }
     assert.equal(await missing(harbour, site, written), []);

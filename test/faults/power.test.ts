@@ -1,4 +1,3 @@
-// time limit: 300 s
 import fs from 'node:fs/promises';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

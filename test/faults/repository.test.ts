@@ -1,4 +1,3 @@
-// time limit: 170 s
 import {
   closeSync,
   cpSync,

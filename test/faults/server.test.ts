@@ -1,4 +1,3 @@
-// time limit: 120 s
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

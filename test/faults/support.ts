@@ -1,13 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import { Manifest } from '../../src/files/manifest.ts';
 import { scanAll } from '../../src/files/scan.ts';
 import type { Scanner } from '../../src/files/scanner.ts';
-import { basicAuthorization } from '../../src/git/environment.ts';
-import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
 import type { SyncEvent, Trigger } from '../../src/model/event.ts';
 import type { Conflict } from '../../src/model/plan.ts';
 import { Problem, type ProblemCode } from '../../src/model/problem.ts';
@@ -16,11 +13,9 @@ import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
 import { type Keeper, createKeeper } from '../../src/sync/keeper.ts';
 import type { Refusal } from '../../src/sync/notes.ts';
-import type { Remote } from '../../src/sync/ports.ts';
 import { type Lane, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
-import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
-import { git, scratch } from '../support/plain-git.ts';
+import { git } from '../support/plain-git.ts';
 
 /** A connected site in a world of its own, for one test. */
 export async function connected(options: WorldOptions, test: (world: EngineWorld) => Promise<void>): Promise<void> {
@@ -140,75 +135,6 @@ export async function endsIn(code: ProblemCode, work: () => Promise<unknown>): P
   return problem;
 }
 
-/** A world whose remote is the real one: git over HTTP, from the practice GitLab. */
-export interface HttpWorld extends EngineWorld {
-  readonly gitlab: GitLab;
-  readonly project: Project;
-  /** A fast-import stream straight into the project, as only a hostile server would take it; moves main. */
-  plant(stream: string | Buffer): string;
-}
-
-/** `through`: where requests go instead, for proxies that spoil them. */
-export async function overHttp(
-  options: WorldOptions & {
-    through?: (gitlabUrl: string) => Promise<string>;
-    maxFileBytes?: number;
-    /** Before anything is made in the world's folder; gives back what undoes it. */
-    prepare?: (dir: string) => () => void;
-  },
-  test: (world: HttpWorld) => Promise<void>,
-): Promise<void> {
-  const { dir, remove } = scratch();
-  const gitlab = await startGitLab();
-  let undo: (() => void) | undefined;
-  try {
-    const ana = gitlab.users.add({
-      ...{ username: 'ana', name: 'Ana Petrović', email: 'ana@harbour.example', password: 'pw' },
-    });
-    gitlab.groups.add({ path: 'harbour', owner: ana });
-    const { repository, through, maxFileBytes = 2 ** 30, prepare, ...rest } = options;
-    undo = prepare?.(dir);
-    const files = (repository ?? website) as Record<string, string>;
-    const project = await gitlab.projects.create({ path: 'harbour/site', owner: ana, files });
-    const token = gitlab.tokens.add(ana, ['api']);
-    const baseUrl = through ? await through(gitlab.url) : gitlab.url;
-    const gitDir = join(dir, 'state', 'repo.git');
-    const address = async <T>(use: (at: RemoteAddress) => Promise<T>): Promise<T> =>
-      use({
-        url: project.cloneUrl.replace(gitlab.url, baseUrl),
-        project: project.path,
-        branch: 'main',
-        network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
-      });
-    const cli: Remote = cliRemote({
-      dir: gitDir,
-      home: join(dir, 'state', 'home'),
-      git: '/usr/bin/git',
-      limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
-      author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
-      address,
-      maxFileBytes: () => maxFileBytes,
-    });
-    const world = await engineWorld({ ...rest, keep: dir, remote: () => rest.remote?.(cli) ?? cli });
-    try {
-      await test({
-        ...world,
-        gitlab,
-        project,
-        bare: project.repoPath,
-        tip: () => git(project.repoPath, 'rev-parse', 'main'),
-        plant: (stream) => plant(project.repoPath, stream),
-      });
-    } finally {
-      await world.close();
-    }
-  } finally {
-    await gitlab.stop();
-    undo?.();
-    remove();
-  }
-}
-
 /** Feeds git fast-import, which takes any path. Returns main's tip. */
 export function plant(bare: string, stream: string | Buffer): string {
   const { status, stderr } = spawnSync('git', ['fast-import', '--force', '--quiet', '--date-format=raw'], {
@@ -317,19 +243,4 @@ export function asNobody(file: string): boolean {
   if (error) throw new Error('setpriv is missing', { cause: error });
   process.exitCode = status ?? 1;
   return false;
-}
-
-/**
- * A test of what must be true and is not yet: it says so each time, and fails once it is true, so that it becomes an
- * ordinary test. `why`: what is missing.
- */
-export function notYet(why: string, test: () => Promise<unknown>): () => Promise<void> {
-  return async () => {
-    const failure = await test().then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    if (failure === undefined) throw new Error(`this holds now, so take notYet away: ${why}`);
-    process.stdout.write(`\nnot run here: not yet true: ${why}\n`);
-  };
 }

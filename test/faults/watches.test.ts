@@ -1,8 +1,7 @@
-// time limit: 180 s
 import { writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { mooredSite } from '../support/moored.ts';
 import { inNamespace } from './support.ts';
@@ -27,7 +26,7 @@ watches('F31: the watches are used up: changes arrive by the scan, the page says
     assert.match(words, 'fs.inotify.max_user_watches');
     const edited = async (): Promise<number> =>
       [...(await project.files()).values()].filter((bytes) => bytes.toString().startsWith('edited')).length;
-    await until('all thirty are on the branch', async () => (await edited()) === 30 || undefined, 100_000);
+    await until('all thirty are on the branch', async () => (await edited()) === 30 || undefined);
     await site.settled();
     await project.push('main', { 'd7/in/a.md': 'from the branch\n' });
     await site.settled();

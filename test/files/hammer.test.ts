@@ -1,4 +1,3 @@
-// time limit: 1300 s
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,4 +1,3 @@
-// time limit: 180 s
 import {
   mkdirSync,
   readdirSync,

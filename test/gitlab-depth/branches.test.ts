@@ -1,7 +1,6 @@
-// time limit: 240 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { filesOf, mooredSite, sameFiles } from '../support/moored.ts';
 import type { Repository } from '../../src/sync/ports.ts';

@@ -1,7 +1,7 @@
-// time limit: 300 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Clicker, type Fill, type Page, until } from '../support/clicker.ts';
+import type { Clicker, Fill, Page } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, freePort, inHarbour } from '../support/daemon.ts';
 import { demandingProxy } from '../support/demanding-proxy.ts';
 import { addSite, authorised, configured, makeFolder, mooredSite, signedIn } from '../support/moored.ts';

@@ -1,4 +1,3 @@
-// time limit: 400 s
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
@@ -7,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Clicker, until } from '../support/clicker.ts';
+import type { Clicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, admin, freePort, inHarbour, inProcess, practice } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { Level, type Project } from '../support/gitlab/server.ts';

@@ -1,7 +1,7 @@
-// time limit: 300 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createClicker, until } from '../support/clicker.ts';
+import { createClicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import type { Clock } from '../../src/model/world.ts';

@@ -1,7 +1,6 @@
-// time limit: 300 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour, practice } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { filesOf, mooredSite } from '../support/moored.ts';

@@ -1,11 +1,11 @@
-// time limit: 300 s
 import { createHash, randomBytes } from 'node:crypto';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pointerText } from '../../src/model/lfs.ts';
-import { makeCertificates } from '../net/support.ts';
-import { type Fill, until } from '../support/clicker.ts';
+import { makeCertificates } from '../net/certificates.ts';
+import type { Fill } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, type HarbourOptions, freePort, inHarbour } from '../support/daemon.ts';
 import { demandingGateway } from '../support/demanding-gateway.ts';
 import { demandingProxy } from '../support/demanding-proxy.ts';
@@ -24,7 +24,7 @@ async function throughAndBoth(harbour: Harbour, advanced: Fill = {}): Promise<vo
   });
   await configured(harbour, clicker);
   const site = await mooredSite(harbour, { clicker, files: { 'old.txt': 'replaced by the repository\n' } });
-  await site.settled(30_000);
+  await site.settled();
   await clicker.open(`${site.url}/settings/files`);
   await clicker.press('Save', { 'Download and upload them': true });
   await site.write('from-folder.md', 'up\n');

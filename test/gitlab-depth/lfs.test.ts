@@ -1,4 +1,3 @@
-// time limit: 240 s
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -9,7 +8,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pointerText, readPointer } from '../../src/model/lfs.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { type MooredSite, filesOf, mooredSite } from '../support/moored.ts';

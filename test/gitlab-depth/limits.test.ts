@@ -1,7 +1,6 @@
-// time limit: 240 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import {
   type MooredSite,

@@ -1,10 +1,9 @@
-// time limit: 900 s
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inHarbour } from '../support/daemon.ts';
 import { type MooredSite, filesOf, mooredSite, signedIn } from '../support/moored.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 
 const many = suite('gitlab-depth/many-sites');
 const minutes = Number(process.env['MOORING_TEST_MINUTES'] ?? 1);
@@ -40,8 +39,8 @@ many(`20 sites of one connection with tokens that live 30 s, ${minutes} min both
         const full = () => [...(expected[at] ?? [])];
         const whole = async (files: Map<string, Buffer>) =>
           full().every(([path, text]) => files.get(path)?.toString() === text);
-        await until(`${site.project.path} has all edits`, async () => whole(await site.project.files()), 60_000);
-        await until(`${site.folder} has all edits`, async () => whole(await filesOf(site.folder)), 60_000);
+        await until(`${site.project.path} has all edits`, async () => whole(await site.project.files()));
+        await until(`${site.folder} has all edits`, async () => whole(await filesOf(site.folder)));
       }
       const refreshes = gitlab.requests.filter(({ path }) => path === '/oauth/token');
       const denied = gitlab.requests.filter(({ status }) => status === 401);
@@ -58,7 +57,7 @@ many(`20 sites of one connection with tokens that live 30 s, ${minutes} min both
         denied.map(({ path }) => path),
         [],
       );
-      for (const site of sites) await site.reaches('In sync', 60_000);
+      for (const site of sites) await site.reaches('In sync');
     },
     { tokenLifetimeSeconds: 30 },
   ),

@@ -1,8 +1,8 @@
-// time limit: 300 s
 import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Clicker, until } from '../support/clicker.ts';
+import type { Clicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { addSite, authorised, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { Level, type Project } from '../support/gitlab/server.ts';

@@ -1,9 +1,8 @@
-// time limit: 240 s
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { type MooredSite, filesOf, mooredSite } from '../support/moored.ts';
 import type { Project } from '../support/gitlab/server.ts';

@@ -1,11 +1,11 @@
-// time limit: 240 s
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pointerText, readPointer } from '../../src/model/lfs.ts';
-import { type Clicker, type Page, until } from '../support/clicker.ts';
+import type { Clicker, Page } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { addSite, authorised, configured, filesOf, makeFolder, signedIn } from '../support/moored.ts';

@@ -18,7 +18,7 @@ export async function inPlace(
   const url = `http://127.0.0.1:${port}`;
   const { gitlab, world, application } = await practice(`${url}/oauth/callback`, { gitlab: options });
   await mkdir(join(dir, 'sites'));
-  const daemon = await inProcess({ dir, port }, overrides);
+  const daemon = await inProcess({ dir, port, gitlab: { server: gitlab, world, application } }, overrides);
   try {
     await use({ url, sites: daemon.sites, gitlab, world, application, admin });
   } finally {

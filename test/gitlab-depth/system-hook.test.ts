@@ -1,8 +1,8 @@
-// time limit: 240 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../src/world.ts';
-import { type Clicker, until } from '../support/clicker.ts';
+import type { Clicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { filesOf, type MooredSite, mooredSite, signedIn } from '../support/moored.ts';
 import { inPlace } from './support.ts';

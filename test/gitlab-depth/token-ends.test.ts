@@ -1,9 +1,9 @@
-// time limit: 180 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { tokenEnd } from '../../src/model/instance.ts';
 import { systemClock } from '../../src/world.ts';
-import { type Clicker, until } from '../support/clicker.ts';
+import type { Clicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { addSite, configured, filesOf, makeFolder, signedIn } from '../support/moored.ts';
 import { inPlace } from './support.ts';
 

@@ -9,7 +9,7 @@ import { createBrowser, signIn } from '../support/gitlab/browser.ts';
 import { startGitLab, type GitLab, type GitLabOptions } from '../support/gitlab/server.ts';
 import { realClock, realRandom } from '../net/support.ts';
 
-export const redirectUri = 'http://127.0.0.1:4000/connect/callback';
+const redirectUri = 'http://127.0.0.1:4000/connect/callback';
 
 export type Scene = Awaited<ReturnType<typeof arrange>>;
 
@@ -65,7 +65,7 @@ async function authorize(url: string, user: string, button = 'Authorize Mooring'
 
 export const deny = (url: string) => authorize(url, 'ana', 'Deny');
 
-export function instanceFor(url: string): Instance {
+function instanceFor(url: string): Instance {
   return {
     ...deriveUrls(url),
     applicationId: 'id',

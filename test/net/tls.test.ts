@@ -10,7 +10,8 @@ import { gitEnvironment } from '../../src/git/environment.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { trustedAuthorities } from '../../src/net/trust.ts';
 import { scratch } from '../support/plain-git.ts';
-import { httpFor, listen, listenRaw, makeCertificates, makeChain, problemOf, settingsFor } from './support.ts';
+import { makeCertificates, makeChain } from './certificates.ts';
+import { httpFor, listen, listenRaw, problemOf, settingsFor } from './support.ts';
 
 const tls = suite('net/tls');
 

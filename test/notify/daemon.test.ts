@@ -1,4 +1,3 @@
-// time limit: 180 s
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
@@ -7,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { admin, freePort, inProcess, practice } from '../support/daemon.ts';
 import { headerOf, mailServer } from '../support/mail-server.ts';
 import { mooredSite } from '../support/moored.ts';
@@ -45,7 +44,10 @@ test('set up by the page, a hold is mailed and posted once, over a restart; its 
     MOORING_MAIL_TO: 'web@example.org, ops@example.org',
   };
   const start = async () => {
-    const { stop, sites } = await inProcess({ dir, port, env }, { noticesMs: 50 });
+    const { stop, sites } = await inProcess(
+      { dir, port, env, gitlab: { server: gitlab, world, application } },
+      { noticesMs: 50 },
+    );
     let stopped: Promise<void> | undefined;
     return { sites, stop: () => (stopped ??= stop()) };
   };

@@ -10,7 +10,8 @@ import { createOutgoing, parseHookUrl } from '../../src/net/outgoing.ts';
 import { toBody, toText } from '../../src/notify/forms.ts';
 import { sendHook } from '../../src/notify/hook.ts';
 import { news } from '../../src/notify/words.ts';
-import { listenRaw, makeCertificates, realClock } from '../net/support.ts';
+import { makeCertificates } from '../net/certificates.ts';
+import { listenRaw, realClock } from '../net/support.ts';
 import { binding } from '../web/support.ts';
 import { harbourmaster, hold } from './support.ts';
 

@@ -4,7 +4,8 @@ import type { MailSettings, Message } from '../../src/model/notice.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { createMail, type MailLimits } from '../../src/notify/mail.ts';
 import { headerOf, type MailServer, mailServer } from '../support/mail-server.ts';
-import { listenRaw, makeCertificates, realClock } from '../net/support.ts';
+import { makeCertificates } from '../net/certificates.ts';
+import { listenRaw, realClock } from '../net/support.ts';
 import { noon } from './support.ts';
 
 const test = suite('e-mail');

@@ -8,7 +8,7 @@ import type { Oid } from '../../src/model/tree.ts';
 import type { Remote, Repository } from '../../src/sync/ports.ts';
 
 /** Thrown where the process would have ended. */
-export class Crash extends Error {}
+class Crash extends Error {}
 
 /**
  * A process that ends at its n-th step: that step and every one after it throw, so nothing it would still do reaches

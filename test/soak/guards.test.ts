@@ -1,4 +1,3 @@
-// time limit: 120 s
 import nodeFs, { closeSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
@@ -8,7 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
 import type { Fs } from '../../src/model/world.ts';
-import { connected, fault, overHttp, problemOf } from '../faults/support.ts';
+import { overHttp } from '../faults/over-http.ts';
+import { connected, fault, problemOf } from '../faults/support.ts';
 import { inHarbour } from '../support/daemon.ts';
 import { mooredSite } from '../support/moored.ts';
 import { git } from '../support/plain-git.ts';

@@ -59,7 +59,7 @@ function contents(dir: string, oids: readonly string[]): Map<string, string> {
 }
 
 /** Every content that any ref of a repository reaches, reflogs not counted. */
-export function reachable(dir: string): Set<string> {
+function reachable(dir: string): Set<string> {
   const oids = git(dir, 'rev-list', '--all', '--objects')
     .split('\n')
     .map((row) => row.slice(0, 40))

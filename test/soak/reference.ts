@@ -9,7 +9,7 @@ import type { Relation } from '../../src/sync/ports.ts';
  */
 export type Policy = 'repository' | 'site';
 
-export interface File {
+interface File {
   readonly mode: Mode;
   /** The name of a content: `u<n>` stands alone, `t<family>.<top><bottom>` is text whose ends can be merged. */
   readonly content: string;
@@ -18,7 +18,7 @@ export interface File {
 export type Files = ReadonlyMap<string, File>;
 
 /** Twelve names that have been trouble: case, composed and decomposed, a file where a folder is, odd characters. */
-export const names: readonly string[] = [
+const names: readonly string[] = [
   'A',
   'a',
   pathFromText('caf\u00e9'),

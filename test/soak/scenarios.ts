@@ -59,7 +59,7 @@ export function forcePush(world: Pick<EngineWorld, 'dir'>, changes: Record<strin
   return git(clone, 'rev-parse', 'HEAD');
 }
 
-export const website30 = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f/${i}.txt`, `${i}\n`]));
+const website30 = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f/${i}.txt`, `${i}\n`]));
 
 /** Each side has its own version of the path that waits. */
 function apart(w: EngineWorld): void {

@@ -30,7 +30,7 @@ const logs = ['log-1.md', 'dir/log-2.md'];
 const boxes = ['box', 'crate'] as const;
 const boxed = ['one.html', 'two.html'];
 
-export const allPaths = [...steady, ...pages, ...logs, ...boxed.map((name) => `box/${name}`)];
+const allPaths = [...steady, ...pages, ...logs, ...boxed.map((name) => `box/${name}`)];
 
 const siteKinds = [
   ...(['save', 'save', 'save', 'append', 'append', 'truncate', 'recreate'] as const),

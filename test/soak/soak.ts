@@ -4,7 +4,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { smallDisk } from '../faults/support.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, freePort, harbour } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
@@ -128,7 +128,7 @@ async function moor(port: Harbour, trouble: Trouble): Promise<Moored[]> {
     const gitDir = join(port.stateDir, 'repositories', `${site.id}.git`);
     moored.push({ site, shore, reaches: { branch: new Reach(project.repoPath), own: new Reach(gitDir) } });
   }
-  for (const { site } of moored) await site.settled(60_000);
+  for (const { site } of moored) await site.settled();
   return moored;
 }
 
@@ -232,7 +232,7 @@ async function elevenMinutesPass(port: Harbour, moored: readonly Moored[], sums:
   const entry = new URL('./later.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], { env, stdio: 'ignore' });
   try {
-    await until('it answers', async () => (await fetch(`${port.url}/readyz`)).ok, 30_000);
+    await until('it answers', async () => (await fetch(`${port.url}/readyz`)).ok);
     await rest(moored, sums, port);
     child.kill('SIGUSR2');
     await sleep(200);
@@ -256,7 +256,7 @@ async function rest(moored: readonly Moored[], sums: Sums, port: Harbour): Promi
   await reconnect(port, moored, sums);
   for (const { site } of moored) {
     await syncNow(site);
-    await site.settled(180_000);
+    await site.settled();
   }
 }
 
@@ -273,7 +273,7 @@ async function quietly(site: MooredSite, port: Harbour, sums: Sums): Promise<voi
   const before = await state();
   for (let n = 0; n < 3; n += 1) {
     await syncNow(site);
-    await site.settled(60_000);
+    await site.settled();
     if ((await state()) !== before) throw new Error(`a further look changed something:\n${before}\n${await state()}`);
     sums.quiet += 1;
   }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser } from 'playwright-core';
+import { patienceMs } from './until.ts';
 
 /**
  * A real browser for the tests of the pages: the one that MOORING_TEST_CHROMIUM names, the system's, or the one that
@@ -13,7 +14,7 @@ import { chromium, type Browser } from 'playwright-core';
  */
 export async function launchBrowser(): Promise<Browser> {
   const { executablePath, env } = await findBrowser();
-  return chromium.launch({ executablePath, env, args: ARGS, headless: true, timeout: 30_000 });
+  return chromium.launch({ executablePath, env, args: ARGS, headless: true, timeout: patienceMs });
 }
 
 /** Where the browser came from, for a note in the output. */
@@ -70,7 +71,7 @@ async function unpack(cache: string, folder: string): Promise<void> {
       cwd: import.meta.dirname,
       // Makes the package bring the NSS libraries that a bare Debian lacks.
       env: { ...process.env, TMPDIR: partial, AWS_LAMBDA_JS_RUNTIME: 'nodejs22.x' },
-      timeout: 120_000,
+      timeout: patienceMs,
     });
     // The package's own says /tmp/fonts.
     const fonts = `<fontconfig><dir>${folder}/fonts</dir><dir>/usr/share/fonts</dir><cachedir>${folder}/font-cache</cachedir></fontconfig>`;

@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 /**
  * A person at a browser without script, across sites: keeps cookies per origin, follows links and redirects, fills in
  * forms by their labels. Quick, because nothing is drawn; for tests that need a way through and not the look of it.
@@ -21,7 +19,7 @@ export interface Clicker {
 
 export type Fill = Readonly<Record<string, string | true>>;
 
-export interface Sent {
+interface Sent {
   readonly method: string;
   readonly url: string;
   readonly fields: URLSearchParams;
@@ -116,27 +114,6 @@ export function createClicker(): Clicker {
     send,
     cookies,
   };
-}
-
-/** Waits until `ready` gives something; says what it waited for when it never does. */
-export async function until<T>(
-  what: string,
-  ready: () => Promise<T | false | undefined> | T | false | undefined,
-  limitMs = 45_000,
-): Promise<T> {
-  const end = performance.now() + limitMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      const found = await ready();
-      if (found !== false && found !== undefined) return found;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`, { cause: last });
-    await sleep(50);
-  }
 }
 
 interface Element {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, lchownSync, readdirSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +11,8 @@ import { readConfig } from '../../src/config.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { type Mask, createLog, createMask } from '../../src/log.ts';
 import type { Overrides } from '../../src/moorings.ts';
-import { until } from './clicker.ts';
+import { until } from './until.ts';
+import { writeBeginning } from './beginnings.ts';
 import { type Example, exampleWorld } from './gitlab/example.ts';
 import { type GitLab, type GitLabOptions, startGitLab } from './gitlab/server.ts';
 
@@ -53,8 +55,11 @@ export interface Application {
 
 export interface HarbourOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** No account from the environment: the set-up page makes it. */
-  readonly account?: 'from-environment' | 'set-up-page';
+  /**
+   * What is there before the first start. `authorised`, where nothing is said: an account, the practice GitLab entered,
+   * and a grant of Ana's. `account`: only that, from the environment. `nothing`: the set-up page comes first.
+   */
+  readonly begin?: 'authorised' | 'account' | 'nothing';
   /** A user id (and group id) to run the daemon as; needs root. */
   readonly uid?: number;
   readonly allowLocalWebhooks?: boolean;
@@ -70,6 +75,7 @@ export const admin = { name: 'Ana', password: 'moor-the-tests-well' } as const;
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
+  const { begin = 'authorised' } = options;
   const dir = await mkdtemp(join(tmpdir(), 'mooring-e2e-'));
   await chmod(dir, 0o755);
   const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
@@ -81,11 +87,15 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   const env = {
     ...{ PATH: process.env['PATH'] ?? '', HOME: dir, NODE_ENV: 'production', LANG: 'C.UTF-8' },
     ...{ MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port), MOORING_ALLOW_ROOT: 'yes' },
-    ...(options.account === 'set-up-page'
-      ? {}
-      : { MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password }),
+    ...(begin === 'account' ? { MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password } : {}),
+    ...compileCache,
     ...options.env,
   };
+  if (begin === 'authorised') {
+    const keyFile = options.env?.['MOORING_KEY_FILE'];
+    await writeBeginning({ stateDir, keyFile, admin, gitlab: { server: gitlab, world, application } });
+    if (options.uid !== undefined) giveTo(options.uid, stateDir);
+  }
   const output: string[] = [];
   let now: (Running & { readonly child: ChildProcess }) | undefined;
 
@@ -109,7 +119,7 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
     });
     // Only a failure when it ends before it answered.
     gone.catch(() => {});
-    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok, 60_000);
+    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok);
     await Promise.race([answers, gone]);
     return now;
   };
@@ -170,12 +180,16 @@ export async function practice(
   return { gitlab, world, application };
 }
 
-/** The daemon in this process, for tests that own its clock or its ports. */
+/**
+ * The daemon in this process, for tests that own its clock or its ports. `gitlab`: where it is given, the state begins
+ * with an account and a grant of Ana's at it.
+ */
 export async function inProcess(
-  { dir, port, env = {} }: { dir: string; port: number; env?: Record<string, string> },
+  { dir, port, env = {}, gitlab }: InProcess,
   overrides: Overrides = {},
 ): Promise<Daemon & { readonly stateDir: string; readonly sites: string; readonly mask: Mask; output(): string }> {
   const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
+  if (gitlab && !existsSync(stateDir)) await writeBeginning({ stateDir, admin, gitlab });
   const config = readConfig(
     {
       ...{ PATH: process.env['PATH'], MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port) },
@@ -190,6 +204,13 @@ export async function inProcess(
   return { ...daemon, stateDir, sites, mask, output: () => lines.join('\n') };
 }
 
+interface InProcess {
+  readonly dir: string;
+  readonly port: number;
+  readonly env?: Record<string, string>;
+  readonly gitlab?: { readonly server: GitLab; readonly world: Example; readonly application: Application };
+}
+
 /** A port of this machine that nobody listens on. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
@@ -197,6 +218,17 @@ export async function freePort(): Promise<number> {
   const { port } = probe.address() as AddressInfo;
   await new Promise((resolve) => probe.close(resolve));
   return port;
+}
+
+/** Node compiles the sources once for all the daemons of a run. Not while coverage is measured: it would be coarser. */
+const compileCache: Record<string, string> =
+  process.env['NODE_COMPILE_CACHE'] && !process.env['NODE_V8_COVERAGE']
+    ? { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }
+    : {};
+
+function giveTo(uid: number, folder: string): void {
+  for (const name of readdirSync(folder, { recursive: true }) as string[]) lchownSync(join(folder, name), uid, uid);
+  lchownSync(folder, uid, uid);
 }
 
 /** `node src/main.ts serve`, in a process group of its own. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { until } from './clicker.ts';
+import { until } from './until.ts';
 import type { Harbour } from './daemon.ts';
 
 /** Runs the doomed daemon; true when it died at the point. */
@@ -14,11 +14,9 @@ export async function dies(harbour: Harbour, point: string): Promise<boolean> {
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-  const late = until(
-    'it is killed',
-    async () => said.includes(`killed at ${point.split(':')[0]}`) || undefined,
-    12_000,
-  ).catch(() => {});
+  const late = until('it is killed', async () => said.includes(`killed at ${point.split(':')[0]}`) || undefined).catch(
+    () => {},
+  );
   await Promise.race([ended, late]);
   if (child.exitCode === null && child.signalCode === null) endGroup(child);
   const signal = await ended;

@@ -214,7 +214,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
 }
 
 /** Files below a folder with their text, staging folders left out. */
-export function readTree(root: string, below = ''): Record<string, string> {
+function readTree(root: string, below = ''): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of readdirSync(join(root, below)).sort()) {
     if (name.startsWith('.mooring-')) continue;

@@ -1,11 +1,12 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Clicker, type Page, createClicker, until } from './clicker.ts';
+import { type Clicker, type Page, createClicker } from './clicker.ts';
+import { until } from './until.ts';
 import type { Harbour } from './daemon.ts';
 import { examplePassword } from './gitlab/example.ts';
 import type { Project } from './gitlab/server.ts';
 
-/** A site that was connected by clicking through the pages, and what a test does with it. */
+/** A connected site, and what a test does with it. */
 export interface MooredSite {
   readonly id: string;
   /** The site's own page. */
@@ -17,9 +18,9 @@ export interface MooredSite {
   readonly clicker: Clicker;
   write(path: string, content: string | Buffer, mode?: number): Promise<void>;
   /** Waits until folder and branch hold the same files and the page says so. */
-  settled(limitMs?: number): Promise<void>;
+  settled(): Promise<void>;
   /** Waits for a state's word on the site's page. */
-  reaches(state: string, limitMs?: number): Promise<Page>;
+  reaches(state: string): Promise<Page>;
 }
 
 export interface MooredOptions {
@@ -31,7 +32,7 @@ export interface MooredOptions {
   readonly branch?: string;
   /** A browser that is signed in to Mooring already. */
   readonly clicker?: Clicker;
-  /** Who authorises at the practice GitLab. */
+  /** Who authorises at the practice GitLab; by clicking through its pages, unless it is Ana, whose grant is there. */
   readonly as?: string;
   /** Done with the site before it is connected. */
   readonly before?: (site: { readonly url: string; readonly clicker: Clicker }) => Promise<void>;
@@ -39,7 +40,10 @@ export interface MooredOptions {
 
 type Moorable = Pick<Harbour, 'url' | 'sites' | 'gitlab' | 'world' | 'application' | 'admin'>;
 
-/** Configures the instance if nobody did, makes a folder, adds it as a site and connects it: all by its pages. */
+/**
+ * Makes a folder, adds it as a site and connects it. The instance is configured and authorised by the pages only where
+ * that has not been done: pages are clicked through by the tests whose subject they are.
+ */
 export async function mooredSite(harbour: Moorable, options: MooredOptions = {}): Promise<MooredSite> {
   const { name = 'Harbour', project = harbour.world.website, branch = 'main', as = 'ana' } = options;
   const clicker = options.clicker ?? (await signedIn(harbour));
@@ -47,8 +51,8 @@ export async function mooredSite(harbour: Moorable, options: MooredOptions = {})
   const folder = await makeFolder(harbour.sites, name.toLowerCase().replace(/\W+/g, '-'), options);
   const { url: settings } = await addSite(harbour, clicker, name, folder);
   await options.before?.({ url: settings.replace('/settings/syncing', ''), clicker });
-  if (options.before) await clicker.open(settings);
-  await connectTo(harbour, clicker, { project, branch, as });
+  const atWarning = as === 'ana' && (await openWarning(clicker, settings, { project, branch }));
+  if (!atWarning) await connectTo(harbour, clicker, { project, branch, as });
   await clicker.press('Connect Self Hosted GitLab');
   if (!clicker.page.words.includes(`${name} is connected`)) throw new Error(`not connected: ${clicker.page.words}`);
   return siteHandle(harbour, clicker, { folder, project, branch });
@@ -112,6 +116,19 @@ export async function connectTo(
   return clicker.press('Continue', fill);
 }
 
+/** Opens the warning's page itself; false, and back at Source Syncing, where a way has to be clicked first. */
+async function openWarning(
+  clicker: Clicker,
+  settings: string,
+  { project, branch }: { project: Project; branch: string },
+): Promise<boolean> {
+  const question = new URLSearchParams({ project: String(project.id), branch });
+  const { html } = await clicker.open(`${settings.replace('/settings/syncing', '')}/confirm?${question}`);
+  if (html.includes('name="planId"')) return true;
+  await clicker.open(settings);
+  return false;
+}
+
 /** Presses Connect and ends at the picker, by way of GitLab's sign-in and question where they come. */
 export async function authorised({ gitlab }: Pick<Harbour, 'gitlab'>, clicker: Clicker, as = 'ana'): Promise<Page> {
   await clicker.press('Connect');
@@ -131,15 +148,13 @@ function siteHandle(
   return {
     ...{ id, url: page, folder, project, branch, clicker },
     write: (path, content, mode) => writeInto(folder, path, content, mode),
-    reaches: (state, limitMs) =>
-      until(`the page says ${state}`, async () => (await clicker.open(page)).state === state && clicker.page, limitMs),
-    async settled(limitMs = 45_000) {
-      await until(
-        'folder and branch are equal',
-        async () => sameFiles(await filesOf(folder), await project.files(branch)) || undefined,
-        limitMs,
+    reaches: (state) =>
+      until(`the page says ${state}`, async () => (await clicker.open(page)).state === state && clicker.page),
+    async settled() {
+      await until('folder and branch are equal', async () =>
+        sameFiles(await filesOf(folder), await project.files(branch)),
       );
-      await this.reaches('In sync', limitMs);
+      await this.reaches('In sync');
     },
   };
 }

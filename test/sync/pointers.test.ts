@@ -1,4 +1,3 @@
-// time limit: 120 s
 import { createHash, randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,3 @@
-// time limit: 240 s
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

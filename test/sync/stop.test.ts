@@ -6,7 +6,8 @@ import type { BranchName } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { Progress } from '../../src/model/site.ts';
 import { paced } from '../../src/sync/pace.ts';
-import { kept, overHttp } from '../faults/support.ts';
+import { overHttp } from '../faults/over-http.ts';
+import { kept } from '../faults/support.ts';
 
 const stop = suite('long work');
 

@@ -141,11 +141,9 @@ webhook('any body and event counts as "look now"', () => {
   }
 });
 
-webhook('five thousand forged posts cost little', () => {
+webhook('five thousand forged posts set off nothing', () => {
   const { hook, rings } = arrange();
-  const startedAt = performance.now();
   for (let i = 0; i < 5_000; i += 1) hook(site, { 'x-gitlab-token': String(i) }, body);
-  assert.ok(performance.now() - startedAt < 2_000);
   assert.is(rings.length, 0);
 });
 

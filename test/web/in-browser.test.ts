@@ -1,4 +1,3 @@
-// time limit: 300 s
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
@@ -8,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createApp } from '../../src/web/app.ts';
 import { launchBrowser } from '../support/browser.ts';
+import { patienceMs } from '../support/until.ts';
 import { fullWorld, screens } from './content.ts';
 import { createWorld, password, publicUrl, type World } from './support.ts';
 
@@ -69,6 +69,7 @@ test('axe finds nothing on any page, in both themes and both widths, dialogs inc
         reducedMotion: 'reduce',
       });
       const page = await context.newPage();
+      page.setDefaultTimeout(patienceMs);
       await page.goto(`${home}/sign-in`);
       found.push(...(await violations(page, `sign-in ${colorScheme}`)));
       await signIn(page, home);
@@ -128,6 +129,7 @@ async function tabTo(page: Page, name: string): Promise<void> {
 test('connect, settings and restore work with the keyboard alone', () =>
   scene(async ({ world, home, browser }) => {
     const page = await browser.newPage();
+    page.setDefaultTimeout(patienceMs);
     await page.goto(`${home}/sign-in`);
     await tabTo(page, 'Name');
     await page.keyboard.type('Miriam Okafor');
@@ -180,6 +182,7 @@ test('settings, the tester and allowing a secret work without script', () =>
   scene(async ({ world, home, browser }) => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
+    page.setDefaultTimeout(patienceMs);
     await signIn(page, home);
     await page.goto(`${home}/sites/museum/settings/commits`);
     await page.getByLabel('Subject').fill('{site}: {summary}');
@@ -204,6 +207,7 @@ test('settings, the tester and allowing a secret work without script', () =>
 test('allowing a secret in the dialog brings the question back', () =>
   scene(async ({ world, home, browser }) => {
     const page = await browser.newPage();
+    page.setDefaultTimeout(patienceMs);
     await signIn(page, home);
     await page.goto(`${home}/sites/parks/repository`);
     await page.check('input[value="12"]');

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { chromium, type BrowserContext } from 'playwright-core';
 import { createApp } from '../../src/web/app.ts';
+import { patienceMs } from '../support/until.ts';
 import { fullWorld, screens } from './content.ts';
 import { createWorld, password, publicUrl, type World } from './support.ts';
 
@@ -47,6 +48,7 @@ async function serve(worldOf: (over: { publicUrl: string }) => World): Promise<s
 
 async function walk(context: BrowserContext, suffix: string): Promise<void> {
   const page = await context.newPage();
+  page.setDefaultTimeout(patienceMs);
   let where = 'sign-in';
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(`${where}: ${message.text()}`);

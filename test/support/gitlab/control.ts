@@ -19,7 +19,7 @@ import type { Hook, Namespace, ProjectRecord, PushRule, User, Visibility, World 
 import type { Practice } from './practice.ts';
 import { branchHead, commits, readFiles, zeros, type Author, type Changes, type Commit } from './repository.ts';
 
-export type UserName = User | string;
+type UserName = User | string;
 
 export interface Project {
   readonly id: number;
@@ -101,7 +101,11 @@ export interface Control {
     /** A personal access token; `expiresAt`: ms since 1970. */
     add(user: UserName, scopes: string[], expiresAt?: number): string;
     /** An OAuth pair without the browser. */
-    oauth(user: UserName, applicationId: string, scopes: string[]): { accessToken: string; refreshToken: string };
+    oauth(
+      user: UserName,
+      applicationId: string,
+      scopes: string[],
+    ): { accessToken: string; refreshToken: string; lifetimeSeconds: number };
   };
   /** Calls for every push to any project, without project hooks. */
   addSystemHook(hook: { url: string; token: string }): void;
@@ -185,7 +189,8 @@ export function createControl(practice: Practice): Control {
         const application = world.applications.find((candidate) => candidate.applicationId === applicationId);
         if (!application) throw new Error(`no such application: ${applicationId}`);
         const token = issueTokens(world, { application, user: user(who), scopes });
-        return { accessToken: token.value, refreshToken: token.refreshToken ?? '' };
+        const lifetimeSeconds = world.tokenLifetimeSeconds;
+        return { accessToken: token.value, refreshToken: token.refreshToken ?? '', lifetimeSeconds };
       },
     },
     addSystemHook: (hook) => void world.systemHooks.push(hook),

@@ -1,4 +1,4 @@
-/** Who may pull and push over HTTPS, with GitLab's status codes and texts (CONTRACT 2.1, 2.2). */
+/** Who may pull and push over HTTPS, with GitLab's status codes and texts. */
 import type { Context } from 'koa';
 import { canReadCode, canSee, findToken, level, scopeAllows, tokenState } from './access.ts';
 import {

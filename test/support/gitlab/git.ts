@@ -6,9 +6,9 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { buffer, text } from 'node:stream/consumers';
 import type { Readable, Writable } from 'node:stream';
 
-export type GitChild = ChildProcessByStdio<Writable, Readable, Readable>;
+type GitChild = ChildProcessByStdio<Writable, Readable, Readable>;
 
-export interface GitResult {
+interface GitResult {
   readonly code: number;
   readonly stdout: Buffer;
   readonly stderr: string;

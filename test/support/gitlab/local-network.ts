@@ -1,5 +1,5 @@
 /**
- * GitLab's guard against webhooks into its own network (CONTRACT 4.5): checked when a hook is saved, and again at
+ * GitLab's guard against webhooks into its own network: checked when a hook is saved, and again at
  * every delivery with the address the name resolves to.
  */
 import { lookup } from 'node:dns/promises';

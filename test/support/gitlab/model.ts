@@ -142,7 +142,7 @@ export interface Application {
 }
 
 /** An authorisation code. */
-export interface Grant {
+interface Grant {
   readonly code: string;
   readonly application: Application;
   readonly user: User;

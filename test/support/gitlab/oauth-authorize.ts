@@ -1,4 +1,4 @@
-/** GET and POST /oauth/authorize: GitLab's own take on Doorkeeper's consent page (CONTRACT 1.2). */
+/** GET and POST /oauth/authorize: GitLab's own take on Doorkeeper's consent page. */
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { tokenState } from './access.ts';

@@ -1,4 +1,4 @@
-/** POST /oauth/token, /oauth/revoke and GET /oauth/token/info, by Doorkeeper's rules (CONTRACT 1.3 to 1.5). */
+/** POST /oauth/token, /oauth/revoke and GET /oauth/token/info, by Doorkeeper's rules. */
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { createHash } from 'node:crypto';

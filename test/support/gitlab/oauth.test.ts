@@ -1,4 +1,4 @@
-/** The practice GitLab's OAuth, by the rules of CONTRACT section 1. */
+/** The practice GitLab's OAuth. */
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -170,5 +170,5 @@ function addProjectList(router: Router, practice: Practice): void {
   });
 }
 
-export const roleName = (level: number): string =>
+const roleName = (level: number): string =>
   ({ 0: 'none', 10: 'Guest', 20: 'Reporter', 30: 'Developer', 40: 'Maintainer', 50: 'Owner' })[level] ?? String(level);

@@ -1,4 +1,4 @@
-/** The body of Push Hook and Tag Push Hook (CONTRACT 4.4). */
+/** The body of Push Hook and Tag Push Hook. */
 import { protection } from './access.ts';
 import type { Git } from './git.ts';
 import { avatarUrl, cloneUrls, fullPath, webUrl, type ProjectRecord, type User, type World } from './model.ts';

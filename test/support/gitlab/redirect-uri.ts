@@ -1,4 +1,4 @@
-/** Doorkeeper's comparison of redirect addresses (lib/doorkeeper/oauth/helpers/uri_checker.rb, CONTRACT 1.1). */
+/** Doorkeeper's comparison of redirect addresses (lib/doorkeeper/oauth/helpers/uri_checker.rb). */
 
 const loopbackLiterals = new Set(['127.0.0.1', '[::1]']);
 

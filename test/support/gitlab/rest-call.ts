@@ -26,7 +26,7 @@ export const refuse = (status: 400 | 401 | 403, reason?: string): RestError =>
 
 export const notFound = (what: string): RestError => new RestError(404, { message: `404 ${what} Not Found` });
 
-export interface Caller {
+interface Caller {
   readonly user: User | undefined;
   readonly scopes: readonly string[];
 }
@@ -38,8 +38,8 @@ function presentedToken(ctx: Context): string | undefined {
   return ctx.get('Private-Token') || bearer || fromQuery || undefined;
 }
 
-/** The token guard of CONTRACT 1.7. No token at all gives a caller without a user. */
-export function caller(practice: Practice, ctx: Context): Caller {
+/** The guard that reads a request's token, as GitLab's API does. No token at all gives a caller without a user. */
+function caller(practice: Practice, ctx: Context): Caller {
   const { world } = practice;
   const value = presentedToken(ctx);
   if (value === undefined) return { user: undefined, scopes: [] };
@@ -181,7 +181,7 @@ export interface NoSchema {
   readonly shapeFrom: string;
 }
 
-/** One page of `items` by offset, with the headers of CONTRACT 3.2. */
+/** One page of `items` by offset, with GitLab's paging headers. */
 export function paginate<T>(practice: Practice, ctx: Context, items: readonly T[]): T[] {
   const given = input(ctx);
   const { page, perPage } = pageOf(given);

@@ -197,7 +197,7 @@ export function branchEntity(
   };
 }
 
-export function userEntity(world: World, user: User): object {
+function userEntity(world: World, user: User): object {
   return {
     id: user.id,
     username: user.username,

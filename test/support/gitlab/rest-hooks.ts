@@ -1,4 +1,4 @@
-/** Project webhooks (CONTRACT 3.5): for Maintainers and up; secrets go in and never come out. */
+/** Project webhooks: for Maintainers and up; secrets go in and never come out. */
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { randomUUID } from 'node:crypto';

@@ -20,7 +20,7 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** Members a schema demands although a healthy answer may lack them. */
 const notDemanded: Record<string, readonly string[]> = {
-  // Absent when the caller may not read code (CONTRACT 3.4, lib/api/entities/basic_project_details.rb).
+  // Absent when the caller may not read code (lib/api/entities/basic_project_details.rb).
   'project.json': ['default_branch'],
   'projects.json': ['default_branch'],
 };

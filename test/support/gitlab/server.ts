@@ -1,6 +1,6 @@
 /**
  * The practice GitLab: a real HTTP server with real git behind it, for tests and for `npm run demo`.
- * It obeys what is known of GitLab 15 to 19 (CONTRACT.md); what it leaves out, it answers with 404.
+ * It obeys what is known of GitLab 15 to 19 from its sources and schemas; what it leaves out, it answers with 404.
  */
 import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
@@ -28,8 +28,8 @@ import { restEnd, restGuard, restRouter } from './rest.ts';
 import type { Violation } from './schema-check.ts';
 
 export { Level } from './model.ts';
-export type { Control, Project, UserName } from './control.ts';
-export type { FaultRule, Faults, SeenRequest } from './faults.ts';
+export type { Control, Project } from './control.ts';
+export type { FaultRule, SeenRequest } from './faults.ts';
 export type { User } from './model.ts';
 export type { WebhookDelivery } from './practice.ts';
 export type { Violation } from './schema-check.ts';

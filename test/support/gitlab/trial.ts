@@ -23,19 +23,19 @@ export interface Trial {
   readonly folder: string;
 }
 
-export interface RestOptions {
+interface RestOptions {
   readonly method?: string;
   readonly token?: string | null;
   readonly body?: object;
 }
 
-export interface RestAnswer {
+interface RestAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
 }
 
-export interface GitOutcome {
+interface GitOutcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
