@@ -78,7 +78,7 @@ export interface ConnectingDeps<R> {
   readonly random: Random;
 }
 
-export interface Wish {
+interface Wish {
   readonly site: SiteId;
   readonly projectId: ProjectId;
   readonly branch: BranchName;
@@ -89,7 +89,7 @@ export interface Wish {
   readonly connection?: ConnectionId;
 }
 
-export interface DisconnectFacts {
+interface DisconnectFacts {
   readonly files: number;
   readonly keptVersions: number;
   readonly grant: 'revoked' | 'forgotten' | 'dropped' | 'shared';

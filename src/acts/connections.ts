@@ -48,7 +48,7 @@ interface Browser {
   readonly sessionKey: string;
 }
 
-export interface Callback {
+interface Callback {
   readonly state?: string;
   readonly code?: string;
   readonly error?: string;
@@ -75,7 +75,7 @@ export interface ConnectionActs {
   useToken(accountId: string, form: TokenForm): Promise<Connection>;
 }
 
-export interface TokenForm {
+interface TokenForm {
   readonly accessToken: string;
   /** The day it ends, as `2027-03-31`; empty: GitLab is asked, or it never ends. */
   readonly expires: string;

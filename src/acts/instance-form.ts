@@ -80,7 +80,7 @@ export function readInstanceForm(
 }
 
 /** Beside the field, once the URL was doubted. */
-export const asTyped = 'Use this address as it is';
+const asTyped = 'Use this address as it is';
 
 type Read = <T>(field: string, get: () => T, instead: T) => T;
 

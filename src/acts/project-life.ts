@@ -52,7 +52,7 @@ export interface ProjectLife {
 /** By whose grant a repository is asked for, by its number; `projectPath`: where it was found last. */
 export type Place = Pick<Binding, 'connectionId' | 'projectId' | 'projectPath' | 'projectCreatedAt'>;
 
-export interface Sighting {
+interface Sighting {
   readonly archived: boolean;
   readonly moved: boolean;
 }

@@ -2,7 +2,7 @@ import type { RunRecord } from '../model/event.ts';
 import type { SiteId } from '../model/site.ts';
 
 /** Syncs in one stretch of time. A run that moved both ways counts as both. */
-export interface Beat {
+interface Beat {
   readonly pulled: number;
   readonly pushed: number;
   /** Failed, refused by GitLab, or stopped to ask. */
@@ -10,7 +10,7 @@ export interface Beat {
 }
 
 /** How long the syncs took that moved something, from their start to their end. */
-export interface Took {
+interface Took {
   readonly syncs: number;
   /** Half of them took no longer; right to a tenth. */
   readonly medianMs: number;
@@ -18,7 +18,7 @@ export interface Took {
 }
 
 /** Oldest first; the last one is the present hour or day. */
-export interface Pulse {
+interface Pulse {
   readonly hours: readonly Beat[];
   readonly days: readonly Beat[];
   readonly took: { readonly days: readonly Took[]; readonly whole: Took };

@@ -21,7 +21,7 @@ export interface RepositoryActsDeps {
   readonly usedBy: (id: ProjectId) => string | undefined;
 }
 
-export interface RepositoryPage {
+interface RepositoryPage {
   readonly rows: readonly { project: Project; disabled?: string }[];
   readonly page: number;
   readonly nextPage?: number;
@@ -107,7 +107,7 @@ export function createRepositoryActs(deps: RepositoryActsDeps): RepositoryActs {
  * Why a repository cannot be chosen, in a sentence; undefined when it can. Level 0 means that GitLab names no role
  * (rights through a shared group): such a row stays open, and the branch's own `can_push` decides later.
  */
-export function whyNot(
+function whyNot(
   project: Project,
   { least, usedBy }: { least: number; usedBy: string | undefined },
 ): string | undefined {

@@ -5,7 +5,7 @@ import type { Binding, Site, SiteId, Webhook } from '../model/site.ts';
 import type { Random } from '../model/world.ts';
 
 /** What GitLab says of a hook. */
-export interface HookFacts {
+interface HookFacts {
   readonly id: number;
   readonly url: string;
   readonly state: 'active' | 'resting' | 'disabled';
@@ -13,16 +13,16 @@ export interface HookFacts {
 }
 
 /** GitLab did not take the hook, in its words; `hookId`: the one of ours that it has all the same. */
-export interface HookRefusal {
+interface HookRefusal {
   readonly refused: string;
   readonly hookId?: number;
 }
 
 /** What came of a test call; `unknown`: this GitLab has no such call, or no such hook. */
-export type HookTrial =
+type HookTrial =
   { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly text: string } | { readonly kind: 'unknown' };
 
-export interface HookWish {
+interface HookWish {
   readonly url: string;
   readonly token: Secret;
   readonly signingToken?: Secret;

@@ -48,7 +48,7 @@ export interface DirectoryOptions {
   readonly settings: () => DirectorySettings;
 }
 
-export interface DirectorySettings {
+interface DirectorySettings {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
   readonly quietMs: number;

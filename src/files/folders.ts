@@ -11,7 +11,7 @@ export interface SiteFoldersDeps {
   readonly sites: () => readonly Pick<Site, 'id' | 'name' | 'folder'>[];
 }
 
-export interface FolderOffer {
+interface FolderOffer {
   readonly path: string;
   /** Counted up to a bound: a larger folder shows the bound. */
   readonly files: number;

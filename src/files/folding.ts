@@ -31,7 +31,7 @@ export function probeFolding(fs: Fs, staging: number, fresh: string): Folding {
 }
 
 /** Ends the name of a probe. */
-export const probeMark = '-é';
+const probeMark = '-é';
 
 const otherCase = (name: string): string => (name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase());
 const otherForm = (name: string): string =>

@@ -78,7 +78,7 @@ function replaceByLink(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
   return linked;
 }
 
-export const asideName = (move: Move): string => `${move.name}-old`;
+const asideName = (move: Move): string => `${move.name}-old`;
 
 function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
   const staging = walk.folder(move.folder);
@@ -100,7 +100,7 @@ function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
  * Puts what lies under a staging name back to its path, unless something newer has taken the path: then it stays, to
  * be recorded with the late writes. Never two plain renames: a save in between would be lost.
  */
-export function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): void {
+function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): void {
   const staging = walk.folder(move.folder);
   const folder = walk.folder(parentOf(move.path));
   const aside = Buffer.from(move.name);

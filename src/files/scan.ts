@@ -306,7 +306,7 @@ function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
 }
 
 /** A small file of rules, at most 256 KiB; undefined where there is none. Throws what the system throws. */
-export function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
+function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
   const dir = walk.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;

@@ -20,7 +20,7 @@ export interface FastImport {
   abandon(): Promise<void>;
 }
 
-export interface ImportCommit {
+interface ImportCommit {
   readonly author: { readonly name: string; readonly email: string };
   /** Seconds since 1970. */
   readonly date: number;
@@ -133,7 +133,7 @@ const name = (parent: Oid | number): string => (typeof parent === 'number' ? `:$
 const clean = (text: string): string => text.replace(/[<>\n\0]/g, '').trim();
 
 /** A path as fast-import reads it: C-quoted always, so no byte of it can mean anything else. */
-export function quotePath(path: SitePath): Buffer {
+function quotePath(path: SitePath): Buffer {
   const out: number[] = [0x22];
   for (const byte of pathBytes(path)) {
     if (byte === 0x22 || byte === 0x5c) out.push(0x5c, byte);

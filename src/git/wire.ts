@@ -136,7 +136,7 @@ async function lsRefs(
 }
 
 /** The exact ref only: the prefix also matches `main2`. No line at all: the branch is gone. */
-export function readRefs(body: Buffer, ref: string): Oid | 'absent' | 'unreadable' {
+function readRefs(body: Buffer, ref: string): Oid | 'absent' | 'unreadable' {
   for (let at = 0; at + 4 <= body.length;) {
     const length = Number.parseInt(body.toString('latin1', at, at + 4), 16);
     if (Number.isNaN(length)) return 'unreadable';

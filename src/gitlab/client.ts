@@ -11,7 +11,7 @@ import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectL
 import { accessTokenAnswer, protectedBranchList, pushRuleAnswer, statisticsAnswer } from './schema.ts';
 import { userAnswer, versionAnswer } from './schema.ts';
 
-export interface GitlabUser {
+interface GitlabUser {
   readonly id: number;
   readonly username: string;
   readonly name: string;
@@ -20,7 +20,7 @@ export interface GitlabUser {
 }
 
 /** What GitLab tells of an access token about itself. */
-export interface TokenFacts {
+interface TokenFacts {
   readonly scopes: readonly string[];
   /** ms since 1970: the first moment it no longer works. Absent: it does not expire. */
   readonly expiresAt?: number;
@@ -36,7 +36,7 @@ export interface Hook {
 }
 
 /** GitLab did not take the hook (422). */
-export interface HookRefusal {
+interface HookRefusal {
   /** In GitLab's words. */
   readonly refused: string;
   /** The hook of ours that it has all the same. */
@@ -44,10 +44,10 @@ export interface HookRefusal {
 }
 
 /** What came of a test call; `unknown`: this version has no such call (before 16.11), or there is no such hook. */
-export type HookTrial =
+type HookTrial =
   { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly text: string } | { readonly kind: 'unknown' };
 
-export interface ProjectPage {
+interface ProjectPage {
   readonly projects: readonly Project[];
   readonly nextPage?: number;
   /** Of a page by keyset: the project after which the next one begins. */
@@ -57,7 +57,7 @@ export interface ProjectPage {
 }
 
 /** Pages by number, newest activity first; or by keyset, the newest project first, which has no limit. */
-export type ProjectQuery = { readonly search: string; readonly perPage?: number } & (
+type ProjectQuery = { readonly search: string; readonly perPage?: number } & (
   | { readonly page: number }
   /** The last project seen; `newest` for the first page. */
   | { readonly before: ProjectId | 'newest' }
@@ -102,7 +102,7 @@ export interface GitlabClient {
   testHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<HookTrial>;
 }
 
-export interface HookWish {
+interface HookWish {
   readonly url: string;
   readonly token: Secret;
   /** `whsec_` and 32 bytes in base64; GitLab before 19.0 drops it silently. */

@@ -22,7 +22,7 @@ export interface LfsPlace {
 export type AtPlace = <T>(use: (place: LfsPlace) => Promise<T>) => Promise<T>;
 
 /** Takes a content piece by piece. */
-export type Write = (chunk: Buffer) => Promise<void>;
+type Write = (chunk: Buffer) => Promise<void>;
 
 /** GitLab's LFS API: the batch question and the basic transfer. Locks are left alone. */
 export interface LfsClient {

@@ -20,7 +20,7 @@ export interface Tokens {
 }
 
 /** What a person authorised, with the scopes GitLab granted. */
-export interface Grant {
+interface Grant {
   readonly tokens: Tokens;
   readonly scopes: string;
 }

@@ -13,8 +13,6 @@ export const tokenAnswer = z.object({
   scope: z.string().nullish(),
 });
 
-export const oauthError = z.object({ error: z.string(), error_description: z.string().nullish() });
-
 export const userAnswer = z.object({
   id: z.number().int(),
   username: z.string(),

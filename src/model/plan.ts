@@ -62,12 +62,6 @@ export interface PlanSample {
   readonly bytes: number;
 }
 
-/** A person's yes to one plan. */
-export interface Consent {
-  readonly planId: string;
-  readonly by: string;
-}
-
 /** What a sync or a connect replaced and can give back. */
 export interface KeptVersion {
   readonly id: string;

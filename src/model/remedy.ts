@@ -14,7 +14,7 @@ export interface Remedy {
   readonly retry: RetryWhen;
 }
 
-export type Sentence = (facts: Readonly<Record<string, string>>) => string;
+type Sentence = (facts: Readonly<Record<string, string>>) => string;
 
 /** A problem in words. */
 export interface Described {

@@ -50,7 +50,7 @@ export interface HttpRequest {
 export type ElsewhereRequest = Pick<HttpRequest, 'url' | 'take' | 'limits' | 'signal'>;
 
 /** A smart-HTTP request of git's wire protocol. */
-export interface WireRequest {
+interface WireRequest {
   readonly url: string;
   /** `authorization` goes only to the instance's own origins, as tokens do. */
   readonly headers: Readonly<Record<string, string>>;

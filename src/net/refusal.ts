@@ -49,7 +49,7 @@ function isEndpointLimit(body: Buffer): boolean {
 }
 
 /** `Retry-After` in ms: seconds or an HTTP date, at most an hour; undefined when there is none that can be read. */
-export function retryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
+function retryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
   const text = headers['retry-after']?.trim();
   if (text === undefined || text === '') return undefined;
   const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;

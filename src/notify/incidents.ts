@@ -6,7 +6,7 @@ import type { Hold, SiteId, SiteStatus } from '../model/site.ts';
 import { escapeControls } from '../model/tree.ts';
 
 /** A site that fails again and again is told after this long; what is over sooner was none of anybody's business. */
-export const patienceMs = 10 * 60_000;
+const patienceMs = 10 * 60_000;
 /** More than so many at a time are not remembered: the first ones say that the house is on fire. */
 const mostIncidents = 500;
 /** Whoever could not be told within this long that all is well need not be told. */

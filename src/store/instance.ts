@@ -8,7 +8,7 @@ import { connectionId } from './shapes.ts';
 import { sealedSchema, type Sealed, type Vault } from './vault.ts';
 
 /** What GitLab gave for one connection. The refresh token works once: see {@link InstanceStore.saveTokens}. */
-export interface Tokens {
+interface Tokens {
   readonly accessToken: Secret;
   readonly refreshToken: Secret;
   /** ms since 1970. */

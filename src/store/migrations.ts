@@ -1,5 +1,5 @@
 /** One step: takes data of version `from`, gives data of version `from + 1`. Plain JSON in, plain JSON out. */
-export interface Migration {
+interface Migration {
   readonly from: number;
   step(data: unknown): unknown;
 }

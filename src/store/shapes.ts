@@ -29,8 +29,8 @@ const branded = <T extends string>(): z.ZodType<T> => z.string() as unknown as z
 
 export const siteId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/) as unknown as z.ZodType<SiteId>;
 export const connectionId = branded<ConnectionId>();
-export const projectId = z.int().positive() as unknown as z.ZodType<ProjectId>;
-export const branchName = branded<BranchName>();
+const projectId = z.int().positive() as unknown as z.ZodType<ProjectId>;
+const branchName = branded<BranchName>();
 export const oid = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/) as unknown as z.ZodType<Oid>;
 export const sitePath = z.string().min(1) as unknown as z.ZodType<SitePath>;
 export const tally = z.strictObject({ added: z.number(), changed: z.number(), removed: z.number() });
@@ -47,7 +47,7 @@ export const problemFacts = whole<ProblemFacts>()(
   }),
 );
 
-export const webhook = whole<Webhook>()(
+const webhook = whole<Webhook>()(
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('none'), reason: z.string(), hookId: z.int().exactOptional() }),
     z.strictObject({ kind: z.literal('blocked'), address: z.string(), hookId: z.int().exactOptional() }),
@@ -178,7 +178,7 @@ export const holdCode = z.enum([
   'stopped',
 ]);
 
-export const hold = whole<Hold>()(
+const hold = whole<Hold>()(
   z.strictObject({
     code: holdCode,
     at: z.number(),

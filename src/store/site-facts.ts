@@ -9,7 +9,7 @@ import { exists, syncFolder } from './durable.ts';
 import { conflict, oid, status } from './shapes.ts';
 
 /** What one site remembers between runs. Losing it costs words on a page, never a file: git's refs hold the truth. */
-export interface SiteFacts {
+interface SiteFacts {
   /** As last told; `state` is judged anew after a start. */
   status?: SiteStatus;
   conflicts: Conflict[];

@@ -43,7 +43,7 @@ export interface SitesStore {
   remove(id: SiteId): Promise<void>;
 }
 
-export interface HookSecrets {
+interface HookSecrets {
   readonly token: Secret;
   readonly signing?: Secret;
   readonly signed: boolean;

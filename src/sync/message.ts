@@ -43,7 +43,7 @@ function subject(changes: readonly Change[], { subject: template, site, date }: 
 }
 
 /** `Update about.md`, `Update 3 files in content/posts`, `Add 2 files, remove old.md`. */
-export function summary(changes: readonly Change[]): string {
+function summary(changes: readonly Change[]): string {
   const added = changes.filter(({ before }) => !before);
   const removed = changes.filter(({ before, after }) => before && !after);
   const updated = changes.filter(({ before, after }) => before && after);

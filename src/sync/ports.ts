@@ -96,7 +96,7 @@ export interface CommitFacts {
   readonly body: string;
 }
 
-export interface CommitRequest {
+interface CommitRequest {
   readonly parents: readonly Oid[];
   /** The tree to begin from. */
   readonly tree: Oid;
@@ -170,7 +170,7 @@ export interface Repository {
   keptFiles(id: string): Promise<{ tree: Oid; files: readonly TreeFile[]; modes: ReadonlyMap<SitePath, KeptMode> }>;
 }
 
-export interface KeepRequest {
+interface KeepRequest {
   readonly cause: KeptCause;
   /** ms since 1970. */
   readonly at: number;

@@ -10,7 +10,7 @@ export interface Again {
   readonly trigger?: 'watch' | 'retry';
 }
 
-export interface LaneWork {
+interface LaneWork {
   /** One run. Never throws: it judges its own failures and says when to try again. */
   run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again>;
 }

@@ -2,7 +2,7 @@ import { diffLines, diffWordsWithSpace } from 'diff';
 import { escapeControls } from '../model/tree.ts';
 
 /** A piece of a line; `changed` is what a word-by-word look finds different. */
-export interface Piece {
+interface Piece {
   readonly text: string;
   readonly changed: boolean;
 }
@@ -12,7 +12,7 @@ export type Row =
   | { readonly kind: 'same' | 'changed'; readonly left: Line | null; readonly right: Line | null }
   | { readonly kind: 'gap'; readonly lines: number };
 
-export interface Line {
+interface Line {
   readonly no: number;
   readonly pieces: readonly Piece[];
 }

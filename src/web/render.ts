@@ -46,7 +46,7 @@ export function createRoom(deps: WebDeps, address: Address): Room {
 }
 
 /** Which frame a page is asked for in: the whole, its live parts, or the inside of a dialog. */
-export function askedPart(ctx: Context): 'page' | 'live' | 'dialog' {
+function askedPart(ctx: Context): 'page' | 'live' | 'dialog' {
   const part = ctx.get('X-Part');
   return part === 'live' || part === 'dialog' ? part : 'page';
 }

@@ -52,7 +52,7 @@ export function sessionKey(id: string): string {
 }
 
 /** Written by hand: koa refuses `secure` cookies behind a proxy that ends TLS unless it trusts the proxy's headers. */
-export function writeCookie(ctx: Context, address: Address, name: string, value: string): void {
+function writeCookie(ctx: Context, address: Address, name: string, value: string): void {
   const parts = [`${cookieName(address, name)}=${value}`, 'Path=/', 'HttpOnly', 'SameSite=Lax'];
   if (address.secure) parts.push('Secure');
   if (value === '') parts.push('Max-Age=0');
@@ -60,7 +60,7 @@ export function writeCookie(ctx: Context, address: Address, name: string, value:
 }
 
 /** `__Host-` makes the browser refuse a cookie that another host, or plain http, tries to plant. */
-export function cookieName(address: Address, name: string): string {
+function cookieName(address: Address, name: string): string {
   return address.secure ? `__Host-${name}` : name;
 }
 
