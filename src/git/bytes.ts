@@ -33,6 +33,11 @@ export class ByteReader {
     }
   }
 
+  /** Whether bytes came that nobody took: after the end of the stream, what was cut off. */
+  get hasRest(): boolean {
+    return this.#held.length > 0;
+  }
+
   async #more(): Promise<boolean> {
     const next = await this.#source?.next();
     if (!next || next.done) return false;

@@ -93,6 +93,11 @@ export function localFailure(command: string, stderr: string): Problem {
   return new Problem(isDamage(stderr) ? 'git-damaged' : 'git-failed', facts);
 }
 
+/** What a command printed is not what it prints: cut off, or in another form. Never to be taken for the whole of it. */
+export function oddAnswer(command: string): Problem {
+  return new Problem('git-failed', { command, text: 'Its output is cut off, or not in the form that was expected.' });
+}
+
 /** Our own copy cannot be read any more; the folder and GitLab are complete without it. */
 const isDamage = (text: string): boolean =>
   /corrupt|bad object|unable to read|missing (blob|tree|commit)|loose object|inflate|bad tree|not a git repository|unable to parse|not a valid object|not a tree object|invalid object|is empty/i.test(

@@ -1,5 +1,6 @@
 import type { Change, Oid, SitePath } from '../model/tree.ts';
 import type { MergeConflict, Merged } from '../sync/ports.ts';
+import { oddAnswer } from './failure.ts';
 
 /** What `git merge-tree --write-tree -z --messages` printed. */
 export interface MergeTreeOutput {
@@ -9,25 +10,34 @@ export interface MergeTreeOutput {
   readonly messages: readonly { readonly kind: string; readonly paths: readonly SitePath[] }[];
 }
 
-/** Parses the NUL-separated form. Only the messages hold the original paths: that is where conflicts are read from. */
+/**
+ * Parses the NUL-separated form: the tree, what is staged, an empty field, the messages. Only the messages hold the
+ * original paths: that is where conflicts are read from. After them may stand text that no NUL ends: advice on
+ * submodules. Throws `git-failed` for output that is cut off.
+ */
 export function parseMergeTree(output: Buffer): MergeTreeOutput {
   const fields = output.toString('latin1').split('\0');
+  const [tree = ''] = fields;
+  if (!/^[0-9a-f]{40,64}$/.test(tree)) throw oddAnswer('merge-tree');
   const staged: MergeTreeOutput['staged'][number][] = [];
   let at = 1;
   for (; ; at += 1) {
-    const row = /^[0-7]{6} ([0-9a-f]+) ([123])\t([^]*)$/.exec(fields[at] ?? '');
+    const row = /^[0-7]{6} ([0-9a-f]{40,64}) ([123])\t([^]+)$/.exec(fields[at] ?? '');
     if (!row) break;
     staged.push({ path: row[3] as SitePath, oid: row[1] as Oid, stage: Number(row[2]) as 1 | 2 | 3 });
   }
-  if (fields[at] === '') at += 1;
+  if (fields[at] !== '') throw oddAnswer('merge-tree');
+  at += 1;
   const messages: { kind: string; paths: SitePath[] }[] = [];
-  while (at < fields.length && /^[0-9]+$/.test(fields[at] ?? '')) {
+  while (/^[0-9]+$/.test(fields[at] ?? '')) {
     const count = Number(fields[at]);
     const paths = fields.slice(at + 1, at + 1 + count) as SitePath[];
     messages.push({ kind: fields[at + 1 + count] ?? '', paths });
     at += count + 3;
   }
-  return { tree: fields[0] as Oid, staged, messages };
+  // What follows the last NUL is ended by nothing: where the lists reach into it, or stop before it, they are not whole.
+  if (at !== fields.length - 1) throw oddAnswer('merge-tree');
+  return { tree: tree as Oid, staged, messages };
 }
 
 /**

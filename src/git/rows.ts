@@ -2,9 +2,12 @@ import type { Change, Mode, Oid, SitePath } from '../model/tree.ts';
 import type { TreeFile } from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
 import type { Ask, GitDriver } from './driver.ts';
-import { localFailure } from './failure.ts';
+import { localFailure, oddAnswer } from './failure.ts';
 
-/** NUL-separated fields of a command's answer, `fields` at a time, as they come; ending the loop ends the command. */
+/**
+ * NUL-terminated fields of a command's answer, `fields` at a time, as they come; ending the loop ends the command. Throws
+ * at the end if the last row is not whole.
+ */
 export async function* readRows(
   driver: GitDriver,
   run: { readonly args: readonly string[]; readonly environment: Record<string, string> },
@@ -14,13 +17,17 @@ export async function* readRows(
   process.child.stdin?.end();
   const reader = new ByteReader(process.child.stdout);
   let whole = false;
+  let isCut = false;
   try {
     for (;;) {
       const row: Buffer[] = [];
       for (let field = await reader.until(0); field !== undefined; field = await reader.until(0)) {
         if (row.push(field) === fields) break;
       }
-      if (row.length < fields) break;
+      if (row.length < fields) {
+        isCut = row.length > 0 || reader.hasRest;
+        break;
+      }
       yield row;
     }
     whole = true;
@@ -32,31 +39,42 @@ export async function* readRows(
   }
   const { code, stderr } = await process.ended;
   if (code !== 0) throw localFailure(run.args[0] ?? '', stderr);
+  if (isCut) throw oddAnswer(run.args[0] ?? '');
 }
 
 export async function listTree(ask: Ask, oid: Oid): Promise<readonly TreeFile[]> {
-  const rows = (await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', oid])).toString('latin1').split('\0');
-  return rows.filter(Boolean).map((row) => parseTreeRow(Buffer.from(row, 'latin1')));
+  return parseTree(await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', oid]));
 }
 
-/** One row of `ls-tree -z -l`. */
+/** All that `ls-tree -z -l` prints. Throws `git-failed` where it is cut off. */
+export function parseTree(output: Buffer): readonly TreeFile[] {
+  const rows = output.toString('latin1').split('\0');
+  if (rows.pop() !== '') throw oddAnswer('ls-tree');
+  return rows.map((row) => parseTreeRow(Buffer.from(row, 'latin1')));
+}
+
+/** One row of `ls-tree -z -l`, without its NUL. Throws `git-failed` for anything else. */
 export function parseTreeRow(row: Buffer): TreeFile {
-  const text = row.toString('latin1');
-  const tab = text.indexOf('\t');
-  const [mode = '', , oid = '', size = ''] = text.slice(0, tab).split(/ +/);
+  const parts = /^([0-7]{6}) [a-z]+ ([0-9a-f]{40,64}) +(-|BAD|\d+)\t([^]+)$/.exec(row.toString('latin1'));
+  if (!parts) throw oddAnswer('ls-tree');
+  const [, mode, oid, size, path] = parts;
   return {
-    path: text.slice(tab + 1) as SitePath,
+    path: path as SitePath,
     mode: mode as Mode,
     oid: oid as Oid,
     size: size === '-' ? 0 : Number(size),
   };
 }
 
-/** One row of `diff-tree --raw -z`: what changed, and the path. */
+/** One row of `diff-tree --raw -z`: what changed, and the path. Throws `git-failed` for anything else. */
 export function parseRaw([what, path]: readonly Buffer[]): Change {
-  const [before = '', after = '', beforeOid = '', afterOid = ''] = (what?.toString('latin1') ?? '').slice(1).split(' ');
+  const parts = /^:([0-7]{6}) ([0-7]{6}) ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [A-Z]\d*$/.exec(
+    what?.toString('latin1') ?? '',
+  );
+  if (!parts || !path || path.length === 0) throw oddAnswer('diff-tree');
+  const [, before, after, beforeOid, afterOid] = parts;
   return {
-    path: (path?.toString('latin1') ?? '') as SitePath,
+    path: path.toString('latin1') as SitePath,
     ...(before === '000000' ? {} : { before: { mode: before as Mode, oid: beforeOid as Oid } }),
     ...(after === '000000' ? {} : { after: { mode: after as Mode, oid: afterOid as Oid } }),
   };

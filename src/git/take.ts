@@ -3,7 +3,7 @@ import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 import type { Author, Repository, Taken, Taking } from '../sync/ports.ts';
 import type { Ask } from './driver.ts';
 import type { ImportEdit, startFastImport } from './fast-import.ts';
-import { parseTreeRow } from './rows.ts';
+import { parseTree } from './rows.ts';
 import type { View } from './view.ts';
 
 interface TakeTools {
@@ -89,11 +89,10 @@ async function entriesOf(ask: Ask, parent: Oid, paths: readonly SitePath[]): Pro
   const found = new Map<SitePath, Entry>();
   // Many paths: the whole list is cheaper than many command lines. Odd bytes cannot be arguments of a process at all.
   const plain = paths.length <= 200 && paths.every((path) => /^[\x20-\x7e]+$/.test(path));
-  const rows = plain
-    ? (await ask(['ls-tree', '-z', '-l', '--full-tree', parent, '--', ...paths])).toString('latin1').split('\0')
-    : (await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', parent])).toString('latin1').split('\0');
-  for (const row of rows.filter(Boolean)) {
-    const { path, mode, oid } = parseTreeRow(Buffer.from(row, 'latin1'));
+  const output = plain
+    ? await ask(['ls-tree', '-z', '-l', '--full-tree', parent, '--', ...paths])
+    : await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', parent]);
+  for (const { path, mode, oid } of parseTree(output)) {
     if (wanted.has(path) && (mode as string) !== '040000') found.set(path, { mode, oid });
   }
   return found;
