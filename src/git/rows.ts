@@ -1,3 +1,4 @@
+import { Problem } from '../model/problem.ts';
 import type { Change, Mode, Oid, SitePath } from '../model/tree.ts';
 import type { TreeFile } from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
@@ -53,11 +54,13 @@ export function parseTree(output: Buffer): readonly TreeFile[] {
   return rows.map((row) => parseTreeRow(Buffer.from(row, 'latin1')));
 }
 
-/** One row of `ls-tree -z -l`, without its NUL. Throws `git-failed` for anything else. */
+/** One row of `ls-tree -z -l`, without its NUL. Throws `git-damaged` for a missing object, `git-failed` for what is no row. */
 export function parseTreeRow(row: Buffer): TreeFile {
   const parts = /^([0-7]{6}) [a-z]+ ([0-9a-f]{40,64}) +(-|BAD|\d+)\t([^]+)$/.exec(row.toString('latin1'));
   if (!parts) throw oddAnswer('ls-tree');
   const [, mode, oid, size, path] = parts;
+  // Git lists an object that it does not find all the same, and ends well.
+  if (size === 'BAD') throw new Problem('git-damaged', { command: 'ls-tree', object: oid ?? '' });
   return {
     path: path as SitePath,
     mode: mode as Mode,

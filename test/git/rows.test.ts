@@ -109,6 +109,13 @@ reading('a tree is listed with all it holds, byte by byte', async () => {
   assert.is(files.length, treeRows.length);
 });
 
+reading('an object that git does not find is damage, though ls-tree ends well', async () => {
+  // By git 2.39.5, with the blob's file removed.
+  const oid = '45b983be36b73c0788dc9cbcb76cbb80fc7bb057';
+  const { code, facts } = await problemOf(() => parseTreeRow(bytes(`100644 blob ${oid}     BAD\tf`)));
+  assert.equal([code, facts], ['git-damaged', { command: 'ls-tree', object: oid }]);
+});
+
 const oddTreeRows: readonly (readonly [name: string, row: string])[] = [
   ['an empty row', ''],
   ['a row without a name', `100644 blob ${ZERO}       1\t`],
