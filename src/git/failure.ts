@@ -58,7 +58,7 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   if (/Operation too slow|timed out/.test(text)) return new Problem('gitlab-slow', facts, cause);
   if (http.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
   if (
-    /Could not resolve host|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
+    /Could not resolve (?:host|proxy)|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
       text,
     )
   ) {

@@ -91,6 +91,7 @@ const network: readonly Row[] = [
   ],
   ...[
     'Could not resolve host: gitlab.example',
+    'Could not resolve proxy: proxy.example',
     "Failed to connect to gitlab.example port 443 after 0 ms: Couldn't connect to server",
     'Connection refused',
     'Empty reply from server',
