@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -46,6 +47,8 @@ test('npm run demo comes up after git clone, answers, and stops cleanly', async 
   let code: number | null | undefined;
   child.once('exit', (exit) => (code = exit));
   try {
+    const stamp = join(dir, 'mooring', 'node_modules', '.mooring-stamp');
+    await until('the packages are installed', () => existsSync(stamp));
     await until('the demo says what to try', () => {
       if (code !== undefined) throw new Error(`it ended with ${code}`);
       return output.join('').includes('press Connect Self Hosted GitLab');

@@ -9,6 +9,7 @@ import { dies } from '../support/dies.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
 import { gitAsync } from '../support/plain-git.ts';
+import { beat } from '../support/beat.ts';
 
 /**
  * The daemon is killed in the middle of everything, while both sides have edits. After each restart both sides must be
@@ -36,6 +37,7 @@ killed('in every phase of a sync, both sides become equal again and nothing is l
     const hits: Record<string, number> = {};
     for (const [phase, points] of Object.entries(phases)) {
       for (const point of points) {
+        beat(point);
         await edits(site, written, point);
         if (await dies(harbour, point)) hits[phase] = (hits[phase] ?? 0) + 1;
         await harbour.start();

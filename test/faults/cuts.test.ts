@@ -16,6 +16,7 @@ import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
 import { gitAsync, scratch } from '../support/plain-git.ts';
 import { website } from './support.ts';
+import { beat } from '../support/beat.ts';
 
 /** The line to GitLab breaks after so many bytes, in either direction. */
 const cuts = suite('cuts');
@@ -166,6 +167,7 @@ for (const kind of ['cli', 'wire'] as const) {
           for (let i = 0; i <= points; i += 1) {
             const after = i === 0 ? 0 : Math.round((lengths[side] * i) / points) - 1;
             const round = `${side} ${after}`;
+            beat(round);
             await edits(at, round);
             const before = world.files();
             const tip = await project.head();

@@ -7,6 +7,7 @@ import { until } from '../support/until.ts';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import { dies } from '../support/dies.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
+import { beat } from '../support/beat.ts';
 
 /** The daemon killed at one named point, started, and killed at another before it could make good the first. */
 const points = suite('points');
@@ -43,6 +44,7 @@ points('F1: killed at two points in a row: no edit is lost, both sides become eq
     const isLong = process.env['MOORING_TEST_LONG'] === 'yes';
     for (const pair of [...pairs, ...(isLong ? more : [])]) {
       await harbour.stop();
+      beat(pair.join(', '));
       await edits(site, written, pair.join(' '));
       for (const point of pair) {
         await arrange(harbour, site, point);

@@ -14,6 +14,7 @@ import { engineWorld } from '../support/engine.ts';
 import { scratch } from '../support/plain-git.ts';
 import { PowerDisk, build, recordNode, recordedFs } from './power-disk.ts';
 import { inlineScanner, website } from './support.ts';
+import { beat } from '../support/beat.ts';
 
 /** The power fails after each single call: what was not synced is gone. */
 const power = suite('power loss');
@@ -52,6 +53,7 @@ power('F3: the store is as before a change or as after it, never mixed, and neve
     });
     assert.ok(disk.survivors.length > 30, `only ${disk.survivors.length}`);
     for (const [i, { tree, mark, after, loss }] of disk.survivors.entries()) {
+      beat(`store, power cut ${i} of ${disk.survivors.length}`);
       const at = join(dir, `after-${i}`);
       build(tree, at);
       const again = await openDatabase({ ...options(join(at, 'test.json')), missing: 'must-exist' });
@@ -214,6 +216,7 @@ for (const way of ['exchange', 'link'] as const) {
       const isWorst = /^(photo|rename)/;
       const chosen = disk.survivors.filter(({ after: call }, i) => i % stride === 0 || isWorst.test(call));
       for (const [i, { tree, mark, after: call, loss }] of chosen.entries()) {
+        beat(`${way}, power cut ${i} of ${chosen.length}`);
         const at = join(dir, `cut-${i}`);
         const inodes = build(tree, at);
         for (const name of repositories) cpSync(join(dir, `photo-${mark}`, name), join(at, name), { recursive: true });

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { inHarbour } from '../support/daemon.ts';
 import { type MooredSite, filesOf, mooredSite, signedIn } from '../support/moored.ts';
 import { until } from '../support/until.ts';
+import { beat } from '../support/beat.ts';
 
 const many = suite('gitlab-depth/many-sites');
 const minutes = Number(process.env['MOORING_TEST_MINUTES'] ?? 1);
@@ -25,6 +26,7 @@ many(`20 sites of one connection with tokens that live 30 s, ${minutes} min both
       const end = performance.now() + minutes * 60_000;
       let edits = 0;
       while (performance.now() < end) {
+        beat(`${edits} edits`);
         const at = edits % sites.length;
         const [site, wanted] = [sites[at], expected[at]];
         edits += 1;

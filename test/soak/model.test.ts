@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
 import { chanceOf } from './chance.ts';
 import { ModelWorld } from './model-world.ts';
+import { beat } from '../support/beat.ts';
 
 /**
  * Worlds that a seed makes: two sides edit the same few paths, a person chooses, the network and the disk fail, the
@@ -16,7 +17,7 @@ import { ModelWorld } from './model-world.ts';
 const model = suite('model');
 const seedsDir = join(import.meta.dirname, 'seeds');
 const worlds = Number(process.env['MOORING_WORLDS'] ?? 40);
-const budgetMs = Number(process.env['MOORING_BUDGET_S'] ?? 60) * 1_000;
+const budgetMs = Number(process.env['MOORING_BUDGET_S'] ?? 35) * 1_000;
 const asked = process.env['MOORING_SEED'];
 /** The same worlds each time, so that a failure is news about the change; more worlds go on to new ones. */
 const firstSeed = Number(asked ?? 20_261_122);
@@ -42,6 +43,7 @@ model('whatever happens, both sides end equal and nothing is lost', async () => 
   for (let left = asked ? 1 : worlds; left > 0; left -= 1) {
     // A busy machine makes fewer worlds, never none.
     if (total.worlds > 4 && performance.now() - began > budgetMs) break;
+    beat(`world ${total.worlds + 1}, seed ${seed}`);
     const done = await world(seed, total.worlds);
     total.worlds += 1;
     for (const key of ['operations', 'runs', 'kills', 'faults', 'holds', 'values'] as const) total[key] += done[key];

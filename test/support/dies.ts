@@ -14,9 +14,7 @@ export async function dies(harbour: Harbour, point: string): Promise<boolean> {
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-  const late = until('it is killed', async () => said.includes(`killed at ${point.split(':')[0]}`) || undefined).catch(
-    () => {},
-  );
+  const late = until('it is killed', () => said.includes(`killed at ${point.split(':')[0]}`)).catch(() => {});
   await Promise.race([ended, late]);
   if (child.exitCode === null && child.signalCode === null) endGroup(child);
   const signal = await ended;

@@ -13,6 +13,7 @@ import { assertSame, folderFiles, isAncestor, leftovers, missing, treeFiles } fr
 import { type Scenario, type Value, everything, scenarios, site as website } from '../soak/scenarios.ts';
 import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
+import { beat } from '../support/beat.ts';
 
 /**
  * The process ends at its n-th step, for every n; a new one goes on from what it left. `MOORING_CRASH=all` runs every
@@ -22,7 +23,7 @@ import { git } from '../support/plain-git.ts';
 const crash = suite('a crash at every step');
 const all = process.env['MOORING_CRASH'] === 'all';
 const seed = Number(process.env['MOORING_SEED'] ?? 20_261_122);
-const budgetMs = all ? Number.POSITIVE_INFINITY : Number(process.env['MOORING_BUDGET_S'] ?? 120) * 1_000;
+const budgetMs = all ? Number.POSITIVE_INFINITY : Number(process.env['MOORING_BUDGET_S'] ?? 45) * 1_000;
 const only = process.env['MOORING_ONLY'] ?? '';
 /** After so many failures the rest would tell nothing new. */
 const mostFailures = Number(process.env['MOORING_FAILURES'] ?? 20);
@@ -46,6 +47,7 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
   try {
     const templates: Template[] = [];
     for (const scenario of scenarios.filter(({ name }) => name.includes(only))) {
+      beat(`not interrupted: ${scenario.name}`);
       try {
         templates.push(await template(root, scenario));
       } catch (error) {
@@ -59,6 +61,7 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
     for (const [index, { made, n }] of cases.entries()) {
       if (performance.now() - began > budgetMs || failures.length >= mostFailures) break;
       ran += 1;
+      beat(`crash ${ran} of ${cases.length}: ${made.scenario.name}, step ${n}`);
       // Every fifth: the recovery is broken off as well.
       const second = index % 5 === 0 ? 1 + ((n * 7 + index) % made.recoverySteps) : undefined;
       if (second) twice += 1;

@@ -27,6 +27,7 @@ import { scratch } from '../support/plain-git.ts';
 import { inlineScanner } from '../soak/doom.ts';
 import { folderFiles } from '../soak/oracle.ts';
 import { type Files, type Policy, allContents, apparent, commits, referenceMerge } from '../soak/reference.ts';
+import { beat } from '../support/beat.ts';
 
 /**
  * The deciding parts against references written apart from them. `MOORING_CASES` multiplies the cases,
@@ -232,8 +233,9 @@ properties(
       await fc.assert(
         fc.asyncProperty(apparent(), async ({ base, ours, theirs, policy }) => {
           // A busy machine checks fewer, never none.
-          if (performance.now() - began > 40_000 * factor && cases >= 100) return;
+          if (performance.now() - began > 25_000 * factor && cases >= 100) return;
           cases += 1;
+          beat(`merge ${cases}`);
           const commit = async (files: Files, parents: Oid[]): Promise<Oid> =>
             repository.make({ parents, tree: emptyTree, edits: entries(files, blobs), message: 'm' });
           const root = await commit(base, []);
@@ -281,8 +283,9 @@ properties('apply: the order in which changes come makes no difference to the fo
     await fc.assert(
       fc.asyncProperty(apparent(), fc.infiniteStream(fc.nat()), async ({ base, theirs }, order) => {
         // A busy machine checks fewer, never none.
-        if (performance.now() - began > 12_000 * factor && cases >= 20) return;
+        if (performance.now() - began > 8_000 * factor && cases >= 20) return;
         cases += 1;
+        beat(`order ${cases}`);
         const changes = changesOf(base, theirs, named);
         const shuffled = changes
           .map((change) => ({ change, at: order.next().value }))
