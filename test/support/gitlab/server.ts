@@ -25,6 +25,7 @@ import { addTokenRoutes } from './oauth-token.ts';
 import { addPages } from './pages.ts';
 import type { Practice, WebhookDelivery } from './practice.ts';
 import { restEnd, restGuard, restRouter } from './rest.ts';
+import { restore, save, type SavedGitLab } from './saved.ts';
 import type { Violation } from './schema-check.ts';
 
 export { Level } from './model.ts';
@@ -51,6 +52,8 @@ export interface GitLabOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly version?: string;
+  /** What a GitLab before this one was; its repositories lie in `dataDir` already. */
+  readonly saved?: SavedGitLab;
 }
 
 export interface GitLab extends Control {
@@ -68,6 +71,8 @@ export interface GitLab extends Control {
   /** Every webhook sent, blocked or lost. */
   readonly webhookDeliveries: WebhookDelivery[];
   readonly settings: Settings;
+  /** All that `saved` needs to begin where this one is, with these projects. */
+  save(projects: readonly { readonly id: number }[]): SavedGitLab;
   /** Our own answers that broke GitLab's schemas: a test asserts that there are none. */
   readonly violations: readonly Violation[];
   /** What went wrong inside, for a test to look at; also printed. */
@@ -87,6 +92,7 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
       ...{ mostCounted: 10_000, checkLfs: false },
     },
   });
+  if (options.saved) restore(world, home, options.saved);
   const git = createGit(home);
   const faults = createFaults();
   const requests: SeenRequest[] = [];
@@ -178,6 +184,7 @@ export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> 
       while (underWay.size > 0) await Promise.all(underWay);
     },
     ...{ faults, requests, webhookDeliveries: practice.deliveries, violations: practice.violations },
+    save: (projects) => save(world, (id) => projects.some((project) => project.id === id)),
     ...{ settings: world.settings, errors },
   };
 }
