@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Clicker, type Page, createClicker } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, freePort, harbour, inHarbour } from '../support/daemon.ts';
+import { type Harbour, freePort, harbour, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import {
   addSite,
   authorised,
@@ -27,7 +27,7 @@ let me: Clicker;
 let number = 0;
 
 test.before(async () => {
-  world = await harbour();
+  world = await harbour({ begin: 'account' });
   me = await signedIn(world);
 });
 test.after(async () => {
@@ -242,7 +242,7 @@ test('an empty repository is a disabled row for a Developer, who is refused a fi
   const yacht = await gitlab.projects.create({ path: 'harbour/yacht', owner: 'ana', files: { 'a.txt': 'a\n' } });
   gitlab.projects.addMember(bare, mara, 30);
   gitlab.projects.addMember(yacht, mara, 30);
-  await inHarbour(async (other) => {
+  await inHarbourWithoutGitLab(async (other) => {
     const { gitlab: hers } = other;
     const user = hers.users.add({ username: 'mara', name: 'Mara', email: 'm@x.example', password: 'practice-gitlab' });
     const empty = await hers.projects.create({ path: 'harbour/bare', owner: 'ana' });
@@ -480,7 +480,7 @@ test('a store that is not ours: the daemon says so and ends, and changes nothing
     ['secret.key', 'x'.repeat(44), /gone|key/],
   ];
   for (const [name, content, words] of cases) {
-    const given = await harbour({ started: false, begin: 'account' });
+    const given = await harbour({ started: false, begin: 'nothing' });
     try {
       await writeFile(join(given.stateDir, name), content, { mode: 0o600 });
       const error = await given.start().then(
@@ -514,7 +514,7 @@ test('a new password from the environment that is too short: the daemon names th
 });
 
 test('a port in use, and a state directory in use: the second one says so and ends', async () => {
-  const given = await harbour({ started: false, env: { MOORING_PORT: String(world.port) } });
+  const given = await harbour({ started: false, begin: 'nothing', env: { MOORING_PORT: String(world.port) } });
   try {
     await given.start().catch(() => undefined);
     await until('the message', () => given.output().includes('The port is taken'));
@@ -523,7 +523,7 @@ test('a port in use, and a state directory in use: the second one says so and en
   } finally {
     await given.close();
   }
-  const second = await harbour({ started: false, env: { MOORING_STATE: world.stateDir } });
+  const second = await harbour({ started: false, begin: 'nothing', env: { MOORING_STATE: world.stateDir } });
   try {
     await second.start().catch(() => undefined);
     assert.match(second.output(), 'Another Mooring uses this state directory');

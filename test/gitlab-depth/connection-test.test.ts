@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Clicker, Fill, Page } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, freePort, inHarbour } from '../support/daemon.ts';
+import { type Harbour, freePort, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { demandingProxy } from '../support/demanding-proxy.ts';
 import { addSite, authorised, configured, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { listen, listenRaw } from '../net/support.ts';
@@ -34,7 +34,7 @@ async function tested({ url, application }: Harbour, clicker: Clicker, fill: Fil
 const notTried = 'not known: Could not be tried yet';
 
 tests('straight: each cause fails one line, with its own fix, and what could not be tried is not called wrong', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -65,7 +65,7 @@ tests('straight: each cause fails one line, with its own fix, and what could not
 );
 
 tests('GitLab that is down for a moment, redirects or is none: the line GitLab says which, and what to do', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -110,7 +110,7 @@ tests(
       response.writeHead(403, { 'content-type': 'text/html' }).end('No'),
     );
     try {
-      await inHarbour(async (harbour) => {
+      await inHarbourWithoutGitLab(async (harbour) => {
         const clicker = await signedIn(harbour);
         await configured(harbour, clicker);
         const ways = { http: { 'GitLab URL': harbour.gitlab.url }, https: { 'GitLab URL': 'https://gitlab.example' } };
@@ -163,7 +163,7 @@ tests(
 );
 
 tests('the address by which GitLab reaches Mooring: a change reaches the webhooks at once, and calls are told', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const site = await mooredSite(harbour);
     const hook = () => harbour.world.website.hooks[0];
     assert.match(hook()?.url ?? '', harbour.url);
@@ -183,7 +183,7 @@ tests('the address by which GitLab reaches Mooring: a change reaches the webhook
 );
 
 tests('a webhook that GitLab refused to make is told as refused, with where to allow it', () =>
-  inHarbour(
+  inHarbourWithoutGitLab(
     async (harbour) => {
       const { clicker } = await mooredSite(harbour);
       await clicker.open(`${harbour.url}/account/gitlab`);
@@ -196,7 +196,7 @@ tests('a webhook that GitLab refused to make is told as refused, with where to a
 );
 
 tests('the least role holds also for who chose the repository before it was raised, and nothing is connected', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, url } = harbour;
     const project = await gitlab.projects.create({ path: 'parks/timetable', owner: 'piet', files: { 'a.md': 'a\n' } });
     gitlab.projects.addMember(project, 'ana', 30);
@@ -226,7 +226,7 @@ tests('the least role holds also for who chose the repository before it was rais
 );
 
 tests('a path that looks like a repository’s is doubted, used as it is once somebody says so, and then known', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { url, gitlab, application } = harbour;
     const clicker = await signedIn(harbour);
     const fill = {

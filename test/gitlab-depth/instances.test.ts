@@ -6,7 +6,7 @@ import { pointerText } from '../../src/model/lfs.ts';
 import { makeCertificates } from '../net/certificates.ts';
 import type { Fill } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, type HarbourOptions, freePort, inHarbour } from '../support/daemon.ts';
+import { type Harbour, type HarbourOptions, freePort, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { demandingGateway } from '../support/demanding-gateway.ts';
 import { demandingProxy } from '../support/demanding-proxy.ts';
 import { configured, filesOf, mooredSite, signedIn } from '../support/moored.ts';
@@ -72,7 +72,7 @@ async function secured() {
 
 instances('a private authority: refused with the reason without its certificate, all ways work with it', async () => {
   const { ca, options } = await secured();
-  await inHarbour(async (harbour) => {
+  await inHarbourWithoutGitLab(async (harbour) => {
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
     await clicker.open(`${harbour.url}/account/gitlab`);
@@ -84,13 +84,13 @@ instances('a private authority: refused with the reason without its certificate,
 });
 
 instances('below a sub-path: every way keeps it', () =>
-  inHarbour((harbour) => throughAndBoth(harbour), { gitlab: { basePath: '/gitlab' } }),
+  inHarbourWithoutGitLab((harbour) => throughAndBoth(harbour), { gitlab: { basePath: '/gitlab' } }),
 );
 
 instances('a private authority, an odd port and a sub-path at once', async () => {
   const { ca, options } = await secured();
   const url = `${options.gitlab.externalUrl}/dev/gitlab`;
-  await inHarbour((harbour) => throughAndBoth(harbour, { 'CA certificate': ca }), {
+  await inHarbourWithoutGitLab((harbour) => throughAndBoth(harbour, { 'CA certificate': ca }), {
     gitlab: { ...options.gitlab, basePath: '/dev/gitlab', externalUrl: url },
   });
 });
@@ -101,7 +101,7 @@ instances('behind a gateway that demands a header, in TLS of the house, below a 
   const port = await freePort();
   const gateway = await demandingGateway({ tls: good, header: ['X-House', 'harbour-7'], behind: () => port });
   try {
-    await inHarbour(
+    await inHarbourWithoutGitLab(
       async (harbour) => {
         const without = { 'CA certificate': ca };
         const clicker = await signedIn(harbour);
@@ -127,7 +127,7 @@ instances('a proxy that demands a password and a header: nothing goes past it, n
   const proxy = await demandingProxy({ user: 'house', password: 'tide', header: ['X-House', 'harbour-7'] });
   const port = await freePort();
   try {
-    await inHarbour(
+    await inHarbourWithoutGitLab(
       async (harbour) => {
         await throughAndBoth(harbour, { Proxy: proxy.url, 'Extra request headers': 'X-House: harbour-7' });
         const ours = harbour.gitlab.requests.filter(({ headers }) => headers['x-house'] === 'harbour-7');
@@ -155,7 +155,7 @@ instances('a proxy that is not for GitLab’s host: nothing of OAuth, REST, git 
   const port = await freePort();
   const { origin } = new URL(proxy.url);
   try {
-    await inHarbour(
+    await inHarbourWithoutGitLab(
       async (harbour) => {
         await throughAndBoth(harbour, { Proxy: origin, 'No proxy for': 'storage.example, localhost' });
         assert.equal([proxy.passed, proxy.refused], [[], []]);
@@ -175,7 +175,7 @@ instances('TLS through a proxy by CONNECT, with a password and a private authori
   const { ca, options } = await secured();
   const proxy = await demandingProxy({ user: 'house', password: 'tide' });
   try {
-    await inHarbour(async (harbour) => {
+    await inHarbourWithoutGitLab(async (harbour) => {
       await throughAndBoth(harbour, { Proxy: proxy.url, 'CA certificate': ca });
       assert.ok(proxy.passed.length > 0 && proxy.passed.every((one) => one.startsWith('CONNECT localhost:')));
     }, options);
@@ -185,7 +185,7 @@ instances('TLS through a proxy by CONNECT, with a password and a private authori
 });
 
 instances('the other scopes, read_api write_repository: no webhook is asked for, both directions work by looking', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const clicker = await signedIn(harbour);
     await clicker.open(`${harbour.url}/account/gitlab`);
     const { application, gitlab, world } = harbour;

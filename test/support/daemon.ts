@@ -57,7 +57,7 @@ export interface HarbourOptions {
   readonly env?: Readonly<Record<string, string>>;
   /**
    * What is there before the first start. `authorised`, where nothing is said: an account, the practice GitLab entered,
-   * and a grant of Ana's. `account`: only that, from the environment. `nothing`: the set-up page comes first.
+   * and a grant of Ana's. `account`: only the account. `nothing`: not even that.
    */
   readonly begin?: 'authorised' | 'account' | 'nothing';
   /** A user id (and group id) to run the daemon as; needs root. */
@@ -87,13 +87,13 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   const env = {
     ...{ PATH: process.env['PATH'] ?? '', HOME: dir, NODE_ENV: 'production', LANG: 'C.UTF-8' },
     ...{ MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port), MOORING_ALLOW_ROOT: 'yes' },
-    ...(begin === 'account' ? { MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password } : {}),
     ...compileCache,
     ...options.env,
   };
-  if (begin === 'authorised') {
+  if (begin !== 'nothing') {
     const keyFile = options.env?.['MOORING_KEY_FILE'];
-    await writeBeginning({ stateDir, keyFile, admin, gitlab: { server: gitlab, world, application } });
+    const authorised = begin === 'authorised' ? { gitlab: { server: gitlab, world, application } } : {};
+    await writeBeginning({ stateDir, keyFile, admin, ...authorised });
     if (options.uid !== undefined) giveTo(options.uid, stateDir);
   }
   const output: string[] = [];
@@ -159,6 +159,14 @@ export async function inHarbour(use: (harbour: Harbour) => Promise<void>, option
   } finally {
     await made.close();
   }
+}
+
+/** The same with an account and no GitLab entered, for tests of the way to one. */
+export function inHarbourWithoutGitLab(
+  use: (harbour: Harbour) => Promise<void>,
+  options: HarbourOptions = {},
+): Promise<void> {
+  return inHarbour(use, { ...options, begin: 'account' });
 }
 
 /** A practice GitLab with the example world and an application for the daemon. */

@@ -18,7 +18,7 @@ import { Secret } from '../../src/model/secret.ts';
 import type { Site, SiteId } from '../../src/model/site.ts';
 import { createHistory } from '../../src/store/history.ts';
 import { type Store, openStore } from '../../src/store/store.ts';
-import { until } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { type Harbour, admin, harbour } from '../support/daemon.ts';
 import { dies } from '../support/dies.ts';
 import type { Project } from '../support/gitlab/server.ts';
@@ -95,13 +95,13 @@ async function make(at: Harbour): Promise<void> {
   await crane.write('lines.txt', lines({ 2: 'two, edited here' }));
   await crane.project.push('main', { 'lines.txt': lines({ 2: 'two, edited here', 9: 'nine, edited there' }) });
   await at.start();
-  await pier.reaches('On hold', 90_000);
+  await pier.reaches('On hold');
   const edit = 'an edit that the hold keeps from the branch';
   await pier.write('edited.md', `${edit}\n`);
   const ledger = join(at.stateDir, 'repositories', `${pier.id}.git`);
-  await until('the edit is committed', () => git(ledger, 'show', 'refs/sync/disk:edited.md') === edit, 90_000);
-  await pier.reaches('On hold', 90_000);
-  await until('lines are merged', () => readFileSync(join(crane.folder, 'lines.txt'), 'utf8').includes('nine'), 90_000);
+  await until('the edit is committed', () => git(ledger, 'show', 'refs/sync/disk:edited.md') === edit);
+  await pier.reaches('On hold');
+  await until('lines are merged', () => readFileSync(join(crane.folder, 'lines.txt'), 'utf8').includes('nine'));
   await crane.reaches('In sync');
   await at.stop();
 
@@ -243,7 +243,7 @@ async function halfApplied(at: Harbour, quay: MooredSite): Promise<void> {
   for (const path of paths) changes[path] = `${path}, of the apply that was cut\n`;
   await at.gitlab.quiet();
   await quay.project.push('main', changes, { message: 'The change that was half applied' });
-  if (!(await dies(at, 'apply.captured:3', 60_000))) throw new Error('it was not killed in the middle of the apply');
+  if (!(await dies(at, 'apply.captured:3'))) throw new Error('it was not killed in the middle of the apply');
   await quay.write('edited-while-down.md', 'an edit that nobody has seen yet\n');
   const ours = join(at.stateDir, 'repositories', `${quay.id}.git`);
   const pending = git(ours, 'rev-parse', '--verify', 'refs/sync/pending');

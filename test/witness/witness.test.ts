@@ -1,4 +1,3 @@
-// time limit: 180 s
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
 import { systemClock } from '../../src/world.ts';
-import { type Clicker, createClicker, until } from '../support/clicker.ts';
+import { type Clicker, createClicker } from '../support/clicker.ts';
+import { until } from '../support/until.ts';
 import { freePort, inProcess } from '../support/daemon.ts';
 import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
 import { createGit } from '../support/gitlab/git.ts';
@@ -193,7 +193,7 @@ async function tidiesUp(world: World, clicker: Clicker): Promise<void> {
     await clicker.open(`${url}/sites/${facts.sites[site]}`);
     await clicker.press('Sync now');
   }
-  await until('nothing is staged any more', () => staged().length === 0 || undefined, 60_000);
+  await until('nothing is staged any more', () => staged().length === 0 || undefined);
   assert.is(await kept('quay'), 0, 'our own staged content was taken for what somebody wrote late');
   assert.is(await kept('crane'), before, 'a replaced file was taken for what somebody wrote late');
 }
@@ -274,9 +274,9 @@ const ledgerOf = ({ dir, facts }: World, site: keyof Facts['projects']): string 
 async function converged(world: World, site: 'quay' | 'pier', clicker: Clicker): Promise<void> {
   const equal = async (): Promise<true | undefined> =>
     sameFiles(await filesOf(folderOf(world, site)), await projectOf(world, site).files()) || undefined;
-  await until(`${site}: folder and branch are equal`, equal, 60_000);
+  await until(`${site}: folder and branch are equal`, equal);
   const page = `${world.url}/sites/${world.facts.sites[site]}`;
-  await until(`${site} is in sync`, async () => (await clicker.open(page)).state === 'In sync', 60_000);
+  await until(`${site} is in sync`, async () => (await clicker.open(page)).state === 'In sync');
 }
 
 /** The apply that was cut is finished, and what was edited while nothing ran goes up. */
@@ -301,7 +301,7 @@ async function onHold(world: World, clicker: Clicker): Promise<void> {
   const { url, facts } = world;
   const [folder, project] = [folderOf(world, 'pier'), projectOf(world, 'pier')];
   const site = `${url}/sites/${facts.sites.pier}`;
-  await until('it is on hold', async () => (await clicker.open(site)).state === 'On hold', 60_000);
+  await until('it is on hold', async () => (await clicker.open(site)).state === 'On hold');
   const question = await clicker.open(`${site}/hold`);
   assert.match(question.words, '30 of 42 files would be removed');
   for (const path of ['pages/page-1.md', 'pages/page-10.md']) assert.match(question.words, path);
@@ -312,11 +312,10 @@ async function onHold(world: World, clicker: Clicker): Promise<void> {
   assert.is((await filesOf(folder)).size, 12);
   assert.match(ledgerOf(world, 'pier'), 'refs/sync/held/');
   await clicker.press(restores(question.html));
-  await until('the pages are back', async () => (await filesOf(folder)).size === 42, 60_000);
+  await until('the pages are back', async () => (await filesOf(folder)).size === 42);
   await until(
     'the edit is pushed',
     async () => (await project.files()).get('edited.md')?.toString().startsWith('an edit') || undefined,
-    60_000,
   );
   const versions = { folder: 'the version of the site\n', branch: 'the version of the branch\n' };
   assert.is((await project.files()).get('both.md')?.toString(), versions.branch);
@@ -339,7 +338,7 @@ async function keptAndLarge(world: World, clicker: Clicker): Promise<void> {
   const { url, facts, dir } = world;
   const [folder, project] = [folderOf(world, 'crane'), projectOf(world, 'crane')];
   const site = `${url}/sites/${facts.sites.crane}`;
-  await until('it is in sync', async () => (await clicker.open(site)).state === 'In sync', 60_000);
+  await until('it is in sync', async () => (await clicker.open(site)).state === 'In sync');
   const before = await filesOf(folder);
   const old = filesBelow(join(placesIn(dir).state, 'large')).map((path) => numberOf(readFileSync(path)));
   assert.ok(old.length > 0, 'no large content is kept here');
@@ -350,18 +349,14 @@ async function keptAndLarge(world: World, clicker: Clicker): Promise<void> {
   assert.match((await clicker.open(new URL(latest, url).href)).words, 'lines.txt');
   await clicker.open(new URL(`${first}/restore`, url).href);
   await clicker.press('Restore the whole folder');
-  const back = await until(
-    'the folder is what it was before it was connected',
-    async () => {
-      const files = await filesOf(folder);
-      return files.get('only-here.txt')?.toString() === 'in no repository\n' && files.has('old.bin') && files;
-    },
-    60_000,
-  );
+  const back = await until('the folder is what it was before it was connected', async () => {
+    const files = await filesOf(folder);
+    return files.get('only-here.txt')?.toString() === 'in no repository\n' && files.has('old.bin') && files;
+  });
   assert.is(back.get('index.html')?.toString(), 'as it was on the server\n');
   assert.ok(old.includes(numberOf(back.get('old.bin') ?? Buffer.of())), 'the large content came out of the store');
-  await until('it is in sync again', async () => (await clicker.open(site)).state === 'In sync', 60_000);
-  await until('the branch has it', async () => (await project.files()).has('old.bin') || undefined, 60_000);
+  await until('it is in sync again', async () => (await clicker.open(site)).state === 'In sync');
+  await until('the branch has it', async () => (await project.files()).has('old.bin') || undefined);
   const pointer = (await project.files()).get('old.bin')?.toString() ?? '';
   const sha = /^oid sha256:(\w+)$/m.exec(pointer)?.[1] ?? '';
   assert.ok(project.lfs.get(sha)?.equals(back.get('old.bin') ?? Buffer.of()), 'GitLab has the content of the pointer');
@@ -369,7 +364,7 @@ async function keptAndLarge(world: World, clicker: Clicker): Promise<void> {
   const [replaced = ''] = keptIn((await clicker.open(`${site}/kept`)).html);
   await clicker.open(new URL(`${replaced}/restore`, url).href);
   await clicker.press('Restore the whole folder');
-  await until('the folder is what it was', async () => sameFiles(await filesOf(folder), before) || undefined, 60_000);
+  await until('the folder is what it was', async () => sameFiles(await filesOf(folder), before) || undefined);
   for (const path of ['film.bin', 'new.bin']) assert.ok((before.get(path)?.length ?? 0) > 3_500, `${path} is whole`);
 }
 
