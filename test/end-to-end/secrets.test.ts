@@ -36,7 +36,11 @@ test.before(async () => {
   const untap = tapTokens();
   const watch = watchProcesses();
   try {
-    world = await harbour({ env: { MOORING_LOG_LEVEL: 'debug' }, tokenLifetimeSeconds: 60 });
+    world = await harbour({
+      begin: 'nothing',
+      env: { MOORING_LOG_LEVEL: 'debug', MOORING_ADMIN_NAME: admin.name, MOORING_ADMIN_PASSWORD: admin.password },
+      tokenLifetimeSeconds: 60,
+    });
     watch.follow(world.daemon?.pid ?? 0);
     await everythingThatGoesWrong(world, (pid) => watch.follow(pid));
     for (const { headers } of world.gitlab.webhookDeliveries) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../support/until.ts';
-import { type Harbour, inHarbour } from '../support/daemon.ts';
+import { type Harbour, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { dies } from '../support/dies.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
 import { beat } from '../support/beat.ts';
@@ -36,7 +36,7 @@ const more: readonly (readonly [string, string])[] = [
 ];
 
 points('F1: killed at two points in a row: no edit is lost, both sides become equal, nobody has to help', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const site = await mooredSite(harbour);
     await site.settled();
     await until('the webhook is made', () => site.project.hooks.length > 0 || undefined);
@@ -66,7 +66,7 @@ points('F1: killed at two points in a row: no edit is lost, both sides become eq
 );
 
 points('F39: killed between GitLab’s rotation and our write: “reconnect”, local changes wait, then all goes on', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const site = await mooredSite(harbour);
     await site.settled();
     await harbour.stop();

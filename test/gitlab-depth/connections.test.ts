@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Clicker } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, admin, freePort, inHarbour, inProcess, practice } from '../support/daemon.ts';
+import { type Harbour, admin, freePort, inHarbourWithoutGitLab, inProcess, practice } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { Level, type Project } from '../support/gitlab/server.ts';
 import { addSite, authorised, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
@@ -48,7 +48,7 @@ async function kept({ stateDir }: Harbour): Promise<string[]> {
 }
 
 connections('an access token serves the site it was entered for; the account’s own grant stays its own', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, world, url } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -90,7 +90,7 @@ connections('an access token serves the site it was entered for; the account’s
 );
 
 connections('a token that cannot do what the site needs is refused, and not kept', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, world } = harbour;
     const site = await mooredSite(harbour);
     await site.settled();
@@ -108,7 +108,7 @@ connections('a token that cannot do what the site needs is refused, and not kept
 );
 
 connections('the picker of an access token is the account’s own that entered it', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, url, world } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -136,7 +136,7 @@ connections('the picker of an access token is the account’s own that entered i
 );
 
 connections('a gateway’s own 401 loses no token: the site retries, and goes on when the gateway is right again', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, world } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -192,7 +192,7 @@ connections('a pair that GitLab renewed is masked in the log from the first mome
 });
 
 connections('Try again asks GitLab once with a token that was refused; refused again it stays away from GitLab', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab } = harbour;
     const clicker = await signedIn(harbour);
     await configured(harbour, clicker);
@@ -243,7 +243,7 @@ async function elsewhere(use: (url: string, got: string[]) => Promise<void>): Pr
 connections(
   'a Token URL elsewhere receives neither the stored secret nor a token: not by a test, not by Disconnect',
   () =>
-    inHarbour((harbour) =>
+    inHarbourWithoutGitLab((harbour) =>
       elsewhere(async (tokenUrl, got) => {
         const { gitlab, application, url } = harbour;
         const site = await mooredSite(harbour);
@@ -275,7 +275,7 @@ connections(
 );
 
 connections('a new Application ID ends the grants of the old one, and no access token', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, url, world } = harbour;
     const grant = await mooredSite(harbour, { project: world.gardens, name: 'Gardens' });
     await grant.settled();
@@ -299,7 +299,7 @@ connections('a new Application ID ends the grants of the old one, and no access 
 );
 
 connections('GitLab at another address: after Reconnect the links lead there too', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, url, application, world } = harbour;
     const site = await mooredSite(harbour);
     await site.settled();

@@ -7,7 +7,7 @@ import type { Resolve } from '../../src/net/pins.ts';
 import { resolveName } from '../../src/net/probe.ts';
 import { systemClock } from '../../src/world.ts';
 import { until } from '../support/until.ts';
-import { inHarbour } from '../support/daemon.ts';
+import { inHarbour, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { filesOf, mooredSite } from '../support/moored.ts';
 import { git, gitAsync, scratch } from '../support/plain-git.ts';
 import { type Place, inPlace } from './support.ts';
@@ -43,7 +43,7 @@ for (const [name, within] of [
 outages(
   'GitLab restored to before the connect: it knows neither token, Reconnect is asked for, and the site goes on',
   () =>
-    inHarbour(async (harbour) => {
+    inHarbourWithoutGitLab(async (harbour) => {
       const { gitlab } = harbour;
       const site = await mooredSite(harbour);
       await site.settled();

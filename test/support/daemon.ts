@@ -13,8 +13,8 @@ import { type Mask, createLog, createMask } from '../../src/log.ts';
 import type { Overrides } from '../../src/moorings.ts';
 import { until } from './until.ts';
 import { writeBeginning } from './beginnings.ts';
-import { type Example, exampleWorld } from './gitlab/example.ts';
-import { type GitLab, type GitLabOptions, startGitLab } from './gitlab/server.ts';
+import { type Example, startExample } from './gitlab/example.ts';
+import type { GitLab, GitLabOptions } from './gitlab/server.ts';
 
 /** The real daemon as a process of its own, with a practice GitLab beside it that knows its application. */
 export interface Harbour {
@@ -178,8 +178,7 @@ export async function practice(
     gitlab: more = {},
   }: Pick<HarbourOptions, 'allowLocalWebhooks' | 'tokenLifetimeSeconds' | 'gitlab'> = {},
 ): Promise<{ gitlab: GitLab; world: Example; application: Application }> {
-  const gitlab = await startGitLab({ allowLocalWebhooks, tokenLifetimeSeconds, ...more });
-  const world = await exampleWorld(gitlab);
+  const { gitlab, world } = await startExample({ allowLocalWebhooks, tokenLifetimeSeconds, ...more });
   const application = gitlab.applications.add({
     ...{ name: 'Mooring', redirectUris: [redirectUri], scopes: ['api', 'read_api', 'write_repository'] },
     confidential: true,

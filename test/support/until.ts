@@ -6,6 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export const patienceMs = Number(process.env['MOORING_TEST_PATIENCE_S'] ?? 180) * 1000;
 
+/** Between two looks at the most. */
+const longestMs = 400;
+
 /** Waits until `ready` gives something; says what it waited for when it never does. */
 export async function until<T>(
   what: string,
@@ -13,7 +16,7 @@ export async function until<T>(
 ): Promise<T> {
   const end = performance.now() + patienceMs;
   let last: unknown;
-  for (;;) {
+  for (let waitMs = 20; ; waitMs = Math.min(waitMs * 1.4, longestMs)) {
     try {
       const found = await ready();
       if (found !== false && found !== undefined) return found;
@@ -22,6 +25,7 @@ export async function until<T>(
       last = error;
     }
     if (performance.now() > end) throw new Error(`${what}: never within ${patienceMs / 1000} s`, { cause: last });
-    await sleep(25);
+    // Asking often takes the time of what is waited for: most questions start git or draw a page.
+    await sleep(waitMs);
   }
 }

@@ -1,5 +1,10 @@
 /** A small, believable world for `npm run demo` and for tests: two groups, six projects, three people. */
-import { Level, type GitLab, type Project, type User } from './server.ts';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SavedGitLab } from './saved.ts';
+import { Level, startGitLab, type GitLab, type GitLabOptions, type Project, type User } from './server.ts';
 
 export interface Example {
   readonly ana: User;
@@ -20,6 +25,37 @@ export interface Example {
 
 /** Everybody's password in the example. */
 export const examplePassword = 'practice-gitlab';
+
+/** A practice GitLab with the example in it: built once in each process, and copied from then on. */
+export async function startExample(options: GitLabOptions): Promise<{ gitlab: GitLab; world: Example }> {
+  template ??= buildTemplate();
+  const { dir, saved } = await template;
+  const gitlab = await startGitLab({ ...options, saved, from: dir });
+  const user = (username: string): User => gitlab.users.get(username);
+  const project = (path: string): Project => gitlab.projects.get(path);
+  return {
+    gitlab,
+    world: {
+      ...{ ana: user('ana'), lena: user('lena'), website: project('harbour/website') },
+      ...{ gardens: project('parks/gardens-site'), empty: project('harbour/empty') },
+      ...{ archived: project('harbour/old-timetable'), reported: project('parks/annual-report') },
+      hidden: project('lena/notes'),
+    },
+  };
+}
+
+let template: Promise<{ dir: string; saved: SavedGitLab }> | undefined;
+
+async function buildTemplate(): Promise<{ dir: string; saved: SavedGitLab }> {
+  const dir = await mkdtemp(join(tmpdir(), 'practice-example-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const gitlab = await startGitLab({ dataDir: dir });
+  await exampleWorld(gitlab);
+  await gitlab.quiet();
+  const saved = gitlab.save(gitlab.projects.all());
+  await gitlab.stop();
+  return { dir, saved };
+}
 
 export async function exampleWorld(gitlab: GitLab): Promise<Example> {
   const ana = gitlab.users.add({

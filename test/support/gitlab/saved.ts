@@ -58,6 +58,8 @@ const project = z.object({
   /** Contents in base64. */
   lfs: z.array(z.tuple([z.string(), z.base64()])),
   protectedBranches: z.array(protectedBranch),
+  archived: z.boolean().default(false),
+  empty: z.boolean().default(false),
 });
 const application = z.object({
   id,
@@ -129,7 +131,7 @@ export function restore(world: World, home: string, saved: SavedGitLab): void {
       lfs: new Map(each.lfs.map(([sha, content]) => [sha, Buffer.from(content, 'base64')])),
       repoPath: join(home, 'repositories', `${each.id}.git`),
       hooks: each.hooks.map((one) => ({ ...hookDefaults(), ...one })),
-      ...{ mergeRequests: [], archived: false, empty: false, lastActivityAt: each.createdAt },
+      ...{ mergeRequests: [], lastActivityAt: each.createdAt },
       ...{ pushRule: undefined, repositoryBytes: 1_048_576 },
     });
   }

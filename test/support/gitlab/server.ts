@@ -6,7 +6,7 @@ import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import Koa from 'koa';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -52,8 +52,9 @@ export interface GitLabOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly version?: string;
-  /** What a GitLab before this one was; its repositories lie in `dataDir` already. */
+  /** What a GitLab before this one was; its repositories lie in `dataDir` already, or are copied from `from`. */
   readonly saved?: SavedGitLab;
+  readonly from?: string;
 }
 
 export interface GitLab extends Control {
@@ -81,6 +82,7 @@ export interface GitLab extends Control {
 
 export async function startGitLab(options: GitLabOptions = {}): Promise<GitLab> {
   const home = options.dataDir ? resolve(options.dataDir) : await mkdtemp(join(tmpdir(), 'practice-gitlab-'));
+  if (options.from) await cp(options.from, home, { recursive: true });
   await mkdir(join(home, 'repositories'), { recursive: true });
   const base = (options.basePath ?? '').replace(/\/+$/, '');
   const world = createWorld({
