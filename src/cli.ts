@@ -1,5 +1,6 @@
 import { type Config, readConfig } from './config.ts';
 import { startDaemon } from './daemon.ts';
+import { keepCapabilitiesFromChildren } from './files/privileges.ts';
 import { createLog, createMask } from './log.ts';
 import { type Problem, asProblem } from './model/problem.ts';
 import { describe } from './model/remedy.ts';
@@ -26,6 +27,7 @@ export async function cli(args: readonly string[]): Promise<number> {
 async function serve(): Promise<number> {
   // Nothing we make is for other users of this machine; folders in sites get their modes set on purpose.
   process.umask(0o077);
+  keepCapabilitiesFromChildren();
   try {
     const config = readConfig();
     await run(config);

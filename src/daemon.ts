@@ -3,6 +3,10 @@ import { type Server, createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createPulse } from './acts/pulse.ts';
+import { permissionsCheck } from './acts/system.ts';
+import { ownerOf } from './files/machine.ts';
+import { readPrivileges } from './files/privileges.ts';
+import { systemUsers } from './files/users.ts';
 import { isLocalAddress } from './acts/instance-checks.ts';
 import { createProjectLife } from './acts/project-life.ts';
 import { createTokenEnds } from './acts/token-ends.ts';
@@ -75,6 +79,7 @@ export async function startDaemon(
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.pulse.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
+    await logPermissions(store, log);
     return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
   } catch (error) {
     await store.close();
@@ -252,6 +257,15 @@ function tellHistory(events: Events, store: Store, log: Log): void {
       store.history.addRun(event.site, event.run).catch(failed);
     } else if (event.kind === 'act') store.history.addAct(event.act).catch(failed);
   });
+}
+
+/** Whoever reads the log of a start learns which set-up it found, as under System. */
+async function logPermissions(store: Store, log: Log): Promise<void> {
+  const privileges = readPrivileges();
+  const userName = systemUsers().userName(privileges.uid);
+  const owners = await Promise.all(store.sites.all().map(({ folder }) => ownerOf(folder)));
+  const { finding, fix } = permissionsCheck({ ...privileges, userName }, owners);
+  log('info', [finding, fix].filter(Boolean).join(' '));
 }
 
 async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): Promise<void> {

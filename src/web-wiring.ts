@@ -5,7 +5,9 @@ import { createConnectionActs } from './acts/connections.ts';
 import { createDecisions } from './acts/decisions.ts';
 import { explainPath } from './files/explain.ts';
 import { createSiteFolders } from './files/folders.ts';
-import { roomAt, watchesInUse } from './files/machine.ts';
+import { ownerOf, roomAt, watchesInUse } from './files/machine.ts';
+import { readPrivileges } from './files/privileges.ts';
+import { systemUsers } from './files/users.ts';
 import { createDriver } from './git/driver.ts';
 import { createInstanceActs } from './acts/instance.ts';
 import { createNotificationActs } from './acts/notifications.ts';
@@ -16,6 +18,7 @@ import { createSystemActs } from './acts/system.ts';
 import { makePkce } from './gitlab/oauth.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
+import { setUpOf } from './model/set-up.ts';
 import type { Connection } from './model/instance.ts';
 import type { SiteId } from './model/site.ts';
 import { authorOf } from './moorings.ts';
@@ -246,6 +249,8 @@ function system({ config, store, moorings, notices, clock }: Parts): WebDeps['sy
       },
       room: () => roomAt(config.stateDir),
       watches: watchesInUse,
+      privileges: () => ({ ...readPrivileges(), userName: systemUsers().userName(readPrivileges().uid) }),
+      ownerOf,
       memoryBytes: () => process.memoryUsage.rss(),
       lagMs: () => ({ usual: ms(delay.mean), worst: ms(delay.max) }),
     },
@@ -260,11 +265,14 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
     cronFault: checkCron,
     message: (changes, site) => editMessage(changes, wording(site, clock.now())),
     runs: async (id) => (await store.history.runs(id, { limit: 25, offset: 0 })).rows,
+    users: systemUsers(),
+    mayGiveFilesAway: () => setUpOf(readPrivileges(), -1) === 'capabilities',
   });
   return {
     ...acts,
     cronFault: checkCron,
     author: (id) => authorOf(store, store.sites.get(id)?.binding?.connectionId),
+    setUp: async (id) => setUpOf(readPrivileges(), await ownerOf(store.sites.get(id)?.folder ?? '')),
     async explain(id, path) {
       const site = store.sites.get(id);
       if (!site) throw new Problem('not-found', { what: 'site' });

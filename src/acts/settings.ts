@@ -19,6 +19,9 @@ export interface SettingsDeps {
   /** Schedules and watcher follow the site. */
   readonly siteChanged: (site: Site) => Promise<void>;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
+  readonly users: { userId(name: string): number | undefined; groupId(name: string): number | undefined };
+  /** Whether this process may give files to other users. */
+  readonly mayGiveFilesAway: () => boolean;
 }
 
 export interface SettingsActs {
@@ -35,7 +38,7 @@ const mostRules = 500;
 
 /** How a site is kept: each page of its settings checked, saved and told. */
 export function createSettingsActs(deps: SettingsDeps): SettingsActs {
-  const { store, cronFault, siteChanged, report } = deps;
+  const { store, siteChanged, report } = deps;
   const existing = (id: SiteId): Site => {
     const site = store.get(id);
     if (!site) throw new Problem('not-found', { what: 'site' });
@@ -47,7 +50,7 @@ export function createSettingsActs(deps: SettingsDeps): SettingsActs {
       const site = existing(id);
       const faults = new Faults();
       if (form.page === 'name') return rename(site, form.name, by, faults);
-      const settings = settingsOf(site.settings, form, faults, cronFault);
+      const settings = settingsOf(site.settings, form, faults, deps);
       // What the branch has as pointers the folder has as contents: from then on they would be committed over them.
       if (site.binding && site.settings.lfs && !settings.lfs)
         faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
@@ -115,6 +118,7 @@ const titles: Record<Exclude<SettingsForm['page'], 'name'>, string> = {
   safety: 'Conflicts and safety',
   ignored: 'Ignored paths',
   files: 'Files',
+  permissions: 'Owner and permissions',
 };
 
 type SavedForm = Exclude<SettingsForm, { page: 'name' }>;
@@ -123,7 +127,7 @@ function settingsOf(
   now: SiteSettings,
   form: SavedForm,
   faults: Faults,
-  cronFault: SettingsDeps['cronFault'],
+  { cronFault, ...deps }: SettingsDeps,
 ): SiteSettings {
   switch (form.page) {
     case 'schedule': {
@@ -158,6 +162,8 @@ function settingsOf(
       const { lfs: _lfs, ...rest } = now;
       return { ...rest, limits: { ...now.limits, fileBytes, files, siteBytes }, ...(form.lfs ? { lfs: true } : {}) };
     }
+    case 'permissions':
+      return permissionsOf(now, form, faults, deps);
   }
 }
 
@@ -181,6 +187,36 @@ function commitsOf(now: SiteSettings, form: Extract<SavedForm, { page: 'commits'
     ...(subject === '' || subject === '{summary}' ? {} : { subject }),
     ...(form.author === 'fixed' ? { author: { name, email } } : {}),
   };
+}
+
+function permissionsOf(
+  now: SiteSettings,
+  form: Extract<SavedForm, { page: 'permissions' }>,
+  faults: Faults,
+  { users, mayGiveFilesAway }: Pick<SettingsDeps, 'users' | 'mayGiveFilesAway'>,
+): SiteSettings {
+  const { newEntries: _newEntries, ...rest } = now;
+  const [user = '', group = '', ...more] = form.owner.trim().split(':');
+  const owner = user === '' && group === '' ? undefined : { user, group };
+  if (owner) {
+    if (user === '' || group === '' || more.length > 0)
+      faults.add('owner', 'Enter a user and a group, separated by a colon, such as www-data:www-data.');
+    else if (users.userId(user) === undefined) faults.add('owner', `There is no user ${user} on this machine.`);
+    else if (users.groupId(group) === undefined) faults.add('owner', `There is no group ${group} on this machine.`);
+    else if (!mayGiveFilesAway())
+      faults.add(
+        'owner',
+        'Mooring may not give files to other users: it runs without CAP_CHOWN, CAP_FOWNER and CAP_FSETID. Grant them in its unit or compose file, or leave this field empty.',
+      );
+  }
+  const fileMode = faults.mode('fileMode', form.fileMode, { owner: 0o600, words: 'read and write' });
+  const folderMode = faults.mode('folderMode', form.folderMode, { owner: 0o700, words: 'read, write and enter' });
+  const newEntries = {
+    ...(owner ? { owner } : {}),
+    ...(fileMode === undefined ? {} : { fileMode }),
+    ...(folderMode === undefined ? {} : { folderMode }),
+  };
+  return Object.keys(newEntries).length === 0 ? rest : { ...rest, newEntries };
 }
 
 const placeholders = ['summary', 'count', 'paths', 'site', 'date'];
@@ -234,6 +270,16 @@ class Faults {
     const value = this.number(field, typed, range);
     if (!Number.isInteger(value)) this.add(field, `Enter a whole number from ${range.least} to ${range.most}.`);
     return value;
+  }
+
+  /** Octal permission bits; undefined when nothing was typed. `owner`: what the owner needs, or syncing would fail. */
+  mode(field: string, typed: string, needed: { owner: number; words: string }): number | undefined {
+    const text = typed.trim();
+    if (text === '') return undefined;
+    const mode = /^0?[0-7]{3}$/.test(text) ? Number.parseInt(text, 8) : Number.NaN;
+    if (Number.isNaN(mode)) this.add(field, 'Enter three octal digits, such as 664.');
+    else if ((mode & needed.owner) !== needed.owner) this.add(field, `The owner needs to ${needed.words}.`);
+    return mode;
   }
 
   throwIfAny(): void {

@@ -2,6 +2,7 @@ import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
 import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
 import { gitStanding } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
+import { type Standing, setUpOf, setUpWords } from '../model/set-up.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 
 /** What the machine says, read when somebody asks. */
@@ -13,6 +14,9 @@ export interface Machine {
   git(): Promise<string | undefined>;
   room(): Promise<{ free: number; total: number } | undefined>;
   watches(): Promise<{ used: number; limit: number } | undefined>;
+  privileges(): Standing & { readonly userName: string | undefined };
+  /** The user id of a folder's owner. */
+  ownerOf(folder: string): Promise<number>;
   memoryBytes(): number;
   lagMs(): { usual: number; worst: number };
 }
@@ -74,8 +78,21 @@ export function createSystemActs(deps: SystemDeps): SystemActs {
   };
 }
 
-async function look({ version, stateDir, machine, storeNotes, now }: SystemDeps): Promise<readonly SystemCheck[]> {
-  const [git, room, watches] = await Promise.all([machine.git(), machine.room(), machine.watches()]);
+async function look({
+  version,
+  stateDir,
+  machine,
+  storeNotes,
+  sites,
+  now,
+}: SystemDeps): Promise<readonly SystemCheck[]> {
+  const owners = Promise.all(sites().map(({ folder }) => machine.ownerOf(folder)));
+  const [git, room, watches, folderUids] = await Promise.all([
+    machine.git(),
+    machine.room(),
+    machine.watches(),
+    owners,
+  ]);
   return [
     { name: 'Mooring', result: 'good', finding: version },
     nodeCheck(machine.node, now()),
@@ -83,7 +100,35 @@ async function look({ version, stateDir, machine, storeNotes, now }: SystemDeps)
     stateCheck(stateDir, storeNotes),
     diskCheck(room),
     watchCheck(watches),
+    permissionsCheck(machine.privileges(), folderUids),
   ];
+}
+
+/** Which set-up it is in, and what it cannot do; also logged at each start. */
+export function permissionsCheck(
+  privileges: Standing & { readonly userName: string | undefined },
+  folderUids: readonly number[],
+): SystemCheck {
+  const name = 'Permissions of site files';
+  const { uid, userName, capabilities } = privileges;
+  const user = `Mooring runs as user ${userName === undefined ? uid : `${userName} (${uid})`}`;
+  const held = [...capabilities]
+    .filter((each) => each !== 'CAP_SETPCAP')
+    .sort()
+    .join(', ');
+  const lead = `${user}, ${held === '' ? 'without capabilities' : `with ${held}`}.`;
+  const foreign = folderUids.filter((owner) => setUpOf(privileges, owner) === 'group').length;
+  if (foreign === 0) {
+    const kind = setUpOf(privileges, uid);
+    return { name, result: 'good', finding: `${lead} ${setUpWords[kind]}` };
+  }
+  const which = foreign === 1 ? 'One site folder belongs' : `${foreign} site folders belong`;
+  return {
+    name,
+    result: 'good',
+    finding: `${lead} ${which} to another user. ${setUpWords.group}`,
+    fix: 'To keep the owner of every file, grant Mooring CAP_CHOWN, CAP_FOWNER and CAP_FSETID in its unit or compose file.',
+  };
 }
 
 /** When Node's lines end, from nodejs.org's release schedule. */

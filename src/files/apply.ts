@@ -8,7 +8,8 @@ import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Swap, create, isStaged, remove, replace } from './replace.ts';
 import type { Coming } from './room.ts';
-import { Stage, type StageTools, type Task, own } from './stage.ts';
+import { giveAccess, newFolderAccess } from './access.ts';
+import { Stage, type StageTools, type Task } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
 import { Walk, nameOf } from './walk.ts';
 
@@ -25,7 +26,6 @@ export interface ApplyTools extends StageTools {
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
   /** Which names are the same on this disk, given an open folder to try it in. */
   readonly folding: (staging: number) => Folding;
-  readonly newFolderMode: number;
 }
 
 /**
@@ -167,9 +167,7 @@ class ApplyRun {
       return;
     }
     if (this.#blockedByFile(task.path)) return this.#skip(task);
-    const folder = this.#walk.makeFolder(parentOf(task.path), this.#tools.newFolderMode, (path, fd) =>
-      this.#madeFolder(path, fd),
-    );
+    const folder = this.#walk.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd));
     const there = fs.stat(folder, nameOf(task.path));
     if (there?.kind === 'link') {
       // Somebody's link is no file that will come to rest: asked again each second, it would never end.
@@ -298,9 +296,11 @@ class ApplyRun {
   }
 
   #madeFolder(path: string, fd: number): void {
-    const { fs, newFolderMode } = this.#tools;
-    const parent = fs.statOpen(this.#walk.folder(parentOf(path)));
-    own(fs, fd, { mode: newFolderMode, uid: parent.uid, gid: parent.gid });
+    const { fs, users, newEntries } = this.#tools;
+    const around = this.#walk.folder(parentOf(path));
+    const folder = fs.statOpen(around);
+    const attributes = fs.attributes?.(around, Buffer.from('.')) ?? new Map();
+    giveAccess({ fs, users }, fd, newFolderAccess(folder, attributes, newEntries()), { folder, replaces: false });
     this.#touchedFolders.add(parentOf(path));
   }
 

@@ -1,4 +1,4 @@
-import type { NotSyncedReason, SiteLimits } from '../model/site.ts';
+import type { NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
@@ -14,6 +14,7 @@ import type {
   Taking,
   TreeFile,
 } from '../sync/ports.ts';
+import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
 import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
@@ -29,6 +30,7 @@ import { checkRoot, rootProblem } from './root.ts';
 import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { Staging } from './staging.ts';
+import { type Users, systemUsers } from './users.ts';
 import { Walk } from './walk.ts';
 
 export interface DirectoryOptions {
@@ -36,6 +38,10 @@ export interface DirectoryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly scanner: Scanner;
+  /** The system's, unless a test has its own. */
+  readonly users?: Users;
+  /** Told of attributes of a replaced file that could not be carried over. */
+  readonly lostAttributes?: (path: SitePath, names: readonly string[]) => void;
   /** Absolute path of the site's folder. */
   readonly root: string;
   /** Where manifest and journal lie: outside the site. */
@@ -55,6 +61,7 @@ interface DirectorySettings {
   readonly quietMaxMs: number;
   readonly limits: SiteLimits;
   readonly lfs?: true;
+  readonly newEntries?: SiteSettings['newEntries'];
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -81,6 +88,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #largePaths: LargePaths;
   readonly #leftOut: LeftOut;
   readonly #contents: Contents;
+  readonly #users: Users;
   readonly #touched = new Set<SitePath>();
   /** Could not be removed when it was last tried. */
   readonly #staying = new Set<SitePath>();
@@ -90,6 +98,7 @@ class SiteDirectory implements Directory, Touchable {
 
   constructor(options: DirectoryOptions) {
     this.#o = options;
+    this.#users = options.users ?? systemUsers();
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
     this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
@@ -315,8 +324,9 @@ class SiteDirectory implements Directory, Touchable {
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
         folding: (staging) => (this.#folding ??= probeFolding(fs, staging, this.#staging.freshName())),
-        newFileMode: 0o644,
-        newFolderMode: 0o755,
+        users: this.#users,
+        newEntries: () => this.#newEntries(),
+        lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
       },
       request,
     );
@@ -325,6 +335,18 @@ class SiteDirectory implements Directory, Touchable {
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
     return applied;
+  }
+
+  #newEntries(): NewEntries {
+    const { owner, fileMode, folderMode } = this.#o.settings().newEntries ?? {};
+    const uid = owner && this.#users.userId(owner.user);
+    const gid = owner && this.#users.groupId(owner.group);
+    return {
+      ...(uid === undefined ? {} : { uid }),
+      ...(gid === undefined ? {} : { gid }),
+      ...(fileMode === undefined ? {} : { fileMode }),
+      ...(folderMode === undefined ? {} : { folderMode }),
+    };
   }
 
   /** A site does not change what disk it is on without becoming another folder. */

@@ -9,7 +9,6 @@ const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_NONBLOCK, O_WRONLY, O_CREAT, O_EXCL
  * swaps a parent for a link. Linux only.
  */
 export function realFs(): Fs {
-  const exchange = findExchange();
   return {
     openRoot: (path) => fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
     openDirectory: (dir, name) => fs.openSync(at(dir, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
@@ -59,7 +58,7 @@ export function realFs(): Fs {
       const { bavail, bsize } = fs.statfsSync(`/proc/self/fd/${dir}`);
       return bavail * bsize;
     },
-    ...(exchange ? { exchange } : {}),
+    ...platform(),
   };
 }
 
@@ -85,28 +84,86 @@ function toStat(stat: fs.BigIntStats): Stat {
   };
 }
 
-const renameExchange = 2;
+const renameNoReplaceFlag = 1;
+const renameExchangeFlag = 2;
+
+/** What Node has no call for. */
+type Platform = Pick<Fs, 'exchange' | 'renameNoReplace' | 'attributes' | 'setAttribute'>;
 
 /**
- * `renameat2(RENAME_EXCHANGE)`, which Node does not offer: the only way to put a file in another's place and hold in
- * the same instant whatever was there. Undefined where the C library or the platform has none.
+ * `renameat2` is the only way to put a file in another's place and hold in the same instant whatever was there
+ * (RENAME_EXCHANGE), and to give a file back without a second name for it, which the kernel refuses for files of other
+ * users (RENAME_NOREPLACE; see protected_hardlinks in proc(5)). Empty where the C library or the platform has none.
  */
-function findExchange(): Fs['exchange'] | undefined {
+function platform(): Platform {
   try {
     const library = koffi.load('libc.so.6');
     const renameat2 = library.func(
       'int renameat2(int olddir, const void *old, int newdir, const void *new, uint flags)',
     );
-    return (a, nameA, b, nameB) => {
-      const result = renameat2(a, terminated(nameA), b, terminated(nameB), renameExchange) as number;
-      if (result === 0) return;
-      const errno = koffi.errno();
-      const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
-      throw Object.assign(new Error(`${code}: renameat2`), { code });
+    const renameBy =
+      (flags: number): NonNullable<Fs['exchange']> =>
+      (a, nameA, b, nameB) => {
+        if ((renameat2(a, terminated(nameA), b, terminated(nameB), flags) as number) !== 0)
+          throw lastError('renameat2');
+      };
+    return {
+      exchange: renameBy(renameExchangeFlag),
+      renameNoReplace: renameBy(renameNoReplaceFlag),
+      ...orNothing(() => extendedAttributes(library)),
     };
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** One call that the library lacks must not cost the others. */
+function orNothing<T extends object>(find: () => T): T | Record<string, never> {
+  try {
+    return find();
+  } catch {
+    return {};
+  }
+}
+
+function lastError(call: string): Error {
+  const errno = koffi.errno();
+  const code = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+  return Object.assign(new Error(`${code}: ${call}`), { code, errno });
+}
+
+/** `security.` holds more than labels, and `trusted.` and `system.` are the kernel's: only these are carried over. */
+const carried = /^(?:user\..+|security\.selinux|system\.posix_acl_(?:access|default))$/;
+const mostAttributeBytes = 65_536;
+
+function extendedAttributes(library: ReturnType<typeof koffi.load>): Pick<Fs, 'attributes' | 'setAttribute'> {
+  // By path: reading an ACL needs no right to read the file, and a descriptor opened for a path alone gives none.
+  const list = library.func('long llistxattr(const void *path, void *list, size_t size)');
+  const get = library.func('long lgetxattr(const void *path, const char *name, void *value, size_t size)');
+  const set = library.func('int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)');
+  const into = Buffer.alloc(mostAttributeBytes);
+  return {
+    attributes(dir, name) {
+      const path = terminated(at(dir, name));
+      const listed = Number(list(path, into, into.length));
+      if (listed < 0) {
+        const error = lastError('llistxattr');
+        if (['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ENOENT'].includes(errorCode(error))) return new Map();
+        throw error;
+      }
+      const names = into.toString('latin1', 0, listed).split('\0');
+      const found = new Map<string, Buffer>();
+      for (const each of names.filter((one) => carried.test(one))) {
+        const size = Number(get(path, each, into, into.length));
+        // Gone since it was listed, or not ours to read: there is nothing to carry over.
+        if (size >= 0) found.set(each, Buffer.from(into.subarray(0, size)));
+      }
+      return found;
+    },
+    setAttribute(fd, name, value) {
+      if ((set(fd, name, value, value.length, 0) as number) !== 0) throw lastError('fsetxattr');
+    },
+  };
 }
 
 const terminated = (name: Buffer): Buffer => Buffer.concat([name, Buffer.from([0])]);

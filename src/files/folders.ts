@@ -1,5 +1,6 @@
-import { constants, type Dirent } from 'node:fs';
-import { access, lstat, readdir, realpath } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import type { Dirent } from 'node:fs';
+import { lstat, mkdir, readdir, realpath, rmdir } from 'node:fs/promises';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
@@ -40,8 +41,8 @@ export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
     const real = await checkKind(plain);
     await checkPlace(real, path, deps);
     await checkNeighbours(real, path, self, deps);
-    await allow(real, constants.R_OK | constants.X_OK, 'folder-unreadable');
-    await allow(real, constants.W_OK | constants.X_OK, 'folder-unwritable');
+    await tried(() => readdir(real), real, 'folder-unreadable');
+    await tried(() => makeAndRemove(real), real, 'folder-unwritable');
     return real;
   }
 
@@ -105,10 +106,22 @@ async function checkNeighbours(real: string, folder: string, self: Site['id'] | 
   }
 }
 
-async function allow(folder: string, mode: number, code: 'folder-unreadable' | 'folder-unwritable'): Promise<void> {
-  await access(folder, mode).catch((error: unknown) => {
+/** Done, not asked: access(2) goes by the real user id and knows nothing of capabilities or read-only mounts. */
+async function tried(
+  act: () => Promise<unknown>,
+  folder: string,
+  code: 'folder-unreadable' | 'folder-unwritable',
+): Promise<void> {
+  await act().catch((error: unknown) => {
     throw new Problem(code, { folder }, { cause: error });
   });
+}
+
+/** Under a name that is left out of every scan. */
+async function makeAndRemove(folder: string): Promise<void> {
+  const probe = join(folder, `.mooring-${randomBytes(12).toString('hex')}`);
+  await mkdir(probe, { mode: 0o700 });
+  await rmdir(probe);
 }
 
 async function subfolders(root: string): Promise<string[]> {

@@ -100,4 +100,5 @@ const mayPass: ReadonlySet<NotSyncedReason['kind']> = new Set([
   'ignored-in-the-way',
   'link',
   'unwritable',
+  'owner',
 ]);

@@ -1,4 +1,4 @@
-import { readFile, readdir, statfs } from 'node:fs/promises';
+import { readFile, readdir, stat, statfs } from 'node:fs/promises';
 
 /** Room on the file system of a folder, in bytes, as far as we may use it. */
 export interface Room {
@@ -14,6 +14,14 @@ export async function roomAt(folder: string): Promise<Room | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** The user id of a folder's owner; -1, which nobody has, where it cannot be looked at. */
+export async function ownerOf(folder: string): Promise<number> {
+  return stat(folder).then(
+    ({ uid }) => uid,
+    () => -1,
+  );
 }
 
 export interface Watches {

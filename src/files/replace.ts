@@ -110,6 +110,13 @@ function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): v
     return;
   }
   try {
+    // No second name is needed, which the kernel refuses for files of other users (protected_hardlinks in proc(5)).
+    if (fs.renameNoReplace) return fs.renameNoReplace(staging, aside, folder, nameOf(move.path));
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return;
+    if (!['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error))) throw error;
+  }
+  try {
     fs.link(staging, aside, folder, nameOf(move.path));
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return;
@@ -150,7 +157,7 @@ export function undo(fs: Fs, walk: Walk, move: Move): Undone {
 /** The folder may have gone with its last file. Where a file has its name, what was taken stays to be recorded. */
 function putBack(fs: Fs, walk: Walk, move: Move, taken: Stat): boolean {
   try {
-    walk.makeFolder(parentOf(move.path), 0o755, () => {});
+    walk.makeFolder(parentOf(move.path), () => {});
   } catch (error) {
     if (['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;
     throw error;

@@ -2,13 +2,14 @@ import { type Copied, type Pointer, isPointer, pointerLimit } from '../model/lfs
 import type { NotSyncedReason } from '../model/site.ts';
 import { type Entry, type SitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import type { ApplyRequest, KeptMode, LargeContents, TreeFile } from '../sync/ports.ts';
-import { errorCode } from './disk.ts';
+import type { ApplyRequest, LargeContents, TreeFile } from '../sync/ports.ts';
+import { type NewEntries, giveAccess, keptAccess, newFileAccess } from './access.ts';
 import { type Manifest, sameSeen } from './manifest.ts';
 import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
 import type { Coming } from './room.ts';
 import type { Move, Staging } from './staging.ts';
-import type { Walk } from './walk.ts';
+import type { Users } from './users.ts';
+import { type Walk, nameOf } from './walk.ts';
 
 export interface StageTools {
   readonly fs: Fs;
@@ -20,7 +21,11 @@ export interface StageTools {
     readonly isLarge: (path: SitePath) => boolean;
     readonly copier: LargeContents['copier'];
   };
-  readonly newFileMode: number;
+  readonly users: Users;
+  /** Asked anew for each file: settings change while the daemon runs. */
+  readonly newEntries: () => NewEntries;
+  /** Attributes of a replaced file that could not be carried over. */
+  readonly lostAttributes: (path: SitePath, names: readonly string[]) => void;
 }
 
 /** One path of the request, with where it stands. */
@@ -32,6 +37,9 @@ export interface Task {
   move?: Move;
   stagedStat?: Stat;
 }
+
+/** The folder itself, by its own descriptor. */
+const here = Buffer.from('.');
 
 /** Hands a content over piece by piece. */
 type Fill = (write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
@@ -134,19 +142,20 @@ export class Stage {
     const { fs, staging } = this.#tools;
     const folder = staging.folderFor(this.#walk, this.#walk.nearestFolder(task.path));
     const name = staging.freshName();
-    const mode = this.#modeFor(task);
+    const folderStat = fs.statOpen(this.#walk.folder(this.#walk.nearestFolder(task.path)));
     const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
     const discard = (): void => {
       fs.close(fd);
       fs.unlink(folder.fd, Buffer.from(name));
     };
     let copied: Copied;
+    let refused: NotSyncedReason | undefined;
     try {
       copied = await fill(async (chunk) => {
         this.#request.signal?.throwIfAborted();
         await fs.write(fd, chunk);
       });
-      own(fs, fd, mode);
+      refused = this.#giveAccess(task, fd, folderStat);
     } catch (error) {
       discard();
       throw error;
@@ -154,6 +163,10 @@ export class Stage {
     if (copied !== 'done') {
       discard();
       return this.#refuse(task, notHad(copied));
+    }
+    if (refused) {
+      discard();
+      return this.#refuse(task, refused);
     }
     const stat = fs.statOpen(fd);
     task.stagedStat = stat;
@@ -178,13 +191,22 @@ export class Stage {
     };
   }
 
-  #modeFor(task: Task): KeptMode {
-    const kept = this.#request.modes?.get(task.path);
-    if (kept) return kept;
+  /** What the staged file needs to be before it takes its name; a reason where it must not take it. */
+  #giveAccess(task: Task, fd: number, folder: Stat): NotSyncedReason | undefined {
+    const { fs, users, newEntries } = this.#tools;
+    const name = nameOf(task.path);
+    const nearest = this.#walk.folder(this.#walk.nearestFolder(task.path));
     const there = this.#walk.statQuietly(task.path);
-    if (there?.kind === 'file') return there;
-    const parent = this.#tools.fs.statOpen(this.#walk.folder(this.#walk.nearestFolder(task.path)));
-    return { mode: this.#tools.newFileMode, uid: parent.uid, gid: parent.gid };
+    const kept = this.#request.modes?.get(task.path) ?? (there?.kind === 'file' ? there : undefined);
+    const replaces = there?.kind === 'file';
+    const of = (dir: number, at: Buffer): ReadonlyMap<string, Buffer> => fs.attributes?.(dir, at) ?? new Map();
+    const isNew = !kept;
+    const wanted = isNew
+      ? newFileAccess(folder, of(nearest, here), newEntries())
+      : keptAccess(kept, replaces ? of(nearest, name) : new Map());
+    const given = giveAccess({ fs, users }, fd, wanted, { folder, replaces });
+    if (given.lost.length > 0) this.#tools.lostAttributes(task.path, given.lost);
+    return given.refused;
   }
 
   /** Content already right, by stat: an unfinished apply that goes on, or a change of mode only. */
@@ -194,20 +216,6 @@ export class Stage {
     const there = this.#walk.statQuietly(task.path);
     return there !== undefined && sameSeen(line.seen, there);
   }
-}
-
-/** Only who owns the process's privileges may give files away; the group is kept where that is all we may do. */
-export function own(fs: Fs, fd: number, { mode, uid, gid }: KeptMode): void {
-  for (const owner of [uid, -1]) {
-    try {
-      fs.chown(fd, owner, gid);
-      break;
-    } catch (error) {
-      if (errorCode(error) !== 'EPERM') throw error;
-    }
-  }
-  // After chown, which clears bits; set-user-id and its like never travel.
-  fs.chmod(fd, mode & 0o777);
 }
 
 function notHad(copied: Exclude<Copied, 'done'>): NotSyncedReason {

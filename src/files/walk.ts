@@ -36,14 +36,17 @@ export class Walk {
     return fd;
   }
 
-  /** The folder a path lies in, made where it is missing. */
-  makeFolder(path: string, mode: number, made: (path: string, fd: number) => void): number {
+  /**
+   * The folder a path lies in, made where it is missing. Made open to all, less the process's umask (the daemon's is
+   * 077): where the folder around it has a default access list, the kernel goes by that instead, and `made` by nothing.
+   */
+  makeFolder(path: string, made: (path: string, fd: number) => void): number {
     try {
       return this.folder(path);
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || path === '') throw error;
-      const parent = this.makeFolder(parentOf(path), mode, made);
-      this.#fs.makeDirectory(parent, nameOf(path), mode);
+      const parent = this.makeFolder(parentOf(path), made);
+      this.#fs.makeDirectory(parent, nameOf(path), 0o777);
       const fd = this.folder(path);
       made(path, fd);
       return fd;

@@ -28,6 +28,14 @@ export type SettingsForm =
       readonly siteGiB: string;
       readonly lfs: boolean;
     }
+  | {
+      readonly page: 'permissions';
+      /** `user:group`, or nothing. */
+      readonly owner: string;
+      /** Octal, or nothing. */
+      readonly fileMode: string;
+      readonly folderMode: string;
+    }
   | { readonly page: 'name'; readonly name: string };
 
 /** What the rules say of a path, whether it exists or not. */

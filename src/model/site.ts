@@ -90,6 +90,15 @@ export interface SiteSettings {
   readonly skipCi: boolean;
   /** Large files travel by GitLab's LFS: pointers in the repository, contents in the folder. */
   readonly lfs?: true;
+  /**
+   * Owner and permissions of new files and folders; what is absent follows the folder they come into. Modes are
+   * permission bits, as in 0o664.
+   */
+  readonly newEntries?: {
+    readonly owner?: { readonly user: string; readonly group: string };
+    readonly fileMode?: number;
+    readonly folderMode?: number;
+  };
   /** Author and committer of Mooring's commits; absent: the user whose connection it is. */
   readonly author?: { readonly name: string; readonly email: string };
   /** First line of a commit's message, with placeholders; absent: `{summary}`. */
@@ -191,6 +200,8 @@ export type NotSyncedReason =
   | { readonly kind: 'nested-repository' }
   | { readonly kind: 'unreadable' }
   | { readonly kind: 'unwritable' }
+  /** Replacing it would take it from its owner (`uid`) or its group (`gid`), who could use it until now. */
+  | { readonly kind: 'owner'; readonly uid?: number; readonly gid?: number }
   | { readonly kind: 'unremovable' }
   | { readonly kind: 'too-large'; readonly bytes: number; readonly limit: number }
   | { readonly kind: 'too-many' }

@@ -61,6 +61,15 @@ export interface Fs {
   rename(from: number, name: Buffer, to: number, newName: Buffer): void;
   /** Swaps two names in one step. Absent where the platform cannot: then `rename` aside and `link`. */
   readonly exchange?: (a: number, nameA: Buffer, b: number, nameB: Buffer) => void;
+  /** Renames unless the new name is taken; fails with EEXIST. Absent where the platform cannot: then `link`. */
+  readonly renameNoReplace?: (from: number, name: Buffer, to: number, newName: Buffer) => void;
+  /**
+   * What a file or folder carries beside its mode and that has to outlive a replacement: access and default ACL
+   * (`system.posix_acl_…`), `user.…` attributes, the SELinux label. By name, as the kernel gives them. Empty where the
+   * file system has none. Absent where the platform cannot.
+   */
+  readonly attributes?: (dir: number, name: Buffer) => ReadonlyMap<string, Buffer>;
+  readonly setAttribute?: (fd: number, name: string, value: Buffer) => void;
   /** Bytes free for us on the file system of an open directory. */
   free(dir: number): number;
 }

@@ -100,6 +100,13 @@ export const settings = whole<SiteSettings>()(
     allow: z.array(z.string()),
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
+    newEntries: z
+      .strictObject({
+        owner: z.strictObject({ user: z.string(), group: z.string() }).exactOptional(),
+        fileMode: z.int().min(0).max(0o777).exactOptional(),
+        folderMode: z.int().min(0).max(0o777).exactOptional(),
+      })
+      .exactOptional(),
     author: z.strictObject({ name: z.string(), email: z.string() }).exactOptional(),
     subject: z.string().exactOptional(),
   }),
@@ -156,6 +163,7 @@ const notSynced = whole<NotSynced>()(
       z.strictObject({ kind: z.literal('too-large'), bytes: z.number(), limit: z.number() }),
       z.strictObject({ kind: z.literal('collides'), with: sitePath }),
       z.strictObject({ kind: z.literal('lfs-missing'), text: z.string().exactOptional() }),
+      z.strictObject({ kind: z.literal('owner'), uid: z.int().exactOptional(), gid: z.int().exactOptional() }),
     ]),
   }),
 );

@@ -14,6 +14,7 @@ import type { Hearing } from '../model/hearing.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '../model/notice.ts';
 import type { ProblemFacts } from '../model/problem.ts';
+import type { SetUp } from '../model/set-up.ts';
 import type { PathVerdict, SettingsForm } from '../model/settings.ts';
 import type { Hold, HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemReport } from '../model/system.ts';
@@ -139,6 +140,8 @@ export interface WebDeps {
     cronFault(expression: string): string | undefined;
     /** Name and e-mail that commits carry unless the site says otherwise. */
     author(id: SiteId): { name: string; email: string };
+    /** How Mooring stands to the owner of the site's folder. */
+    setUp(id: SiteId): Promise<SetUp>;
   };
 
   readonly connecting: {

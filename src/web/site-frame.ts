@@ -20,6 +20,7 @@ const sides = [
   ['safety', 'Conflicts and safety'],
   ['ignored', 'Ignored paths'],
   ['files', 'Files'],
+  ['permissions', 'Owner and permissions'],
   ['name', 'Name and folder'],
 ] as const;
 

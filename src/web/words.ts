@@ -33,6 +33,10 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'Mooring may not read it';
     case 'unwritable':
       return 'Mooring may not write it';
+    case 'owner':
+      return reason.gid === undefined
+        ? `Belongs to user ${reason.uid ?? ''}, who could not use it any more if Mooring replaced it`
+        : `Belongs to group ${reason.gid}, whose members could not use it any more if Mooring replaced it`;
     case 'unremovable':
       return 'Removed on GitLab, and Mooring may not remove it here';
     case 'too-large':

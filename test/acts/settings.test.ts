@@ -12,7 +12,11 @@ import { checkCron } from '../../src/triggers/poll.ts';
 const test = suite('settings');
 const id = 'museum' as SiteId;
 
-function world(runs: readonly RunRecord[] = []) {
+const ids: Record<string, number> = { 'www-data': 33, root: 0 };
+
+const number = (name: string): number | undefined => (/^\d+$/.test(name) ? Number(name) : undefined);
+
+function world(runs: readonly RunRecord[] = [], mayGive = true) {
   const site = (name: string): Site => ({
     id: name.toLowerCase() as SiteId,
     name,
@@ -39,6 +43,8 @@ function world(runs: readonly RunRecord[] = []) {
     runs: async () => runs,
     siteChanged: async (one) => void changed.push(one),
     report: (act) => told.push(act),
+    users: { userId: (name) => ids[name] ?? number(name), groupId: (name) => ids[name] ?? number(name) },
+    mayGiveFilesAway: () => mayGive,
   });
   const bind = (): void =>
     void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });
@@ -168,6 +174,47 @@ test('allowing a path makes a rule for this path and no other', async () => {
     );
     assert.instance(refused, Problem);
   }
+});
+
+test('owner and permissions of new files: checked, saved, and taken back by empty fields', async () => {
+  const { acts, now } = world();
+  const form = { page: 'permissions', owner: '', fileMode: '', folderMode: '' } as const;
+  await acts.save(id, { ...form, owner: 'www-data:33', fileMode: '0664', folderMode: '775' }, 'Ana');
+  assert.equal(now().settings.newEntries, {
+    owner: { user: 'www-data', group: '33' },
+    fileMode: 0o664,
+    folderMode: 0o775,
+  });
+  await acts.save(id, form, 'Ana');
+  assert.not('newEntries' in now().settings);
+});
+
+const wrong: Record<string, [field: string, typed: string, says: string]> = {
+  'no group': ['owner', 'www-data', 'separated by a colon'],
+  'two colons': ['owner', 'a:b:c', 'separated by a colon'],
+  'a user that nobody is': ['owner', 'nobody-here:root', 'There is no user nobody-here'],
+  'a group that is none': ['owner', 'root:nobody-here', 'There is no group nobody-here'],
+  'no octal digits': ['fileMode', '689', 'three octal digits'],
+  'a set-user-ID bit': ['fileMode', '4755', 'three octal digits'],
+  'a file that its owner cannot write': ['fileMode', '444', 'The owner needs to read and write'],
+  'a folder that its owner cannot enter': ['folderMode', '664', 'The owner needs to read, write and enter'],
+};
+for (const [name, [field, typed, says]] of Object.entries(wrong)) {
+  test(`permissions with ${name} are refused beside their field`, async () => {
+    const form = { page: 'permissions', owner: '', fileMode: '', folderMode: '', [field]: typed } as const;
+    assert.match((await faults(form))[field] ?? '', says);
+  });
+}
+
+test('an owner for new files is refused where the process may not give files away', async () => {
+  const { acts, now } = world([], false);
+  const form = { page: 'permissions', owner: 'www-data:33', fileMode: '', folderMode: '' } as const;
+  const problem = await acts.save(id, form, 'Ana').then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.match(problem instanceof Problem ? (problem.facts['owner'] ?? '') : '', 'CAP_CHOWN');
+  assert.not('newEntries' in now().settings);
 });
 
 test.run();

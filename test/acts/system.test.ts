@@ -16,6 +16,8 @@ const good: Machine = {
   git: async () => '2.43.0',
   room: async () => ({ free: 60 * GiB, total: 80 * GiB }),
   watches: async () => ({ used: 10, limit: 1_000 }),
+  privileges: () => ({ uid: 1500, userName: 'mooring', capabilities: new Set() }),
+  ownerOf: async () => 1500,
   memoryBytes: () => 1,
   lagMs: () => ({ usual: 1, worst: 2 }),
 };

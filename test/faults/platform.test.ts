@@ -183,6 +183,8 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
       git: () => Promise.resolve('2.51.0'),
       room: () => Promise.resolve(undefined),
       watches: () => Promise.resolve(undefined),
+      privileges: () => ({ uid: 1500, userName: 'mooring', capabilities: new Set<string>() }),
+      ownerOf: () => Promise.resolve(1500),
     };
     const acts = createSystemActs({
       ...{

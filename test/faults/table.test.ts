@@ -8,16 +8,22 @@ const table = suite('fault table');
 const root = join(import.meta.dirname, '..');
 const rows = readFileSync(join(root, 'faults.md'), 'utf8')
   .split('\n')
-  .filter((line) => /^\| [FS]\d+ \|/.test(line))
+  .filter((line) => /^\| (?:[FS]\d+|R\d+[a-z]?) \|/.test(line))
   .map((line) => line.split('|').map((cell) => cell.trim()))
   .map(([, row = '', , tests = '']) => ({ row, tests: tests.split('; ') }));
 
 table('every row of the catalogue is in it once, and says something', () => {
   const wanted = [...numbered('F', 41), ...numbered('S', 38)];
+  const [field, catalogue] = [
+    rows.filter(({ row }) => row.startsWith('R')),
+    rows.filter(({ row }) => !row.startsWith('R')),
+  ];
   assert.equal(
-    rows.map(({ row }) => row),
+    catalogue.map(({ row }) => row),
     wanted,
   );
+  // What the field broke: the numbers are those of reports, and come as they are answered.
+  assert.is(new Set(field.map(({ row }) => row)).size, field.length);
   for (const { row, tests } of rows)
     assert.ok(
       tests.every((text) => text.length > 10),
@@ -46,7 +52,6 @@ table('says how much is still open', () => {
   process.stdout.write(
     `\nnote: ${rows.length} rows; ${open.length} not complete, of these ${bare.length} without a test\n`,
   );
-  assert.is(rows.length, 79);
   const excuses = rows.filter(({ tests }) => tests.every((text) => /^not (yet|run here): /.test(text)));
   assert.equal(excuses, [], 'a row without a test');
 });

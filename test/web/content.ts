@@ -653,6 +653,7 @@ export const screens: Readonly<Record<string, string>> = {
   'settings-safety': '/sites/museum/settings/safety',
   'settings-ignored': '/sites/museum/settings/ignored?path=backup/visitors.sql',
   'settings-files': '/sites/museum/settings/files',
+  'settings-permissions': '/sites/museum/settings/permissions',
   'settings-name': '/sites/museum/settings/name',
   account: '/account/gitlab',
   admins: '/account/admins',

@@ -242,6 +242,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         text: `${subject.replace('{summary}', 'Update 3 files in content/visit').replace('{site}', 'Museum website')}\n\n~ content/visit/hours.md\n~ content/visit/groups.md\n~ content/visit/access.md\n\nSynced-by: Mooring\n`,
         from: 'last-push',
       }),
+      setUp: async () => 'group',
       explain: async (_id, path) =>
         path.endsWith('.sql')
           ? { kind: 'caught', by: 'secret', rule: '*.sql', at: path }

@@ -101,6 +101,7 @@ const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   'nested-repository': { kind: 'nested-repository' },
   unreadable: { kind: 'unreadable' },
   unwritable: { kind: 'unwritable' },
+  owner: { kind: 'owner', uid: 33 },
   unremovable: { kind: 'unremovable' },
   'too-large': { kind: 'too-large', bytes: 200_000_001, limit: 100_000_001 },
   'too-many': { kind: 'too-many' },

@@ -2,6 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import type { PathVerdict, SettingsForm } from '../../model/settings.ts';
+import { setUpWords } from '../../model/set-up.ts';
 import { defaultSettings, type Site } from '../../model/site.ts';
 import { displayPath, escapeControls, escapeLines, pathFromText, pathBytes, sitePath } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
@@ -36,6 +37,7 @@ const forms = {
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
   files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box }),
+  permissions: z.object({ owner: text, fileMode: text, folderMode: text }),
   name: z.object({ name: text }),
 } as const;
 
@@ -97,6 +99,7 @@ const savedLine: Record<PageName, string> = {
   safety: 'Counts from the next sync on.',
   ignored: 'The lists count from the next sync on.',
   files: 'The limits count from the next sync on.',
+  permissions: 'Counts for files and folders that arrive from now on; those that are there stay as they are.',
   name: 'Links to this site stay as they are.',
 };
 
@@ -138,8 +141,15 @@ function saved({ name, settings: s }: Site): Entered {
     fileMiB: plainNumber(s.limits.fileBytes / 1024 ** 2),
     files: String(s.limits.files),
     siteGiB: plainNumber(s.limits.siteBytes / 1024 ** 3),
+    owner: s.newEntries?.owner ? `${s.newEntries.owner.user}:${s.newEntries.owner.group}` : '',
+    fileMode: octal(s.newEntries?.fileMode),
+    folderMode: octal(s.newEntries?.folderMode),
     name,
   };
+}
+
+function octal(mode: number | undefined): string {
+  return mode === undefined ? '' : mode.toString(8).padStart(3, '0');
 }
 
 function plainNumber(value: number): string {
@@ -186,6 +196,7 @@ const extras: Record<PageName, Extras> = {
     return { tried: typed, verdict: verdictView(typed, verdict) };
   },
   files: (ctx, _room, site, values) => ({ lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true) }),
+  permissions: async (_ctx, { deps }, site) => ({ setUp: setUpWords[await deps.settings.setUp(site.id)] }),
   name: () => ({}),
 };
 
