@@ -289,7 +289,7 @@ disk('F6: a .gitignore that cannot be read lets nothing through that it kept out
 
 for (const code of ['EIO', 'EMFILE'] as const) {
   disk(`F6: ${code} while a broken-off apply is put back: the file moved aside is not forgotten`, async () => {
-    const { exchange: _without, ...real } = realFs();
+    const { exchange: _exchange, renameNoReplace: _renameNoReplace, ...real } = realFs();
     const order = { crash: false, blind: false };
     const fs: Fs = {
       ...real,

@@ -227,8 +227,11 @@ platform('S37: image, compose file and unit take away what Mooring does not need
   assert.match(mooring, /cap_drop:\s+- ALL/);
   assert.match(mooring, /'127\.0\.0\.1:/);
   const unit = read('config/mooring.service');
-  for (const line of ['NoNewPrivileges=yes', 'ProtectSystem=strict', 'UMask=0077', 'CapabilityBoundingSet='])
+  const giving = 'CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_SETPCAP';
+  const sets = [`AmbientCapabilities=${giving}`, `CapabilityBoundingSet=${giving}`];
+  for (const line of ['NoNewPrivileges=yes', 'ProtectSystem=strict', 'UMask=0077', ...sets])
     assert.match(unit, new RegExp(`^${line}$`, 'm'));
+  assert.not.match(unit, /^RestrictSUIDSGID=yes/m, 'new folders need the set-group-ID bit');
   assert.match(unit, /^ReadWritePaths=\S+/m);
   assert.match(unit, /^StateDirectory=mooring$/m);
   assert.match(unit, /^User=mooring$/m);

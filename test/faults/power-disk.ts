@@ -207,14 +207,14 @@ export function build(tree: Tree, into: string, inodes = new Map<string, string>
 
 /** The real file system of the engine, recorded. */
 export function recordedFs(disk: PowerDisk<unknown>): Fs {
-  const real = realFs();
+  // What is not recorded is not there: a file goes back to its name by a link then.
+  const { exchange, renameNoReplace: _unrecorded, ...real } = realFs();
   const open = new Map<number, { path: string; node: Node | undefined }>();
   const pathOf = (dir: number, name: Buffer): string => join(open.get(dir)?.path ?? '?', name.toString());
   const opened = (fd: number, path: string): number => {
     open.set(fd, { path, node: disk.at(path) });
     return fd;
   };
-  const { exchange } = real;
   return {
     ...real,
     openRoot: (path) => opened(real.openRoot(path), path),

@@ -246,7 +246,7 @@ async function begin(dir: string): Promise<void> {
 }
 
 function fsOf(way: 'exchange' | 'link', fs: Fs): Fs {
-  const { exchange: _without, ...linking } = fs;
+  const { exchange: _exchange, renameNoReplace: _renameNoReplace, ...linking } = fs;
   return way === 'link' ? linking : fs;
 }
 

@@ -155,7 +155,7 @@ replacing.run();
 /** The real file system, stopped at one point of a swap; `link`: as on a platform without exchange. */
 function parked(way: 'exchange' | 'link', point: Point, act: () => void): Fs {
   const real = realFs();
-  const { exchange, ...rest } = real;
+  const { exchange, renameNoReplace: _renameNoReplace, ...rest } = real;
   const isLive = (name: Buffer): boolean => name.toString() === 'page.html';
   if (way === 'exchange') {
     if (!exchange) throw new Error('this kernel cannot exchange two names');

@@ -114,7 +114,7 @@ guards('no file of the site moves before the journal says so and the new content
 });
 
 guards('a file that was aside when the process ended comes back to its name, and nobody takes it for removed', () => {
-  const { exchange: _exchange, ...rest } = realFs();
+  const { exchange: _exchange, renameNoReplace: _renameNoReplace, ...rest } = realFs();
   const fs: Fs = { ...rest };
   return connected({ fs, scanner: inlineScanner(fs) }, async (world) => {
     const tip = world.push({ 'index.html': 'new\n' });

@@ -225,8 +225,8 @@ export class ModelWorld {
     if (this.#live) return this.#live;
     this.trace.push('start');
     const doom = this.#nextDoom(healthy);
-    const { exchange, ...rest } = realFs();
-    const platform: Fs = this.#way === 'link' || !exchange ? rest : { ...rest, exchange };
+    const { exchange: _exchange, renameNoReplace: _renameNoReplace, ...linking } = realFs();
+    const platform: Fs = this.#way === 'link' ? linking : realFs();
     const fs = doomedFs(
       fullFs(platform, () => this.#diskIsFull),
       doom,

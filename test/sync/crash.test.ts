@@ -183,8 +183,8 @@ async function live(
 }
 
 function platform(scenario: Scenario): Fs {
-  const { exchange, ...rest } = realFs();
-  return scenario.way === 'link' || !exchange ? rest : { ...rest, exchange };
+  const { exchange: _exchange, renameNoReplace: _renameNoReplace, ...linking } = realFs();
+  return scenario.way === 'link' ? linking : realFs();
 }
 
 /** Somebody acts before the first swap of a file that is live. */
