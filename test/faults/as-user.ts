@@ -35,7 +35,7 @@ const open = (fs: Fs) => engineWorld({ keep: dir, settings, fs, scanner: inlineS
 let world = await open(realFs());
 
 process.on('message', (order: Order) => {
-  carryOut(order)
+  void carryOut(order)
     .catch((error: unknown): Answer => ({ failed: String((error as Error).stack) }))
     .then((answer) => process.send?.(answer));
 });

@@ -82,7 +82,8 @@ export function doomedFs(real: Fs, doom: Doom): Fs {
   const wrapped: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(real) as [keyof Fs, (...args: unknown[]) => unknown][]) {
     if (name === 'close') continue;
-    const steps = (changing as readonly string[]).includes(name) || ['exchange', 'renameNoReplace', 'setAttribute'].includes(name);
+    const steps =
+      (changing as readonly string[]).includes(name) || ['exchange', 'renameNoReplace', 'setAttribute'].includes(name);
     if (name === 'write' || name === 'fsync') {
       wrapped[name] = (...args: unknown[]) => doom.under(name, () => call(...args) as Promise<unknown>);
     } else {
