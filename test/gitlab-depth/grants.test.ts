@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createClicker } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, inHarbour } from '../support/daemon.ts';
+import { type Harbour, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import type { Clock } from '../../src/model/world.ts';
 import { systemClock } from '../../src/world.ts';
@@ -42,7 +42,7 @@ for (const [name, end] of [
   ],
 ] as const) {
   grants(`${name}: Reconnect, edits wait, GitLab is not shown the dead token again and again`, () =>
-    inHarbour(async (harbour) => {
+    inHarbourWithoutGitLab(async (harbour) => {
       const { gitlab, world } = harbour;
       const site = await mooredSite(harbour);
       await site.settled();
@@ -75,7 +75,7 @@ for (const [name, end] of [
 }
 
 grants('one Reconnect wakes every site of the grant, and ends the pair before at GitLab', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, world } = harbour;
     const site = await mooredSite(harbour);
     const other = await mooredSite(harbour, { clicker: site.clicker, project: world.gardens, name: 'Gardens' });
@@ -129,7 +129,7 @@ grants('a blocked user: on hold with that cause, and it goes on by itself when u
 );
 
 grants('reconnect as somebody else: the site goes on with that grant; without access nothing changes', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { gitlab, world } = harbour;
     const site = await mooredSite(harbour);
     await site.settled();
@@ -163,7 +163,7 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
 );
 
 grants('another admin takes a site on as themselves: edits, webhook, kept versions and the other site stay', () =>
-  inHarbour(async (harbour) => {
+  inHarbourWithoutGitLab(async (harbour) => {
     const { world } = harbour;
     const ana = await signedIn(harbour);
     const site = await mooredSite(harbour, { clicker: ana, files: { 'before.md': 'kept\n' } });
@@ -217,7 +217,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
 grants(
   'an access token as second way: its end is read, shown and warned of; a wrong or a small one is told at its field',
   () =>
-    inHarbour(async (harbour) => {
+    inHarbourWithoutGitLab(async (harbour) => {
       const { gitlab, world } = harbour;
       const clicker = await signedIn(harbour);
       await configured(harbour, clicker);
@@ -253,7 +253,7 @@ grants(
 grants(
   'the application’s secret renewed: nothing breaks while the token lives; the new one saved, all sites go on',
   () =>
-    inHarbour(
+    inHarbourWithoutGitLab(
       async (harbour) => {
         const site = await mooredSite(harbour);
         await site.settled();
