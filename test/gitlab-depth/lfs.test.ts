@@ -170,7 +170,10 @@ lfs('missing, damaged, too long or over the limit: named, never written, and eve
     const site = await mooredSite(harbour, { project });
     await turnOn(site, { 'Largest file, in MiB': '2' });
     await arrives(site, 'first.bin', first);
-    const page = await site.reaches('In sync');
+    const page = await until('the page tells of this sync', async () => {
+      const shown = await site.reaches('In sync');
+      return shown.words.includes('Object does not exist') && shown;
+    });
     for (const [path, why] of [
       [
         'late.bin',
