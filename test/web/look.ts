@@ -2,21 +2,19 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { chromium, type BrowserContext } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import { createApp } from '../../src/web/app.ts';
+import { launchBrowser } from '../support/browser.ts';
 import { patienceMs } from '../support/until.ts';
 import { fullWorld, screens } from './content.ts';
 import { createWorld, password, publicUrl, type World } from './support.ts';
 
 /** Takes pictures of every page: `node test/web/look.ts DIR [name…]`. Not a test: the eye judges. */
-const [folder = '/tmp/look', ...only] = process.argv.slice(2);
+const [folder = 'look', ...only] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 const servers: Server[] = [];
 const home = await serve(fullWorld);
-const browser = await chromium.launch({
-  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-});
+const browser = await launchBrowser();
 const complaints: string[] = [];
 
 for (const colorScheme of ['light', 'dark'] as const) {
