@@ -294,6 +294,15 @@ class SiteDirectory implements Directory, Touchable {
     return (await this.#contents.hash(path, expected))?.oid;
   }
 
+  has(path: SitePath): boolean {
+    const walk = new Walk(this.#o.fs, this.#o.root);
+    try {
+      return walk.stat(path) !== undefined;
+    } finally {
+      walk.close();
+    }
+  }
+
   async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {
     for (const [path, entry] of entries) {
       const seen = this.#reads.get(path);

@@ -29,15 +29,16 @@ export class LeftOut {
 
   /** Gives the paths that are ordinary again. */
   hold(paths: readonly SitePath[]): readonly SitePath[] {
+    // Those the manifest does not know are looked at as well: the folder may have what the branch lacks.
+    const again = new Set(this.#held.filter((path) => !paths.includes(path)));
     this.#held = paths;
-    const again: SitePath[] = [];
     for (const [path, { mode, oid, refused }] of [...this.#tools.manifest.entries()]) {
       if (refused?.kind !== 'conflict' || paths.includes(path)) continue;
       // Compared by content at the next look: what is there is an edit like any other now.
       this.#tools.manifest.set(path, { mode, oid });
-      again.push(path);
+      again.add(path);
     }
-    return again;
+    return [...again];
   }
 
   /** Why an incoming path would not be written here. */

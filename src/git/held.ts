@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Entry, Oid, SitePath } from '../model/tree.ts';
-import type { Author, HeldPath, Repository } from '../sync/ports.ts';
-import type { startFastImport } from './fast-import.ts';
+import type { Author, HeldPath, Ledger, LedgerName, Repository } from '../sync/ports.ts';
+import type { ImportEdit, startFastImport } from './fast-import.ts';
 
 interface HeldTools {
   readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
@@ -9,6 +9,11 @@ interface HeldTools {
   readonly author: () => Author;
   /** Changes whenever one of these refs does. */
   readonly stamp: () => Promise<string>;
+  readonly move: (
+    changes: Partial<Record<LedgerName, Oid | null>>,
+    expect: Partial<Ledger>,
+    also: readonly string[],
+  ) => Promise<void>;
 }
 
 const prefix = 'refs/sync/held/';
@@ -17,7 +22,7 @@ const prefix = 'refs/sync/held/';
  * Paths that wait for a person: a ref each, so that neither a lost manifest nor a lost store decides for them. The
  * versions lie in the commit's tree as `base`, `ours` and `theirs`; its message says which path, and by which merge.
  */
-export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 'release'> {
+export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 'release' | 'replaceLine'> {
   const { ask } = tools;
   let known: { readonly stamp: string; readonly held: readonly HeldPath[] } | undefined;
   return {
@@ -47,6 +52,29 @@ export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 
       const oids = await stream.finish();
       const lines = marks.map(([path, mark]) => `update ${refOf(path)} ${oids.get(mark) as Oid}\n`);
       await ask(['update-ref', '--stdin'], { input: ['start\n', ...lines, 'commit\n'] });
+      known = undefined;
+    },
+
+    async replaceLine(from, to, waiting) {
+      const format = '--format=%(refname) %(tree) %(contents:subject)';
+      const rows = (await ask(['for-each-ref', format, prefix])).toString('utf8').split('\n').filter(Boolean);
+      const stream = tools.startStream();
+      const marks = new Map<string, number>();
+      const note = async (ref: string, message: HeldPath, tree: Oid | 'empty', edits: ImportEdit[]): Promise<void> => {
+        const about = { author: tools.author(), date: 0, message: JSON.stringify(message), parents: [] };
+        marks.set(ref, await stream.commit({ ...about, tree, edits }));
+      };
+      for (const row of rows) {
+        const [ref = '', tree = '', ...subject] = row.split(' ');
+        await note(ref, { ...(JSON.parse(subject.join(' ')) as HeldPath), by: to }, tree as Oid, []);
+      }
+      for (const { path, mode, oid, text } of waiting) {
+        const edit = { path: 'ours' as SitePath, entry: { mode, oid } };
+        await note(refOf(path), { path, by: to, refused: { oid, text } }, 'empty', [edit]);
+      }
+      const oids = await stream.finish();
+      const lines = [...marks].map(([ref, mark]) => `update ${ref} ${oids.get(mark) as Oid}`);
+      await tools.move({ disk: to, offered: null }, { disk: from }, lines);
       known = undefined;
     },
 

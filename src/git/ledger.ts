@@ -10,7 +10,12 @@ const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'c
 export function createLedger(
   dir: string,
   ask: Ask,
-): { read: Repository['ledger']; move: Repository['move']; forget(): void } {
+): {
+  read: Repository['ledger'];
+  /** `also`: lines of `update-ref --stdin` that belong to the same transaction. */
+  move: (...args: [...Parameters<Repository['move']>, also?: readonly string[]]) => Promise<void>;
+  forget(): void;
+} {
   /** The refs as last read, and what told that nobody touched them since: an idle site starts no process. */
   let known: { readonly ledger: Ledger; readonly stamp: string } | undefined;
 
@@ -30,7 +35,7 @@ export function createLedger(
 
   return {
     read,
-    async move(moves, expect = {}) {
+    async move(moves, expect = {}, also: readonly string[] = []) {
       const lines = ['start'];
       for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
         const was = expect[name];
@@ -38,7 +43,7 @@ export function createLedger(
         lines.push(oid === null ? `delete refs/sync/${name}${old}` : `update refs/sync/${name} ${oid}${old}`);
       }
       const before = await read();
-      await ask(['update-ref', '--stdin'], { input: [`${[...lines, 'commit'].join('\n')}\n`] });
+      await ask(['update-ref', '--stdin'], { input: [`${[...lines, ...also, 'commit'].join('\n')}\n`] });
       const next: Partial<Record<LedgerName, Oid>> = { ...before };
       for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
         if (oid === null) delete next[name];

@@ -18,6 +18,7 @@ import { conflictsOf, parseMergeTree } from './merge-tree.ts';
 import { endOrphans } from './orphans.ts';
 import { listTree, parseRaw, parseTreeRow, readRows } from './rows.ts';
 import { take } from './take.ts';
+import { ownLine } from './own-line.ts';
 import { createView, emptyTree } from './view.ts';
 
 export interface RepositoryOptions {
@@ -96,11 +97,11 @@ export function openRepository(options: RepositoryOptions): Repository {
     return known[base] ?? 'diverged';
   };
 
-  const make: Repository['make'] = async ({ parents, tree, edits = [], message }) => {
+  const make: Repository['make'] = async ({ parents, tree, edits = [], message, author: by }) => {
     const at = await Promise.all(parents.map((parent) => commit(parent)));
     const stream = startFastImport(driver, environment());
     const mark = await stream.commit({
-      author: author(),
+      author: by ?? author(),
       date: date(Math.max(0, ...at.map((parent) => parent.at))),
       message,
       parents,
@@ -134,8 +135,10 @@ export function openRepository(options: RepositoryOptions): Repository {
     },
 
     async maintain(keepAfter, signal) {
-      const old = (await this.kept()).filter(({ at }) => at < keepAfter);
-      for (const { id } of old) await ask(['update-ref', '-d', `refs/sync/keep/${id}`]);
+      for (const { id, at, cause } of await this.kept()) {
+        const isOver = at < keepAfter || (cause === 'refused' && (await superseded(id)));
+        if (isOver) await ask(['update-ref', '-d', `refs/sync/keep/${id}`]);
+      }
       // By hand, since it is switched off for every other command: it must never run beside a sync.
       await ask(['gc', '--quiet', '--prune=14.days.ago'], { limitMs: maintenanceMs, ...(signal ? { signal } : {}) });
     },
@@ -249,6 +252,13 @@ export function openRepository(options: RepositoryOptions): Repository {
       startStream: () => startFastImport(driver, environment()),
       author,
       stamp: () => refsStamp(dir, 'refs/sync/held'),
+      move: ledger.move,
+    }),
+
+    ...ownLine({
+      ask,
+      isAncestor: async (commit, of) => commit === of || (await relate(of, commit)) === 'ahead',
+      subfolder: view.prefix,
     }),
 
     ...keptVersions({
@@ -260,6 +270,20 @@ export function openRepository(options: RepositoryOptions): Repository {
       author,
     }),
   };
+
+  /** Whether the branch has every content of a line that was given up as refused. */
+  async function superseded(id: string): Promise<boolean> {
+    const { remote } = await ledger.read();
+    if (!remote) return false;
+    const flags = ['--objects', '--no-object-names', '--filter=object:type=blob', '--filter-provided-objects'];
+    const contents = async (...range: string[]): Promise<string[]> =>
+      (await ask(['rev-list', ...flags, ...range])).toString('latin1').split('\n').filter(Boolean);
+    const line = `refs/sync/keep/${id}^@`;
+    const left = await contents(line, '--not', remote);
+    if (left.length === 0) return true;
+    const there = new Set(await contents(remote, '--not', line));
+    return left.every((oid) => there.has(oid));
+  }
 
   /**
    * Two commits on a common third with the trees given: git 2.39 can merge only from a base that history shows.

@@ -102,6 +102,7 @@ export function createView({ ask, git, open }: ViewTools, first: Subfolder) {
 
   return {
     isWhole: (): boolean => prefix === '',
+    prefix: (): Subfolder => prefix,
     turn(to: Subfolder): void {
       prefix = to;
     },

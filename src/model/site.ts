@@ -216,7 +216,9 @@ export type NotSyncedReason =
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
   /** Both sides changed it, and each keeps its own version until a person chooses. */
-  | { readonly kind: 'conflict' };
+  | { readonly kind: 'conflict' }
+  /** GitLab would not take it; everything else goes on. */
+  | { readonly kind: 'refused' };
 
 export interface Progress {
   readonly act: 'fetching' | 'pulling' | 'pushing' | 'reading';
@@ -259,5 +261,8 @@ export type HoldCode =
   /** Anything else that only a person can change; the problem says what. */
   | 'stopped';
 
-/** `put-back`: undo the loss on the side that lost. `go-on`: it was meant. `adopt`: this folder is the right one. */
-export type HoldChoice = 'put-back' | 'go-on' | 'adopt' | 'try-again';
+/**
+ * `put-back`: undo the loss on the side that lost. `go-on`: it was meant. `adopt`: this folder is the right one.
+ * `leave-out`: make the refused commits anew without what is named.
+ */
+export type HoldChoice = 'put-back' | 'go-on' | 'adopt' | 'try-again' | 'leave-out';

@@ -35,7 +35,7 @@ export const oid = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/) as unknown 
 export const sitePath = z.string().min(1) as unknown as z.ZodType<SitePath>;
 export const tally = z.strictObject({ added: z.number(), changed: z.number(), removed: z.number() });
 const side = z.enum(['repository', 'site']);
-const mark = z.enum(['+', '~', '-']);
+export const mark = z.enum(['+', '~', '-']);
 
 export const problemFacts = whole<ProblemFacts>()(
   z.strictObject({
@@ -153,6 +153,7 @@ const plainReason = z.enum([
   'ignored-in-the-way',
   'never-quiet',
   'conflict',
+  'refused',
 ]);
 
 const notSynced = whole<NotSynced>()(
@@ -194,7 +195,7 @@ const hold = whole<Hold>()(
     total: z.number(),
     tally,
     samples: z.array(z.strictObject({ path: sitePath, mark })),
-    choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again'])),
+    choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'])),
     text: z.string().exactOptional(),
   }),
 );

@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Conflict } from '../model/plan.ts';
 import type { SiteId, SiteStatus } from '../model/site.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Oid } from '../model/tree.ts';
 import { openDatabase, type Database, type StoreNote } from './database.ts';
 import { exists, syncFolder } from './durable.ts';
-import { conflict, oid, status } from './shapes.ts';
+import { conflict, mark, oid, sitePath, status } from './shapes.ts';
 
 /** What one site remembers between runs. Losing it costs words on a page, never a file: git's refs hold the truth. */
 interface SiteFacts {
@@ -16,7 +17,7 @@ interface SiteFacts {
   /** The commit both sides last agreed on: a hint for the day the repository is lost, no more. */
   agreed?: Oid;
   /** The push GitLab refused last, in its words. */
-  refusal?: { commit: Oid; text: string };
+  refusal?: Refusal;
 }
 
 export interface SiteFactsStore {
@@ -31,7 +32,14 @@ const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
   status: status.exactOptional(),
   conflicts: z.array(conflict),
   agreed: oid.exactOptional(),
-  refusal: z.strictObject({ commit: oid, text: z.string() }).exactOptional(),
+  refusal: z
+    .strictObject({
+      commit: oid,
+      text: z.string(),
+      first: z.array(sitePath).exactOptional(),
+      leaves: z.array(z.strictObject({ path: sitePath, mark })).exactOptional(),
+    })
+    .exactOptional(),
 });
 
 /** One file per site, so that a busy site rewrites only its own few kilobytes. */

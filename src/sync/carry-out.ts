@@ -1,10 +1,12 @@
 import type { Hold } from '../model/site.ts';
-import { type Change, type Oid, tally } from '../model/tree.ts';
+import type { Refusal } from '../model/refusal.ts';
+import { makeAnew, mayBeLeftOut } from './anew.ts';
+import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
 import { settle } from './conflict.ts';
 import { guard, lossOf } from './guard.ts';
 import { holdPaths } from './held.ts';
-import { heldStep, stepId } from './hold.ts';
+import { heldStep, refusedStep, stepId } from './hold.ts';
 import { mergeMessage } from './message.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
@@ -12,14 +14,16 @@ import { pointersLeft } from './pointers.ts';
 import type { Ledger } from './ports.ts';
 import type { Standing, Step } from './reconcile.ts';
 
-/** Carries one step out. `again`: somebody pushed meanwhile. */
+type Done = Oid | undefined | 'again' | 'anew';
+
+/** Carries one step out. `again`: somebody pushed meanwhile; `anew`: commits that were refused were made anew. */
 export async function carryOut(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
   standing: Standing,
   step: Step,
-): Promise<Oid | undefined | 'again'> {
+): Promise<Done> {
   switch (step.kind) {
     case 'nothing':
       return undefined;
@@ -50,7 +54,7 @@ async function rewritten(
   ledger: Ledger,
   standing: Standing,
   step: Step & { kind: 'rewritten' },
-): Promise<Oid | undefined | 'again'> {
+): Promise<Done> {
   const changes = await deps.repository.changes(step.ours, step.theirs);
   const asked = heldStep(deps, 'history-rewritten', stepId(standing), changes, deps.directory.tracked(), ['go-on']);
   await keepOldTip(deps, step.known);
@@ -85,7 +89,7 @@ async function merge(
   ledger: Ledger,
   standing: Standing,
   step: Step & { kind: 'merge' },
-): Promise<Oid | undefined | 'again'> {
+): Promise<Done> {
   const { repository, site, now } = deps;
   const merged = await repository.merge(step.ours, step.theirs, step.base);
   const rivals = merged.conflicts.flatMap(({ path, theirs }) => (theirs ? [{ path, ...theirs }] : []));
@@ -126,13 +130,7 @@ async function keepOwnBytes(
 }
 
 /** Pushes `commit` and then lets the folder follow it. */
-async function offer(
-  deps: RunDeps,
-  notes: Notes,
-  ledger: Ledger,
-  standing: Standing,
-  commit: Oid,
-): Promise<Oid | undefined | 'again'> {
+async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Standing, commit: Oid): Promise<Done> {
   const { repository, remote, site, signal } = deps;
   const expected = standing.remote === 'absent' ? null : standing.remote;
   const going = await repository.changes(expected ?? undefined, commit);
@@ -143,7 +141,13 @@ async function offer(
     notes.hold = asked;
     return undefined;
   }
-  if (deps.refusal?.commit === commit) {
+  const tip = standing.remote === 'absent' ? undefined : standing.remote;
+  const without = notes.refused ? undefined : agreedToLeave(deps);
+  if (without && deps.refusal && ledger.disk === commit) {
+    const done = await leaveOut(deps, notes, tip, deps.refusal, without);
+    if (done !== undefined) return done;
+  }
+  if (deps.refusal?.commit === commit && !deps.isDue) {
     notes.refused = deps.refusal;
     return undefined;
   }
@@ -153,16 +157,58 @@ async function offer(
   if (result.output) notes.output.push(result.output);
   if (result.kind === 'moved') return 'again';
   if (result.kind === 'refused') {
-    notes.refused = { commit, text: result.text };
-    // What GitLab sent keeps arriving: the merge is applied here although it could not be offered there.
-    if (ledger.disk !== commit) await bring(deps, notes, ledger, commit);
-    return undefined;
+    notes.wasRefused = true;
+    // What GitLab sent keeps arriving: the merge is applied here although it could not be offered there. That much is
+    // agreed on before: if the branch is rewritten after this, what it lost is known to have been there.
+    if (ledger.disk !== commit) {
+      if (tip && ledger.remote !== tip) await repository.move({ remote: tip });
+      await bring(deps, notes, { ...ledger, ...(tip ? { remote: tip } : {}) }, commit);
+    }
+    const first = (notes.refused ?? deps.refusal)?.first ?? firstPaths(going);
+    const refusal = { commit, text: result.text, ...(first ? { first } : {}) };
+    const leaves = await mayBeLeftOut(deps, tip, refusal);
+    notes.refused = { ...refusal, ...(leaves.length > 0 ? { leaves } : {}) };
+    return leaveOut(deps, notes, tip, notes.refused, without);
   }
+  delete notes.refused;
   notes.pushed = [...going];
   const agreed = { remote: commit, offered: null };
   if (ledger.disk === commit) await repository.move({ ...agreed, choice: null, base: null });
   else await bring(deps, notes, ledger, commit, agreed);
   return commit;
+}
+
+/** So many paths of a refused push are remembered by name; of more, nobody would choose which to leave out. */
+const mostNamed = 20;
+
+function firstPaths(going: readonly Change[]): readonly SitePath[] | undefined {
+  const paths = going.filter(({ after }) => after).map(({ path }) => path);
+  return paths.length > mostNamed ? undefined : paths;
+}
+
+/** What a person said may be left out of exactly this refused push. */
+function agreedToLeave({ refusal, consent }: RunDeps): readonly SitePath[] | undefined {
+  if (!refusal?.leaves || consent !== refusedStep(refusal)) return undefined;
+  return refusal.leaves.map(({ path }) => path);
+}
+
+/** Makes a refused line anew where that can help; otherwise it waits as it is. */
+async function leaveOut(
+  deps: RunDeps,
+  notes: Notes,
+  tip: Oid | undefined,
+  refusal: Refusal,
+  without?: readonly SitePath[],
+): Promise<Done> {
+  const anew = await makeAnew(deps, tip, refusal, without);
+  if (anew === 'moved') return 'again';
+  if (!anew) return undefined;
+  notes.refused ??= refusal;
+  const paths = anew.waiting.map(({ path }) => path);
+  if (paths.length > 0)
+    notes.leftBehind = { text: refusal.text, paths: [...(notes.leftBehind?.paths ?? []), ...paths] };
+  if (anew.commit === tip) delete notes.refused;
+  return 'anew';
 }
 
 /** Nothing to push: the folder follows the branch. */

@@ -2,7 +2,7 @@ import { Problem } from '../model/problem.ts';
 import type { Entry, Oid, SitePath } from '../model/tree.ts';
 import { takeVersion } from './choice.ts';
 import type { Lost } from './conflict.ts';
-import { trailer } from './message.ts';
+import { editMessage, trailer } from './message.ts';
 import { contentsOf } from './notes.ts';
 import { checkNotOverPointer } from './pointers.ts';
 import type { Directory, Ledger, Repository } from './ports.ts';
@@ -31,8 +31,16 @@ export async function holdPaths(
   directory.hold((await repository.held()).map(({ path }) => path));
 }
 
-/** Tells the directory what is held. A path whose merge came to nothing is an ordinary one again. */
-export async function recallHeld(repository: Repository, directory: Directory): Promise<void> {
+/**
+ * Tells the directory what is held. A path whose merge came to nothing is an ordinary one again; so is one that GitLab
+ * refused, as soon as something else stands there, or when it `isDue` to be offered again.
+ */
+export async function recallHeld(
+  repository: Repository,
+  directory: Directory,
+  { isDue = false }: { readonly isDue?: boolean } = {},
+): Promise<void> {
+  await releaseRefused(repository, directory, isDue);
   const held = await repository.held();
   const ledger = held.length === 0 ? {} : await repository.ledger();
   const merges = new Map<Oid, boolean>();
@@ -40,6 +48,28 @@ export async function recallHeld(repository: Repository, directory: Directory): 
   const over = held.filter(({ by }) => !merges.get(by)).map(({ path }) => path);
   await repository.release(over);
   directory.hold(held.map(({ path }) => path).filter((path) => !over.includes(path)));
+}
+
+async function releaseRefused(repository: Repository, directory: Directory, isDue: boolean): Promise<void> {
+  const again: SitePath[] = [];
+  for (const { path, refused } of await repository.held()) {
+    if (refused && (isDue || (await directory.hash(path, refused.oid)) !== refused.oid)) again.push(path);
+  }
+  if (again.length === 0) return;
+  const { disk } = await repository.ledger();
+  const gone = new Set(again.filter((path) => !directory.has(path)));
+  const present = disk && gone.size > 0 ? await repository.files(disk, Number.POSITIVE_INFINITY) : [];
+  const removed = present
+    .filter(({ path }) => gone.has(path))
+    .map(({ path, mode, oid }) => ({ path, before: { mode, oid } }));
+  // That the folder has nothing where the branch has an older version would look like a lost manifest.
+  if (disk && removed.length > 0) {
+    const { tree } = await repository.commit(disk);
+    const edits = removed.map(({ path }) => ({ path }));
+    const commit = await repository.make({ parents: [disk], tree, edits, message: editMessage(removed) });
+    await repository.move({ disk: commit }, { disk });
+  }
+  await repository.release(again);
 }
 
 /** Whether the merge that held a path is part of what was agreed or applied, or may be yet. */

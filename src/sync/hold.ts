@@ -1,6 +1,7 @@
 import type { Problem } from '../model/problem.ts';
 import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
 import { type Change, markOf, tally } from '../model/tree.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Outcome, RunDeps } from './notes.ts';
 import type { Standing } from './reconcile.ts';
 
@@ -24,16 +25,20 @@ export function stepId({ local, remote }: Standing): string {
   return `${local}:${remote}`;
 }
 
+/** Names exactly which refused push is meant, so that a yes to leaving something out fits no other. */
+export const refusedStep = ({ commit }: Refusal): string => `refused:${commit}`;
+
 /** Pulling goes on; pushing waits until something is different. */
 export function refusedHold(outcome: Outcome, at: number): Hold {
+  const leaves = outcome.refused?.leaves ?? [];
   return {
     code: 'push-refused',
     at,
-    step: `refused:${outcome.before ?? ''}`,
+    step: outcome.refused ? refusedStep(outcome.refused) : '',
     total: 0,
     tally: none,
-    samples: [],
-    choices: ['try-again'],
+    samples: leaves,
+    choices: leaves.length > 0 ? ['try-again', 'leave-out'] : ['try-again'],
     ...(outcome.refused?.text ? { text: outcome.refused.text } : {}),
   };
 }

@@ -3,13 +3,15 @@ import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Hold, HoldChoice, Moved, SiteStatus } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Oid, SitePath } from '../model/tree.ts';
+import { makeAnew } from './anew.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { settleHeld } from './held.ts';
-import type { Refusal } from './notes.ts';
+import { OfferSchedule } from './offer-schedule.ts';
 import { paced } from './pace.ts';
 import type { Remote, TreeFile } from './ports.ts';
 import { Questions, type QuestionsDeps } from './questions.ts';
@@ -79,7 +81,7 @@ export interface Keeper {
 }
 
 const longestWaitMs = 300_000;
-/** A refused push and a site that waits for a person are looked at again this often. */
+/** A site that waits for a person is looked at again this often. */
 const slowMs = 300_000;
 
 export function createKeeper(deps: KeeperDeps): Keeper {
@@ -92,6 +94,7 @@ class SiteKeeper implements Keeper {
   readonly #story: Story;
   readonly #questions: Questions;
   readonly #upkeep: Upkeep;
+  readonly #offers: OfferSchedule;
   #failures = 0;
   /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
   #consent: { step?: string; root?: 'changed' | 'emptied' } = {};
@@ -101,6 +104,7 @@ class SiteKeeper implements Keeper {
     this.#story = new Story(deps);
     this.#questions = new Questions(deps);
     this.#upkeep = new Upkeep(deps, this.#questions);
+    this.#offers = new OfferSchedule(deps);
     this.#lane = deps.queue.lane({ run: (triggers, signal) => this.#run(triggers, signal) });
   }
 
@@ -205,14 +209,27 @@ class SiteKeeper implements Keeper {
   }
 
   async pushElsewhere(remote: Remote): Promise<string> {
-    const result = await this.#lane.job((signal) => {
-      const refusal = this.#deps.refusal();
-      if (!refusal) throw new Problem('plan-outdated', {});
-      return remote.push(refusal.commit, null, { skipCi: this.#deps.site().settings.skipCi }, signal);
+    const result = await this.#lane.job(async (signal) => {
+      const commit = await this.#lineToOffer(signal);
+      return remote.push(commit, null, { skipCi: this.#deps.site().settings.skipCi }, signal);
     });
     if (result.kind === 'moved') throw new Problem('form-invalid', { newBranch: 'There is such a branch already.' });
     if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text });
     return result.text ?? '';
+  }
+
+  /** The refused line, made anew first where it brings what GitLab refuses and the folder no longer has. */
+  async #lineToOffer(signal: AbortSignal): Promise<Oid> {
+    const refusal = this.#deps.refusal();
+    if (!refusal) throw new Problem('plan-outdated', {});
+    const { site, repository, directory, remote, clock } = this.#deps;
+    const tip = await remote.head(signal, true);
+    const known = tip === 'absent' ? undefined : tip;
+    const deps = { site: site(), repository, directory, remote, now: () => clock.now(), signal };
+    const anew = known === (await repository.ledger()).remote ? await makeAnew(deps, known, refusal) : undefined;
+    if (anew === undefined || anew === 'moved') return refusal.commit;
+    await this.#refused({ ...refusal, commit: anew.commit });
+    return anew.commit;
   }
 
   async disconnected(): Promise<void> {
@@ -245,7 +262,7 @@ class SiteKeeper implements Keeper {
   async choose(step: string, choice: HoldChoice): Promise<void> {
     const { hold } = this.#story.status;
     if (!hold || hold.step !== step || !hold.choices.includes(choice)) throw new Problem('plan-outdated', {});
-    await this.#refused(undefined);
+    if (choice !== 'leave-out') await this.#refused(undefined);
     if (hold.code === 'root-emptied') {
       if (choice === 'put-back') await this.#lane.job(() => this.#deps.directory.forget());
       else if (choice === 'go-on') this.#consent = { root: 'emptied' };
@@ -362,7 +379,8 @@ class SiteKeeper implements Keeper {
     const consent = this.#consent;
     const { step } = consent;
     await this.#upkeep.beforeRun(consent.root, signal);
-    const refusal = triggers.has('person') ? undefined : this.#deps.refusal();
+    const refusal = this.#deps.refusal();
+    const isDue = triggers.has('person') || this.#offers.isDue(triggers.has('webhook'));
     const outcome = await run({
       site: site(),
       repository,
@@ -374,6 +392,7 @@ class SiteKeeper implements Keeper {
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
       ...(refusal ? { refusal } : {}),
+      isDue,
       noteLost: (lost) => this.#questions.note(lost, clock.now()),
       progress: paced(clock, (progress) => this.#story.tell({ kind: 'progress', progress })),
     });
@@ -381,16 +400,20 @@ class SiteKeeper implements Keeper {
     await this.#refused(outcome.refused);
     this.#failures = 0;
     await this.#questions.settle(outcome.lost, clock.now());
-    await this.#story.ended(outcome, triggers, at, () => this.#questions.open());
+    const waits = outcome.refused !== undefined || outcome.notSynced.some(({ reason }) => reason.kind === 'refused');
+    const offerInMs = this.#offers.next({ waits, wasOffered: isDue || outcome.wasRefused });
+    const nextTryAt = Number.isFinite(offerInMs) ? clock.now() + offerInMs : undefined;
+    await this.#story.ended(outcome, triggers, at, () => this.#questions.open(), nextTryAt);
     const { remote: agreed } = await repository.ledger();
     if (agreed && agreed !== this.#deps.agreed()) await this.#deps.saveAgreed(agreed);
     await this.#upkeep.afterRun(outcome, signal);
-    return outcome.againInMs === undefined ? {} : { inMs: outcome.againInMs, trigger: 'watch' };
+    const inMs = Math.min(outcome.againInMs ?? Number.POSITIVE_INFINITY, offerInMs);
+    return Number.isFinite(inMs) ? { inMs, trigger: 'watch' } : {};
   }
 
   async #refused(refusal: Refusal | undefined): Promise<void> {
     const before = this.#deps.refusal();
-    if (before?.commit !== refusal?.commit) await this.#deps.saveRefusal(refusal);
+    if (before?.commit !== refusal?.commit || before?.text !== refusal?.text) await this.#deps.saveRefusal(refusal);
   }
 
   async #failed(problem: Problem, triggers: ReadonlySet<Trigger>, at: number): Promise<{ inMs: number }> {

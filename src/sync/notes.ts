@@ -1,5 +1,6 @@
 import type { Trigger } from '../model/event.ts';
 import type { Hold, NotSynced, Progress, Site } from '../model/site.ts';
+import type { Refusal } from '../model/refusal.ts';
 import type { Change, Oid, SitePath, Tally } from '../model/tree.ts';
 import type { Random } from '../model/world.ts';
 import type { Lost } from './conflict.ts';
@@ -16,8 +17,10 @@ export interface RunDeps {
   readonly triggers: ReadonlySet<Trigger>;
   /** The step a person said yes to. */
   readonly consent?: string;
-  /** The last push GitLab refused: not offered again by itself until something is different. */
+  /** The last push GitLab refused: not offered again by itself until something is different, or it `isDue`. */
   readonly refusal?: Refusal;
+  /** What GitLab refused may be offered again: somebody asked for it, or enough time went by. */
+  readonly isDue?: boolean;
   /** Told before a merge is offered, and durable when it resolves: a cut must not hide that a version lost. */
   readonly noteLost?: (lost: readonly Lost[]) => Promise<void>;
   readonly progress?: (progress: Progress) => void;
@@ -29,9 +32,9 @@ export function contentsOf(repository: Repository): Pick<ApplyRequest, 'blobs' |
   return { blobs: (oids) => repository.blobs(oids), sizes: (oids) => repository.sizes(oids) };
 }
 
-/** A push GitLab would not take, in its own words. */
-export interface Refusal {
-  readonly commit: Oid;
+/** Paths that wait from this run on, since GitLab refused their content. */
+export interface LeftBehind {
+  readonly paths: readonly SitePath[];
   readonly text: string;
 }
 
@@ -39,6 +42,9 @@ export interface Refusal {
 export interface Outcome {
   readonly hold?: Hold;
   readonly refused?: Refusal;
+  readonly leftBehind?: LeftBehind;
+  /** GitLab refused something in this very run. */
+  readonly wasRefused: boolean;
   readonly snapshot?: Tally;
   readonly pulled: readonly Change[];
   readonly pushed: readonly Change[];
@@ -59,6 +65,8 @@ export interface Outcome {
 export interface Notes {
   hold?: Hold;
   refused?: Refusal;
+  leftBehind?: LeftBehind;
+  wasRefused: boolean;
   snapshot?: Tally;
   pulled: Change[];
   pushed: Change[];
@@ -73,7 +81,8 @@ export interface Notes {
 }
 
 export function noNotes(): Notes {
-  return { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], output: [], unsettled: 0 };
+  const lists = { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], output: [] };
+  return { ...lists, wasRefused: false, unsettled: 0 };
 }
 
 export function finish(notes: Notes, after?: Oid): Outcome {

@@ -81,8 +81,26 @@ export interface Merged {
 
 export interface HeldPath {
   readonly path: SitePath;
-  /** The merge that left it open. */
+  /** The merge that left it open, or the commit that leaves it out. */
   readonly by: Oid;
+  /** GitLab refused what the folder has there: not pushed until that changes. `oid`: that content. */
+  readonly refused?: { readonly oid: Oid; readonly text: string };
+}
+
+/** A path whose content GitLab refused. */
+export interface WaitingPath extends Entry {
+  readonly path: SitePath;
+  readonly text: string;
+}
+
+/** A commit of ours that GitLab does not have. */
+export interface OwnCommit {
+  readonly oid: Oid;
+  readonly parents: readonly Oid[];
+  readonly author: Author;
+  readonly message: string;
+  /** Against its parent; empty for a merge. */
+  readonly changes: readonly Change[];
 }
 
 export interface CommitFacts {
@@ -103,6 +121,8 @@ interface CommitRequest {
   /** Paths to set (or, with `entry` absent, to remove) on top of it. */
   readonly edits?: readonly { readonly path: SitePath; readonly entry?: Entry }[];
   readonly message: string;
+  /** Absent: whose connection it is now. */
+  readonly author?: Author;
 }
 
 /** What `.gitattributes` say in the folders of the repository above a site. */
@@ -128,6 +148,15 @@ export interface Repository {
     expect?: Partial<Record<LedgerName, Oid | null>>,
   ): Promise<void>;
   relation(ours: Oid, theirs: Oid): Promise<Relation>;
+  /** Commits that `commit` has and the branch's tip has not, oldest first. */
+  unpushed(commit: Oid, tip: Oid | undefined): Promise<readonly OwnCommit[]>;
+  /** Commits of lines that were given up as refused which `tip` has all the same, and `local` has not. */
+  arrived(tip: Oid, local: Oid): Promise<readonly Oid[]>;
+  /**
+   * Puts `to` in the place of `from` as what is on disk, in one transaction with the paths that wait: those that waited
+   * by a commit of the old line wait by the new one, and `waiting` join them.
+   */
+  replaceLine(from: Oid, to: Oid, waiting: readonly WaitingPath[]): Promise<void>;
   commit(oid: Oid): Promise<CommitFacts>;
   /** Remembered; a site that is the whole of its repository, or whose commit was looked at before, starts no process. */
   attributesAbove(commit: Oid): Promise<Above>;
@@ -324,6 +353,8 @@ export interface Directory {
    * stand there as it is, also where LFS would point to it.
    */
   hash(path: SitePath, expected?: Oid): Promise<Oid | undefined>;
+  /** Whether anything at all stands at a path. */
+  has(path: SitePath): boolean;
   /** What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. */
   recorded(taken: Taken): Promise<void>;
   apply(request: ApplyRequest): Promise<Applied>;

@@ -72,8 +72,8 @@ export class Questions {
     const held = await repository.held();
     const listed = new Set(held.length === 0 ? [] : this.held());
     const unlisted: Conflict[] = [];
-    for (const { path, by } of held) {
-      if (found.has(path) || listed.has(path)) continue;
+    for (const { path, by, refused } of held) {
+      if (refused || found.has(path) || listed.has(path)) continue;
       const [ours, theirs] = (await repository.commit(by)).parents;
       const change = (await repository.changes(theirs, ours)).find((changed) => changed.path === path);
       unlisted.push({

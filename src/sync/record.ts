@@ -21,7 +21,10 @@ export function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): Run
 
 export function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | undefined): boolean {
   const moved = outcome.pulled.length + outcome.pushed.length + outcome.returned.length + outcome.lateWrites.length;
-  return moved > 0 || (hold !== undefined && was.hold?.step !== hold.step) || was.problem !== undefined;
+  if (moved > 0 || was.problem !== undefined || outcome.leftBehind !== undefined) return true;
+  if (hold === undefined || was.hold?.step === hold.step) return false;
+  // Each edit is offered and refused again: for the same reason it is the same story.
+  return hold.code !== 'push-refused' || was.hold?.code !== hold.code || was.hold.text !== hold.text;
 }
 
 export function filesOf({ pulled, pushed }: Outcome): RunRecord['files'] {

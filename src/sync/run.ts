@@ -1,4 +1,5 @@
 import type { Trigger } from '../model/event.ts';
+import type { NotSynced } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { bring, carryOut } from './carry-out.ts';
@@ -13,6 +14,8 @@ import { recover } from './recover.ts';
 
 /** Someone pushes again and again: after this many quick rounds it is better to wait. */
 const quickRounds = 5;
+/** GitLab names one file at a time that it refuses; after this many the rest waits for the next run. */
+const mostAnew = 20;
 
 /**
  * One sync of one site, top to bottom. The order is the promise: edits in the folder are in a commit before anything
@@ -23,24 +26,64 @@ export async function run(deps: RunDeps): Promise<Outcome> {
   const notes = noNotes();
   const returned = await recover(repository, directory);
   notes.returned.push(...returned);
-  await recallHeld(repository, directory);
+  await recallHeld(repository, directory, deps);
   await takeEdits(deps, notes);
   await keepLateWrites(deps, notes);
+  let anew = 0;
   for (let round = 1; ; round += 1) {
     signal?.throwIfAborted();
-    const ledger = await repository.ledger();
-    const standing = await stand(deps, ledger, round);
+    let ledger = await repository.ledger();
+    let standing = await stand(deps, ledger, round);
     notes.before ??= ledger.remote;
-    if (!standing) return finish(notes);
+    if (!standing) return end(deps, notes);
+    if (await rejoin(deps, ledger, standing)) {
+      ledger = await repository.ledger();
+      standing = (await stand(deps, ledger, round + 1)) as Standing;
+    }
     const step = reconcile(standing);
     if (step.kind === 'nothing') {
       await agree(deps, notes, ledger, standing.remote as Oid);
-      return finish(notes, standing.remote as Oid);
+      return end(deps, notes, standing.remote as Oid);
     }
     const done = await carryOut(deps, notes, ledger, standing, step);
-    if (done !== 'again') return finish(notes, done);
-    if (round === quickRounds) throw new Problem('remote-moved', { project: deps.site.binding?.projectPath ?? '' });
+    if (done !== 'again' && done !== 'anew') return end(deps, notes, done);
+    if (done === 'anew') anew += 1;
+    if (anew === mostAnew) return end(deps, notes);
+    if (round - anew === quickRounds)
+      throw new Problem('remote-moved', { project: deps.site.binding?.projectPath ?? '' });
   }
+}
+
+/** What waits since GitLab refused it is named as that, and not as a conflict. */
+async function end({ repository }: RunDeps, notes: Notes, after?: Oid): Promise<Outcome> {
+  const refused = new Set((await repository.held()).filter((held) => held.refused).map(({ path }) => path));
+  if (refused.size > 0) {
+    const others = notes.notSynced.filter(({ path }) => !refused.has(path));
+    notes.notSynced = [...others, ...[...refused].map((path): NotSynced => ({ path, reason: { kind: 'refused' } }))];
+  }
+  return finish(notes, after);
+}
+
+/**
+ * Commits that were given up as refused are on the branch all the same: a push that was cut off was carried out late, or
+ * somebody merged them from elsewhere. What they brought must not count as somebody else's, or a file that was removed
+ * here since would come back.
+ */
+async function rejoin(
+  deps: RunDeps,
+  ledger: Ledger,
+  { local, remote, relation, history, base }: Standing,
+): Promise<boolean> {
+  const { repository, directory } = deps;
+  if (relation !== 'diverged' || history !== 'continued' || base || remote === 'absent') return false;
+  if (local !== ledger.disk) return false;
+  const arrived = await repository.arrived(remote, local);
+  if (arrived.length === 0) return false;
+  const { tree } = await repository.commit(local);
+  const disk = await repository.make({ parents: [local, ...arrived], tree, message: mergeMessage(0) });
+  await repository.move({ disk }, { disk: local });
+  await directory.agree(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
+  return true;
 }
 
 /** Both sides are the same; what a crash left open about it is closed. An unchanged site starts no process for this. */

@@ -12,6 +12,8 @@ export type StatusFact =
       /** Edits that still move. */
       readonly unsettled: number;
       readonly hold?: Hold;
+      /** When what GitLab refused is offered again. */
+      readonly nextTryAt?: number;
       readonly pull?: Moved;
       readonly push?: Moved;
       readonly notSynced: readonly NotSynced[];
@@ -97,6 +99,7 @@ function ended(status: SiteStatus, fact: StatusFact & { kind: 'ended' }, at: num
     notSyncedCount: fact.notSynced.length,
     conflicts: fact.conflicts,
     ...(fact.hold ? { hold: fact.hold } : {}),
+    ...(fact.nextTryAt === undefined ? {} : { nextTryAt: fact.nextTryAt }),
     ...(fact.pull ? { lastPull: fact.pull } : {}),
     ...(fact.push ? { lastPush: fact.push } : {}),
   };

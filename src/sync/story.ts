@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { RunRecord, SyncEvent, Trigger } from '../model/event.ts';
-import type { Problem } from '../model/problem.ts';
+import type { Problem, ProblemFacts } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
 import { type Hold, type Moved, type Site, type SiteStatus, firstStatus } from '../model/site.ts';
-import { tally } from '../model/tree.ts';
+import { displayPath, tally } from '../model/tree.ts';
 import type { Clock } from '../model/world.ts';
 import { problemHold, refusedHold } from './hold.ts';
 import type { Outcome } from './notes.ts';
@@ -76,7 +76,13 @@ export class Story {
   }
 
   /** A run came to its end. `conflicts`: questions that are open, asked when it is told: a person may answer meanwhile. */
-  async ended(outcome: Outcome, triggers: ReadonlySet<Trigger>, at: number, conflicts: () => number): Promise<void> {
+  async ended(
+    outcome: Outcome,
+    triggers: ReadonlySet<Trigger>,
+    at: number,
+    conflicts: () => number,
+    nextTryAt?: number,
+  ): Promise<void> {
     const now = this.#deps.clock.now();
     const was = this.#status;
     const asked = outcome.hold ?? (outcome.refused ? refusedHold(outcome, now) : undefined);
@@ -94,18 +100,25 @@ export class Story {
     const push = moved(pushed.length);
     this.tell({
       kind: 'ended',
-      result: moves ? resultOf(outcome) : 'nothing',
+      result: attemptOf(outcome, hold),
       unsettled,
       unpushed,
       notSynced: outcome.notSynced,
       conflicts: conflicts(),
       ...(hold ? { hold } : {}),
+      ...(nextTryAt === undefined ? {} : { nextTryAt }),
       ...(pull ? { pull } : {}),
       ...(push ? { push } : {}),
     });
     if (!worthTelling(outcome, was, hold)) return;
     this.report(at, triggers, {
-      result: hold ? (outcome.refused ? 'refused' : 'held') : resultOf(outcome),
+      result: hold
+        ? outcome.refused
+          ? 'refused'
+          : 'held'
+        : outcome.leftBehind && !moves
+          ? 'refused'
+          : resultOf(outcome),
       pulled: tally(pulled),
       pushed: tally(pushed),
       files: filesOf(outcome),
@@ -114,9 +127,7 @@ export class Story {
       ...(after ? { after } : {}),
       ...(about ? { subject: about.subject, by: about.author } : {}),
       ...(hold ? { hold: hold.code } : {}),
-      ...(outcome.refused
-        ? { problem: { code: 'push-refused', facts: { text: outcome.refused.text }, cause: '' } }
-        : {}),
+      ...refusalOf(outcome),
       output: outcome.output,
     });
   }
@@ -188,6 +199,21 @@ export class Story {
       },
     });
   }
+}
+
+/** What became of a run, for the status: that GitLab refused something is never «nothing to do». */
+function attemptOf(outcome: Outcome, hold: Hold | undefined): string {
+  if (outcome.refused) return 'refused';
+  if (outcome.pulled.length + outcome.pushed.length > 0) return resultOf(outcome);
+  if (hold) return 'held';
+  return outcome.leftBehind ? 'refused' : 'nothing';
+}
+
+function refusalOf({ refused, leftBehind }: Outcome): { problem?: ProblemFacts } {
+  const text = refused?.text ?? leftBehind?.text;
+  if (text === undefined) return {};
+  const paths = refused ? undefined : leftBehind?.paths.map(displayPath).join(', ');
+  return { problem: { code: 'push-refused', facts: { text, ...(paths ? { paths } : {}) }, cause: '' } };
 }
 
 function whatHappened({ lastPull, lastPush, lastAttempt, checkedAt, conflicts }: SiteStatus): Partial<SiteStatus> {

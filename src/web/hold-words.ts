@@ -1,4 +1,6 @@
+import { type RefusalKind, readRefusal } from '../model/refusal.ts';
 import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
+import { displayPath } from '../model/tree.ts';
 import { count, number } from './times.ts';
 
 /** A choice as a card: what it means, what stays, and the button's words. */
@@ -19,7 +21,15 @@ export function holdTitle(hold: Hold): string {
 
 /** Why Mooring asks, and what happens meanwhile. */
 export function holdReason(hold: Hold): string {
-  return questions[hold.code].reason;
+  const { reason } = questions[hold.code];
+  return typeof reason === 'string' ? reason : reason(hold);
+}
+
+/** What goes on meanwhile, in one short sentence: the same on every page. */
+export function holdMeanwhile({ code }: Hold): string {
+  return code === 'push-refused'
+    ? 'Edits wait here; what others push keeps arriving.'
+    : 'Nothing moves until someone chooses.';
 }
 
 /** The choices the engine offers, in its order. */
@@ -33,7 +43,7 @@ export function holdChoices(hold: Hold): readonly ChoiceWords[] {
 
 interface Question {
   readonly title: (hold: Hold) => string;
-  readonly reason: string;
+  readonly reason: string | ((hold: Hold) => string);
   readonly choices: Partial<Record<HoldChoice, (hold: Hold) => Partial<ChoiceWords>>>;
 }
 
@@ -160,14 +170,20 @@ const questions: Record<HoldCode, Question> = {
     },
   },
   'push-refused': {
-    title: () => 'GitLab refuses the push',
-    reason:
-      'GitLab turns this commit down. The folder is as it was, the commit waits here, and what others push keeps arriving.',
+    title: (hold) => refused[kindOf(hold)].title,
+    reason: (hold) =>
+      `${refused[kindOf(hold)].reason} The folder stays as it is, the commits wait here, and what others push keeps arriving. Mooring pushes them again by itself from time to time, and at once after an edit.`,
     choices: {
-      'try-again': () => ({
-        title: 'The rule is changed',
-        body: 'Pushes the waiting commit once more.',
+      'try-again': (hold) => ({
+        title: refused[kindOf(hold)].mended,
+        body: 'Pushes the waiting commits once more.',
         button: 'Push again',
+        icon: 'push',
+      }),
+      'leave-out': (hold) => ({
+        title: hold.samples.length === 1 ? 'Push everything but this file' : 'Push everything but these files',
+        body: `Makes the waiting commits anew without ${listed(hold)} and pushes them. What is left out stays in the folder and goes along when it changes; the old commits are kept.`,
+        button: 'Make the commits anew',
         icon: 'push',
       }),
     },
@@ -234,18 +250,63 @@ const questions: Record<HoldCode, Question> = {
   'application-unknown': {
     title: () => 'GitLab does not know this application',
     reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer right: it was renewed or removed in GitLab. ${meanwhile}`,
-    choices: {
-      'try-again': () => ({ title: 'It is put right', body: 'Asks GitLab once more.', button: 'Try again' }),
-    },
+    choices: { 'try-again': () => ({ title: 'It is put right', body: 'Asks GitLab once more.', button: 'Try again' }) },
   },
   stopped: {
     title: () => 'Something must be put right first',
     reason: `The cause stands below, with what to do. ${meanwhile}`,
-    choices: {
-      'try-again': () => ({ title: 'It is put right', body: 'Tries again at once.', button: 'Try again' }),
-    },
+    choices: { 'try-again': () => ({ title: 'It is put right', body: 'Tries again at once.', button: 'Try again' }) },
   },
 };
+
+/** What a refused push is about, by the words of GitLab: what is wrong, and when it is mended. */
+const refused: Readonly<Record<RefusalKind, { title: string; reason: string; mended: string }>> = {
+  role: {
+    title: 'The connection’s user may not push to this repository',
+    reason:
+      'The user’s role in GitLab is too low. Ask a Maintainer for the role Developer, or reconnect as someone who may push.',
+    mended: 'The role was given',
+  },
+  protected: {
+    title: 'The branch is protected, and the connection’s user may not push to it',
+    reason: 'A Maintainer can allow it in GitLab under Settings / Repository / Protected branches.',
+    mended: 'The user may push now',
+  },
+  content: {
+    title: 'GitLab refuses a file in the waiting commits',
+    reason: 'Remove or change the file, or change the rule in GitLab: Mooring then makes the commits anew without it.',
+    mended: 'The rule is changed',
+  },
+  author: {
+    title: 'GitLab refuses the author of the waiting commits',
+    reason: 'Change the author under Settings of the site, reconnect as another user, or change the rule in GitLab.',
+    mended: 'Author or rule is changed',
+  },
+  message: {
+    title: 'GitLab refuses the message of the waiting commits',
+    reason: 'Change the commit message under Settings of the site, or change the rule in GitLab.',
+    mended: 'Message or rule is changed',
+  },
+  rule: {
+    title: 'GitLab refuses the push',
+    reason:
+      'A rule of the repository turns the waiting commits down. If it is about a file, remove or change the file: Mooring then makes the commits anew without it.',
+    mended: 'The rule is changed',
+  },
+};
+
+const kindOf = ({ text = '' }: Hold): RefusalKind => readRefusal(text).kind;
+
+/** The first few of the paths by name. */
+function listed({ samples }: Hold): string {
+  const names = samples.slice(0, 3).map(({ path }) => displayPath(path));
+  const rest = samples.length - names.length;
+  return rest > 0 ? `${names.join(', ')} and ${count(rest, 'more file')}` : names.join(' and ');
+}
+
+/** Whether another branch could take what this one refuses: a role or a content is refused there too. */
+export const mayGoElsewhere = (hold: Hold): boolean =>
+  hold.code === 'push-refused' && ['protected', 'rule'].includes(kindOf(hold));
 
 /** A way out of a hold that leads elsewhere. */
 export type Way = Connect | 'instance' | 'disconnect' | 'switch-branch';
@@ -254,10 +315,13 @@ export type Way = Connect | 'instance' | 'disconnect' | 'switch-branch';
 type Connect = 'reconnect' | 'access-token';
 
 /** Ways out beside the choices, the likeliest first: of the two ways to connect the one the site came by. */
-export function holdWays({ code }: Hold, present: Connect): readonly Way[] {
+export function holdWays(hold: Hold, present: Connect): readonly Way[] {
+  const { code } = hold;
   const connects: readonly Way[] =
     present === 'reconnect' ? ['reconnect', 'access-token'] : ['access-token', 'reconnect'];
-  return (ways[code] ?? []).flatMap((way) => (way === 'reconnect' ? connects : [way]));
+  const asOther = code === 'push-refused' && ['role', 'protected', 'author'].includes(kindOf(hold));
+  const found = asOther ? (['reconnect'] as const) : (ways[code] ?? []);
+  return found.flatMap((way) => (way === 'reconnect' ? connects : [way]));
 }
 
 const ways: Partial<Record<HoldCode, readonly Exclude<Way, 'access-token'>[]>> = {
@@ -291,6 +355,13 @@ const plain: Record<HoldChoice, (hold: Hold) => Omit<ChoiceWords, 'choice'>> = {
     body: 'Goes on with the folder that is there now.',
     button: 'Use this folder',
     icon: 'folder',
+    loses: false,
+  }),
+  'leave-out': () => ({
+    title: 'Leave out what was refused',
+    body: 'Makes the waiting commits anew without the files listed below and pushes them. The files stay in the folder.',
+    button: 'Make the commits anew',
+    icon: 'push',
     loses: false,
   }),
   'try-again': () => ({

@@ -1,8 +1,9 @@
 import type { ActRecord, RunRecord, Trigger } from '../model/event.ts';
 import type { KeptCause } from '../model/plan.ts';
+import type { ProblemFacts } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import type { HoldCode, NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
-import { displayPath, escapeControls, type Tally } from '../model/tree.ts';
+import { displayPath, escapeControls, escapeLines, type Tally } from '../model/tree.ts';
 import { holdTitle } from './hold-words.ts';
 import { bytes, count, mebibytes, number, when } from './times.ts';
 
@@ -63,6 +64,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'Changes all the time: taken when it rests';
     case 'conflict':
       return 'Both sides changed it: choose under Conflicts';
+    case 'refused':
+      return 'GitLab refuses this content: not pushed until it changes here or the rule changes there';
   }
 }
 
@@ -109,6 +112,13 @@ export function progressWords(progress: NonNullable<SiteStatus['progress']>): st
   if (total > 0) parts.push(`${number(done)} of ${number(total)} ${things}`);
   if (moved) parts.push(speed ? `${bytes(moved)} at ${bytes(speed)} a second` : bytes(moved));
   return parts.join(', ');
+}
+
+/** What the machine said about a problem, in its own lines, as far as `happened` does not say it. */
+export function rawOf({ cause, facts }: ProblemFacts, happened: string): string {
+  const { text = '' } = facts;
+  const parts = [cause, cause.includes(text) || happened.includes(text) ? '' : text];
+  return escapeLines(parts.filter((part) => part !== '').join('\n'));
 }
 
 /** The first words of a line of activity. */
@@ -265,6 +275,7 @@ export const keptWords: Record<KeptCause, string> = {
   'history-rewritten': 'Before the branch’s rewritten history was taken',
   restore: 'Before a restore',
   removed: 'Files that a sync removed',
+  refused: 'Commits that GitLab refused, before they were made anew',
 };
 
 function waitingWords({ toPull, toPush }: SiteStatus['waiting']): string {

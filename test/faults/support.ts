@@ -12,7 +12,7 @@ import type { Site } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
 import { type Keeper, createKeeper } from '../../src/sync/keeper.ts';
-import type { Refusal } from '../../src/sync/notes.ts';
+import type { Refusal } from '../../src/model/refusal.ts';
 import { type Lane, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';

@@ -14,16 +14,11 @@ const rows = readFileSync(join(root, 'faults.md'), 'utf8')
 
 table('every row of the catalogue is in it once, and says something', () => {
   const wanted = [...numbered('F', 41), ...numbered('S', 38)];
-  const [field, catalogue] = [
-    rows.filter(({ row }) => row.startsWith('R')),
-    rows.filter(({ row }) => !row.startsWith('R')),
-  ];
-  assert.equal(
-    catalogue.map(({ row }) => row),
-    wanted,
-  );
-  // What the field broke: the numbers are those of reports, and come as they are answered.
-  assert.is(new Set(field.map(({ row }) => row)).size, field.length);
+  const catalogue = rows.map(({ row }) => row).filter((row) => !row.startsWith('R'));
+  assert.equal(catalogue, wanted);
+  // What the field found came later and has gaps: each once, in order.
+  const found = rows.map(({ row }) => row).filter((row) => row.startsWith('R'));
+  assert.equal(found, [...new Set(found)].sort(byNumber));
   for (const { row, tests } of rows)
     assert.ok(
       tests.every((text) => text.length > 10),
@@ -52,9 +47,15 @@ table('says how much is still open', () => {
   process.stdout.write(
     `\nnote: ${rows.length} rows; ${open.length} not complete, of these ${bare.length} without a test\n`,
   );
+  assert.ok(rows.length > 79);
   const excuses = rows.filter(({ tests }) => tests.every((text) => /^not (yet|run here): /.test(text)));
   assert.equal(excuses, [], 'a row without a test');
 });
+
+/** `R9` before `R10`, and `R10` before `R10b`. */
+function byNumber(a: string, b: string): number {
+  return Number.parseInt(a.slice(1)) - Number.parseInt(b.slice(1)) || (a < b ? -1 : 1);
+}
 
 function numbered(letter: string, last: number): string[] {
   return Array.from({ length: last }, (_, i) => `${letter}${i + 1}`);

@@ -5,6 +5,7 @@ import type { SitePath } from '../../src/model/tree.ts';
 import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
 import { settleHeld } from '../../src/sync/held.ts';
 import type { EngineWorld, WorldOptions } from '../support/engine.ts';
+import { allow, forbid, prohibited } from '../support/forbid.ts';
 import { git } from '../support/plain-git.ts';
 
 /** One thing that happens to a connected site. A content registered with `value` must never be lost. */
@@ -307,6 +308,42 @@ export const scenarios: readonly Scenario[] = [
       rmSync(join(w.site, 'about.md'));
       symlinkSync('index.html', join(w.site, 'about.md'));
       w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+    },
+  },
+  {
+    name: 'a refused line is made anew, with a version that lost a conflict',
+    async prepare(w, v) {
+      forbid(w.bare, 'secret');
+      w.write('secret.txt', v('secret'));
+      w.write('about.md', v('s'));
+      await everything(w);
+      allow(w.bare);
+      w.push({ 'about.md': v('r'), 'index.html': v('ri') });
+      forbid(w.bare, 'secret');
+      await everything(w);
+      w.remove('secret.txt');
+      w.write('posts/a.md', v('later'));
+    },
+    expect(w) {
+      const history = git(w.bare, 'log', 'main', '-p', '-m', '--format=');
+      assert.match(history, /^\+s \d/m, 'the version that lost is not on GitLab');
+      assert.not.match(history, /^\+secret \d/m);
+    },
+  },
+  {
+    name: 'a refused line is made anew without the file that GitLab names, beside one that waits for a person',
+    options: { settings: { policy: 'hold' } },
+    async prepare(w, v) {
+      w.push({ 'about.md': v('r') });
+      w.write('about.md', v('s'));
+      forbid(w.bare, 'secret', prohibited);
+      w.write('secret.txt', v('secret'));
+      w.write('posts/a.md', v('later'));
+    },
+    expect(w) {
+      apart(w);
+      assert.match(w.read('secret.txt'), /^secret/);
+      assert.match(git(w.bare, 'show', 'main:posts/a.md'), /^later/);
     },
   },
   {

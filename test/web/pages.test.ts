@@ -135,7 +135,7 @@ test('every hold has a question, a reason and words for each choice', async () =
     'application-unknown',
     'stopped',
   ];
-  const choices: HoldChoice[] = ['put-back', 'go-on', 'adopt', 'try-again'];
+  const choices: HoldChoice[] = ['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'];
   const world = fullWorld();
   const me = await signedIn(world);
   for (const code of codes) {

@@ -115,6 +115,7 @@ const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   'ignored-in-the-way': { kind: 'ignored-in-the-way' },
   'never-quiet': { kind: 'never-quiet' },
   conflict: { kind: 'conflict' },
+  refused: { kind: 'refused' },
 };
 const notSynced: readonly NotSynced[] = Object.values(reasons).map((reason) => ({
   path: path(`not synced ${reason.kind}`),

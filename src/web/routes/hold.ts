@@ -5,20 +5,17 @@ import type { Binding, Hold, HoldChoice, SiteId } from '../../model/site.ts';
 import { displayPath, escapeControls, escapeLines } from '../../model/tree.ts';
 import type { Room, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
-import { holdChoices, holdReason, holdTitle, holdWays } from '../hold-words.ts';
+import { holdChoices, holdReason, holdTitle, holdWays, mayGoElsewhere } from '../hold-words.ts';
 import { markView } from '../plan-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
 import { problemView, who } from './syncing.ts';
 
-const elsewhere = z.object({
-  newBranch: filledLine('a branch', 300),
-  mergeRequest: z.literal('yes').optional(),
-});
+const elsewhere = z.object({ newBranch: filledLine('a branch', 300), mergeRequest: z.literal('yes').optional() });
 
 const form = z.object({
   step: z.string().min(1).max(500),
-  choice: z.enum(['put-back', 'go-on', 'adopt', 'try-again'] satisfies HoldChoice[]),
+  choice: z.enum(['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'] satisfies HoldChoice[]),
 });
 
 /** Why a site stopped, and the choices as buttons. The answer names the step that was shown, so it fits no other. */
@@ -50,7 +47,7 @@ export function hold(router: Router<State>, room: Room): void {
       more: moreOf(held),
       problem: status.problem ? problemView(status.problem) : null,
       said: escapeLines(held.text ?? ''),
-      elsewhere: held.code === 'push-refused' && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
+      elsewhere: mayGoElsewhere(held) && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
       entered,
       other: site.binding ? otherBranch(room, site.id, site.binding) : null,

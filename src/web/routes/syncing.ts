@@ -8,7 +8,7 @@ import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { bindingView, commitUrl, shortOid, siteFrame, siteOf } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
-import { progressWords } from '../words.ts';
+import { progressWords, rawOf } from '../words.ts';
 
 /** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
 export function syncing(router: Router<State>, room: Room): void {
@@ -120,7 +120,7 @@ export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
     attempt: attempt
       ? {
           time: when(attempt.at, now),
-          result: attempt.result === 'nothing' ? 'nothing to do' : escapeControls(attempt.result),
+          result: Object.hasOwn(attempts, attempt.result) ? attempts[attempt.result] : escapeControls(attempt.result),
         }
       : null,
     waiting: `${number(status.waiting.toPull)} to pull, ${number(status.waiting.toPush)} to push`,
@@ -133,6 +133,13 @@ export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
   };
 }
 
+/** Results of a run that are no words for people yet. */
+const attempts: Readonly<Record<string, string>> = {
+  nothing: 'nothing to do',
+  refused: 'GitLab refused the push',
+  held: 'it waits for a choice',
+};
+
 /** A problem that is shown inside a page, not instead of it. */
 export function problemView(problem: NonNullable<SiteStatus['problem']>) {
   const words = describe(problem);
@@ -142,7 +149,7 @@ export function problemView(problem: NonNullable<SiteStatus['problem']>) {
     happened: escapeControls(words.happened),
     untouched: escapeControls(words.untouched),
     todo: escapeControls(words.todo),
-    cause: escapeControls(problem.cause),
+    cause: rawOf(problem, words.happened),
   };
 }
 
