@@ -57,7 +57,7 @@ export function digest(incidents: readonly Incident[], about: About): Message | 
     kind: 'digest',
     at: about.now,
     subject: subjectOf(`${sites === 1 ? '1 site is' : `${sites} sites are`} still on hold`),
-    lead: 'Told once a day while it lasts. Nothing moves there until somebody chooses.',
+    lead: 'Told once a day while it lasts. Each entry says what waits.',
     ...entriesOf(
       held.map((incident) => ({ incident, state: 'still' })),
       about,

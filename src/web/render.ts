@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import nunjucks from 'nunjucks';
 import type { Problem } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
-import { escapeControls } from '../model/tree.ts';
+import { escapeControls, escapeLines } from '../model/tree.ts';
+import { rawOf } from './words.ts';
 import type { Address } from './address.ts';
 import type { Context, Notice, Room } from './context.ts';
 import type { WebDeps } from './deps.ts';
@@ -114,10 +115,10 @@ function showProblem(room: Room, ctx: Context, problem: Problem, status?: number
       happened: escapeControls(words.happened),
       untouched: escapeControls(words.untouched),
       todo: escapeControls(words.todo),
-      cause: escapeControls(facts.cause),
+      cause: rawOf(facts, words.happened),
       facts: Object.entries(facts.facts).map(([name, value]) => ({
         name: escapeControls(name),
-        value: escapeControls(value),
+        value: escapeLines(value),
       })),
       signedIn: session !== undefined,
       out,

@@ -4,6 +4,7 @@ import { type Binding, type Site, type SiteStatus, newDefault } from '../model/s
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import { webUrl } from './address.ts';
 import type { Context, Room } from './context.ts';
+import { holdMeanwhile } from './hold-words.ts';
 import { number, when } from './times.ts';
 import { stateWords, statusSentence } from './words.ts';
 
@@ -48,6 +49,7 @@ export function siteFrame({ deps, address }: Room, site: Site, tab: Tab, side: S
     paused: site.paused,
     busy: status.state === 'syncing',
     held: status.hold !== undefined,
+    meanwhile: status.hold ? holdMeanwhile(status.hold) : '',
     tabs: tabs(site, status, home, tab),
     side: sides.map(([page, word]) => ({ word, href: `${home}/settings/${page}`, current: page === side })),
   };
