@@ -62,7 +62,7 @@ function networkFailure(text: string, facts: { project: string; branch: string }
       text,
     )
   ) {
-    return new Problem('gitlab-unreachable', { ...facts, reason: lastLines(text) }, cause);
+    return new Problem('gitlab-unreachable', { ...facts, reason: brokenBy(text) }, cause);
   }
   if (/certificate has expired/.test(text)) return new Problem('tls-expired', facts, cause);
   if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
@@ -70,6 +70,14 @@ function networkFailure(text: string, facts: { project: string; branch: string }
     return new Problem('gitlab-answer-odd', { ...facts, reason: 'it redirects git elsewhere' }, cause);
   if (isFullDisk(text)) return new Problem('disk-full', facts, cause);
   return undefined;
+}
+
+/** How the way to GitLab was broken, in our words: git's own, such as «curl 18», are the technical cause. */
+function brokenBy(text: string): string {
+  if (/Could not resolve proxy/.test(text)) return 'the proxy’s name was not found';
+  if (/Could not resolve host/.test(text)) return 'its name was not found';
+  if (/Failed to connect|Connection refused/.test(text)) return 'nothing answers at its port';
+  return 'the connection broke off';
 }
 
 /** The HTTP status that ended git's request; empty where there was none. */
@@ -120,13 +128,17 @@ export function remoteLines(text: string): string {
 
 /** Terminal sequences out, control characters visible, anything that looks like a credential masked. */
 export function cleanOutput(text: string): string {
-  return text
-    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .split(/\r\n|\n|\r/)
-    .map((line) => escapeControls(line.replaceAll('\t', '  ')).trimEnd())
-    .join('\n')
-    .replace(/(oauth2:|Basic |Bearer |glpat-)[A-Za-z0-9+/=_.~-]+/g, '$1[secret]')
-    .slice(0, 20_000);
+  return (
+    text
+      .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
+      // Padding of a server that counts bytes: it says nothing.
+      .replaceAll('\0', '')
+      .split(/\r\n|\n|\r/)
+      .map((line) => escapeControls(line.replaceAll('\t', '  ')).trimEnd())
+      .join('\n')
+      .replace(/(oauth2:|Basic |Bearer |glpat-)[A-Za-z0-9+/=_.~-]+/g, '$1[secret]')
+      .slice(0, 20_000)
+  );
 }
 
 function lastLines(text: string): string {

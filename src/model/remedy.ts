@@ -49,8 +49,10 @@ const folder = (f: F): string => f['folder'] ?? f['path'] ?? 'the folder';
 const projectFirst = (f: F): string => f['project'] ?? 'The repository';
 const folderFirst = (f: F): string => f['folder'] ?? f['path'] ?? 'The folder';
 const branchFirst = (f: F): string => (f['branch'] === undefined ? 'The branch' : `The branch ${f['branch']}`);
-const said = (f: F, who = 'GitLab'): string =>
-  f['text'] === undefined || f['text'] === '' ? '' : ` ${who} says: ${f['text']}`;
+/** Somebody else's words, where they are a sentence. Output of several lines stands below, as lines. */
+const said = (f: F, who = 'GitLab'): string => (isSentence(f['text']) ? ` ${who} says: ${f['text']}` : '');
+const isSentence = (text: string | undefined): text is string =>
+  text !== undefined && /^[^\p{Cc}\p{Cf}]{1,300}$/u.test(text) && !/^(?:fatal|error|warning|remote|hint): /.test(text);
 const noFile = (): string => 'No file and no repository.';
 const bothSides = (): string => 'The folder and the branch are as they were. Edits are committed here and wait.';
 const nothing = (): string => 'Nothing was changed.';
@@ -88,7 +90,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'gitlab-unreachable': {
     title: () => 'GitLab did not answer',
     happened: (f) =>
-      `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}${f['reason'] === undefined ? '' : `: ${f['reason']}`}.`,
+      `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}${isSentence(f['reason']) ? `: ${f['reason']}` : ''}.`,
     untouched: bothSides,
     todo: () =>
       'Mooring tries again by itself. If it lasts: check that GitLab runs, that its name resolves on this server, and that no firewall or proxy stands between.',
@@ -320,16 +322,22 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'push-refused': {
     title: () => 'GitLab refused the push',
-    happened: (f) => `A rule of ${project(f)} turned the commit down.${said(f)}`,
-    untouched: () => 'The folder and the branch are as they were. The commit waits here.',
+    happened: (f) =>
+      f['paths'] === undefined
+        ? `${projectFirst(f)} did not take the commits.${said(f)}`
+        : `A rule of ${project(f)} refuses ${f['paths']}.${said(f)}`,
+    untouched: (f) =>
+      f['paths'] === undefined
+        ? 'The folder and the branch are as they were. The commits wait here, and what others push keeps arriving.'
+        : 'The folder is as it was. Everything else is synced.',
     todo: () =>
-      'Change what the rule objects to, in the folder or in GitLab’s push rules. The output of git in the activity names it.',
+      'Change or remove in the folder what the rule objects to: Mooring then makes the commits anew without it. Or change the rule in GitLab: Mooring pushes again by itself from time to time.',
     status: 409,
     retry: 'after-admin',
   },
   'fetch-refused': {
     title: () => 'What GitLab sent was not accepted',
-    happened: (f) => `The history of ${branch(f)} holds something git considers harmful.${said(f, 'Git')}`,
+    happened: (f) => `The history of ${branch(f)} holds something git considers harmful.`,
     untouched: bothSides,
     todo: () => 'The commit named in the technical cause has to be removed from the branch’s history.',
     status: 409,
@@ -591,8 +599,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'git-failed': {
     title: () => 'Git failed',
-    happened: (f) =>
-      `A git command ended with an error${f['command'] === undefined ? '' : ` (${f['command']})`}.${said(f, 'Git')}`,
+    happened: (f) => `A git command ended with an error${f['command'] === undefined ? '' : ` (${f['command']})`}.`,
     untouched: bothSides,
     todo: () => 'Mooring tries again by itself. If it lasts, the technical cause and the output of git say why.',
     status: 500,
@@ -600,7 +607,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'git-damaged': {
     title: () => 'Mooring’s own copy of the repository is damaged',
-    happened: (f) => `Git cannot read ${f['path'] ?? 'an object of the copy in the state directory'}.${said(f, 'Git')}`,
+    happened: (f) => `Git cannot read ${f['path'] ?? 'an object of the copy in the state directory'}.`,
     untouched: bothSides,
     todo: () =>
       'Check the disk, then restore the state directory from a backup. The site’s folder and GitLab are complete without it.',
