@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { Problem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
@@ -7,6 +8,7 @@ import { type GitNetwork, gitEnvironment } from './environment.ts';
 import { cleanOutput, fetchFailure, pushFailure, remoteLines } from './failure.ts';
 import { dropEnded, notesOf } from './orphans.ts';
 import { readProgress, withoutProgress } from './progress.ts';
+import { type Suspect, findSuspect, refusedObject, suspected } from './suspect.ts';
 
 /** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
 export interface RemoteAddress {
@@ -40,6 +42,7 @@ const incoming = 'refs/sync/incoming';
 
 /** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
 export function cliRemote(options: CliRemoteOptions): Remote {
+  let suspect: { readonly object: Oid; readonly facts: Suspect } | undefined;
   const [fetching, pushing] = [createPatience(options.silenceSeconds), createPatience(options.silenceSeconds)];
   return {
     async head(signal) {
@@ -74,7 +77,12 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         if (code !== 0) {
           const problem = fetching.learn(fetchFailure(stderr, factsOf(address)));
           if (problem.code === 'branch-missing') return 'absent';
-          throw problem;
+          const object = problem.code === 'fetch-refused' ? refusedObject(stderr) : undefined;
+          if (!object) throw problem;
+          // Looked for once: a retry brings the same object again.
+          if (suspect?.object !== object)
+            suspect = { object, facts: await suspectOf(options, address, object, signal) };
+          throw new Problem(problem.code, { ...problem.facts, ...suspect.facts }, { cause: problem.cause });
         }
         fetching.enough();
         const { stdout } = await run(options, undefined, ['rev-parse', '--verify', incoming], signal);
@@ -98,6 +106,26 @@ export function cliRemote(options: CliRemoteOptions): Remote {
       }, signal);
     },
   };
+}
+
+/** Whose commit brings an object that git refuses, found in a repository of its own. */
+async function suspectOf(
+  options: CliRemoteOptions,
+  address: RemoteAddress,
+  object: Oid,
+  signal?: AbortSignal,
+): Promise<Suspect> {
+  const path = join(options.dir, 'quarantine');
+  const there = { ...options, dir: path };
+  const refspec = `+refs/heads/${address.branch}:${suspected}`;
+  const unchecked = ['-c', 'transfer.fsckObjects=false', '-c', 'fetch.fsckObjects=false'];
+  const flags = ['--no-tags', '--no-write-fetch-head', '--no-auto-maintenance', '--no-recurse-submodules', '--refmap='];
+  return findSuspect(options.dir, object, {
+    path,
+    git: (args) => run(there, undefined, args, signal),
+    fetch: async () =>
+      (await run(there, address, [...unchecked, 'fetch', ...flags, '--', address.url, refspec], signal)).code === 0,
+  });
 }
 
 /** What a problem may tell about an address: it is stored and shown, and the rest of the address holds the token. */

@@ -122,6 +122,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       await writeFile(join(dir, 'info', 'attributes'), attributes);
       await endOrphans(dir, clock);
       await clearLeftovers(dir);
+      await rm(join(dir, 'quarantine'), { recursive: true, force: true });
     },
 
     ledger: ledger.read,

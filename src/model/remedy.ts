@@ -337,9 +337,14 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'fetch-refused': {
     title: () => 'What GitLab sent was not accepted',
-    happened: (f) => `The history of ${branch(f)} holds something git considers harmful.`,
-    untouched: bothSides,
-    todo: () => 'The commit named in the technical cause has to be removed from the branch’s history.',
+    happened: (f) =>
+      f['commit'] === undefined
+        ? `The history of ${branch(f)} holds something git considers harmful.`
+        : `The commit ${f['commit']} by ${f['author'] ?? 'somebody'}${f['date'] === undefined ? '' : ` of ${f['date']}`} brings ${f['path'] ?? 'something'}, which git considers harmful.`,
+    untouched: () =>
+      'The folder is as it was. Nothing is pulled, and edits are committed here and pushed when that commit is gone.',
+    todo: (f) =>
+      `Remove ${f['commit'] === undefined ? 'the commit' : `the commit ${f['commit']}`} from the history of ${branch(f)} in GitLab: a later commit that takes the file away is not enough. Mooring looks again by itself.`,
     status: 409,
     retry: 'after-admin',
   },

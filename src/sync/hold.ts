@@ -65,5 +65,13 @@ export function problemHold(problem: Problem, at: number): Hold {
   };
   const known = codes[problem.code] ?? { code: 'stopped', choices: ['try-again'] };
   const step = `${problem.code}:${folder ?? created ?? ''}`;
-  return { ...known, at, step, total: 0, tally: none, samples: [], ...(text ? { text } : {}) };
+  return {
+    ...known,
+    at,
+    step,
+    total: 0,
+    tally: none,
+    samples: [],
+    ...(text && !problem.code.startsWith('git-') && problem.code !== 'fetch-refused' ? { text } : {}),
+  };
 }

@@ -105,7 +105,7 @@ branches(
       const { push_options: options } = JSON.parse(hook?.body ?? '{}') as { push_options?: unknown };
       assert.equal(options, { merge_request: { create: true, target: 'main' } });
       const again = await site.clicker.open(`${site.url}/hold`);
-      assert.match(again.words, 'GitLab refuses the push');
+      assert.match(again.words, 'The branch is protected, and the connection’s user may not push to it');
       website.unprotect('main');
       await site.clicker.press('Push again');
       await site.settled();
@@ -121,10 +121,10 @@ branches('no push right at all (403 at the door) is a refusal too: what others p
     gitlab.projects.addMember(world.gardens, 'ana', Level.reporter);
     await site.write('mine.md', 'm\n');
     await site.reaches('On hold');
-    assert.match(
-      (await site.clicker.open(`${site.url}/hold`)).words,
-      'You are not allowed to push code to this project.',
-    );
+    const page = await site.clicker.open(`${site.url}/hold`);
+    assert.match(page.words, 'You are not allowed to push code to this project.');
+    assert.match(page.words, 'Authorise Mooring again');
+    assert.not.match(page.words, 'Push to a new branch');
     await world.gardens.push('main', { 'theirs.md': 't\n' });
     await until('theirs', async () => (await filesOf(site.folder)).has('theirs.md') || undefined);
   }),
