@@ -112,6 +112,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#leftOut = new LeftOut({
       manifest: this.#manifest,
       settings: options.settings,
+      folds: () => this.#folds(),
       isLarge: (path) => this.#largePaths.has(path),
     });
     this.#contents = new Contents({
@@ -361,6 +362,24 @@ class SiteDirectory implements Directory, Touchable {
   /** A site does not change what disk it is on without becoming another folder. */
   #folding: Folding | undefined;
 
+  /** As the names in the folder tell; without a letter among them nothing is known yet. */
+  #folds(): boolean {
+    const known = this.#folding?.case ?? this.#foldsCase;
+    if (known !== undefined) return known;
+    const { fs, root } = this.#o;
+    const walk = new Walk(fs, root);
+    try {
+      const seen = foldingSeen(fs, walk.root).case;
+      const tells = fs.list(walk.root).some(({ name }) => /[a-z]/i.test(name.toString('latin1')));
+      if (tells) this.#foldsCase = seen;
+      return seen;
+    } finally {
+      walk.close();
+    }
+  }
+
+  #foldsCase: boolean | undefined;
+
   #checkRoom(coming: Coming, sizes: Repository['sizes']): Promise<void> {
     const { fs, root, settings } = this.#o;
     return checkRoom(coming, {
@@ -440,10 +459,13 @@ class SiteDirectory implements Directory, Touchable {
   async survey(...[gitignores = [], commit]: Parameters<Directory['survey']>): ReturnType<Directory['survey']> {
     this.#largePaths.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
-    const rules = { ...this.#rules(), held: [], gitignores };
-    const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules).catch((error: unknown) => {
+    let sighting: Sighting;
+    try {
+      const rules = { ...this.#rules(), held: [], gitignores };
+      sighting = await this.#o.scanner.scan(this.#o.root, empty, rules);
+    } catch (error) {
       throw rootProblem(error, this.#o.root);
-    });
+    }
     const files: SurveyedFile[] = [];
     const changing: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
@@ -489,7 +511,10 @@ class SiteDirectory implements Directory, Touchable {
 
   #rules(): ScanRules {
     const { ignore, allow, limits } = this.#o.settings();
-    return { ignore, allow, fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held };
+    return {
+      ...{ ignore, allow, folds: this.#folds() },
+      ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held },
+    };
   }
 }
 

@@ -3,7 +3,11 @@ import { lstat, open } from 'node:fs/promises';
 import { isControlFile, unsafePath } from '../model/path-safety.ts';
 import type { PathVerdict } from '../model/settings.ts';
 import { type SitePath, pathBytes } from '../model/tree.ts';
-import { createIgnoreRules } from './ignore.ts';
+import type { Fs } from '../model/world.ts';
+import { realFs } from './disk.ts';
+import { foldingSeen } from './folding.ts';
+import { createIgnoreRules, isAllowed } from './ignore.ts';
+import { Walk } from './walk.ts';
 
 /** Larger ones are no rules that people wrote. */
 const mostBytes = 1024 * 1024;
@@ -15,9 +19,11 @@ const mostBytes = 1024 * 1024;
 export async function explainPath(
   site: { folder: string; ignore: readonly string[]; allow: readonly string[] },
   path: SitePath,
+  fs: Fs = realFs(),
 ): Promise<PathVerdict> {
   if (unsafePath(path) !== undefined) return { kind: 'bad-name' };
-  const rules = createIgnoreRules(site);
+  const folds = foldsCase(fs, site.folder);
+  const rules = createIgnoreRules({ ...site, folds });
   const names = path.split('/');
   let exists = true;
   for (let depth = 0; depth < names.length; depth += 1) {
@@ -28,8 +34,21 @@ export async function explainPath(
     const caught = rules.caught(here, depth + 1 < names.length ? 'directory' : 'file');
     if (caught) return { kind: 'caught', ...caught, at: here };
   }
-  const allowed = createIgnoreRules({ ignore: site.allow, allow: [] }).caught(path, 'file')?.by === 'site';
-  return isControlFile(path) && !allowed ? { kind: 'control-file' } : { kind: 'travels' };
+  if (isControlFile(path) && !isAllowed(path, { allow: site.allow, folds })) return { kind: 'control-file' };
+  return { kind: 'travels' };
+}
+
+function foldsCase(fs: Fs, root: string): boolean {
+  try {
+    const walk = new Walk(fs, root);
+    try {
+      return foldingSeen(fs, walk.root).case;
+    } finally {
+      walk.close();
+    }
+  } catch {
+    return false;
+  }
 }
 
 function at(root: string, path: string): Buffer {
@@ -50,7 +69,7 @@ async function readRules(path: Buffer): Promise<string> {
   if (!file) return '';
   try {
     const stat = await file.stat();
-    return stat.isFile() && stat.size <= mostBytes ? await file.readFile('utf8') : '';
+    return stat.isFile() && stat.size <= mostBytes ? await file.readFile('latin1') : '';
   } catch {
     return '';
   } finally {

@@ -1,5 +1,5 @@
-import ignore, { type Ignore } from 'ignore';
-import { type SitePath, parentOf, pathBytes } from '../model/tree.ts';
+import { type SitePath, parentOf, pathFromText } from '../model/tree.ts';
+import { type Casing, type Pattern, type PathKind, PatternList } from './gitignore.ts';
 
 /** Which rule keeps an untracked path from travelling. Tracked paths stay tracked whatever the rules say. */
 export interface Caught {
@@ -8,9 +8,19 @@ export interface Caught {
 }
 
 export interface IgnoreRules {
-  /** Told of every `.gitignore` met on the way down, before the paths beside and below it are asked. */
+  /**
+   * Told of every `.gitignore` met on the way down, before the paths beside and below it are asked. `content`: one
+   * character per byte.
+   */
   learn(folder: string, content: string): void;
-  caught(path: SitePath, kind: 'file' | 'directory'): Caught | undefined;
+  caught(path: SitePath, kind: PathKind): Caught | undefined;
+}
+
+export interface RuleSettings {
+  readonly ignore: readonly string[];
+  readonly allow: readonly string[];
+  /** The disk takes names that differ only in case for the same: then rules do so too, as git's do there. */
+  readonly folds?: boolean;
 }
 
 /** Files an editor or a download writes while it works: they are renamed or removed before anyone wants them. */
@@ -64,53 +74,76 @@ const secretFiles = [
   '.ssh/',
 ];
 
-/** Rules for one look at a folder: read anew each time, so a changed `.gitignore` counts at once. */
-export function createIgnoreRules(site: { ignore: readonly string[]; allow: readonly string[] }): IgnoreRules {
-  const editor = ignore().add(editorFiles);
-  const secret = ignore().add(secretFiles);
-  const own = ignore().add(site.ignore.join('\n'));
-  const allow = ignore().add(site.allow.join('\n'));
-  const learned = new Map<string, Ignore>();
-  const ask = (rules: Ignore, path: string, by: Caught['by']): Caught | undefined => {
-    const { ignored, rule } = rules.test(path) as { ignored: boolean; rule?: { pattern: string } };
-    return ignored ? { by, rule: rule?.pattern ?? '' } : undefined;
-  };
+const secrets = secretFiles.join('\n');
+const editors = editorFiles.join('\n');
+
+/**
+ * Rules for one look at a folder: read anew each time, so a changed `.gitignore` counts at once. What people write is read
+ * as git reads it on this disk; a secret is one in any spelling.
+ */
+export function createIgnoreRules(site: RuleSettings): IgnoreRules {
+  const casing = site.folds ? 'folded' : 'exact';
+  const editor = new PatternList(editors, 'blind');
+  const secret = new PatternList(secrets, 'blind');
+  const own = listOf(site.ignore, casing);
+  const allow = listOf(site.allow, casing);
+  const nested = new NestedRules();
   return {
     learn(folder, content) {
-      learned.set(folder, ignore().add(content));
+      nested.learn(folder, new PatternList(content, casing));
     },
     caught(path, kind) {
-      const text = asText(path) + (kind === 'directory' ? '/' : '');
-      const allowed = allow.ignores(text);
+      const allowed = allow.ignores(path, kind) !== undefined;
       return (
-        (allowed ? undefined : ask(secret, text, 'secret')) ??
-        ask(editor, text, 'editor') ??
-        ask(own, text, 'site') ??
-        byGitignore(learned, path, text)
+        (allowed ? undefined : told('secret', secret.ignores(path, kind))) ??
+        told('editor', editor.ignores(path, kind)) ??
+        told('site', own.ignores(path, kind)) ??
+        told('gitignore', nested.ignores(path, kind))
       );
     },
   };
 }
 
-/** The deepest `.gitignore` that has an opinion wins, as in git. */
-function byGitignore(learned: ReadonlyMap<string, Ignore>, path: SitePath, text: string): Caught | undefined {
-  for (let folder = parentOf(path); ; folder = parentOf(folder)) {
-    const rules = learned.get(folder);
-    if (rules) {
-      const below = folder === '' ? text : text.slice(asText(folder as SitePath).length + 1);
-      const { ignored, unignored, rule } = rules.test(below) as {
-        ignored: boolean;
-        unignored: boolean;
-        rule?: { pattern: string };
-      };
-      if (ignored) return { by: 'gitignore', rule: rule?.pattern ?? '' };
-      if (unignored) return undefined;
-    }
-    if (folder === '') return undefined;
-  }
+/** Whether a path is one of those that a person allowed by name or pattern. */
+export function isAllowed(path: SitePath, { allow, folds }: Pick<RuleSettings, 'allow' | 'folds'>): boolean {
+  return listOf(allow, folds ? 'folded' : 'exact').ignores(path, 'file') !== undefined;
 }
 
-/** The rules speak text; bytes that are none never match a rule by accident. */
-function asText(path: SitePath): string {
-  return pathBytes(path).toString('utf8');
+function listOf(lines: readonly string[], casing: Casing): PatternList {
+  return new PatternList(pathFromText(lines.join('\n')), casing);
+}
+
+function told(by: Caught['by'], pattern: Pattern | undefined): Caught | undefined {
+  return pattern && { by, rule: Buffer.from(pattern.line, 'latin1').toString('utf8') };
+}
+
+/** The `.gitignore` files of a tree. The deepest that has an opinion wins; below an ignored folder none is asked. */
+export class NestedRules {
+  readonly #lists = new Map<string, PatternList>();
+  readonly #folders = new Map<string, Pattern | undefined>();
+
+  learn(folder: string, list: PatternList): void {
+    this.#lists.set(folder, list);
+  }
+
+  ignores(path: string, kind: PathKind): Pattern | undefined {
+    if (kind === 'file') return this.#ignoresFolder(parentOf(path)) ?? this.#decides(path, kind);
+    return this.#ignoresFolder(path);
+  }
+
+  #ignoresFolder(folder: string): Pattern | undefined {
+    if (folder === '') return undefined;
+    if (this.#folders.has(folder)) return this.#folders.get(folder);
+    const found = this.#ignoresFolder(parentOf(folder)) ?? this.#decides(folder, 'directory');
+    this.#folders.set(folder, found);
+    return found;
+  }
+
+  #decides(path: string, kind: PathKind): Pattern | undefined {
+    for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+      const found = this.#lists.get(folder)?.decides(folder === '' ? path : path.slice(folder.length + 1), kind);
+      if (found) return found.negated ? undefined : found;
+      if (folder === '') return undefined;
+    }
+  }
 }

@@ -2,13 +2,15 @@ import { isControlFile, unsafePath } from '../model/path-safety.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
 import type { Change, SitePath } from '../model/tree.ts';
 import type { TreeFile } from '../sync/ports.ts';
-import { createIgnoreRules } from './ignore.ts';
+import { isAllowed } from './ignore.ts';
 import type { Manifest } from './manifest.ts';
 import type { Walk } from './walk.ts';
 
 interface LeftOutTools {
   readonly manifest: Manifest;
   readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
+  /** Whether the disk takes names that differ only in case for the same. */
+  readonly folds: () => boolean;
   /** Whether the repository keeps a path in LFS, and that is followed. */
   readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
@@ -49,8 +51,7 @@ export class LeftOut {
     if (mode === '160000') return { kind: 'submodule' };
     if (unsafePath(path)) return { kind: 'bad-name' };
     if (size > limits.fileBytes) return { kind: 'too-large', bytes: size, limit: limits.fileBytes };
-    if (isControlFile(path) && !createIgnoreRules({ ignore: allow, allow: [] }).caught(path, 'file'))
-      return { kind: 'control-file' };
+    if (isControlFile(path) && !isAllowed(path, { allow, folds: this.#tools.folds() })) return { kind: 'control-file' };
     return undefined;
   }
 

@@ -17,11 +17,14 @@ export interface Known {
 export interface ScanRules {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
+  readonly folds?: boolean;
   readonly fileBytes: number;
   readonly files: number;
   /** Paths that wait for a person: passed over. */
   readonly held?: readonly SitePath[];
-  /** Rules that count in place of the files of that folder: those a repository is about to bring. */
+  /**
+   * Rules that count in place of the files of that folder, one character per byte: those a repository is about to bring.
+   */
   readonly gitignores?: readonly (readonly [folder: string, content: string])[];
 }
 
@@ -305,12 +308,15 @@ function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
   }
 }
 
-/** A small file of rules, at most 256 KiB; undefined where there is none. Throws what the system throws. */
+/**
+ * A small file of rules, at most 256 KiB, one character per byte; undefined where there is none. Throws what the system
+ * throws.
+ */
 function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
   const dir = walk.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
-  return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('utf8');
+  return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('latin1');
 }
 
 /** No file of rules is read that has more bytes. */

@@ -1,24 +1,34 @@
 /**
- * The patterns of `.gitattributes`, as git matches them. Whoever may push writes them, so none may take long: a match
- * goes back to the last star and no further.
+ * The patterns of `.gitattributes` and `.gitignore`, as git matches them. Whoever may push writes them, so none may take
+ * long: a match goes back to the last star and no further.
  */
 
-/** Whether a path is meant, both seen from the pattern's folder; undefined where no file ever is. */
-export function compilePattern(pattern: string): ((path: string) => boolean) | undefined {
+/**
+ * Whether a path is meant, both seen from the pattern's folder; undefined where no file ever is. `folds`: as git does with
+ * `core.ignoreCase`, and the path must come in lower case ({@link lowerCase}).
+ */
+export function compilePattern(pattern: string, folds = false): ((path: string) => boolean) | undefined {
   // For folders, and attributes are those of files.
   if (pattern === '' || pattern.endsWith('/')) return undefined;
   if (!pattern.includes('/')) {
     // Without a slash it is for the last name, wherever that is.
-    const name = parse(pattern)?.[0];
+    const name = parse(pattern, folds)?.[0];
     return name && ((path) => matchNames([name], [path.slice(path.lastIndexOf('/') + 1)]));
   }
   const anchored = pattern.startsWith('/') ? pattern.slice(1) : pattern;
   // Git takes off what has no wildcard first: so the stars of `a/b**` stand at a beginning, and go through folders.
-  const plain = /^[^*?[\\]*/.exec(anchored)?.[0] ?? '';
-  if (plain === anchored) return (path) => path === plain;
-  const names = parse(anchored.slice(plain.length));
+  const head = plainLength(anchored);
+  const plain = folds ? lowerCase(anchored.slice(0, head)) : anchored.slice(0, head);
+  if (head === anchored.length) return (path) => path === plain;
+  const names = parse(anchored.slice(head), folds);
   return names && ((path) => path.startsWith(plain) && matchNames(names, path.slice(plain.length).split('/')));
 }
+
+/** How many characters stand before the first that is more than itself. */
+export const plainLength = (pattern: string): number => /^[^*?[\\]*/.exec(pattern)?.[0].length ?? 0;
+
+/** As git folds case: of bytes, and so of ASCII letters only. */
+export const lowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
 /** Any number of characters of a name, or any number of names. */
 const some = Symbol('some');
@@ -29,7 +39,7 @@ const anyName: Name = [some];
 const token = /(?<=^|\/)\*\*+(?<folders>$|\\?\/)|(?<stars>\*+)|(?<any>\?)|(?<set>\[)|\\(?<quoted>[^])|(?<plain>[^\\])/y;
 
 /** Name by name; undefined where nothing can match. */
-function parse(text: string): readonly (Name | typeof some)[] | undefined {
+function parse(text: string, folds: boolean): readonly (Name | typeof some)[] | undefined {
   const names: (Name | typeof some)[] = [];
   let name: Name[number][] = [];
   for (token.lastIndex = 0; token.lastIndex < text.length;) {
@@ -37,7 +47,8 @@ function parse(text: string): readonly (Name | typeof some)[] | undefined {
     // A backslash with nothing after it.
     if (!found) return undefined;
     const { folders, stars, any, set, quoted, plain } = found.groups as Record<string, string | undefined>;
-    const char = quoted ?? plain;
+    // What is quoted keeps its case, so with folding a quoted capital stands for nothing.
+    const char = quoted ?? (plain !== undefined && folds ? lowerCase(plain) : plain);
     if (folders !== undefined) {
       // Only before a plain slash it may stand for no name at all.
       if (folders !== '/') names.push(anyName);
@@ -46,7 +57,7 @@ function parse(text: string): readonly (Name | typeof some)[] | undefined {
     } else if (stars) name.push(some);
     else if (any) name.push(() => true);
     else if (set) {
-      const read = readSet(text, found.index);
+      const read = readSet(text, found.index, folds);
       if (!read) return undefined;
       name.push(read.has);
       token.lastIndex = read.end;
@@ -59,9 +70,12 @@ function parse(text: string): readonly (Name | typeof some)[] | undefined {
 }
 
 /** The set that begins at `from`, and where it ends; undefined where git finds it malformed. */
-function readSet(text: string, from: number): { has: Char; end: number } | undefined {
+function readSet(text: string, from: number, folds: boolean): { has: Char; end: number } | undefined {
   const isNot = /^\[[!^]/.test(text.slice(from, from + 2));
   const ranges: Ranges[number][] = [];
+  // Git asks ranges for a letter in both cases, and single characters for the small one alone.
+  const upper: Ranges[number][] = [];
+  const singles = new Set<string>();
   // What a range may begin with.
   let before = '';
   const begin = from + (isNot ? 2 : 1);
@@ -75,20 +89,25 @@ function readSet(text: string, from: number): { has: Char; end: number } | undef
       const named = classes.get(text.slice(at + 2, close - 1));
       if (!named) return undefined;
       ranges.push(...named);
+      if (folds && text.slice(at + 2, close - 1) === 'upper') ranges.push(['a', 'z']);
       before = '';
       at = close;
     } else if (text[at] === '-' && before !== '' && next !== undefined && next !== ']') {
       at += next === '\\' ? 2 : 1;
       ranges.push([before, text[at] ?? '']);
+      if (folds) upper.push([before, text[at] ?? '']);
       before = '';
     } else {
       at += text[at] === '\\' ? 1 : 0;
       before = text[at] ?? '';
-      ranges.push([before, before]);
+      singles.add(before);
     }
     if (text[at] === undefined) return undefined;
   }
-  const has: Char = (char) => ranges.some(([first, last]) => first <= char && char <= last) !== isNot;
+  const isIn = (all: Ranges, char: string): boolean => all.some(([first, last]) => first <= char && char <= last);
+  const isSmall = (char: string): boolean => 'a' <= char && char <= 'z';
+  const has: Char = (char) =>
+    (singles.has(char) || isIn(ranges, char) || (isSmall(char) && isIn(upper, char.toUpperCase()))) !== isNot;
   return { has, end: at + 1 };
 }
 

@@ -129,7 +129,7 @@ async function gitignoresOf(
   for await (const { chunks } of repository.blobs(files.map(({ oid }) => oid))) {
     const bytes: Buffer[] = [];
     for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
-    rules.push([parentOf((files[rules.length] as TreeFile).path), Buffer.concat(bytes).toString('utf8')]);
+    rules.push([parentOf((files[rules.length] as TreeFile).path), Buffer.concat(bytes).toString('latin1')]);
   }
   return rules;
 }
