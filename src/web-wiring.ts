@@ -276,9 +276,9 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
     async explain(id, path) {
       const site = store.sites.get(id);
       if (!site) throw new Problem('not-found', { what: 'site' });
-      const { ignore, allow } = site.settings;
-      return explainPath({ folder: site.folder, ignore, allow }, path);
+      return explainPath({ folder: site.folder, ...site.settings }, path);
     },
+    leftByRule: (id) => moorings.find(id)?.leftByRule(),
   };
 }
 

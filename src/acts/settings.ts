@@ -1,3 +1,4 @@
+import { builtInRules } from '../model/built-in-rules.ts';
 import type { ActRecord, RunRecord } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
 import type { SettingsForm } from '../model/settings.ts';
@@ -153,6 +154,7 @@ function settingsOf(
         ...now,
         ignore: rulesOf('ignore', form.ignore, faults),
         allow: rulesOf('allow', form.allow, faults),
+        ...(form.builtInRulesOff ? { builtInRulesOff: builtInOf(form.builtInRulesOff) } : {}),
       };
     case 'files': {
       const fileBytes = Math.round(faults.number('fileMiB', form.fileMiB, { least: 0.1, most: 5_120 }) * KiB ** 2);
@@ -241,6 +243,9 @@ function rulesOf(field: string, text: string, faults: Faults): string[] {
   if (rules.some((rule) => /\p{Cc}/u.test(rule))) faults.add(field, 'Control characters are not allowed here.');
   return rules;
 }
+
+const builtInOf = (ids: readonly string[]): string[] =>
+  builtInRules.map(({ id }) => id).filter((id) => ids.includes(id));
 
 /** The rule that means this one path and no other. */
 function ruleFor(path: SitePath): string {

@@ -8,6 +8,7 @@ import type {
   KeptMode,
   LargeContents,
   LateWrite,
+  LeftByRules,
   OpenFile,
   Repository,
   SurveyedFile,
@@ -57,6 +58,7 @@ export interface DirectoryOptions {
 interface DirectorySettings {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
+  readonly builtInRulesOff?: readonly string[];
   readonly quietMs: number;
   readonly quietMaxMs: number;
   readonly limits: SiteLimits;
@@ -204,6 +206,7 @@ class SiteDirectory implements Directory, Touchable {
       this.#all = true;
       throw rootProblem(error, this.#o.root);
     }
+    if (whole) this.#leftOut.counted({ at: this.#o.clock.now(), rules: sighting.byRule });
     this.#leftOut.looked(sighting.left, whole ? 'everything' : asked);
     return this.#judge(sighting, whole, burst);
   }
@@ -442,6 +445,10 @@ class SiteDirectory implements Directory, Touchable {
     return new Set([...(await standIns(files, blobs))].filter((path) => !isLarge?.(path)));
   }
 
+  leftByRule(): LeftByRules | undefined {
+    return this.#leftOut.byRule;
+  }
+
   refused(): readonly SitePath[] {
     return this.#leftOut.refused();
   }
@@ -510,9 +517,9 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   #rules(): ScanRules {
-    const { ignore, allow, limits } = this.#o.settings();
+    const { ignore, allow, limits, builtInRulesOff = [] } = this.#o.settings();
     return {
-      ...{ ignore, allow, folds: this.#folds() },
+      ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
       ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held },
     };
   }

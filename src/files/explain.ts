@@ -6,7 +6,7 @@ import { type SitePath, pathBytes } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import { realFs } from './disk.ts';
 import { foldingSeen } from './folding.ts';
-import { createIgnoreRules, isAllowed } from './ignore.ts';
+import { type RuleSettings, createIgnoreRules, isAllowed } from './ignore.ts';
 import { Walk } from './walk.ts';
 
 /** Larger ones are no rules that people wrote. */
@@ -17,7 +17,7 @@ const mostBytes = 1024 * 1024;
  * and throws nothing: a folder that is not there has no rules.
  */
 export async function explainPath(
-  site: { folder: string; ignore: readonly string[]; allow: readonly string[] },
+  site: Omit<RuleSettings, 'folds'> & { readonly folder: string },
   path: SitePath,
   fs: Fs = realFs(),
 ): Promise<PathVerdict> {

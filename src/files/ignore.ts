@@ -1,10 +1,16 @@
+import { builtInRuleFor } from '../model/built-in-rules.ts';
+import type { RuleSource } from '../model/site.ts';
 import { type SitePath, parentOf, pathFromText } from '../model/tree.ts';
-import { type Casing, type Pattern, type PathKind, PatternList } from './gitignore.ts';
+import { type Casing, type PathKind, PatternList } from './gitignore.ts';
 
 /** Which rule keeps an untracked path from travelling. Tracked paths stay tracked whatever the rules say. */
 export interface Caught {
-  readonly by: 'gitignore' | 'site' | 'editor' | 'secret';
+  readonly by: RuleSource;
   readonly rule: string;
+  /** Of a built-in rule. */
+  readonly id?: string;
+  /** Of a `.gitignore`: the folder it lies in. */
+  readonly folder?: string;
 }
 
 export interface IgnoreRules {
@@ -19,28 +25,10 @@ export interface IgnoreRules {
 export interface RuleSettings {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
+  readonly builtInRulesOff?: readonly string[];
   /** The disk takes names that differ only in case for the same: then rules do so too, as git's do there. */
   readonly folds?: boolean;
 }
-
-/** Files an editor or a download writes while it works: they are renamed or removed before anyone wants them. */
-const editorFiles = [
-  '*~',
-  '.*.sw?',
-  '4913',
-  '~$*',
-  '*.part',
-  '*.crdownload',
-  '.#*',
-  '#*#',
-  '*.kate-swp',
-  '.goutputstream-*',
-  '.~lock.*#',
-  '*.tmp.*',
-  '.DS_Store',
-  '._*',
-  'Thumbs.db',
-];
 
 /** Names that usually hold a secret. They stay where they are until somebody allows them by path. */
 const secretFiles = [
@@ -75,7 +63,6 @@ const secretFiles = [
 ];
 
 const secrets = secretFiles.join('\n');
-const editors = editorFiles.join('\n');
 
 /**
  * Rules for one look at a folder: read anew each time, so a changed `.gitignore` counts at once. What people write is read
@@ -83,7 +70,6 @@ const editors = editorFiles.join('\n');
  */
 export function createIgnoreRules(site: RuleSettings): IgnoreRules {
   const casing = site.folds ? 'folded' : 'exact';
-  const editor = new PatternList(editors, 'blind');
   const secret = new PatternList(secrets, 'blind');
   const own = listOf(site.ignore, casing);
   const allow = listOf(site.allow, casing);
@@ -96,7 +82,7 @@ export function createIgnoreRules(site: RuleSettings): IgnoreRules {
       const allowed = allow.ignores(path, kind) !== undefined;
       return (
         (allowed ? undefined : told('secret', secret.ignores(path, kind))) ??
-        told('editor', editor.ignores(path, kind)) ??
+        builtIn(path, kind, site.builtInRulesOff) ??
         told('site', own.ignores(path, kind)) ??
         told('gitignore', nested.ignores(path, kind))
       );
@@ -113,25 +99,38 @@ function listOf(lines: readonly string[], casing: Casing): PatternList {
   return new PatternList(pathFromText(lines.join('\n')), casing);
 }
 
-function told(by: Caught['by'], pattern: Pattern | undefined): Caught | undefined {
-  return pattern && { by, rule: Buffer.from(pattern.line, 'latin1').toString('utf8') };
+function told(by: RuleSource, found: FolderPattern | undefined): Caught | undefined {
+  if (!found) return undefined;
+  const rule = Buffer.from(found.line, 'latin1').toString('utf8');
+  return { by, rule, ...(found.folder === undefined ? {} : { folder: found.folder }) };
+}
+
+function builtIn(path: SitePath, kind: PathKind, off?: readonly string[]): Caught | undefined {
+  const found = builtInRuleFor(path, kind, off);
+  return found && { by: 'built-in', ...found };
+}
+
+/** A line, and the folder of the file it stands in. */
+interface FolderPattern {
+  readonly line: string;
+  readonly folder?: string;
 }
 
 /** The `.gitignore` files of a tree. The deepest that has an opinion wins; below an ignored folder none is asked. */
 export class NestedRules {
   readonly #lists = new Map<string, PatternList>();
-  readonly #folders = new Map<string, Pattern | undefined>();
+  readonly #folders = new Map<string, FolderPattern | undefined>();
 
   learn(folder: string, list: PatternList): void {
     this.#lists.set(folder, list);
   }
 
-  ignores(path: string, kind: PathKind): Pattern | undefined {
+  ignores(path: string, kind: PathKind): FolderPattern | undefined {
     if (kind === 'file') return this.#ignoresFolder(parentOf(path)) ?? this.#decides(path, kind);
     return this.#ignoresFolder(path);
   }
 
-  #ignoresFolder(folder: string): Pattern | undefined {
+  #ignoresFolder(folder: string): FolderPattern | undefined {
     if (folder === '') return undefined;
     if (this.#folders.has(folder)) return this.#folders.get(folder);
     const found = this.#ignoresFolder(parentOf(folder)) ?? this.#decides(folder, 'directory');
@@ -139,10 +138,10 @@ export class NestedRules {
     return found;
   }
 
-  #decides(path: string, kind: PathKind): Pattern | undefined {
+  #decides(path: string, kind: PathKind): FolderPattern | undefined {
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const found = this.#lists.get(folder)?.decides(folder === '' ? path : path.slice(folder.length + 1), kind);
-      if (found) return found.negated ? undefined : found;
+      if (found) return found.negated ? undefined : { line: found.line, folder };
       if (folder === '') return undefined;
     }
   }

@@ -1,7 +1,7 @@
 import { isControlFile, unsafePath } from '../model/path-safety.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
 import type { Change, SitePath } from '../model/tree.ts';
-import type { TreeFile } from '../sync/ports.ts';
+import type { LeftByRules, TreeFile } from '../sync/ports.ts';
 import { isAllowed } from './ignore.ts';
 import type { Manifest } from './manifest.ts';
 import type { Walk } from './walk.ts';
@@ -20,6 +20,7 @@ export class LeftOut {
   readonly #tools: LeftOutTools;
   #left: readonly NotSynced[] = [];
   #held: readonly SitePath[] = [];
+  #byRule: LeftByRules | undefined;
 
   constructor(tools: LeftOutTools) {
     this.#tools = tools;
@@ -83,6 +84,15 @@ export class LeftOut {
     const about = (path: string): boolean =>
       asked === 'everything' || asked.some((at) => path === at || path.startsWith(`${at}/`));
     this.#left = [...this.#left.filter(({ path }) => !about(path)), ...found];
+  }
+
+  /** What each rule left out of everything, when that was looked at last; undefined until it was. */
+  get byRule(): LeftByRules | undefined {
+    return this.#byRule;
+  }
+
+  counted(byRule: LeftByRules): void {
+    this.#byRule = byRule;
   }
 
   /** What was refused when it arrived, and what the last looks left out. */

@@ -1,5 +1,5 @@
 import { isGitInDisguise, isStaging, unsafePath } from '../model/path-safety.ts';
-import type { NotSynced, NotSyncedReason } from '../model/site.ts';
+import type { LeftByRule, NotSynced, NotSyncedReason } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
@@ -17,6 +17,7 @@ export interface Known {
 export interface ScanRules {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
+  readonly builtInRulesOff?: readonly string[];
   readonly folds?: boolean;
   readonly fileBytes: number;
   readonly files: number;
@@ -38,6 +39,8 @@ export interface Sighting {
   readonly unapplied: readonly SitePath[];
   readonly left: readonly NotSynced[];
   readonly ignored: number;
+  /** What each rule left out, the rules with most first. */
+  readonly byRule: readonly LeftByRule[];
   readonly files: number;
   /** Entries directly in the root, our own apart: none at all is a warning. */
   readonly rootEntries: number;
@@ -87,6 +90,7 @@ class Scan {
   readonly #gone = new Set<SitePath>();
   readonly #unapplied = new Set<SitePath>();
   readonly #left = new Map<SitePath, NotSyncedReason>();
+  readonly #byRule = new Map<string, Counted>();
   #ignored = 0;
   #files = 0;
   #rootEntries = 0;
@@ -107,6 +111,7 @@ class Scan {
       unapplied: [...this.#unapplied],
       left: [...this.#left].map(([path, reason]) => ({ path, reason })),
       ignored: this.#ignored,
+      byRule: [...this.#byRule.values()].sort((a, b) => b.count - a.count).slice(0, mostRules),
       files: this.#files,
       rootEntries: this.#rootEntries,
     };
@@ -260,6 +265,11 @@ class Scan {
 
   #caught(path: SitePath, caught: Caught): void {
     this.#ignored += 1;
+    const key = JSON.stringify([caught.by, caught.id ?? caught.rule, caught.folder]);
+    const counted = this.#byRule.get(key) ?? { ...caught, count: 0, samples: [] };
+    counted.count += 1;
+    if (counted.samples.length < samplesOfRule) counted.samples.push(path);
+    this.#byRule.set(key, counted);
     if (caught.by === 'secret') this.#left.set(path, { kind: 'secret' });
   }
 
@@ -317,6 +327,15 @@ function readText(fs: Fs, walk: Walk, folder: string, name: string): string | un
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
   return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('latin1');
+}
+
+/** So many rules are told, each with so many of the paths it leaves out. */
+const mostRules = 200;
+const samplesOfRule = 5;
+
+interface Counted extends LeftByRule {
+  count: number;
+  readonly samples: SitePath[];
 }
 
 /** No file of rules is read that has more bytes. */

@@ -1,4 +1,4 @@
-import type { ConflictPolicy } from './site.ts';
+import type { ConflictPolicy, RuleSource } from './site.ts';
 import type { SitePath } from './tree.ts';
 
 /** One page of a site's settings, as typed. */
@@ -20,7 +20,13 @@ export type SettingsForm =
       readonly massShare: string;
       readonly keepDays: string;
     }
-  | { readonly page: 'ignored'; readonly ignore: string; readonly allow: string }
+  | {
+      readonly page: 'ignored';
+      readonly ignore: string;
+      readonly allow: string;
+      /** Ids of built-in rules; absent: as they are. */
+      readonly builtInRulesOff?: readonly string[];
+    }
   | {
       readonly page: 'files';
       readonly fileMiB: string;
@@ -46,7 +52,7 @@ export type PathVerdict =
   | { readonly kind: 'bad-name' }
   | {
       readonly kind: 'caught';
-      readonly by: 'gitignore' | 'site' | 'editor' | 'secret';
+      readonly by: RuleSource;
       readonly rule: string;
       /** The path itself, or the folder above it that the rule catches. */
       readonly at: SitePath;

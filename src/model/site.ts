@@ -87,6 +87,8 @@ export interface SiteSettings {
   readonly ignore: readonly string[];
   /** Paths that look like secrets or server control files and are allowed all the same. */
   readonly allow: readonly string[];
+  /** Built-in rules that do not count here, by id; absent: all count. */
+  readonly builtInRulesOff?: readonly string[];
   readonly skipCi: boolean;
   /** Large files travel by GitLab's LFS: pointers in the repository, contents in the folder. */
   readonly lfs?: true;
@@ -191,6 +193,21 @@ export interface NotSynced {
   readonly path: SitePath;
   readonly reason: NotSyncedReason;
 }
+
+/** What one rule leaves out: how many paths, and some of them. A folder counts once, with all that is in it. */
+export interface LeftByRule {
+  readonly by: RuleSource;
+  readonly rule: string;
+  /** Of a built-in rule. */
+  readonly id?: string;
+  /** Of a `.gitignore`: the folder it lies in, `''` for the root. */
+  readonly folder?: string;
+  readonly count: number;
+  readonly samples: readonly SitePath[];
+}
+
+/** Where a rule stands: in a `.gitignore`, in the site's own list, or in one of Mooring's. */
+export type RuleSource = 'gitignore' | 'site' | 'built-in' | 'secret';
 
 /** Why a path does not travel. The page has a sentence for each. */
 export type NotSyncedReason =

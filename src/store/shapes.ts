@@ -98,6 +98,7 @@ export const settings = whole<SiteSettings>()(
     keepDays: z.number(),
     ignore: z.array(z.string()),
     allow: z.array(z.string()),
+    builtInRulesOff: z.array(z.string()).exactOptional(),
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
     newEntries: z

@@ -13,7 +13,7 @@ import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { settleHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { paced } from './pace.ts';
-import type { Remote, TreeFile } from './ports.ts';
+import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { Questions, type QuestionsDeps } from './questions.ts';
 import type { Again, Lane, Queue } from './queue.ts';
 import { planTally } from './record.ts';
@@ -75,6 +75,8 @@ export interface Keeper {
   content(oid: Oid, limit: number): Promise<Buffer>;
   /** Every path of the question that is open; a restart forgets them until the next look. */
   heldPaths(): Hold['samples'];
+  /** What the rules left out at the last look at the whole folder; a restart forgets it until the next one. */
+  leftByRule(): LeftByRules | undefined;
   /** Files under Mooring's care in the folder. */
   tracked(): number;
   close(): Promise<void>;
@@ -333,6 +335,10 @@ class SiteKeeper implements Keeper {
 
   heldPaths(): Hold['samples'] {
     return this.#story.heldPaths;
+  }
+
+  leftByRule(): LeftByRules | undefined {
+    return this.#deps.directory.leftByRule();
   }
 
   tracked(): number {

@@ -1,5 +1,5 @@
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
-import type { NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
+import type { LeftByRule, NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
 import type { Copied, Pointer } from '../model/lfs.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
@@ -331,6 +331,12 @@ export interface Bringing {
   readonly commit?: Oid;
 }
 
+/** What each rule leaves out, as it was `at` that time, in ms since 1970. */
+export interface LeftByRules {
+  readonly at: number;
+  readonly rules: readonly LeftByRule[];
+}
+
 /** One site's folder. */
 export interface Directory {
   /** The folder is there, a directory, listable, and not suddenly empty. Throws `folder-*`. */
@@ -380,6 +386,8 @@ export interface Directory {
   refusals(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlyMap<SitePath, NotSyncedReason>>;
   /** Of a commit's files, the pointers to large files that are not followed here. */
   pointersLeft(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlySet<SitePath>>;
+  /** What the rules left out at the last look at everything; undefined until there was one. */
+  leftByRule(): LeftByRules | undefined;
   readonly replaces: 'exchange' | 'link';
   tracked(): number;
   close(): Promise<void>;

@@ -16,7 +16,7 @@ import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '..
 import type { ProblemFacts } from '../model/problem.ts';
 import type { SetUp } from '../model/set-up.ts';
 import type { PathVerdict, SettingsForm } from '../model/settings.ts';
-import type { Hold, HoldChoice, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, LeftByRule, Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemReport } from '../model/system.ts';
 import type { SitePath } from '../model/tree.ts';
 
@@ -128,6 +128,8 @@ export interface WebDeps {
   };
 
   readonly settings: {
+    /** What each rule leaves out of the folder, when it was looked at last; undefined: not yet since the start. */
+    leftByRule(id: SiteId): { readonly at: number; readonly rules: readonly LeftByRule[] } | undefined;
     /** Saves one page. Throws `form-invalid` whose facts are sentences by field. */
     save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
     /** Lets one path travel that looks like a secret or a server control file. */

@@ -72,6 +72,15 @@ const commits = {
   skipCi: false,
 } as const;
 
+test('built-in rules are turned off by their id, and others are not known', async () => {
+  const { acts, now } = world();
+  const form = { page: 'ignored', ignore: 'a', allow: '' } as const;
+  await acts.save(id, { ...form, builtInRulesOff: ['rsync', 'no such rule', 'vim'] }, 'Miriam');
+  assert.equal(now().settings.builtInRulesOff, ['vim', 'rsync']);
+  await acts.save(id, form, 'Miriam');
+  assert.equal(now().settings.builtInRulesOff, ['vim', 'rsync'], 'a form that does not show them changes none');
+});
+
 test('a saved page changes its own settings and is told', async () => {
   const { acts, told, changed, now } = world();
   await acts.save(id, { page: 'schedule', poll: ' */5  * * * *', rescan: '0 3 * * *', quiet: '2,5' }, 'Miriam');

@@ -41,4 +41,77 @@ rules('R16: on a disk that folds case, .gitignore does as git does there', () =>
   });
 });
 
+const content = ['posts/4913/index.html', 'x.part/index.html', 'report.tmp.html', '#x#/a.html', '.DS_Store/a.html'];
+
+rules('R17: content with a name like a tool’s is pushed, and what is left out is counted and named by its rule', () =>
+  connected({ repository, settings: { ignore: ['private/'] } }, async (world) => {
+    for (const path of content) world.write(path, 'content\n');
+    for (const path of ['4913', 'a/4913', 'index.html~', 'private/x', 'private/y', 'x.LOG', '.env'])
+      world.write(path, 'left\n');
+    await world.sync({ trigger: 'rescan' });
+    assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', 'index.html', ...content].sort());
+    const told = world.directory
+      .leftByRule()
+      ?.rules.map(({ by, rule, count, samples }) => [by, rule, count, ...samples]);
+    assert.equal(told?.sort(), [
+      ['built-in', '*~', 1, 'index.html~'],
+      ['built-in', '4913', 2, '4913', 'a/4913'],
+      ['gitignore', '*.LOG', 1, 'x.LOG'],
+      ['secret', '.env', 1, '.env'],
+      ['site', 'private/', 1, 'private'],
+    ]);
+  }),
+);
+
+rules('R17: a built-in rule is turned off for a site by itself', () =>
+  connected({ repository, settings: { builtInRulesOff: ['vim', 'backup'] } }, async (world) => {
+    for (const path of ['4913', 'index.html~', '.index.html.swp', '.DS_Store']) world.write(path, 'x\n');
+    await world.sync({ trigger: 'rescan' });
+    assert.equal(
+      Object.keys(world.branch()).sort(),
+      ['.gitignore', 'index.html', '4913', 'index.html~', '.index.html.swp'].sort(),
+    );
+  }),
+);
+
+rules('R17: a tracked file stays tracked whatever the built-in rules say', () =>
+  connected({ repository: { ...repository, 'docs/desktop.ini': 'one\n', '4913': 'one\n' } }, async (world) => {
+    world.write('docs/desktop.ini', 'two\n');
+    world.push({ '4913': 'two\n' });
+    await world.sync();
+    assert.is(world.branch()['docs/desktop.ini'], 'two');
+    assert.is(world.read('4913'), 'two\n');
+  }),
+);
+
+const leftovers = [
+  '.nfs0000000000a1b2c300000001',
+  '.page.html.Ab12Cd',
+  'film.mp4.filepart',
+  '#page.html#',
+  '.#page.html',
+].concat(['.fuse_hidden0000000a00000001', '@eaDir/page.html/x.jpg', '~$list.docx', '.~lock.list.odt#', 'Thumbs.db']);
+
+rules('R18: what tools leave in the folder is not committed', () =>
+  connected({ repository }, async (world) => {
+    for (const path of leftovers) world.write(path, 'leftover\n');
+    world.write('page.html', 'content\n');
+    await world.sync({ trigger: 'rescan' });
+    assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', 'index.html', 'page.html']);
+    world.write('deep/.page.html.Ab12Cd', 'leftover\n');
+    await world.sync({ trigger: 'watch' });
+    assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', 'index.html', 'page.html']);
+  }),
+);
+
+rules('R19: certificate challenges and the mark of maintenance are not committed', () =>
+  connected({ repository }, async (world) => {
+    world.write('.well-known/acme-challenge/LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0', 'answer\n');
+    world.write('.well-known/security.txt', 'content\n');
+    world.write('.maintenance', '<?php $upgrading = 1;\n');
+    await world.sync({ trigger: 'rescan' });
+    assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', '.well-known/security.txt', 'index.html']);
+  }),
+);
+
 rules.run();

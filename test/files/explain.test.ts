@@ -27,7 +27,7 @@ test('each rule that catches a path is named with its list', async () => {
     assert.is(await ask('.env', ['/.env']), 'travels');
     assert.is(await ask('.htaccess'), 'control-file');
     assert.is(await ask('.htaccess', ['/.htaccess']), 'travels');
-    assert.is(await ask('page.html~'), 'editor *~ at page.html~');
+    assert.is(await ask('page.html~'), 'built-in *~ at page.html~');
     assert.is(await ask('.git/config'), 'bad-name');
     assert.is(await ask('../x'), 'bad-name');
     assert.is(await ask('out/passwd'), 'travels', 'links are not followed for rules');

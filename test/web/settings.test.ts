@@ -1,6 +1,7 @@
 import request from 'supertest';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { builtInRules } from '../../src/model/built-in-rules.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
@@ -33,6 +34,22 @@ test('each page shows what is saved and saves what is sent', async () => {
     assert.is(sent['page'], page);
     assert.match((await me.get(`${at}/${page}`)).text, 'Saved.');
   }
+});
+
+test('built-in rules that are not ticked are off; a form without them changes none', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  const page = (await me.get(`${at}/ignored`)).text;
+  assert.match(page, /name="rule-vim" value="yes" checked/);
+  assert.match(page, /Leaves out 12: <code>.DS_Store<\/code>, <code>a\/.DS_Store<\/code>/);
+  assert.match(page, /<code>node_modules\/<\/code><\/dt><dd>1, by theme\/.gitignore: <code>theme\/node_modules/);
+  const ticked = Object.fromEntries(builtInRules.map(({ id }) => [`rule-${id}`, 'yes']));
+  const { 'rule-vim': _vim, 'rule-acme': _acme, ...rest } = ticked;
+  const sent = () => (world.calls.at(-1)?.args[1] as { builtInRulesOff?: string[] }).builtInRulesOff;
+  await me.post(`${at}/ignored`, { ignore: '', allow: '', 'built-in': 'shown', ...rest });
+  assert.equal(sent(), ['vim', 'acme']);
+  await me.post(`${at}/ignored`, { ignore: '', allow: '' });
+  assert.is(sent(), undefined);
 });
 
 test('a fault stands beside its field and what was entered stays', async () => {

@@ -233,6 +233,27 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       syncNow: async (id, by) => did('sites.syncNow', id, by),
     },
     settings: {
+      leftByRule: () => ({
+        at: now - 200_000,
+        rules: [
+          {
+            by: 'built-in',
+            id: 'macos',
+            rule: '.DS_Store',
+            count: 12,
+            samples: ['.DS_Store', 'a/.DS_Store'] as SitePath[],
+          },
+          {
+            by: 'gitignore',
+            rule: 'node_modules/',
+            folder: 'theme',
+            count: 1,
+            samples: ['theme/node_modules'] as SitePath[],
+          },
+          { by: 'site', rule: 'cache/', count: 1, samples: ['cache'] as SitePath[] },
+          { by: 'secret', rule: '*.sql', count: 2, samples: ['backup/a.sql', 'backup/b.sql'] as SitePath[] },
+        ],
+      }),
       save: async (id, form, by) => {
         did('settings.save', id, form, by);
         return world.deps.sites.get(id) as Site;

@@ -1,15 +1,25 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
+import { builtInRules } from '../../model/built-in-rules.ts';
 import { Problem } from '../../model/problem.ts';
 import type { PathVerdict, SettingsForm } from '../../model/settings.ts';
 import { setUpWords } from '../../model/set-up.ts';
-import { defaultSettings, type Site } from '../../model/site.ts';
-import { displayPath, escapeControls, escapeLines, pathFromText, pathBytes, sitePath } from '../../model/tree.ts';
+import { defaultSettings, type LeftByRule, type Site } from '../../model/site.ts';
+import {
+  type SitePath,
+  displayPath,
+  escapeControls,
+  escapeLines,
+  pathFromText,
+  pathBytes,
+  sitePath,
+} from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
 import { cronWords } from '../cron-words.ts';
 import { beside, block, fields, parse, type FieldErrors } from '../form.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
-import { when } from '../times.ts';
+import type { WebDeps } from '../deps.ts';
+import { number, when } from '../times.ts';
 import { who } from './syncing.ts';
 
 type PageName = SettingsForm['page'];
@@ -84,8 +94,12 @@ async function savePage(ctx: SiteContext, room: Room, page: PageName): Promise<v
   const parsed = parse<object>(forms[page], entered);
   if (parsed.kind === 'bad') return showPage(ctx, room, page, { entered, errors: parsed.errors, status: 422 });
   try {
-    const boxes = { commits: { skipCi: 'skipCi' in entered }, files: { lfs: 'lfs' in entered } };
-    const values = { ...parsed.values, page, ...(page === 'commits' || page === 'files' ? boxes[page] : {}) };
+    const boxes = {
+      commits: { skipCi: 'skipCi' in entered },
+      files: { lfs: 'lfs' in entered },
+      ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
+    };
+    const values = { ...parsed.values, page, ...(page in boxes ? boxes[page as keyof typeof boxes] : {}) };
     await room.deps.settings.save(site.id, values as SettingsForm, who(ctx));
   } catch (error) {
     return showPage(ctx, room, page, { entered, errors: beside(error, {}), status: 422 });
@@ -189,11 +203,13 @@ const extras: Record<PageName, Extras> = {
     };
   },
   safety: () => ({}),
-  ignored: async (ctx, { deps }, site) => {
+  ignored: async (ctx, { deps }, site, values) => {
     const typed = (fields(ctx.query)['path'] ?? '').trim().replace(/^\/+/, '').slice(0, 4_000);
-    if (typed === '') return { tried: '', verdict: null };
+    const off = 'built-in' in values ? turnedOff(values) : (site.settings.builtInRulesOff ?? []);
+    const model = leftView(deps.settings.leftByRule(site.id), off, deps.now());
+    if (typed === '') return { ...model, tried: '', verdict: null };
     const verdict = await deps.settings.explain(site.id, pathFromText(typed));
-    return { tried: typed, verdict: verdictView(typed, verdict) };
+    return { ...model, tried: typed, verdict: verdictView(typed, verdict) };
   },
   files: (ctx, _room, site, values) => ({ lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true) }),
   permissions: async (_ctx, { deps }, site) => ({ setUp: setUpWords[await deps.settings.setUp(site.id)] }),
@@ -210,10 +226,38 @@ function turnedOn(ctx: Context, sent: string | undefined, was: boolean): boolean
   return ctx.method === 'POST' ? sent === 'yes' : was;
 }
 
+/** The built-in rules whose box was not ticked. */
+const turnedOff = (entered: Entered): string[] =>
+  builtInRules.map(({ id }) => id).filter((id) => entered[`rule-${id}`] !== 'yes');
+
+/** The built-in rules with what they leave out, and what the other rules do. */
+function leftView(left: ReturnType<WebDeps['settings']['leftByRule']>, off: readonly string[], now: number) {
+  const told = (rules: readonly LeftByRule[]) => ({
+    count: rules.length === 0 ? '' : number(rules.reduce((sum, rule) => sum + rule.count, 0)),
+    samples: rules.flatMap(({ samples }) => samples.map(displayPath)).slice(0, 5),
+  });
+  const rules = left?.rules ?? [];
+  return {
+    lookedAt: left ? when(left.at, now) : null,
+    builtIn: builtInRules.map(({ id, title, from, files, folders = [] }) => ({
+      ...{ id, title, from, on: !off.includes(id) },
+      patterns: [...files.map(({ shown }) => shown), ...folders.map((folder) => `${folder}/`)],
+      ...told(rules.filter((rule) => rule.id === id)),
+    })),
+    others: rules
+      .filter(({ by }) => by !== 'built-in')
+      .map((rule) => ({ rule: escapeControls(rule.rule), where: whereOf(rule), ...told([rule]) })),
+  };
+}
+
+function whereOf({ by, folder }: LeftByRule): string {
+  return by === 'gitignore' && folder ? `${displayPath(folder as SitePath)}/.gitignore` : lists[by];
+}
+
 const lists: Record<Extract<PathVerdict, { kind: 'caught' }>['by'], string> = {
   gitignore: 'a .gitignore of the repository',
   site: 'this site’s own list',
-  editor: 'Mooring’s list of editors’ temporary files',
+  'built-in': 'Mooring’s built-in rules',
   secret: 'Mooring’s list of known secret names',
 };
 
