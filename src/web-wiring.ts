@@ -261,6 +261,8 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
   const acts = createSettingsActs({
     store: store.sites,
     siteChanged: moorings.changed,
+    wasIgnored: (id) => moorings.keeper(id).wasIgnored(),
+    acceptRules: (id, step) => moorings.keeper(id).acceptRules(step),
     report,
     cronFault: checkCron,
     message: (changes, site) => editMessage(changes, wording(site, clock.now())),
@@ -278,6 +280,7 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
       if (!site) throw new Problem('not-found', { what: 'site' });
       return explainPath({ folder: site.folder, ...site.settings }, path);
     },
+    wasIgnored: (id) => moorings.find(id)?.wasIgnored() ?? { step: '', left: [] },
     leftByRule: (id) => moorings.find(id)?.leftByRule(),
   };
 }

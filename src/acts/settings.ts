@@ -2,7 +2,7 @@ import { builtInRules } from '../model/built-in-rules.ts';
 import type { ActRecord, RunRecord } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
 import type { SettingsForm } from '../model/settings.ts';
-import type { Site, SiteId, SiteSettings } from '../model/site.ts';
+import type { NotSynced, Site, SiteId, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, displayPath, pathBytes, pathFromText } from '../model/tree.ts';
 
 export interface SettingsDeps {
@@ -17,6 +17,9 @@ export interface SettingsDeps {
   readonly message: (changes: readonly Change[], site: Site) => string;
   /** A site's newest runs. */
   readonly runs: (id: SiteId) => Promise<readonly RunRecord[]>;
+  /** What waits since the rules changed. */
+  readonly wasIgnored: (id: SiteId) => { readonly step: string; readonly left: readonly NotSynced[] };
+  readonly acceptRules: (id: SiteId, step: string) => Promise<void>;
   /** Schedules and watcher follow the site. */
   readonly siteChanged: (site: Site) => Promise<void>;
   readonly report: (act: Omit<ActRecord, 'id' | 'at'>) => void;
@@ -30,6 +33,11 @@ export interface SettingsActs {
   save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
   /** Lets one path travel that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
   allow(id: SiteId, path: SitePath, by: string): Promise<void>;
+  /**
+   * What an earlier version ignored and this one does not: committed from now on, or put on the site's own list. `step`
+   * is what the person was shown; throws `plan-outdated` where it is something else by now.
+   */
+  decideRules(id: SiteId, step: string, choice: 'commit' | 'ignore', by: string): Promise<void>;
   /** The message as a template would make it of the last push, or of an example where there was none. */
   preview(id: SiteId, subject: string): Promise<{ text: string; from: 'last-push' | 'example' }>;
 }
@@ -70,6 +78,24 @@ export function createSettingsActs(deps: SettingsDeps): SettingsActs {
       const saved = await store.change(id, { settings: { ...site.settings, allow: [...site.settings.allow, rule] } });
       await siteChanged(saved);
       report({ by, site: id, act: 'allowed', detail: displayPath(path) });
+    },
+
+    async decideRules(id, step, choice, by) {
+      const site = existing(id);
+      const { left, step: now } = deps.wasIgnored(id);
+      if (step !== now || left.length === 0) throw new Problem('plan-outdated', {});
+      if (choice === 'commit') {
+        await deps.acceptRules(id, step);
+        report({ by, site: id, act: 'chose', detail: 'commit what an upgrade stopped ignoring' });
+        return;
+      }
+      const rules = left.map(({ path, reason }) => ruleFor(path) + ('folder' in reason && reason.folder ? '/' : ''));
+      const ignore = [...site.settings.ignore, ...rules.filter((rule) => !site.settings.ignore.includes(rule))];
+      if (ignore.length > mostRules) throw new Problem('form-invalid', { text: tooManyPaths });
+      // The next look finds them on the list, and nothing is left to decide.
+      const saved = await store.change(id, { settings: { ...site.settings, ignore } });
+      await siteChanged(saved);
+      report({ by, site: id, act: 'changed-settings', detail: titles.ignored });
     },
 
     async preview(id, subject) {
@@ -231,6 +257,7 @@ export function subjectFault(subject: string): string | undefined {
   return unknown && `${unknown[0]} is no placeholder. There are ${placeholders.map((one) => `{${one}}`).join(', ')}.`;
 }
 
+const tooManyPaths = `The list of ignored paths has room for ${mostRules} lines. Write patterns for these paths there yourself.`;
 const tooManyRules = `At most ${mostRules} lines.`;
 
 function rulesOf(field: string, text: string, faults: Faults): string[] {

@@ -302,6 +302,15 @@ const siteKinds: readonly {
     }),
   },
   {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'was-ignored'),
+    of: (amount) => ({
+      kind: 'was-ignored',
+      tone: 'warn',
+      title: `Files that are not ignored any more: ${amount}`,
+      text: 'An upgrade changed the ignore rules. These files are not committed until somebody decides on the site’s page.',
+    }),
+  },
+  {
     has: (_site, { notSynced }) =>
       notSynced.some(({ reason }) => reason.kind === 'too-large' || reason.kind === 'too-many'),
     of: (amount) => ({

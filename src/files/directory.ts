@@ -1,4 +1,4 @@
-import type { NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
+import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
@@ -28,6 +28,7 @@ import { Quiet } from './quiet.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
 import { checkRoot, rootProblem } from './root.ts';
+import { RulesVersion } from './rules-version.ts';
 import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { Staging } from './staging.ts';
@@ -91,6 +92,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #leftOut: LeftOut;
   readonly #contents: Contents;
   readonly #users: Users;
+  readonly #rulesVersion: RulesVersion;
   readonly #touched = new Set<SitePath>();
   /** Could not be removed when it was last tried. */
   readonly #staying = new Set<SitePath>();
@@ -104,6 +106,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
     this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
+    this.#rulesVersion = new RulesVersion(`${options.stateDir}/rules.json`);
     this.#quiet = new Quiet(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
     this.#largePaths = new LargePaths({
@@ -166,6 +169,8 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async agree(...[disk, files]: Parameters<Directory['agree']>): Promise<void> {
+    // What is connected anew has nothing that was left out by other rules: the warning showed all of it.
+    if (!disk) this.#rulesVersion.makeCurrent();
     if (disk === this.#manifest.commit) return;
     const tree = disk ? await files() : [];
     if (!disk) this.#staying.clear();
@@ -208,6 +213,7 @@ class SiteDirectory implements Directory, Touchable {
     }
     if (whole) this.#leftOut.counted({ at: this.#o.clock.now(), rules: sighting.byRule });
     this.#leftOut.looked(sighting.left, whole ? 'everything' : asked);
+    if (whole && this.#leftOut.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
     return this.#judge(sighting, whole, burst);
   }
 
@@ -449,6 +455,15 @@ class SiteDirectory implements Directory, Touchable {
     return this.#leftOut.byRule;
   }
 
+  wasIgnored(): readonly NotSynced[] {
+    return this.#leftOut.wasIgnored();
+  }
+
+  async acceptRules(): Promise<void> {
+    this.#rulesVersion.makeCurrent();
+    this.#all = true;
+  }
+
   refused(): readonly SitePath[] {
     return this.#leftOut.refused();
   }
@@ -468,7 +483,7 @@ class SiteDirectory implements Directory, Touchable {
     const empty = `${this.#o.stateDir}/no-manifest`;
     let sighting: Sighting;
     try {
-      const rules = { ...this.#rules(), held: [], gitignores };
+      const rules = { ...this.#rules(), comparesRules: false, held: [], gitignores };
       sighting = await this.#o.scanner.scan(this.#o.root, empty, rules);
     } catch (error) {
       throw rootProblem(error, this.#o.root);
@@ -520,6 +535,7 @@ class SiteDirectory implements Directory, Touchable {
     const { ignore, allow, limits, builtInRulesOff = [] } = this.#o.settings();
     return {
       ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
+      comparesRules: !this.#rulesVersion.isCurrent,
       ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held },
     };
   }

@@ -31,7 +31,7 @@ export interface RuleSettings {
 }
 
 /** Names that usually hold a secret. They stay where they are until somebody allows them by path. */
-const secretFiles = [
+export const secretFiles: readonly string[] = [
   '.env',
   '.env.*',
   '!.env.example',
@@ -61,6 +61,12 @@ const secretFiles = [
   '.aws/',
   '.ssh/',
 ];
+
+/**
+ * Counts up when rules that nobody wrote for a site change, so that paths could be committed which were left out before.
+ * 2: `.gitignore` by case, narrow built-in rules.
+ */
+export const rulesVersion = 2;
 
 const secrets = secretFiles.join('\n');
 

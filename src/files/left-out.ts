@@ -83,7 +83,8 @@ export class LeftOut {
   looked(found: readonly NotSynced[], asked: readonly SitePath[] | 'everything'): void {
     const about = (path: string): boolean =>
       asked === 'everything' || asked.some((at) => path === at || path.startsWith(`${at}/`));
-    this.#left = [...this.#left.filter(({ path }) => !about(path)), ...found];
+    const again = new Set(found.map(({ path }) => path));
+    this.#left = [...this.#left.filter(({ path }) => !about(path) && !again.has(path)), ...found];
   }
 
   /** What each rule left out of everything, when that was looked at last; undefined until it was. */
@@ -95,12 +96,18 @@ export class LeftOut {
     this.#byRule = byRule;
   }
 
-  /** What was refused when it arrived, and what the last looks left out. */
+  /** What only the rules of before leave out. */
+  wasIgnored(): readonly NotSynced[] {
+    return this.#left.filter(({ reason }) => reason.kind === 'was-ignored');
+  }
+
+  /** What waits for a person, what was refused when it arrived, and what the last looks left out otherwise. */
   all(): readonly NotSynced[] {
     const refused: NotSynced[] = [];
     for (const [path, line] of this.#tools.manifest.entries())
       if (line.refused) refused.push({ path, reason: line.refused });
-    return [...refused, ...this.#left];
+    const others = this.#left.filter(({ reason }) => reason.kind !== 'was-ignored');
+    return [...this.wasIgnored(), ...refused, ...others];
   }
 }
 

@@ -5,6 +5,7 @@ import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import { errorCode } from './disk.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
+import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
 import { Walk, nameOf } from './walk.ts';
 
@@ -19,6 +20,8 @@ export interface ScanRules {
   readonly allow: readonly string[];
   readonly builtInRulesOff?: readonly string[];
   readonly folds?: boolean;
+  /** The site was looked at by the rules of before until now: what only those leave out waits for a person. */
+  readonly comparesRules?: boolean;
   readonly fileBytes: number;
   readonly files: number;
   /** Paths that wait for a person: passed over. */
@@ -82,6 +85,7 @@ class Scan {
   readonly #known: Known;
   readonly #rules: ScanRules;
   readonly #ignore: IgnoreRules;
+  readonly #rulesBefore: RulesBefore | undefined;
   readonly #met = new Set<SitePath>();
   /** Folders whose contents we could not see: nothing in them counts as gone. */
   readonly #blind: string[] = [];
@@ -102,6 +106,7 @@ class Scan {
     this.#known = known;
     this.#rules = rules;
     this.#ignore = createIgnoreRules(rules);
+    this.#rulesBefore = rules.comparesRules ? createRulesBefore(rules) : undefined;
   }
 
   sighting(): Sighting {
@@ -209,6 +214,8 @@ class Scan {
     if (!line) {
       const caught = this.#ignore.caught(path, 'file');
       if (caught) return this.#caught(path, caught);
+      const before = this.#rulesBefore?.leftOut(path);
+      if (before !== undefined) return this.#leftOutBefore(before, before !== path);
     }
     this.#files += 1;
     if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
@@ -273,6 +280,11 @@ class Scan {
     if (caught.by === 'secret') this.#left.set(path, { kind: 'secret' });
   }
 
+  #leftOutBefore(path: SitePath, isFolder: boolean): void {
+    this.#ignored += 1;
+    this.#left.set(path, { kind: 'was-ignored', ...(isFolder ? { folder: true } : {}) });
+  }
+
   #isRepository(path: SitePath): boolean {
     try {
       return this.#fs.stat(this.#walk.folder(path), Buffer.from('.git')) !== undefined;
@@ -286,7 +298,9 @@ class Scan {
     this.#learned.add(folder);
     const given = this.#rules.gitignores?.find(([place]) => place === folder)?.[1];
     const content = given ?? readRules(this.#fs, this.#walk, folder);
-    if (content) this.#ignore.learn(folder, content);
+    if (!content) return;
+    this.#ignore.learn(folder, content);
+    this.#rulesBefore?.learn(folder, content);
   }
 
   /** Whether anything at or below a folder is tracked. */

@@ -232,6 +232,8 @@ export type NotSyncedReason =
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
+  /** Left out by the rules of an earlier version and by none now: not committed before a person says so. */
+  | { readonly kind: 'was-ignored'; readonly folder?: true }
   /** Both sides changed it, and each keeps its own version until a person chooses. */
   | { readonly kind: 'conflict' }
   /** GitLab would not take it; everything else goes on. */

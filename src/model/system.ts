@@ -30,6 +30,7 @@ export interface Attention {
     | 'too-large'
     | 'lfs'
     | 'secrets'
+    | 'was-ignored'
     | 'disk'
     | 'watches'
     | 'software'

@@ -164,6 +164,7 @@ const notSynced = whole<NotSynced>()(
       z.strictObject({ kind: plainReason }),
       z.strictObject({ kind: z.literal('too-large'), bytes: z.number(), limit: z.number() }),
       z.strictObject({ kind: z.literal('collides'), with: sitePath }),
+      z.strictObject({ kind: z.literal('was-ignored'), folder: z.literal(true).exactOptional() }),
       z.strictObject({ kind: z.literal('lfs-missing'), text: z.string().exactOptional() }),
       z.strictObject({ kind: z.literal('owner'), uid: z.int().exactOptional(), gid: z.int().exactOptional() }),
     ]),

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import type { Problem } from '../model/problem.ts';
 import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
-import { type Change, markOf, tally } from '../model/tree.ts';
 import type { Refusal } from '../model/refusal.ts';
+import { type Change, type SitePath, markOf, tally } from '../model/tree.ts';
 import type { Outcome, RunDeps } from './notes.ts';
 import type { Standing } from './reconcile.ts';
 
@@ -27,6 +28,13 @@ export function stepId({ local, remote }: Standing): string {
 
 /** Names exactly which refused push is meant, so that a yes to leaving something out fits no other. */
 export const refusedStep = ({ commit }: Refusal): string => `refused:${commit}`;
+/** Names exactly these paths. */
+export function pathsId(paths: readonly SitePath[]): string {
+  return createHash('sha256')
+    .update([...paths].sort().join('\0'))
+    .digest('hex')
+    .slice(0, 32);
+}
 
 /** Pulling goes on; pushing waits until something is different. */
 export function refusedHold(outcome: Outcome, at: number): Hold {

@@ -4,7 +4,7 @@ import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
 import type { Refusal } from '../model/refusal.ts';
-import type { Hold, HoldChoice, Moved, SiteStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, Moved, NotSynced, SiteStatus } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Oid, SitePath } from '../model/tree.ts';
 import { makeAnew } from './anew.ts';
@@ -12,6 +12,7 @@ import { putBack, restoreKept, takeVersion } from './choice.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { settleHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
+import { pathsId } from './hold.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { Questions, type QuestionsDeps } from './questions.ts';
@@ -77,6 +78,10 @@ export interface Keeper {
   heldPaths(): Hold['samples'];
   /** What the rules left out at the last look at the whole folder; a restart forgets it until the next one. */
   leftByRule(): LeftByRules | undefined;
+  /** What waits for a person since the rules changed; `step` names exactly these paths. */
+  wasIgnored(): { readonly step: string; readonly left: readonly NotSynced[] };
+  /** The present rules count alone from the next look on. Throws `plan-outdated` where `step` is another. */
+  acceptRules(step: string): Promise<void>;
   /** Files under Mooring's care in the folder. */
   tracked(): number;
   close(): Promise<void>;
@@ -339,6 +344,19 @@ class SiteKeeper implements Keeper {
 
   leftByRule(): LeftByRules | undefined {
     return this.#deps.directory.leftByRule();
+  }
+
+  wasIgnored(): { step: string; left: readonly NotSynced[] } {
+    const left = this.#deps.directory.wasIgnored();
+    return { step: pathsId(left.map(({ path }) => path)), left };
+  }
+
+  async acceptRules(step: string): Promise<void> {
+    await this.#lane.job(async () => {
+      if (this.wasIgnored().step !== step) throw new Problem('plan-outdated', {});
+      await this.#deps.directory.acceptRules();
+    });
+    this.ring('person');
   }
 
   tracked(): number {

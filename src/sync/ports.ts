@@ -388,6 +388,10 @@ export interface Directory {
   pointersLeft(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlySet<SitePath>>;
   /** What the rules left out at the last look at everything; undefined until there was one. */
   leftByRule(): LeftByRules | undefined;
+  /** What the rules of an earlier version left out until now and the present ones do not. It stays left out. */
+  wasIgnored(): readonly NotSynced[];
+  /** A person decided about that: the present rules count alone. Durable before it returns. */
+  acceptRules(): Promise<void>;
   readonly replaces: 'exchange' | 'link';
   tracked(): number;
   close(): Promise<void>;

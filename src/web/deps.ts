@@ -16,7 +16,7 @@ import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '..
 import type { ProblemFacts } from '../model/problem.ts';
 import type { SetUp } from '../model/set-up.ts';
 import type { PathVerdict, SettingsForm } from '../model/settings.ts';
-import type { Hold, HoldChoice, LeftByRule, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, LeftByRule, NotSynced, Site, SiteId, SiteStatus } from '../model/site.ts';
 import type { Attention, SystemReport } from '../model/system.ts';
 import type { SitePath } from '../model/tree.ts';
 
@@ -134,6 +134,10 @@ export interface WebDeps {
     save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
     /** Lets one path travel that looks like a secret or a server control file. */
     allow(id: SiteId, path: SitePath, by: string): Promise<void>;
+    /** What an earlier version ignored and this one does not: it waits. `step` names exactly these paths. */
+    wasIgnored(id: SiteId): { readonly step: string; readonly left: readonly NotSynced[] };
+    /** Commits that from now on, or ignores it. Throws `plan-outdated`, and `form-invalid` with `text`. */
+    decideRules(id: SiteId, step: string, choice: 'commit' | 'ignore', by: string): Promise<void>;
     /** A commit's message as a template would make it. */
     preview(id: SiteId, subject: string): Promise<{ text: string; from: 'last-push' | 'example' }>;
     /** Which rule catches a path, whether it exists or not. */

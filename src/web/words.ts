@@ -62,6 +62,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'An ignored file stands where the repository’s would go';
     case 'never-quiet':
       return 'Changes all the time: taken when it rests';
+    case 'was-ignored':
+      return 'Ignored until an upgrade changed the rules: not committed until you decide';
     case 'conflict':
       return 'Both sides changed it: choose under Conflicts';
     case 'refused':

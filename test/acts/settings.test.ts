@@ -4,7 +4,7 @@ import { createSettingsActs, subjectFault } from '../../src/acts/settings.ts';
 import type { ActRecord, RunRecord } from '../../src/model/event.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { SettingsForm } from '../../src/model/settings.ts';
-import { defaultSettings, type Site, type SiteId } from '../../src/model/site.ts';
+import { defaultSettings, type NotSynced, type Site, type SiteId } from '../../src/model/site.ts';
 import { type SitePath, pathFromText, sitePath } from '../../src/model/tree.ts';
 import { editMessage, wording } from '../../src/sync/message.ts';
 import { checkCron } from '../../src/triggers/poll.ts';
@@ -28,6 +28,11 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   const sites = new Map([site('Museum'), site('Shop')].map((one) => [one.id, one]));
   const told: Omit<ActRecord, 'id' | 'at'>[] = [];
   const changed: Site[] = [];
+  const accepted: string[] = [];
+  const left: NotSynced[] = [
+    { path: 'build' as SitePath, reason: { kind: 'was-ignored', folder: true } },
+    { path: 'a/[x] news.log' as SitePath, reason: { kind: 'was-ignored' } },
+  ];
   const acts = createSettingsActs({
     store: {
       all: () => [...sites.values()],
@@ -41,6 +46,8 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
     cronFault: checkCron,
     message: (changes, of) => editMessage(changes, wording(of, Date.UTC(2026, 10, 19, 14, 7))),
     runs: async () => runs,
+    wasIgnored: () => ({ step: 'three', left }),
+    acceptRules: async (_site, step) => void accepted.push(step),
     siteChanged: async (one) => void changed.push(one),
     report: (act) => told.push(act),
     users: { userId: (name) => ids[name] ?? number(name), groupId: (name) => ids[name] ?? number(name) },
@@ -48,7 +55,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   });
   const bind = (): void =>
     void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });
-  return { acts, told, changed, bind, now: () => sites.get(id) as Site };
+  return { acts, told, changed, accepted, left, bind, now: () => sites.get(id) as Site };
 }
 
 async function faults(form: SettingsForm): Promise<Readonly<Record<string, string>>> {
@@ -79,6 +86,47 @@ test('built-in rules are turned off by their id, and others are not known', asyn
   assert.equal(now().settings.builtInRulesOff, ['vim', 'rsync']);
   await acts.save(id, form, 'Miriam');
   assert.equal(now().settings.builtInRulesOff, ['vim', 'rsync'], 'a form that does not show them changes none');
+});
+
+test('what an upgrade stopped ignoring is committed, or put on the list path by path', async () => {
+  const { acts, accepted, changed, told, now } = world();
+  await acts.decideRules(id, 'three', 'commit', 'Miriam');
+  assert.equal(accepted, ['three']);
+  assert.equal(now().settings, defaultSettings);
+  await acts.decideRules(id, 'three', 'ignore', 'Miriam');
+  assert.equal(now().settings.ignore, ['/build/', '/a/\\[x\\] news.log']);
+  assert.is(changed.length, 1);
+  assert.equal(accepted, ['three'], 'the next look finds them on the list');
+  assert.equal(
+    told.map(({ act }) => act),
+    ['chose', 'changed-settings'],
+  );
+});
+
+test('a decision about other paths than were shown is not carried out', async () => {
+  const { acts, accepted, now } = world();
+  for (const choice of ['commit', 'ignore'] as const) {
+    try {
+      await acts.decideRules(id, 'two', choice, 'Miriam');
+      assert.unreachable();
+    } catch (error) {
+      assert.is((error as Problem).code, 'plan-outdated');
+    }
+  }
+  assert.equal(accepted, []);
+  assert.equal(now().settings, defaultSettings);
+});
+
+test('more paths than the list has room for are not put there in part', async () => {
+  const { acts, left, now } = world();
+  for (let n = 0; n < 500; n += 1) left.push({ path: `n${n}.log` as SitePath, reason: { kind: 'was-ignored' } });
+  try {
+    await acts.decideRules(id, 'three', 'ignore', 'Miriam');
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Problem).facts['text'] ?? '', '500 lines');
+  }
+  assert.equal(now().settings, defaultSettings);
 });
 
 test('a saved page changes its own settings and is told', async () => {

@@ -66,6 +66,19 @@ test('all is well, and nothing needs a look', async () => {
   assert.equal(await acts().attention(), []);
 });
 
+test('what an upgrade stopped ignoring is under Attention, once for all sites', async () => {
+  const left: SiteStatus = {
+    ...firstStatus(now, 'unknown'),
+    notSynced: [{ path: pathFromText('build'), reason: { kind: 'was-ignored', folder: true } }],
+  };
+  const sites = [site('a', 'working'), site('b', 'working')];
+  const found = await acts({ sites: () => sites, status: () => left }).attention();
+  assert.equal(
+    found.map(({ kind, sites: named }) => [kind, ...named]),
+    [['was-ignored', 'a', 'b']],
+  );
+});
+
 test('software out of support, a full disk and used-up watches say what to do', async () => {
   assert.is((await named('Node', { node: '22.22.0' }))?.result, 'good');
   assert.is((await named('Node', { node: '23.1.0' }))?.result, 'unknown');

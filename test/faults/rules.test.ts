@@ -1,7 +1,12 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
+import type { SiteSettings } from '../../src/model/site.ts';
+import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { foldingFs } from '../support/folding-fs.ts';
+import { scratch } from '../support/plain-git.ts';
 import { connected, inlineScanner } from './support.ts';
 
 /** What the rules leave out, and what they must not. */
@@ -111,6 +116,80 @@ rules('R19: certificate challenges and the mark of maintenance are not committed
     world.write('.maintenance', '<?php $upgrading = 1;\n');
     await world.sync({ trigger: 'rescan' });
     assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', '.well-known/security.txt', 'index.html']);
+  }),
+);
+
+/** A site that was connected by a version with the rules of before, with files that only those ignored. */
+async function upgraded(settings: Partial<SiteSettings>, test: (open: () => Promise<EngineWorld>) => Promise<void>) {
+  const { dir, remove } = scratch();
+  const worlds: EngineWorld[] = [];
+  const open = async (): Promise<EngineWorld> => {
+    await worlds.at(-1)?.close();
+    const world = await engineWorld({ keep: dir, settings, ...(worlds.length === 0 ? { repository } : {}) });
+    worlds.push(world);
+    return world;
+  };
+  try {
+    const before = await open();
+    await before.connect();
+    rmSync(join(dir, 'state', 'rules.json'));
+    for (const path of ['build/a.css', 'build/b.css', 'news.log', 'posts/4913/a.html', 'crash.LOG', '.ENV'])
+      before.write(path, 'from before\n');
+    await test(open);
+  } finally {
+    await worlds.at(-1)?.close();
+    remove();
+  }
+}
+
+const waiting = (world: EngineWorld): string[] =>
+  world.directory
+    .wasIgnored()
+    .map(({ path, reason }) => ('folder' in reason ? `${path}/` : path))
+    .sort();
+
+rules('R16: what an upgrade stops ignoring waits for a person, over restarts, and nothing else waits for it', () =>
+  upgraded({}, async (open) => {
+    let world = await open();
+    const { notSynced } = await world.sync({ trigger: 'start' });
+    assert.equal(waiting(world), ['build/', 'news.log', 'posts/4913/']);
+    assert.is(notSynced.filter(({ reason }) => reason.kind === 'was-ignored').length, 3);
+    world.write('index.html', 'edited\n');
+    world.write('build/c.css', 'newer\n');
+    world.write('about.html', 'new\n');
+    await world.sync({ trigger: 'watch' });
+    world.push({ 'theirs.html': 'theirs\n', 'news.log': 'theirs\n' });
+    await world.sync();
+    const untouched = ['.gitignore', 'about.html', 'index.html', 'news.log', 'theirs.html'];
+    assert.equal(Object.keys(world.branch()).sort(), untouched);
+    assert.is(world.branch()['index.html'], 'edited');
+    assert.is(world.read('news.log'), 'from before\n', 'what waits is not replaced');
+    world = await open();
+    await world.sync({ trigger: 'start' });
+    assert.equal(waiting(world), ['build/', 'posts/4913/']);
+    await world.directory.acceptRules();
+    await world.sync();
+    assert.equal(
+      Object.keys(world.branch()).sort(),
+      [...untouched, 'build/a.css', 'build/b.css', 'build/c.css', 'posts/4913/a.html'].sort(),
+    );
+    world = await open();
+    world.write('other.log', 'new\n');
+    await world.sync({ trigger: 'start' });
+    assert.equal(waiting(world), []);
+    assert.is(world.branch()['other.log'], 'new', 'it is asked once');
+  }),
+);
+
+rules('R16: what is put on the site’s own list after an upgrade stays ignored, and is not asked about again', () =>
+  upgraded({ ignore: ['/build/', '/news.log', '/posts/4913/'] }, async (open) => {
+    const world = await open();
+    await world.sync({ trigger: 'start' });
+    assert.equal(waiting(world), []);
+    assert.equal(Object.keys(world.branch()).sort(), ['.gitignore', 'index.html']);
+    world.write('other.log', 'new\n');
+    await world.sync();
+    assert.is(world.branch()['other.log'], 'new');
   }),
 );
 

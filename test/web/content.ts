@@ -25,6 +25,10 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
   const world = createWorld(over);
   world.instance = { ...gitlab(), advanced: { ...gitlab().advanced, headers: { 'X-Northwick-Zone': 'dmz' } } };
   world.connection = ana;
+  world.wasIgnored = [
+    { path: pathFromText('theme/build'), reason: { kind: 'was-ignored', folder: true } },
+    { path: pathFromText('content/news.log'), reason: { kind: 'was-ignored' } },
+  ];
   if (world.accounts.length > 0)
     world.accounts = [
       { id: 'a1', name: 'Miriam Okafor', createdAt: now - 410 * day },

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { builtInRules } from '../../src/model/built-in-rules.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { SiteId } from '../../src/model/site.ts';
-import { pathFromText } from '../../src/model/tree.ts';
+import { type SitePath, pathFromText } from '../../src/model/tree.ts';
 import { createApp } from '../../src/web/app.ts';
 import { cronWords } from '../../src/web/cron-words.ts';
 import { ours, signedIn } from './browser.ts';
@@ -50,6 +50,27 @@ test('built-in rules that are not ticked are off; a form without them changes no
   assert.equal(sent(), ['vim', 'acme']);
   await me.post(`${at}/ignored`, { ignore: '', allow: '' });
   assert.is(sent(), undefined);
+});
+
+test('what an upgrade stopped ignoring is named on the site’s page, and decided there', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  world.wasIgnored = [];
+  assert.not.match((await me.get('/sites/museum')).text, 'Commit these files');
+  world.wasIgnored.push({ path: 'build' as SitePath, reason: { kind: 'was-ignored', folder: true } });
+  for (let n = 0; n < 30; n += 1)
+    world.wasIgnored.push({ path: `<b>${n}.log` as SitePath, reason: { kind: 'was-ignored' } });
+  const page = (await me.get('/sites/museum')).text;
+  assert.match(page, '<code>build/</code>');
+  assert.match(page, '<code>&lt;b&gt;0.log</code>');
+  assert.match(page, 'and 11 more paths');
+  const step = /name="step" value="(\w+)"><button[^>]*name="choice" value="commit"/.exec(page)?.[1];
+  for (const choice of ['commit', 'ignore']) {
+    const answer = await me.post(`${at}/ignored/decide`, { step: step ?? '', choice });
+    assert.is(answer.headers['location'], '/sites/museum');
+    assert.equal(world.calls.at(-1)?.args.slice(0, 3), ['museum', 'three', choice]);
+  }
+  assert.is((await me.post(`${at}/ignored/decide`, { step: 'three', choice: 'burn' })).status, 422);
 });
 
 test('a fault stands beside its field and what was entered stays', async () => {

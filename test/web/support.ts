@@ -15,7 +15,14 @@ import type { Delivery, NotificationsView } from '../../src/model/notice.ts';
 import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
-import { defaultSettings, type Binding, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
+import {
+  defaultSettings,
+  type Binding,
+  type NotSynced,
+  type Site,
+  type SiteId,
+  type SiteStatus,
+} from '../../src/model/site.ts';
 import type { Attention, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
 import type { Check, ConflictVersions, FolderOffer, Pulse, WebDeps } from '../../src/web/deps.ts';
@@ -49,6 +56,7 @@ export interface World {
   checks: Check[];
   systemChecks: SystemCheck[];
   attention: Attention[];
+  wasIgnored: NotSynced[];
   notifications: NotificationsView;
   /** What becomes of a test. */
   delivery: Delivery;
@@ -78,6 +86,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     ],
     moreBranches: false,
     plan: plan(),
+    wasIgnored: [],
     runs: [],
     quiet: new Set(),
     acts: [],
@@ -233,6 +242,8 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       syncNow: async (id, by) => did('sites.syncNow', id, by),
     },
     settings: {
+      wasIgnored: (id) => ({ step: 'three', left: id === 'museum' ? world.wasIgnored : [] }),
+      decideRules: async (...args) => did('settings.decideRules', ...args),
       leftByRule: () => ({
         at: now - 200_000,
         rules: [

@@ -70,6 +70,23 @@ export function settings(router: Router<State>, room: Room): void {
     ctx.body = words;
   });
 
+  // From the site's page: what an upgrade stopped ignoring.
+  router.post('/sites/:id/settings/ignored/decide', async (ctx) => {
+    const site = siteOf(ctx, room);
+    const { step = '', choice = '' } = fields(ctx.request.body);
+    if (choice !== 'commit' && choice !== 'ignore') throw new Problem('form-invalid');
+    await room.deps.settings.decideRules(site.id, step, choice, who(ctx));
+    room.leave(ctx, `/sites/${site.id}`, {
+      tone: 'good',
+      ...(choice === 'commit'
+        ? { title: 'The files are committed', lines: ['The next sync pushes them like any other new file.'] }
+        : {
+            title: 'The files stay ignored',
+            lines: ['They are on the site’s own list under Site Settings, Ignored paths.'],
+          }),
+    });
+  });
+
   // From the warning and the site's page: one path that looks like a secret may travel.
   router.post('/sites/:id/settings/allow', async (ctx) => {
     const site = siteOf(ctx, room);

@@ -1,6 +1,8 @@
 import type { Router } from '@koa/router';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
+import { displayPath } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
+import type { WebDeps } from '../deps.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
 import { refusalView } from '../plan-view.ts';
@@ -11,6 +13,19 @@ import { progressWords } from '../words.ts';
 import { showConnected, syncView } from './syncing.ts';
 
 const perPage = 25;
+const shownPaths = 20;
+
+/** What an upgrade stopped ignoring, and a person has to decide about; null: nothing. */
+function wasIgnoredView({ step, left }: ReturnType<WebDeps['settings']['wasIgnored']>) {
+  if (left.length === 0) return null;
+  const paths = left.map(({ path, reason }) => displayPath(path) + ('folder' in reason && reason.folder ? '/' : ''));
+  return {
+    step,
+    count: number(left.length),
+    paths: paths.slice(0, shownPaths),
+    more: paths.length > shownPaths ? `and ${count(paths.length - shownPaths, 'more path')}` : '',
+  };
+}
 
 /** One site: its activity, newest first, and the facts beside it. */
 export function site(router: Router<State>, room: Room): void {
@@ -49,6 +64,7 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, r
     pages: paging,
     conflicts: status.conflicts > 0 ? count(status.conflicts, 'conflict') : '',
     policy: found.settings.policy,
+    wasIgnored: wasIgnoredView(deps.settings.wasIgnored(found.id)),
     notSynced: status.notSynced.slice(0, 100).map(refusalView),
     notSyncedCount: status.notSyncedCount > 0 ? number(status.notSyncedCount) : '',
     moreNotSynced:
