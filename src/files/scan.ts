@@ -140,12 +140,12 @@ class Scan {
   /** One path that was touched; its parents' rules apply to it. */
   path(path: SitePath): void {
     if (path.split('/').some((name) => isStaging(name))) return;
-    for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+    // From the root down: what a folder's rules say counts before those of the folders in it are asked.
+    for (const folder of foldersTo(path)) {
       const refused = this.#known.get(folder as SitePath)?.refused;
       if (refused) return this.#leave(folder as SitePath, refused);
-      this.#learn(folder);
       if (folder !== '' && !this.#mayEnter(folder as SitePath)) return;
-      if (folder === '') break;
+      this.#learn(folder);
     }
     let stat: Stat | undefined;
     try {
@@ -319,6 +319,13 @@ class Scan {
     }
     return this.#trackedFolders.has(path);
   }
+}
+
+/** The folders a path lies in, the root first. */
+function foldersTo(path: string): string[] {
+  const folders: string[] = [];
+  for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) folders.unshift(folder);
+  return ['', ...folders];
 }
 
 /** A folder's own rules; undefined where it has none. */

@@ -148,6 +148,26 @@ const waiting = (world: EngineWorld): string[] =>
     .map(({ path, reason }) => ('folder' in reason ? `${path}/` : path))
     .sort();
 
+rules('R16: rules for folders hold for a single path that was touched, by each file of rules on the way', () =>
+  connected(
+    { repository: { ...repository, '.gitignore': '/cache/\n', 'a/.gitignore': 'tmp/\n', 'a/b': 'b\n' } },
+    async (world) => {
+      for (const path of ['cache/x/y', 'a/tmp/x/y', 'a/new']) world.write(path, 'x\n');
+      await world.sync({ trigger: 'rescan' });
+      for (const path of ['cache/x/z', 'cache/w', 'a/tmp/z', 'a/tmp/x/z', 'a/newer']) world.write(path, 'x\n');
+      await world.sync({ trigger: 'watch' });
+      assert.equal(Object.keys(world.branch()).sort(), [
+        '.gitignore',
+        'a/.gitignore',
+        'a/b',
+        'a/new',
+        'a/newer',
+        'index.html',
+      ]);
+    },
+  ),
+);
+
 rules('R16: what an upgrade stops ignoring waits for a person, over restarts, and nothing else waits for it', () =>
   upgraded({}, async (open) => {
     let world = await open();
