@@ -122,6 +122,7 @@ export function webDeps(parts: Parts): WebDeps {
       keeper,
       report,
       now: () => clock.now(),
+      runs: async (id) => (await store.history.runs(id, { limit: 500, offset: 0 })).rows,
       conflicts: moorings.conflicts,
       saveConflicts: moorings.saveConflicts,
       followed: moorings.followed,

@@ -1,4 +1,4 @@
-import type { ActRecord } from '../model/event.ts';
+import type { ActRecord, RunRecord } from '../model/event.ts';
 import type { Conflict, KeptVersion } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import type { Hold, HoldChoice, SiteId, SiteStatus } from '../model/site.ts';
@@ -11,11 +11,14 @@ export interface DecisionsDeps {
     choose(step: string, choice: HoldChoice): Promise<void>;
     resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
     restore(keptId: string, path: SitePath | undefined): Promise<void>;
+    removeLetGo(path: SitePath): Promise<void>;
     kept(): Promise<readonly KeptVersion[]>;
     keptFiles(id: string): Promise<readonly { path: SitePath; oid: Oid; size: number }[]>;
     content(oid: Oid, limit: number): Promise<Buffer>;
     conflictsChanged(): void;
   };
+  /** A site's newest runs. */
+  readonly runs: (id: SiteId) => Promise<readonly RunRecord[]>;
   readonly conflicts: (id: SiteId) => readonly Conflict[];
   readonly saveConflicts: (id: SiteId, conflicts: readonly Conflict[]) => Promise<void>;
   /** What a content stands for, where it is a pointer to a large file of this site; otherwise itself. */
@@ -86,6 +89,14 @@ export function createDecisions(deps: DecisionsDeps) {
       await deps.saveConflicts(id, rest);
       deps.keeper(id).conflictsChanged();
       deps.report({ by, site: id, act: 'resolved', detail: displayPath(conflict.path) });
+    },
+
+    /** Only what a run of the site told: an address alone removes nothing. */
+    async removeLetGo(id: SiteId, path: SitePath, by: string): Promise<void> {
+      if (!(await deps.runs(id)).some(({ letGo }) => letGo?.includes(path)))
+        throw new Problem('not-found', { what: 'file' });
+      await deps.keeper(id).removeLetGo(path);
+      deps.report({ by, site: id, act: 'chose', detail: `remove ${displayPath(path)}` });
     },
 
     kept: (id: SiteId): Promise<readonly KeptVersion[]> => deps.keeper(id).kept(),

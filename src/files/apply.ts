@@ -1,3 +1,4 @@
+import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
@@ -54,6 +55,7 @@ class ApplyRun {
   readonly #skipped: SitePath[] = [];
   readonly #refused: NotSynced[] = [];
   readonly #staying: NotSynced[] = [];
+  readonly #letGo: SitePath[] = [];
   readonly #leftovers: Move[] = [];
   readonly #emptied = new Set<string>();
   readonly #touchedFolders = new Set<string>();
@@ -70,6 +72,7 @@ class ApplyRun {
     const tasks = this.#request.changes.map((change): Task => ({ ...change, size: 0 }));
     const writes = this.#withoutRefused(tasks.filter((task) => task.after !== undefined));
     const removals = tasks.filter((task) => task.after === undefined);
+    const { letGo = new Set() } = this.#request;
     const isObstacle = await this.#prepare(writes, removals).catch((error: unknown) => {
       // Nothing came of it: what would have been refused is what it was.
       for (const [path, line] of this.#linesBefore) this.#tools.manifest.set(path, line);
@@ -86,14 +89,17 @@ class ApplyRun {
     );
     await this.#each(
       removals.filter(({ path }) => !isObstacle(path)),
-      (task) => this.#remove(task),
+      (task) => (letGo.has(task.path) ? this.#leaveIgnored(task) : this.#remove(task)),
     );
     this.#removeEmptied();
     await this.#syncFolders();
     this.#tools.staging.release(this.#walk, this.#leftovers);
     this.#tools.staging.settle();
     this.#tools.staging.tidy(this.#walk);
-    return { applied: this.#applied, skipped: this.#skipped, refused: this.#refused, staying: this.#staying };
+    return {
+      ...{ applied: this.#applied, skipped: this.#skipped, refused: this.#refused },
+      ...{ letGo: this.#letGo, staying: this.#staying },
+    };
   }
 
   /** Everything before the first file moves. Tells which paths are in the way of others. */
@@ -265,6 +271,27 @@ class ApplyRun {
     this.#touchedFolders.add(parentOf(task.path));
     this.#emptied.add(parentOf(task.path));
     this.#applied.push(task.path);
+  }
+
+  /**
+   * The file stays where it is, and nobody's edit of it is touched. Only where the rules of the folder as it is by now
+   * leave it alone: otherwise the next look would commit it again.
+   */
+  async #leaveIgnored(task: Task): Promise<void> {
+    const { manifest, ignored } = this.#tools;
+    if (!this.#walk.stat(task.path)) return this.#remove(task);
+    if (ignored(task.path)) {
+      manifest.set(task.path, undefined);
+      this.#letGo.push(task.path);
+      this.#applied.push(task.path);
+      return;
+    }
+    const arrived = new Set([...this.#applied, ...this.#refused.map(({ path }) => path)]);
+    const rulesToCome = this.#request.changes.some(
+      ({ path, after }) => after && isGitignore(path) && !arrived.has(path),
+    );
+    if (rulesToCome) return this.#skip(task);
+    return this.#remove(task);
   }
 
   /** Our own content, which somebody may have opened in the instant it was live: looked at again like a replaced file. */

@@ -19,6 +19,7 @@ import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
 import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
+import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
 import { LeftOut } from './left-out.ts';
@@ -453,6 +454,14 @@ class SiteDirectory implements Directory, Touchable {
 
   leftByRule(): LeftByRules | undefined {
     return this.#leftOut.byRule;
+  }
+
+  ignoredBy(...[gitignores, paths]: Parameters<Directory['ignoredBy']>): ReadonlySet<SitePath> {
+    return ignoredBy(gitignores, paths, this.#folds());
+  }
+
+  leaves(path: SitePath): boolean {
+    return this.#ignored(path);
   }
 
   wasIgnored(): readonly NotSynced[] {

@@ -96,6 +96,17 @@ export function createIgnoreRules(site: RuleSettings): IgnoreRules {
   };
 }
 
+/** Of the paths, those that a tree's `.gitignore` files ignore, by folder; one character per byte. */
+export function ignoredBy(
+  gitignores: readonly (readonly [folder: string, content: string])[],
+  paths: readonly SitePath[],
+  folds: boolean,
+): ReadonlySet<SitePath> {
+  const rules = new NestedRules();
+  for (const [folder, content] of gitignores) rules.learn(folder, new PatternList(content, folds ? 'folded' : 'exact'));
+  return new Set(paths.filter((path) => rules.ignores(path, 'file') !== undefined));
+}
+
 /** Whether a path is one of those that a person allowed by name or pattern. */
 export function isAllowed(path: SitePath, { allow, folds }: Pick<RuleSettings, 'allow' | 'folds'>): boolean {
   return listOf(allow, folds ? 'folded' : 'exact').ignores(path, 'file') !== undefined;
@@ -129,6 +140,8 @@ export class NestedRules {
 
   learn(folder: string, list: PatternList): void {
     this.#lists.set(folder, list);
+    // What was decided without these rules may be wrong now.
+    this.#folders.clear();
   }
 
   ignores(path: string, kind: PathKind): FolderPattern | undefined {

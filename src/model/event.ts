@@ -33,6 +33,8 @@ export interface RunRecord {
     readonly to: 'site' | 'gitlab';
   }[];
   readonly conflicts: readonly SitePath[];
+  /** The first two hundred files that the repository no longer tracks and that stayed in the folder. */
+  readonly letGo?: readonly SitePath[];
   readonly subject?: string;
   readonly by?: string;
   readonly hold?: HoldCode;

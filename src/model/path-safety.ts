@@ -52,3 +52,6 @@ export function isControlFile(path: SitePath): boolean {
   const name = path.slice(path.lastIndexOf('/') + 1).toLowerCase();
   return name === '.htaccess' || name === '.user.ini' || name === 'web.config';
 }
+
+/** A file of ignore rules, in whatever folder. */
+export const isGitignore = (path: SitePath): boolean => /(^|\/)\.gitignore$/.test(path);

@@ -72,7 +72,8 @@ export interface KeptVersion {
   readonly bytes: number;
 }
 
-export type KeptCause = 'connect' | 'conflict' | 'late-write' | 'history-rewritten' | 'restore' | 'removed' | 'refused';
+export type KeptCause =
+  'connect' | 'conflict' | 'late-write' | 'history-rewritten' | 'restore' | 'removed' | 'refused' | 'let-go';
 
 /** A path both sides changed, and how the site's policy settled it. Both versions stay reachable. */
 export interface Conflict {

@@ -16,6 +16,7 @@ export const runRecord = whole<RunRecord>()(
     pushed: tally,
     files: z.array(fileMoved),
     conflicts: z.array(sitePath),
+    letGo: z.array(sitePath).exactOptional(),
     subject: z.string().exactOptional(),
     by: z.string().exactOptional(),
     hold: holdCode.exactOptional(),

@@ -7,6 +7,7 @@ import { settle } from './conflict.ts';
 import { guard, lossOf } from './guard.ts';
 import { holdPaths } from './held.ts';
 import { heldStep, refusedStep, stepId } from './hold.ts';
+import { keepLetGo, lettingGo } from './let-go.ts';
 import { mergeMessage } from './message.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
@@ -134,7 +135,7 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
   const { repository, remote, site, signal } = deps;
   const expected = standing.remote === 'absent' ? null : standing.remote;
   const going = await repository.changes(expected ?? undefined, commit);
-  const coming = ledger.disk === commit ? [] : await repository.changes(ledger.disk, commit);
+  const coming = ledger.disk === commit ? [] : await losing(deps, ledger, commit);
   // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
   const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(standing), expected));
   if (asked) {
@@ -219,7 +220,7 @@ async function follow(
   standing: Standing,
   target: Oid,
 ): Promise<Oid | undefined> {
-  const coming = await deps.repository.changes(ledger.disk, target);
+  const coming = await losing(deps, ledger, target);
   const asked = await ask(deps, [], coming, stepId(standing), null);
   if (asked) {
     notes.hold = asked;
@@ -227,6 +228,13 @@ async function follow(
   }
   await bring(deps, notes, ledger, target, { remote: target, offered: null });
   return target;
+}
+
+/** What the folder would become, without the files that are let go: those are not lost. */
+async function losing(deps: RunDeps, { disk }: Ledger, target: Oid): Promise<readonly Change[]> {
+  const changes = await deps.repository.changes(disk, target);
+  const letGo = await lettingGo(deps, changes, disk, target);
+  return changes.filter(({ path }) => !letGo.has(path));
 }
 
 /**
@@ -245,17 +253,22 @@ export async function bring(
   const { repository, directory, signal } = deps;
   const disk = ledger.disk as Oid;
   const changes = await repository.changes(disk, target);
+  const letGo = await lettingGo(deps, changes, disk, target);
+  await keepLetGo(deps, disk, letGo);
   await repository.move({ pending: target });
   const modes = ledger.choice && (await modesOf(repository, ledger.choice));
-  const { applied, skipped, refused, staying } = await directory.apply({
+  const { applied, skipped, refused, staying, ...left } = await directory.apply({
     changes,
+    letGo,
     commit: target,
     ...contentsOf(repository),
     ...(modes ? { modes } : {}),
     progress: deps.progress,
     signal,
   });
-  const moved = new Set(applied);
+  notes.letGo = [...notes.letGo, ...left.letGo];
+  const stayed = new Set(left.letGo);
+  const moved = new Set(applied.filter((path) => !stayed.has(path)));
   notes.pulled = changes.filter(({ path }) => moved.has(path));
   notes.notSynced = [...notes.notSynced, ...refused, ...staying];
   if (skipped.length === 0) {

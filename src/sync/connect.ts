@@ -4,7 +4,8 @@ import type { Direction, Plan, PlanSample } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, Progress } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
-import { type Change, type Oid, type SitePath, displayPath, parentOf, tally } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, displayPath, tally } from '../model/tree.ts';
+import { gitignoresOf } from './gitignores.ts';
 import { editMessage, trailer } from './message.ts';
 import { contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
@@ -118,20 +119,6 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
     if (reason) refused.push({ path: file.path, reason });
   }
   return { theirs, survey, refused, ...(commit ? { tip: commit } : {}), ...(from ? { isNew: true } : {}) };
-}
-
-async function gitignoresOf(
-  repository: Repository,
-  theirs: readonly TreeFile[],
-): Promise<[folder: string, content: string][]> {
-  const files = theirs.filter(({ path, size }) => /(^|\/)\.gitignore$/.test(path) && size <= 262_144).slice(0, 1_000);
-  const rules: [string, string][] = [];
-  for await (const { chunks } of repository.blobs(files.map(({ oid }) => oid))) {
-    const bytes: Buffer[] = [];
-    for await (const chunk of chunks) bytes.push(Buffer.from(chunk));
-    rules.push([parentOf((files[rules.length] as TreeFile).path), Buffer.concat(bytes).toString('latin1')]);
-  }
-  return rules;
 }
 
 /** Something that does not travel stands where the repository has a file. */

@@ -13,6 +13,7 @@ import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { settleHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
+import { removeLetGo } from './let-go.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { Questions, type QuestionsDeps } from './questions.ts';
@@ -67,6 +68,8 @@ export interface Keeper {
   choose(step: string, choice: HoldChoice): Promise<void>;
   restore(keptId: string, path: SitePath | undefined): Promise<void>;
   resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
+  /** Removes a file from the folder that the repository no longer tracks; it is kept. */
+  removeLetGo(path: SitePath): Promise<void>;
   /** The list of conflicts was changed by a person. */
   conflictsChanged(): void;
   kept(): Promise<readonly KeptVersion[]>;
@@ -309,6 +312,14 @@ class SiteKeeper implements Keeper {
       else await takeVersion(this.#deps, conflict.path, oid);
     });
     this.ring('person');
+  }
+
+  async removeLetGo(path: SitePath): Promise<void> {
+    const { repository, directory, clock } = this.#deps;
+    await this.#lane.job(async () => {
+      await this.#upkeep.prepare();
+      await removeLetGo({ repository, directory, now: () => clock.now() }, path);
+    });
   }
 
   conflictsChanged(): void {

@@ -58,6 +58,8 @@ export interface Outcome {
   /** Files a crash had moved aside and that are back at their names. */
   readonly returned: readonly SitePath[];
   readonly lateWrites: readonly SitePath[];
+  /** Files that the repository no longer tracks and that stayed in the folder. */
+  readonly letGo: readonly SitePath[];
   readonly output: string;
 }
 
@@ -77,11 +79,12 @@ export interface Notes {
   notSynced: NotSynced[];
   returned: SitePath[];
   lateWrites: SitePath[];
+  letGo: SitePath[];
   output: string[];
 }
 
 export function noNotes(): Notes {
-  const lists = { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], output: [] };
+  const lists = { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], letGo: [], output: [] };
   return { ...lists, wasRefused: false, unsettled: 0 };
 }
 

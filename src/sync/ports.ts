@@ -266,6 +266,8 @@ export interface ApplyRequest {
   readonly changes: readonly Change[];
   /** What the folder follows; absent: it stays with the ledger's commit. */
   readonly commit?: Oid;
+  /** Of the removals, files that stay in the folder where its rules leave them alone then. */
+  readonly letGo?: ReadonlySet<SitePath>;
   /** Permissions for paths that come back from a kept version. */
   readonly modes?: ReadonlyMap<SitePath, KeptMode>;
   readonly blobs: Repository['blobs'];
@@ -281,6 +283,8 @@ export interface Applied {
   readonly skipped: readonly SitePath[];
   /** Not ours to write: counted as agreed, never written, never scanned. */
   readonly refused: readonly NotSynced[];
+  /** Of the applied, files that the tree no longer has and that stayed where they are, untracked and ignored. */
+  readonly letGo: readonly SitePath[];
   /** Of the skipped, those that we are not allowed to remove: waiting a moment does not help. */
   readonly staying: readonly NotSynced[];
 }
@@ -388,6 +392,13 @@ export interface Directory {
   pointersLeft(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlySet<SitePath>>;
   /** What the rules left out at the last look at everything; undefined until there was one. */
   leftByRule(): LeftByRules | undefined;
+  /** Of the paths, those that `.gitignore` files with these contents ignore; one character per byte. */
+  ignoredBy(
+    gitignores: readonly (readonly [folder: string, content: string])[],
+    paths: readonly SitePath[],
+  ): ReadonlySet<SitePath>;
+  /** Whether a path that is not tracked is left alone by the rules of the folder as it is now. */
+  leaves(path: SitePath): boolean;
   /** What the rules of an earlier version left out until now and the present ones do not. It stays left out. */
   wasIgnored(): readonly NotSynced[];
   /** A person decided about that: the present rules count alone. Durable before it returns. */

@@ -20,7 +20,8 @@ export function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): Run
 }
 
 export function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | undefined): boolean {
-  const moved = outcome.pulled.length + outcome.pushed.length + outcome.returned.length + outcome.lateWrites.length;
+  const { pulled, pushed, returned, lateWrites, letGo } = outcome;
+  const moved = pulled.length + pushed.length + returned.length + lateWrites.length + letGo.length;
   if (moved > 0 || was.problem !== undefined || outcome.leftBehind !== undefined) return true;
   if (hold === undefined || was.hold?.step === hold.step) return false;
   // Each edit is offered and refused again: for the same reason it is the same story.

@@ -24,8 +24,9 @@ const mostAnew = 20;
 export async function run(deps: RunDeps): Promise<Outcome> {
   const { repository, directory, signal } = deps;
   const notes = noNotes();
-  const returned = await recover(repository, directory);
+  const { returned, letGo } = await recover(repository, directory);
   notes.returned.push(...returned);
+  notes.letGo.push(...letGo);
   await recallHeld(repository, directory, deps);
   await takeEdits(deps, notes);
   await keepLateWrites(deps, notes);

@@ -123,6 +123,7 @@ export class Story {
       pushed: tally(pushed),
       files: filesOf(outcome),
       conflicts: outcome.lost.map(({ path }) => path),
+      ...(outcome.letGo.length > 0 ? { letGo: outcome.letGo.slice(0, namedPaths) } : {}),
       ...(outcome.before ? { before: outcome.before } : {}),
       ...(after ? { after } : {}),
       ...(about ? { subject: about.subject, by: about.author } : {}),

@@ -197,6 +197,8 @@ export interface WebDeps {
     kept(id: SiteId): Promise<readonly KeptVersion[]>;
     keptFiles(id: SiteId, keptId: string): Promise<readonly { path: SitePath; bytes: number }[]>;
     keptFile(id: SiteId, keptId: string, path: SitePath): Promise<Buffer>;
+    /** Removes a file that the repository no longer tracks. Throws `not-found` and `plan-outdated`. */
+    removeLetGo(id: SiteId, path: SitePath, by: string): Promise<void>;
     /** Whole folder as it was, or the one path. */
     restore(id: SiteId, keptId: string, path: SitePath | undefined, by: string): Promise<void>;
   };

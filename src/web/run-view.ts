@@ -1,6 +1,6 @@
 import type { RunRecord } from '../model/event.ts';
 import type { Site } from '../model/site.ts';
-import { displayPath, escapeControls, escapeLines, type Tally } from '../model/tree.ts';
+import { displayPath, escapeControls, escapeLines, pathBytes, type Tally } from '../model/tree.ts';
 import { markView } from './plan-view.ts';
 import { shortOid, commitUrl } from './site-frame.ts';
 import { count, dayHeading, duration, number, when } from './times.ts';
@@ -51,6 +51,7 @@ function runView(site: Site, run: RunRecord, now: number) {
     })),
     moreFiles: moreFiles(total, files.length),
     conflicts: run.conflicts.map(displayPath),
+    letGo: (run.letGo ?? []).map((path) => ({ path: displayPath(path), p: pathBytes(path).toString('base64url') })),
     problem: run.problem ? problemView(run.problem) : null,
     held: run.hold !== undefined,
     // Written by the engine with controls visible; once more, because a page is no place for trust.

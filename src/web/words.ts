@@ -278,6 +278,7 @@ export const keptWords: Record<KeptCause, string> = {
   restore: 'Before a restore',
   removed: 'Files that a sync removed',
   refused: 'Commits that GitLab refused, before they were made anew',
+  'let-go': 'Before the repository stopped tracking files',
 };
 
 function waitingWords({ toPull, toPush }: SiteStatus['waiting']): string {

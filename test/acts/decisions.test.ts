@@ -1,6 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDecisions } from '../../src/acts/decisions.ts';
+import type { RunRecord } from '../../src/model/event.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import type { Conflict } from '../../src/model/plan.ts';
 import type { Hold, HoldChoice, SiteId } from '../../src/model/site.ts';
 import { type Oid, pathFromText } from '../../src/model/tree.ts';
@@ -22,11 +24,13 @@ function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['
       choose: async (step: string, choice: HoldChoice) => void asked.push(['choose', step, choice]),
       resolve: async (conflict: Conflict, choice) => void asked.push(['resolve', conflict.id, choice]),
       restore: async (id, at) => void asked.push(['restore', id, at]),
+      removeLetGo: async (at) => void asked.push(['remove', at]),
       kept: async () => [],
       keptFiles: async () => [{ path, oid: 'o1' as Oid, size: 3 }],
       content: async () => Buffer.from('old'),
       conflictsChanged: () => void asked.push(['changed']),
     }),
+    runs: async () => [{ letGo: [path] } as Pick<RunRecord, 'letGo'> as RunRecord],
     followed: async (_id, content) => content,
     conflicts: () => conflicts,
     saveConflicts: async (_id, next) => void (conflicts = next),
@@ -88,6 +92,20 @@ decisions('that a lost authorisation works again: GitLab is asked with it before
   const other = arrange({ hold: { ...hold, code: 'stopped' } });
   await other.made.choose(site, 'grant-lost:', 'try-again', 'Ana');
   assert.equal(other.asked, [['choose', 'grant-lost:', 'try-again']]);
+});
+
+decisions('only what a run let go is removed from the folder too', async () => {
+  const { made, asked, acts } = arrange();
+  try {
+    await made.removeLetGo(site, pathFromText('index.html'), 'Miriam');
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as Problem).code, 'not-found');
+  }
+  assert.equal(asked, []);
+  await made.removeLetGo(site, path, 'Miriam');
+  assert.equal(asked, [['remove', path]]);
+  assert.equal(acts, [{ act: 'chose', detail: 'remove menus/été.md' }]);
 });
 
 decisions.run();

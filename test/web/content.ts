@@ -231,6 +231,7 @@ function fillRest(world: World): void {
         { mark: '~', path: pathFromText('data/opening.yml'), to: 'site' },
         { mark: '+', path: pathFromText('static/img/winter-courtyard.webp'), to: 'site' },
       ],
+      letGo: [pathFromText('config.php'), pathFromText('cache/pages/visit.html')],
       subject: 'Winter opening hours',
       output:
         '$ git fetch --no-tags https://gitlab.northwick.example/museum/www.git main\nPOST git-upload-pack (214 bytes)\n   5d20f8ae..9e41c07b  main\ncredential: [secret]',

@@ -73,6 +73,19 @@ test('what an upgrade stopped ignoring is named on the site’s page, and decide
   assert.is((await me.post(`${at}/ignored/decide`, { step: 'three', choice: 'burn' })).status, 422);
 });
 
+test('a run that let a file go says so and offers to remove it here too', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  const path = pathFromText('config/<live>.php');
+  world.runs = world.runs.map((one, at) => (at === 0 ? { ...one, letGo: [path] } : one));
+  const page = (await me.get('/sites/museum')).text;
+  assert.match(page, 'stopped tracking these files');
+  const p = /name="p" value="([\w-]+)">Remove here too<span class="vh"> config\/&lt;live&gt;.php/.exec(page)?.[1];
+  const answer = await me.post('/sites/museum/let-go/remove', { p: p ?? '' });
+  assert.is(answer.headers['location'], '/sites/museum');
+  assert.equal(world.calls.at(-1)?.args.slice(0, 2), ['museum', path]);
+});
+
 test('a fault stands beside its field and what was entered stays', async () => {
   const world = fullWorld();
   world.failing.set('settings.save', new Problem('form-invalid', { massShare: 'Enter a number from 1 to 100.' }));

@@ -333,6 +333,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         return Buffer.from('<script>alert(1)</script>');
       },
       restore: async (...args) => did('decisions.restore', ...args),
+      removeLetGo: async (...args) => did('decisions.removeLetGo', ...args),
     },
     history: {
       runs: async (id, { limit, offset }) => {

@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
-import { displayPath } from '../../model/tree.ts';
+import { Problem } from '../../model/problem.ts';
+import { displayPath, sitePath } from '../../model/tree.ts';
 import type { Context, Room, State } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { fields } from '../form.ts';
@@ -10,7 +11,7 @@ import { runDays } from '../run-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
 import { progressWords } from '../words.ts';
-import { showConnected, syncView } from './syncing.ts';
+import { showConnected, syncView, who } from './syncing.ts';
 
 const perPage = 25;
 const shownPaths = 20;
@@ -30,6 +31,20 @@ function wasIgnoredView({ step, left }: ReturnType<WebDeps['settings']['wasIgnor
 /** One site: its activity, newest first, and the facts beside it. */
 export function site(router: Router<State>, room: Room): void {
   router.get('/sites/:id', (ctx) => showActivity(ctx, room));
+  // From a run that says what was let go: one file goes from the folder too.
+  router.post('/sites/:id/let-go/remove', async (ctx) => {
+    const found = siteOf(ctx, room);
+    const p = fields(ctx.request.body)['p'] ?? '';
+    if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
+    const path = sitePath(Buffer.from(p, 'base64url'));
+    await room.deps.decisions.removeLetGo(found.id, path, who(ctx));
+    room.leave(ctx, `/sites/${found.id}`, {
+      tone: 'good',
+      title: `${displayPath(path)} is removed`,
+      lines: ['It was kept first: see Kept versions.'],
+    });
+  });
+
   // The parts of a page that change while somebody looks at it. Script asks for them after an event.
   router.get('/sites/:id/live', (ctx) => {
     ctx.request.headers['x-part'] = 'live';
