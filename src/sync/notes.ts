@@ -84,7 +84,16 @@ export interface Notes {
 }
 
 export function noNotes(): Notes {
-  const lists = { pulled: [], pushed: [], lost: [], notSynced: [], returned: [], lateWrites: [], letGo: [], output: [] };
+  const lists = {
+    pulled: [],
+    pushed: [],
+    lost: [],
+    notSynced: [],
+    returned: [],
+    lateWrites: [],
+    letGo: [],
+    output: [],
+  };
   return { ...lists, wasRefused: false, unsettled: 0 };
 }
 
