@@ -372,6 +372,11 @@ export class Edits {
     );
   }
 
+  /** Nobody took anything away from the branch: what was ever on it is still part of it. */
+  get branchOnlyGrew(): boolean {
+    return !this.#tookAway;
+  }
+
   /** Files that are not there although nobody had a hand in it. */
   gone(): string[] {
     return this.#tookAway ? [] : untouched.filter((path) => !isFile(join(this.#site, path)));

@@ -55,6 +55,7 @@ export class ModelWorld {
   readonly #policy: 'repository' | 'site';
   readonly #way: 'exchange' | 'link';
   readonly #pushes: [string | null, string][] = [];
+  readonly #tips = new Set<string>();
   #fault: 'none' | 'cut-before' | 'cut-after' | 'refused' | 'slow' = 'none';
   #diskIsFull = false;
   #stored: Stored[] = [{ conflicts: [] }];
@@ -90,12 +91,40 @@ export class ModelWorld {
   async operate(): Promise<void> {
     const at = this.#chance.pick(100);
     if (at < 38) this.#touched(this.edits.site());
-    else if (at < 62) this.edits.remote();
-    else if (at < 80) await this.#ring(this.#chance.oneOf(['poll', 'webhook', 'watch', 'rescan', 'person'] as const));
+    else if (at < 62) {
+      this.edits.remote();
+      this.#noteTip();
+    } else if (at < 80) await this.#ring(this.#chance.oneOf(['poll', 'webhook', 'watch', 'rescan', 'person'] as const));
     else if (at < 83) await this.#tick(this.#chance.oneOf([100, 5_000, 120_000, 700_000, 7_200_000]));
     else if (at < 88) this.#network();
     else if (at < 96) await this.#trouble();
     else await this.#admin();
+  }
+
+  /** What somebody at GitLab pushed. */
+  #noteTip(): void {
+    const tip = git(join(this.#dir, 'gitlab.git'), 'for-each-ref', '--format=%(objectname)', 'refs/heads/main');
+    if (tip) this.#tips.add(tip);
+  }
+
+  /**
+   * Whatever GitLab refused in between: what came from it is still part of its branch, and so is every version that lost
+   * a conflict, unless somebody took the branch's history away.
+   */
+  #assertNothingLeftGitLab(): void {
+    if (!this.edits.branchOnlyGrew) return;
+    const bare = join(this.#dir, 'gitlab.git');
+    for (const tip of this.#tips) assert.ok(isAncestor(bare, tip, 'main'), `${tip} is no longer on GitLab`);
+    const lost = (this.#stored.at(-1)?.conflicts ?? []).flatMap(({ live, site }) =>
+      live === 'repository' && site ? [site as string] : [],
+    );
+    if (lost.length === 0) return;
+    const there = new Set(git(bare, 'rev-list', '--objects', '--no-object-names', 'main').split('\n'));
+    assert.equal(
+      lost.filter((oid) => !there.has(oid)),
+      [],
+      'a version that lost a conflict is not on GitLab',
+    );
   }
 
   /** A third of all events never arrives. */
@@ -302,13 +331,22 @@ export class ModelWorld {
       },
       push: async (...args) => {
         cut('cut-before');
-        if (this.#fault === 'refused') return { kind: 'refused', text: 'no', output: 'no' };
+        const text = this.#fault === 'refused' ? this.#ruleSays(args[0], args[1]) : undefined;
+        if (text) return { kind: 'refused', text, output: text };
         const result = await remote.push(...args);
         if (result.kind === 'done') this.#pushes.push([args[1], args[0]]);
         cut('cut-after');
         return result;
       },
     };
+  }
+
+  /** Every second rule is against anything at all; the others look at each new commit for one path, and name it. */
+  #ruleSays(commit: Oid, expected: Oid | null): string | undefined {
+    if (this.count.faults % 2 === 0) return 'no';
+    const range = expected ? `${expected}..${commit}` : commit;
+    const paths = git(join(this.#dir, 'state', 'repo.git'), 'log', '-m', '--format=', '--name-only', range).split('\n');
+    return paths.includes('dir/b.md') ? 'File name dir/b.md was prohibited by the pattern "b".' : undefined;
   }
 
   /** After a look at everything, «in sync» is what it says. */
@@ -354,6 +392,7 @@ export class ModelWorld {
     await this.#ring('rescan');
     await this.#ring('person');
     assert.equal(missing(world, [...this.edits.written]), [], 'lost');
+    this.#assertNothingLeftGitLab();
     assert.equal(this.edits.invented(), [], 'nobody wrote this');
     assert.equal(this.edits.gone(), [], 'nobody removed this');
     for (const [from, to] of this.#pushes) if (from) assert.ok(isAncestor(world.gitDir, from, to), 'not forward');
