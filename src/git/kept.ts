@@ -5,7 +5,7 @@ import type { Author, KeptMode, Repository, TreeFile } from '../sync/ports.ts';
 import type { startFastImport } from './fast-import.ts';
 
 interface KeptTools {
-  readonly ask: (args: readonly string[]) => Promise<Buffer>;
+  readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
   readonly make: Repository['make'];
   /** The tree of a commit, as far as it is the site's. */
   readonly treeOf: (commit: Oid) => Promise<Oid>;
@@ -31,6 +31,17 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
       .find((row) => row.endsWith(` ${commit}`))
       ?.split(' ')[0];
   };
+  /** Lines that were given up as refused, by the version that keeps them. */
+  const refusedLines = async (): Promise<readonly { ref: string; lines: readonly Oid[] }[]> => {
+    const format = '--format=%(refname) %(parent)%00%(contents:subject)';
+    const rows = (await ask(['for-each-ref', format, 'refs/sync/keep/'])).toString('utf8').split('\n');
+    return rows
+      .filter((row) => row.includes('"cause":"refused"'))
+      .map((row) => {
+        const [ref = '', ...lines] = row.slice(0, row.indexOf('\0')).split(' ');
+        return { ref, lines: lines as Oid[] };
+      });
+  };
   return {
     async keep(request) {
       // The same old tip is met at every look until a person has decided, and a step again after a crash: once is enough.
@@ -39,6 +50,8 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
       if (before) return before;
       const tree = await tools.treeOf(request.commit);
       const modes = [...(request.modes ?? new Map<SitePath, KeptMode>())];
+      // Each edit of a site whose pushes are refused may give up a line: they are one version, the newest.
+      const older = request.cause === 'refused' ? await refusedLines() : [];
       const stream = tools.startStream();
       const blob = await stream.bytes(Buffer.from(JSON.stringify(modes)));
       const facts = { cause: request.cause, at: request.at, files: request.files, bytes: request.bytes };
@@ -46,7 +59,7 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
         author: tools.author(),
         date: Math.floor(request.at / 1000),
         message: JSON.stringify(facts),
-        parents: [request.commit],
+        parents: [...new Set([request.commit, ...older.flatMap(({ lines }) => lines)])],
         tree: 'empty',
         edits: [
           { path: 'files' as SitePath, entry: { mode: '040000' as never, oid: tree } },
@@ -55,7 +68,9 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
       });
       const commit = (await stream.finish()).get(mark) as Oid;
       const id = `${new Date(request.at).toISOString().replace(/[-:]/g, '').slice(0, 15)}Z-${commit.slice(0, 12)}`;
-      await ask(['update-ref', `refs/sync/keep/${id}`, commit]);
+      const now = `refs/sync/keep/${id}`;
+      const gone = older.filter(({ ref }) => ref !== now).map(({ ref }) => `delete ${ref}\n`);
+      await ask(['update-ref', '--stdin'], { input: ['start\n', `update ${now} ${commit}\n`, ...gone, 'commit\n'] });
       return id;
     },
 

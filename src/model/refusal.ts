@@ -64,7 +64,8 @@ export function readRefusal(text: string): RefusalReading {
   const kind = kinds.find(([, words]) => words.test(text))?.[0] ?? 'rule';
   if (kind !== 'content') return { kind, paths: [], blobs: [] };
   const found = namedPaths.flatMap((words) => [...text.matchAll(words)].map(([, path = '']) => unquoted(path)));
-  if (/secret/i.test(text)) found.push(...[...text.matchAll(leaks)].map(([, path = '']) => path));
+  if (/secret/i.test(text) && !/secret leaked in blob/i.test(text))
+    found.push(...[...text.matchAll(leaks)].map(([, path = '']) => path));
   const blobs = [...text.matchAll(blobRows)].map(([, oid]) => oid as Oid);
   return { kind, paths: [...new Set(found)].map(pathFromText), blobs: [...new Set(blobs)] };
 }

@@ -346,6 +346,23 @@ anew('a rule on author or message: the same files under another author, never by
   }),
 );
 
+anew('many edits while everything is refused are one kept version, and all of them are found', () =>
+  connected({}, async (world) => {
+    const sync = remembering(world);
+    installHook(world.bare, ['echo "forbidden content" >&2', 'exit 1']);
+    for (let i = 1; i <= 4; i += 1) {
+      world.write('about.md', `version ${i}\n`);
+      assert.ok((await sync()).refused);
+    }
+    const lines = (await world.repository.kept()).filter(({ cause }) => cause === 'refused');
+    assert.is(lines.length, 1);
+    for (let i = 1; i <= 4; i += 1) assert.ok(isFound(world, `version ${i}`), `version ${i} is nowhere`);
+    allow(world.bare);
+    await sync({ isDue: true });
+    assert.is(world.branch()['about.md'], 'version 4');
+  }),
+);
+
 anew('the old line goes when the branch has all of it, and not before', () =>
   connected({}, async (world) => {
     const sync = remembering(world);
