@@ -79,7 +79,7 @@ export async function startDaemon(
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.pulse.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
-    await logPermissions(store, log);
+    await logPermissions(store, clock, log);
     return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
   } catch (error) {
     await store.close();
@@ -260,9 +260,9 @@ function tellHistory(events: Events, store: Store, log: Log): void {
 }
 
 /** Whoever reads the log of a start learns which set-up it found, as under System. */
-async function logPermissions(store: Store, log: Log): Promise<void> {
+async function logPermissions(store: Store, clock: Clock, log: Log): Promise<void> {
   const privileges = readPrivileges();
-  const userName = systemUsers().userName(privileges.uid);
+  const userName = systemUsers(clock).userName(privileges.uid);
   const owners = await Promise.all(store.sites.all().map(({ folder }) => ownerOf(folder)));
   const { finding, fix } = permissionsCheck({ ...privileges, userName }, owners);
   log('info', [finding, fix].filter(Boolean).join(' '));

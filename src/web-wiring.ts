@@ -250,7 +250,7 @@ function system({ config, store, moorings, notices, clock }: Parts): WebDeps['sy
       },
       room: () => roomAt(config.stateDir),
       watches: watchesInUse,
-      privileges: () => ({ ...readPrivileges(), userName: systemUsers().userName(readPrivileges().uid) }),
+      privileges: () => ({ ...readPrivileges(), userName: systemUsers(clock).userName(readPrivileges().uid) }),
       ownerOf,
       memoryBytes: () => process.memoryUsage.rss(),
       lagMs: () => ({ usual: ms(delay.mean), worst: ms(delay.max) }),
@@ -268,7 +268,7 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
     cronFault: checkCron,
     message: (changes, site) => editMessage(changes, wording(site, clock.now())),
     runs: async (id) => (await store.history.runs(id, { limit: 25, offset: 0 })).rows,
-    users: systemUsers(),
+    users: systemUsers(clock),
     mayGiveFilesAway: () => setUpOf(readPrivileges(), -1) === 'capabilities',
   });
   return {

@@ -103,7 +103,7 @@ class SiteDirectory implements Directory, Touchable {
 
   constructor(options: DirectoryOptions) {
     this.#o = options;
-    this.#users = options.users ?? systemUsers();
+    this.#users = options.users ?? systemUsers(options.clock);
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
     this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);

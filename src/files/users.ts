@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import type { Clock } from '../model/world.ts';
 
 /** What the system knows of users and groups, by NSS, as every other program asks it (LDAP included). */
 export interface Users {
@@ -14,16 +15,16 @@ const mostGroups = 1_024;
 /** Somebody is made a member of a group while the daemon runs: it must not take a restart to see it. */
 const knownForMs = 60_000;
 
-export function systemUsers(now: () => number = () => performance.now()): Users {
+export function systemUsers({ monotonic }: Pick<Clock, 'monotonic'>): Users {
   const calls = libc();
   const known = new Map<number, { readonly groups: ReadonlySet<number>; readonly at: number }>();
 
   function groupsOf(uid: number): ReadonlySet<number> {
     const present = known.get(uid);
-    if (present && now() - present.at < knownForMs) return present.groups;
+    if (present && monotonic() - present.at < knownForMs) return present.groups;
     const groups = calls?.groupsOf(uid) ?? new Set([uid]);
     if (known.size > 1_000) known.clear();
-    known.set(uid, { groups, at: now() });
+    known.set(uid, { groups, at: monotonic() });
     return groups;
   }
 
