@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { createSystemActs } from '../../src/acts/system.ts';
 import { gitStanding } from '../../src/model/git-version.ts';
 import { until } from '../support/until.ts';
-import { freePort, inHarbour, spawnServe } from '../support/daemon.ts';
+import { freePort, inHarbour, spawnServe, hasEnded } from '../support/daemon.ts';
 import { signedIn } from '../support/moored.ts';
 import { scratch } from '../support/plain-git.ts';
 
@@ -110,7 +110,8 @@ async function tried(env: Record<string, string>, uid?: number): Promise<{ code:
     (text) => (said += text),
   );
   try {
-    const answers = until('it answers', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok);
+    const url = `http://127.0.0.1:${port}/readyz`;
+    const answers = until('it answers', async () => hasEnded(child) || (await fetch(url)).ok);
     const code = await Promise.race([ended, answers.then(() => undefined)]);
     answers.catch(() => {});
     child.kill('SIGTERM');

@@ -113,13 +113,14 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   const start = async (): Promise<Running> => {
     if (now) throw new Error('the daemon runs already');
     now = spawnServe(env, options.uid, (text) => output.push(text));
-    const { ended } = now;
+    const { ended, child } = now;
     const gone = ended.then((code) => {
       throw new Error(`the daemon ended with ${code}:\n${output.join('')}`);
     });
     // Only a failure when it ends before it answered.
     gone.catch(() => {});
-    const answers = until('the daemon answers', async () => (await fetch(`${url}/readyz`)).ok);
+    // Nobody waits for one that has ended: a wait that goes on keeps the test's process alive.
+    const answers = until('the daemon answers', async () => hasEnded(child) || (await fetch(`${url}/readyz`)).ok);
     await Promise.race([answers, gone]);
     return now;
   };
@@ -216,6 +217,10 @@ interface InProcess {
   readonly port: number;
   readonly env?: Record<string, string>;
   readonly gitlab?: { readonly server: GitLab; readonly world: Example; readonly application: Application };
+}
+
+export function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 /** A port of this machine that nobody listens on. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { until } from './until.ts';
-import type { Harbour } from './daemon.ts';
+import { type Harbour, hasEnded } from './daemon.ts';
 
 /** Runs the doomed daemon; true when it died at the point. */
 export async function dies(harbour: Harbour, point: string): Promise<boolean> {
@@ -14,9 +14,10 @@ export async function dies(harbour: Harbour, point: string): Promise<boolean> {
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-  const late = until('it is killed', () => said.includes(`killed at ${point.split(':')[0]}`)).catch(() => {});
+  const isKilled = (): boolean => hasEnded(child) || said.includes(`killed at ${point.split(':')[0]}`);
+  const late = until('it is killed', isKilled).catch(() => {});
   await Promise.race([ended, late]);
-  if (child.exitCode === null && child.signalCode === null) endGroup(child);
+  if (!hasEnded(child)) endGroup(child);
   const signal = await ended;
   endGroup(child);
   return signal === 'SIGKILL' && said.includes('killed at');
