@@ -16,7 +16,7 @@ import { type WirePost, judged, pinned, wireRemote } from './git/wire.ts';
 import type { AtPlace, LfsClient, LfsPlace } from './gitlab/lfs.ts';
 import type { SyncEvent } from './model/event.ts';
 import { type Pointer, readPointer } from './model/lfs.ts';
-import type { Oid } from './model/tree.ts';
+import { type Oid, displayPath } from './model/tree.ts';
 import type { ConnectionId, Instance } from './model/instance.ts';
 import type { Conflict } from './model/plan.ts';
 import { Problem } from './model/problem.ts';
@@ -260,6 +260,10 @@ export function createMoorings(deps: MooringsDeps): Moorings {
         root: site.folder,
         stateDir: manifestDir(id),
         settings: () => present().settings,
+        lostAttributes: (path, names) =>
+          log('warn', 'Attributes of a replaced file could not be kept.', {
+            ...{ site: id, path: displayPath(path), attributes: names.join(', ') },
+          }),
       });
       const directory = overrides.directory?.(opened, id) ?? opened;
       const pointerTools = (): Parameters<typeof pointersKept>[0] => ({
