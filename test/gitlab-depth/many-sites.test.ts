@@ -17,6 +17,7 @@ many(`20 sites of one connection with tokens that live 30 s, ${minutes} min both
       const clicker = await signedIn(harbour);
       const sites: MooredSite[] = [];
       for (let number = 1; number <= 20; number += 1) {
+        beat(`site ${number} of 20`);
         const path = `harbour/site-${number}`;
         const project = await gitlab.projects.create({ path, owner: 'ana', files: { 'index.html': `${number}\n` } });
         sites.push(await mooredSite(harbour, { clicker, project, name: `Site ${number}` }));

@@ -11,6 +11,7 @@ import { type EngineWorld, type WorldOptions, engineWorld } from '../support/eng
 
 import { Doom, doomedFs, doomedRemote, doomedRepository, inlineScanner } from '../soak/doom.ts';
 import { git, scratch } from '../support/plain-git.ts';
+import { beat } from '../support/beat.ts';
 
 /** The repository stops tracking what the site still needs. */
 const letGo = suite('sync/let-go');
@@ -245,7 +246,11 @@ letGo('R15: ended at any step, the next process lets go the same files and loses
       : steps.filter((_, i) => i % 3 === 0 || /move|rename|exchange|link/.test(steps[i] ?? ''));
     process.stdout.write(`\nnote: ${chosen.length} of ${steps.length} steps; MOORING_TEST_LONG=yes: all\n`);
     assert.ok(chosen.length > 5);
-    for (const [at, step] of steps.entries()) if (chosen.includes(step)) await crashAt(root, from, at + 1);
+    for (const [at, step] of steps.entries()) {
+      if (!chosen.includes(step)) continue;
+      beat(`crash at step ${at + 1} of ${steps.length}`);
+      await crashAt(root, from, at + 1);
+    }
   } finally {
     remove();
   }

@@ -10,6 +10,7 @@ import { launchBrowser } from '../support/browser.ts';
 import { patienceMs } from '../support/until.ts';
 import { fullWorld, screens } from './content.ts';
 import { createWorld, password, publicUrl, type World } from './support.ts';
+import { beat } from '../support/beat.ts';
 
 const test = suite('pages in a browser');
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
@@ -74,6 +75,7 @@ test('axe finds nothing on any page, in both themes and both widths, dialogs inc
       found.push(...(await violations(page, `sign-in ${colorScheme}`)));
       await signIn(page, home);
       for (const [name, path] of Object.entries(screens)) {
+        beat(`${name}, ${colorScheme}, ${width} px`);
         await page.goto(home + path);
         // Folded parts count too.
         await page.evaluate(`for (const one of document.querySelectorAll('details')) one.open = true`);
