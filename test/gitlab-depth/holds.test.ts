@@ -140,7 +140,7 @@ holds('503 by maintenance mode on every call of the API: its sentence is shown, 
 async function anotherGitLab(harbour: Harbour): ReturnType<typeof practice> {
   const { port } = new URL(harbour.gitlab.url);
   await harbour.gitlab.stop();
-  return practice(`${harbour.url}/oauth/callback`, { gitlab: { port: Number(port) } });
+  return practice(`${harbour.url}/oauth/callback`, { gitlab: { port: Number(port) } }, 'another');
 }
 
 for (const [name, end] of [

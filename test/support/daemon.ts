@@ -178,8 +178,9 @@ export async function practice(
     tokenLifetimeSeconds = 7_200,
     gitlab: more = {},
   }: Pick<HarbourOptions, 'allowLocalWebhooks' | 'tokenLifetimeSeconds' | 'gitlab'> = {},
+  which: 'copy' | 'another' = 'copy',
 ): Promise<{ gitlab: GitLab; world: Example; application: Application }> {
-  const { gitlab, world } = await startExample({ allowLocalWebhooks, tokenLifetimeSeconds, ...more });
+  const { gitlab, world } = await startExample({ allowLocalWebhooks, tokenLifetimeSeconds, ...more }, which);
   const application = gitlab.applications.add({
     ...{ name: 'Mooring', redirectUris: [redirectUri], scopes: ['api', 'read_api', 'write_repository'] },
     confidential: true,

@@ -26,8 +26,18 @@ export interface Example {
 /** Everybody's password in the example. */
 export const examplePassword = 'practice-gitlab';
 
-/** A practice GitLab with the example in it: built once in each process, and copied from then on. */
-export async function startExample(options: GitLabOptions): Promise<{ gitlab: GitLab; world: Example }> {
+/**
+ * A practice GitLab with the example in it: built once in each process, and copied from then on. `another`: one that has
+ * nothing to do with the first, though its projects have the same numbers and paths.
+ */
+export async function startExample(
+  options: GitLabOptions,
+  which: 'copy' | 'another' = 'copy',
+): Promise<{ gitlab: GitLab; world: Example }> {
+  if (which === 'another') {
+    const other = await startGitLab(options);
+    return { gitlab: other, world: await exampleWorld(other) };
+  }
   template ??= buildTemplate();
   const { dir, saved } = await template;
   const gitlab = await startGitLab({ ...options, saved, from: dir });
