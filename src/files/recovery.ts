@@ -1,7 +1,6 @@
 import type { Fs } from '../model/world.ts';
 import type { SitePath } from '../model/tree.ts';
-import { type Undone, isStaged, undo } from './replace.ts';
-import { errorCode } from './disk.ts';
+import { isStaged, undo } from './replace.ts';
 import { type Held, type Staging, stagedNow } from './staging.ts';
 import { Walk } from './walk.ts';
 
@@ -18,13 +17,12 @@ export function recoverMoves(
     return !now || isStaged(now.stat, move);
   };
   try {
-    // One that cannot be put back keeps nothing else from going on: its content stays under its staging name, and is
-    // recorded from there like a late write.
-    const undone = moves.map((move) => ({ move, how: tryUndo(fs, walk, move) }));
-    const returned = undone.filter(({ how }) => how === 'returned' || how === 'was-live').map(({ move }) => move.path);
+    // A throw ends the run before anything is looked at: a name that could not be given back is no removal.
+    const undone = moves.map((move) => ({ move, how: undo(fs, walk, move) }));
+    const returned = undone.filter(({ how }) => how !== 'nothing').map(({ move }) => move.path);
     staging.release(
       walk,
-      undone.filter(({ move, how }) => how !== 'was-live' && how !== 'stuck' && isOurs(move)).map(({ move }) => move),
+      undone.filter(({ move, how }) => how !== 'was-live' && isOurs(move)).map(({ move }) => move),
     );
     // Somebody may be writing into what was live for a while: looked at once more, like a replaced file.
     const wereLive = undone.filter(({ how }) => how === 'was-live').map(({ move }) => move);
@@ -35,14 +33,5 @@ export function recoverMoves(
     return { moves: moves.length, returned };
   } finally {
     walk.close();
-  }
-}
-
-function tryUndo(fs: Fs, walk: Walk, move: Held): Undone | 'stuck' {
-  try {
-    return undo(fs, walk, move);
-  } catch (error) {
-    if (errorCode(error) === '') throw error;
-    return 'stuck';
   }
 }

@@ -264,8 +264,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/recovery.ts',
-        from: `({ move, how: tryUndo(fs, walk, move) })`,
-        to: `({ move, how: String(tryUndo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
+        from: `({ move, how: undo(fs, walk, move) })`,
+        to: `({ move, how: String(undo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
       },
     ],
     tests: [guards],
