@@ -250,12 +250,12 @@ const questions: Record<HoldCode, Question> = {
   'application-unknown': {
     title: () => 'GitLab does not know this application',
     reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer right: it was renewed or removed in GitLab. ${meanwhile}`,
-    choices: { 'try-again': () => ({ title: 'It is put right', body: 'Asks GitLab once more.', button: 'Try again' }) },
+    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Asks GitLab once more.', button: 'Try again' }) },
   },
   stopped: {
     title: () => 'Something must be put right first',
     reason: `The cause stands below, with what to do. ${meanwhile}`,
-    choices: { 'try-again': () => ({ title: 'It is put right', body: 'Tries again at once.', button: 'Try again' }) },
+    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Tries again at once.', button: 'Try again' }) },
   },
 };
 
