@@ -21,6 +21,8 @@ export class StoreFile<T> implements Adapter<T> {
   /** What we last saw on disk; empty: no file. */
   #text = '';
   #stamp = '';
+  /** What a write that failed may have put there all the same: an error after the rename does not undo it. */
+  #attempted: string | undefined;
 
   constructor(options: DatabaseOptions<T>) {
     this.#options = options;
@@ -45,17 +47,19 @@ export class StoreFile<T> implements Adapter<T> {
     if (next.text === this.#text) return;
     await this.#refuseForeign();
     await this.#keepGeneration();
+    this.#attempted = next.text;
     await writeDurably(path, next.text);
     this.#text = next.text;
-    this.#stamp = await stampOf(path);
     this.held = next.data;
+    // Only a shortcut for the next write, which reads the file where this one could not be had.
+    this.#stamp = await stampOf(path).catch(() => 'unknown');
   }
 
   /** Writes what is held once more: says whether the disk takes it again. */
   async rewrite(): Promise<void> {
     await this.#refuseForeign();
     await writeDurably(this.#options.path, this.#text);
-    this.#stamp = await stampOf(this.#options.path);
+    this.#stamp = await stampOf(this.#options.path).catch(() => 'unknown');
   }
 
   async hasGenerations(): Promise<boolean> {
@@ -96,7 +100,8 @@ export class StoreFile<T> implements Adapter<T> {
     const { path } = this.#options;
     const stamp = await stampOf(path);
     if (stamp === '' || stamp === this.#stamp) return;
-    if ((await readText(path)) === this.#text) return;
+    const text = await readText(path);
+    if (text === this.#text || text === this.#attempted) return;
     throw new Problem('store-damaged', {
       path,
       reason: 'changed-outside',

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import promises from 'node:fs/promises';
 import {
   chmodSync,
   chownSync,
@@ -11,6 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -234,6 +236,65 @@ database('a full disk fails as disk-full, keeps the generations, and writing goe
   if (status !== 0 && /unshare|mount/.test(stderr)) return console.log(`not run here: ${stderr.trim()}`);
   assert.match(stdout, 'disk-full, memory 1, then 2, generations good', stderr);
 });
+
+for (const code of ['EMFILE', 'EIO']) {
+  database(`${code} at any call of a write fails that write alone, and the next one is taken`, async () => {
+    const whole = await openDatabase(options(await written()));
+    const counting = failAt(Infinity, code);
+    await add(whole, 'd');
+    const calls = counting.end();
+    for (let nth = 1; nth <= calls; nth += 1) {
+      const path = await written();
+      const db = await openDatabase(options(path));
+      const failing = failAt(nth, code);
+      const first = await add(db, 'd').catch((error: unknown) => error);
+      failing.end();
+      const wasWritten = !(first instanceof Error);
+      await add(db, 'e');
+      const expected = ['a', 'b', 'c', ...(wasWritten ? ['d'] : []), 'e'];
+      assert.equal(db.data.notes, expected, `call ${nth} of ${calls}`);
+      assert.equal((await openDatabase(options(path))).data.notes, expected);
+      assert.is(await db.fault(), undefined);
+    }
+    assert.ok(calls >= 10, `only ${calls} calls were met`);
+  });
+}
+
+/** From now on the n-th call of the file system fails. `end` puts everything back and tells how many there were. */
+function failAt(nth: number, code: string): { end(): number } {
+  const names = ['open', 'rename', 'link', 'stat', 'readFile'] as const;
+  const real = Object.fromEntries(names.map((name) => [name, promises[name]]));
+  let calls = 0;
+  const meet = (): void => {
+    calls += 1;
+    if (calls === nth) throw Object.assign(new Error(`${code}: on order`), { code });
+  };
+  for (const name of names) {
+    const call = real[name] as (...args: unknown[]) => Promise<unknown>;
+    Object.assign(promises, {
+      async [name](...args: unknown[]) {
+        meet();
+        const result = await call(...args);
+        if (name !== 'open') return result;
+        const handle = result as { sync(): Promise<void> };
+        const sync = handle.sync.bind(handle);
+        handle.sync = async () => {
+          meet();
+          await sync();
+        };
+        return handle;
+      },
+    });
+  }
+  syncBuiltinESMExports();
+  return {
+    end() {
+      Object.assign(promises, real);
+      syncBuiltinESMExports();
+      return calls;
+    },
+  };
+}
 
 database('killed at any moment of a storm of writes, the file is one of the states written', async () => {
   const path = join(freshFolder(), 'notes.json');
