@@ -70,12 +70,12 @@ export async function pointersKept(tools: PointerTools): Promise<readonly Pointe
   return pointersIn(tools, trees.split('\n').filter(Boolean));
 }
 
-/** The pointers of commits that are not on the branch: taken from the folder, offered, chosen. */
+/** The pointers of commits that are not on the branch: taken from the folder, offered, chosen, refused and kept. */
 async function pointersUnpushed(tools: PointerTools): Promise<readonly Pointer[]> {
   const rows = await ask(tools, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/sync/']);
   const refs = new Map(
     rows.split('\n').flatMap((row) => {
-      const [, name = '', oid = ''] = /^refs\/sync\/([a-z]+) (\w+)$/.exec(row) ?? [];
+      const [, name = '', oid = ''] = /^refs\/sync\/([a-z]+|keep\/\S+) (\w+)$/.exec(row) ?? [];
       return name === '' ? [] : [[name, oid] as const];
     }),
   );

@@ -519,7 +519,10 @@ large('contents past their time go from the store, but none that GitLab may not 
   const { dir, remove } = scratch();
   const store = openLargeStore(join(dir, 'large'));
   const contents = Object.fromEntries(
-    ['pushed', 'kept', 'held', 'unpushed', 'offered', 'forgotten', 'fresh'].map((name) => [name, randomBytes(2_000)]),
+    ['pushed', 'kept', 'held', 'unpushed', 'offered', 'refused', 'after', 'forgotten', 'fresh'].map((name) => [
+      name,
+      randomBytes(2_000),
+    ]),
   ) as Record<string, Buffer>;
   const bytes = (name: string): Buffer => contents[name] as Buffer;
   const world = await engineWorld({ repository: { 'index.html': 'i\n', 'pushed.bin': textTo(bytes('pushed')) } });
@@ -531,6 +534,16 @@ large('contents past their time go from the store, but none that GitLab may not 
     await world.repository.keep({
       ...{ cause: 'conflict', at: Date.now(), commit: await commitOf('kept'), files: 1, bytes: 0 },
     });
+    // Of a refused line every version stays, not only the last one.
+    const line = await commitWith(
+      ...([
+        world.repository,
+        await commitOf('refused', tip),
+        'refused.bin' as SitePath,
+        textTo(bytes('after')),
+      ] as const),
+    );
+    await world.repository.keep({ cause: 'refused', at: Date.now(), commit: line, files: 1, bytes: 0 });
     const held = await commitOf('held');
     const ours = (await world.repository.files(held, 9)).find(({ path }) => path === 'held.bin');
     assert.ok(ours);
@@ -563,7 +576,7 @@ large('contents past their time go from the store, but none that GitLab may not 
     assert.is(failures.length, 1);
     const left: string[] = [];
     for (const name of Object.keys(contents)) if (await store.has(pointerTo(bytes(name)))) left.push(name);
-    assert.equal(left, ['kept', 'held', 'unpushed', 'offered', 'fresh']);
+    assert.equal(left, ['kept', 'held', 'unpushed', 'offered', 'refused', 'after', 'fresh']);
   } finally {
     await world.close();
     remove();
