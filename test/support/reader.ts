@@ -15,7 +15,7 @@ process.once('SIGTERM', () => {
 while (!stop) {
   for (const path of paths) look(path);
   // A visitor, not a flood: on two cores it would take the time of what it watches.
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 25));
 }
 process.stdout.write(JSON.stringify(seen));
 
