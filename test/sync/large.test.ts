@@ -535,14 +535,8 @@ large('contents past their time go from the store, but none that GitLab may not 
       ...{ cause: 'conflict', at: Date.now(), commit: await commitOf('kept'), files: 1, bytes: 0 },
     });
     // Of a refused line every version stays, not only the last one.
-    const line = await commitWith(
-      ...([
-        world.repository,
-        await commitOf('refused', tip),
-        'refused.bin' as SitePath,
-        textTo(bytes('after')),
-      ] as const),
-    );
+    const first = await commitOf('refused');
+    const line = await commitWith(world.repository, first, 'refused.bin' as SitePath, textTo(bytes('after')));
     await world.repository.keep({ cause: 'refused', at: Date.now(), commit: line, files: 1, bytes: 0 });
     const held = await commitOf('held');
     const ours = (await world.repository.files(held, 9)).find(({ path }) => path === 'held.bin');
