@@ -58,17 +58,20 @@ function contents(dir: string, oids: readonly string[]): Map<string, string> {
   return found;
 }
 
-/** Every content that any ref of a repository reaches, reflogs not counted. */
-function reachable(dir: string): Set<string> {
-  const oids = git(dir, 'rev-list', '--all', '--objects')
+/** Every content that any ref of a repository reaches, reflogs not counted and those of `except` neither. */
+function reachable(dir: string, except: readonly string[]): Set<string> {
+  const oids = git(dir, 'rev-list', ...except.map((ref) => `--exclude=${ref}`), '--all', '--objects')
     .split('\n')
     .map((row) => row.slice(0, 40))
     .filter(Boolean);
   return new Set(contents(dir, oids).values());
 }
 
-/** Of `wanted`, each a line of text, those found neither in the folder, nor on GitLab, nor in the state directory. */
-export function missing(sides: Sides, wanted: readonly string[]): string[] {
+/**
+ * Of `wanted`, each a line of text, those found neither in the folder, nor on GitLab, nor in the state directory.
+ * `except`: refs of the site's repository that do not count.
+ */
+export function missing(sides: Sides, wanted: readonly string[], except: readonly string[] = []): string[] {
   const without = (left: readonly string[], texts: Iterable<string>): string[] => {
     const lines = new Set<string>();
     for (const text of texts) for (const line of text.split('\n')) lines.add(line);
@@ -76,7 +79,8 @@ export function missing(sides: Sides, wanted: readonly string[]): string[] {
   };
   let left = without(wanted, folderFiles(sides.site).values());
   for (const dir of [sides.bare, sides.gitDir])
-    if (left.length > 0 && existsSync(join(dir, 'HEAD'))) left = without(left, reachable(dir));
+    if (left.length > 0 && existsSync(join(dir, 'HEAD')))
+      left = without(left, reachable(dir, dir === sides.gitDir ? except : []));
   return left;
 }
 
