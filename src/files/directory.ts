@@ -23,7 +23,7 @@ import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
 import { LeftOut } from './left-out.ts';
-import { Manifest, type Seen, seenOf } from './manifest.ts';
+import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Quiet } from './quiet.ts';
 import { recoverMoves } from './recovery.ts';
@@ -229,7 +229,8 @@ class SiteDirectory implements Directory, Touchable {
     const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
-      if (!this.#quiet.settled(path, stat)) unsettled.push(path);
+      if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#quiet.forget(path);
+      else if (!this.#quiet.settled(path, stat)) unsettled.push(path);
       else if (!(await this.#knownContent(path, stat))) edited.push(path);
     }
     const overPointers = await this.#overPointers(edited);
@@ -257,6 +258,16 @@ class SiteDirectory implements Directory, Touchable {
       whole,
       files: this.#manifest.size,
     };
+  }
+
+  /**
+   * Looks as when its content was last known, but for a stat that proves nothing: it was left in the same tick of the
+   * clock in which it was written, or only its ctime is new, as after a link of ours went. By now a later write would
+   * show, so its content may be compared without waiting for it to rest.
+   */
+  #looksTheSame(path: SitePath, stat: Stat): boolean {
+    const seen = this.#manifest.get(path)?.seen;
+    return seen !== undefined && sameInode(seen, stat) && !seenOf(stat, this.#o.clock.now()).unsure;
   }
 
   /** True when only the stat is new, not the content: noted, nothing to record. */

@@ -47,6 +47,22 @@ sync('an edit, an addition and a removal in the folder arrive as one commit with
   }),
 );
 
+sync('what a pull has just written waits for nothing, and an edit in the same place for rest', () =>
+  connected({ settings: { quietMs: 60_000 } }, async (world) => {
+    world.push({ 'index.html': 'pulled\n', 'new/page.md': 'new\n' });
+    const outcome = await world.sync();
+    assert.is(outcome.pulled.length, 2);
+    // Longer than a tick of the clock: before, a stat does not tell one write from the next.
+    await sleep(50);
+    for (const path of ['index.html', 'new/page.md']) world.directory.touched(join(world.site, path));
+    assert.is((await world.sync({ trigger: 'watch' })).againInMs, undefined, 'our own files wait to come to rest');
+    world.write('index.html', 'edited\n');
+    await sleep(50);
+    assert.ok((await world.sync({ trigger: 'watch' })).againInMs);
+    assert.is(git(world.bare, 'show', 'main:index.html'), 'pulled');
+  }),
+);
+
 sync('a push appears in the folder, folders come and go with their files', () =>
   connected({}, async (world) => {
     world.push({ 'deep/er/x.txt': 'x\n', 'posts/a.md': null, 'posts/b.md': null, 'index.html': 'changed\n' });
