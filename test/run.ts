@@ -20,7 +20,8 @@ import { sweep, watchOver } from './runner/reaper.ts';
  * Lines that begin with `not run here:` or `note:` are shown.
  */
 
-const AT_ONCE = Math.min(2, availableParallelism());
+/** Tests wait for the clock, the disk and each other's processes half of the time. */
+const AT_ONCE = Math.min(4, 2 * availableParallelism());
 const SAY_EVERY_MS = 60_000;
 const timesFile = 'test/times.json';
 

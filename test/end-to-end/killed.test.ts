@@ -77,7 +77,7 @@ async function edits(site: MooredSite, written: string[], round: string): Promis
 }
 
 function checked(): Buffer {
-  const body = randomBytes(5 * 1024 * 1024);
+  const body = randomBytes(1024 * 1024);
   return Buffer.concat([Buffer.from(createHash('sha256').update(body).digest('hex')), body]);
 }
 

@@ -234,7 +234,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Node compiles the sources once for all the daemons of a run. Not while coverage is measured: it would be coarser. */
-const compileCache: Record<string, string> =
+export const compileCache: Record<string, string> =
   process.env['NODE_COMPILE_CACHE'] && !process.env['NODE_V8_COVERAGE']
     ? { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }
     : {};

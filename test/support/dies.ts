@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { until } from './until.ts';
-import { type Harbour, hasEnded } from './daemon.ts';
+import { type Harbour, compileCache, hasEnded } from './daemon.ts';
 
 /** Runs the doomed daemon; true when it died at the point. */
 export async function dies(harbour: Harbour, point: string): Promise<boolean> {
@@ -8,6 +8,7 @@ export async function dies(harbour: Harbour, point: string): Promise<boolean> {
     ...{ PATH: process.env['PATH'] ?? '', HOME: harbour.dir, MOORING_ALLOW_ROOT: 'yes', MOORING_TEST_KILL: point },
     ...{ MOORING_STATE: harbour.stateDir, MOORING_SITES: harbour.sites, MOORING_PORT: String(harbour.port) },
     ...{ MOORING_ADMIN_NAME: harbour.admin.name, MOORING_ADMIN_PASSWORD: harbour.admin.password },
+    ...compileCache,
   };
   const entry = new URL('./doomed.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [entry], { env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
