@@ -417,7 +417,7 @@ test('files and a folder that Mooring may not write are named, and nothing in th
   }
   const uid = 12_345;
   const { chown, chmod } = await import('node:fs/promises');
-  const given = await harbour({ started: false, uid });
+  const given = await harbour({ started: false, as: { uid, gid: uid } });
   try {
     await chown(given.stateDir, uid, uid);
     await chown(given.sites, uid, uid);

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { createSystemActs } from '../../src/acts/system.ts';
 import { gitStanding } from '../../src/model/git-version.ts';
 import { until } from '../support/until.ts';
-import { freePort, inHarbour, spawnServe, hasEnded } from '../support/daemon.ts';
+import { freePort, hasEnded, inHarbour, spawnServe } from '../support/daemon.ts';
 import { signedIn } from '../support/moored.ts';
 import { scratch } from '../support/plain-git.ts';
 
@@ -96,7 +96,7 @@ function fakeGit(dir: string, version: string): string {
 }
 
 /** Starts the daemon, ends it once it answers; gives its exit code, or undefined, and what it said. */
-async function tried(env: Record<string, string>, uid?: number): Promise<{ code: number | undefined; said: string }> {
+async function tried(env: Record<string, string>): Promise<{ code: number | undefined; said: string }> {
   const { dir, remove } = scratch();
   chmodSync(dir, 0o777);
   let said = '';
@@ -106,7 +106,7 @@ async function tried(env: Record<string, string>, uid?: number): Promise<{ code:
       ...{ PATH: process.env['PATH'] ?? '', HOME: dir, MOORING_PORT: String(port), MOORING_ALLOW_ROOT: 'yes' },
       ...{ MOORING_STATE: join(dir, 'state'), MOORING_SITES: join(dir, 'sites'), ...env },
     },
-    uid,
+    undefined,
     (text) => (said += text),
   );
   try {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { folderFiles } from './oracle.ts';
-import { gitAsync } from '../support/plain-git.ts';
+import { gitAsync, environment } from '../support/plain-git.ts';
 import { readValues } from './values.ts';
 
 /**
@@ -38,7 +38,7 @@ export class Reach {
 
 function batch(dir: string, oids: readonly string[]): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const child = spawn('git', ['cat-file', '--batch'], { cwd: dir, env: { PATH: '/usr/bin:/bin' } });
+    const child = spawn('git', ['cat-file', '--batch'], { cwd: dir, env: environment });
     const chunks: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
     child.once('error', reject);

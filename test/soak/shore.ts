@@ -47,6 +47,15 @@ export interface Written {
   readonly path: string;
 }
 
+export interface ShoreTools {
+  /** Stands in every content that is written here. */
+  readonly name: string;
+  readonly chance: Chance;
+  readonly diskIsFull: () => boolean;
+  /** Runs a piece of work in the folder as the user whose site it is. */
+  readonly asEditor: (act: () => void) => void;
+}
+
 /**
  * Somebody at the folder and somebody at GitLab, who edit the same few files without a pause. What each wrote is
  * noted, and what somebody replaced in the folder who saw it there. At GitLab nothing is ever gone: its history has it.
@@ -61,6 +70,7 @@ export class Shore {
   readonly #name: string;
   readonly #chance: Chance;
   readonly #diskIsFull: () => boolean;
+  readonly #asEditor: (act: () => void) => void;
   readonly #touched = new Map<string, { side: string; at: number }>();
   /** Paths in which a slow write is under way. */
   readonly #busy = new Set<string>();
@@ -68,11 +78,12 @@ export class Shore {
   #next = 0;
   #stopped = false;
 
-  constructor(site: MooredSite, name: string, chance: Chance, diskIsFull: () => boolean) {
+  constructor(site: MooredSite, { name, chance, diskIsFull, asEditor }: ShoreTools) {
     this.#site = site;
     this.#name = name;
     this.#chance = chance;
     this.#diskIsFull = diskIsFull;
+    this.#asEditor = asEditor;
   }
 
   /** One file for each path, as the branch begins. */
@@ -192,6 +203,10 @@ export class Shore {
   }
 
   #siteEdit(kind: EditKind, asked?: string): void {
+    this.#asEditor(() => this.#edit(kind, asked));
+  }
+
+  #edit(kind: EditKind, asked?: string): void {
     const wants = this.#needsRoom(kind) && this.#diskIsFull();
     if (kind === 'folder') return this.#moveFolder();
     const path = asked ?? this.#pathFor(kind);

@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { smallDisk } from '../faults/support.ts';
 import { until } from '../support/until.ts';
-import { type Harbour, freePort, harbour } from '../support/daemon.ts';
+import { type Harbour, type RunAs, freePort, harbour, setpriv } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
 import { git, gitAsync } from '../support/plain-git.ts';
@@ -19,25 +19,72 @@ import { spawnReader } from './visitor.ts';
 
 /**
  * The real process with its real watcher, real git and a practice GitLab for some minutes:
- * `soak.ts [--minutes N] [--seed N]`. On both sides of four sites somebody edits the same few files without a pause,
+ * `soak.ts [--minutes N] [--seed N] [--set-up same-user|group|capabilities]`. On both sides of four sites somebody edits the same few files without a pause,
  * while the process is killed again and again and everything around it fails in turn. Every few minutes the faults go
  * away: then both sides must become equal, and every content that its own author did not replace must be found.
  */
 const minutes = Number(argument('minutes') ?? 1);
 const seed = Number(argument('seed') ?? Math.trunc(Date.now() / 1_000) % 1_000_000);
+/** Who Mooring is and whose the sites are; the two that are not the same user need root. */
+const setUp = setUpNamed(argument('set-up') ?? 'same-user');
 const siteCount = 4;
 const roundMs = 5 * 60_000;
 const chance = chanceOf(seed);
+
+/** `editor`: the user whose sites they are and who edits them; where it is not given, everybody is the same. */
+interface SetUp {
+  readonly name: string;
+  readonly editor?: { readonly uid: number; readonly gid: number };
+  readonly daemon?: RunAs;
+}
+
+function setUpNamed(name: string): SetUp {
+  const editor = { uid: 33, gid: 33 };
+  const daemon = { uid: 1500, gid: 1500, groups: [editor.gid] };
+  if (name === 'same-user') return { name };
+  if (process.getuid?.() !== 0) throw new Error(`--set-up ${name} needs root, to be two users`);
+  if (name === 'group') return { name, editor, daemon };
+  if (name !== 'capabilities') throw new Error('--set-up takes same-user, group or capabilities');
+  return { name, editor, daemon: { ...daemon, capabilities: ['chown', 'fowner', 'fsetid', 'setpcap'] } };
+}
+
+/** As the user whose site it is, who writes for the group too. Only what is done before it returns. */
+function asEditor(act: () => void): void {
+  const { editor } = setUp;
+  if (!editor) return act();
+  const mask = process.umask(0o002);
+  process.setegid?.(editor.gid);
+  process.seteuid?.(editor.uid);
+  try {
+    act();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+    process.umask(mask);
+  }
+}
+
+/** The folder of a site before it is added: its owner's, and the group may write into it. */
+function makeSiteFolder(folder: string): void {
+  const { editor } = setUp;
+  if (!editor) return;
+  mkdirSync(folder);
+  chownSync(folder, editor.uid, editor.gid);
+  chmodSync(folder, 0o2775);
+}
 
 function argument(name: string): string | undefined {
   const at = process.argv.indexOf(`--${name}`);
   return at > 0 ? process.argv[at + 1] : undefined;
 }
 
+/** A namespace of users has only one of them. */
+const namespaces = setUp.daemon ? '-m' : '-Urm';
+
 /** A small disk can be mounted without being root only in a namespace of our own. */
 function withNamespace(): boolean {
   if (process.env['MOORING_TEST_NAMESPACE']) return true;
-  const probe = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { encoding: 'utf8' });
+  const probe = spawnSync('unshare', [namespaces, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { encoding: 'utf8' });
   if (probe.status === 0) return false;
   console.log('not run here: a full disk, since there are no mounts in a namespace');
   process.env['MOORING_TEST_NAMESPACE'] = 'none';
@@ -47,8 +94,8 @@ function withNamespace(): boolean {
 // At once: for a handle of a connection that was cut on purpose node may wait for ever at the end, at full speed.
 if (withNamespace()) process.exit((await soak()) ? 0 : 1);
 else {
-  const args = ['-Urm', process.execPath, '--disable-warning=ExperimentalWarning', ...process.argv.slice(1)];
-  const again = ['--seed', String(seed), '--minutes', String(minutes)];
+  const args = [namespaces, process.execPath, '--disable-warning=ExperimentalWarning', ...process.argv.slice(1)];
+  const again = ['--seed', String(seed), '--minutes', String(minutes), '--set-up', setUp.name];
   const env = { ...process.env, MOORING_TEST_NAMESPACE: 'yes' };
   process.exitCode = spawnSync('unshare', [...args, ...again], { stdio: 'inherit', env }).status ?? 1;
 }
@@ -71,12 +118,13 @@ interface Sums {
 }
 
 async function soak(): Promise<boolean> {
-  console.log(`soak: ${minutes} minutes, ${siteCount} sites, seed ${seed}`);
+  console.log(`soak: ${minutes} minutes, ${siteCount} sites, set-up ${setUp.name}, seed ${seed}`);
   let gitlabPort = 0;
   const proxy = await cuttingProxy({ host: '127.0.0.1', port: () => gitlabPort });
   gitlabPort = await freePort();
   const at = { port: gitlabPort, externalUrl: `http://127.0.0.1:${proxy.port}` };
-  const port = await harbour({ gitlab: at, env: { MOORING_LOG_LEVEL: 'warn' } });
+  const as = setUp.daemon ? { as: setUp.daemon } : {};
+  const port = await harbour({ gitlab: at, env: { MOORING_LOG_LEVEL: 'warn' }, ...as });
   const disk =
     process.env['MOORING_TEST_NAMESPACE'] === 'yes' ? smallDisk(port.sites, 'size=512m,mode=755') : undefined;
   try {
@@ -121,9 +169,13 @@ async function moor(port: Harbour, trouble: Trouble): Promise<Moored[]> {
       owner: 'ana',
       files: { 'keep.md': '' },
     });
+    makeSiteFolder(join(port.sites, name));
     const site = await mooredSite(port, { name, project, ...(clicker ? { clicker } : {}) });
     clicker = site.clicker;
-    const shore = new Shore(site, `${n}-${seed}`, chanceOf(seed + n), () => trouble.diskIsFull());
+    const shore = new Shore(site, {
+      ...{ name: `${n}-${seed}`, chance: chanceOf(seed + n), asEditor },
+      diskIsFull: () => trouble.diskIsFull(),
+    });
     await project.push(site.branch, { ...shore.first(), 'keep.md': null });
     const gitDir = join(port.stateDir, 'repositories', `${site.id}.git`);
     moored.push({ site, shore, reaches: { branch: new Reach(project.repoPath), own: new Reach(gitDir) } });
@@ -230,7 +282,9 @@ async function elevenMinutesPass(port: Harbour, moored: readonly Moored[], sums:
     ...{ MOORING_STATE: port.stateDir, MOORING_SITES: port.sites, MOORING_PORT: String(port.port) },
   };
   const entry = new URL('./later.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], { env, stdio: 'ignore' });
+  const start = [process.execPath, '--disable-warning=ExperimentalWarning', entry];
+  const [program = '', ...args] = [...(setUp.daemon ? setpriv(setUp.daemon) : []), ...start];
+  const child = spawn(program, args, { env, stdio: 'ignore' });
   try {
     await until('it answers', async () => (await fetch(`${port.url}/readyz`)).ok);
     await rest(moored, sums, port);
@@ -323,6 +377,7 @@ function conclude(
   const rows: [string, string | number][] = [
     ['seed', seed],
     ['minutes', minutes],
+    ['set-up', setUp.name],
     ['operations', operations(moored)],
     ...Object.entries(kinds).map(([kind, n]): [string, number] => [`  ${kind}`, n]),
     ['colliding writes (both sides, one path, 2 s)', total(moored, ({ count }) => count.colliding)],

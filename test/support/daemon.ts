@@ -60,14 +60,33 @@ export interface HarbourOptions {
    * and a grant of Ana's. `account`: only the account. `nothing`: not even that.
    */
   readonly begin?: 'authorised' | 'account' | 'nothing';
-  /** A user id (and group id) to run the daemon as; needs root. */
-  readonly uid?: number;
+  /** Whom to run the daemon as; needs root. */
+  readonly as?: RunAs;
   readonly allowLocalWebhooks?: boolean;
   readonly tokenLifetimeSeconds?: number;
   /** What else the practice GitLab is to be. */
   readonly gitlab?: GitLabOptions;
   /** False: start() is called later. */
   readonly started?: boolean;
+}
+
+/** A user of this machine, as setpriv makes a process one. */
+export interface RunAs {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups?: readonly number[];
+  /** Names of capabilities as setpriv has them (`chown`); none, where nothing is said. */
+  readonly capabilities?: readonly string[];
+}
+
+/** The command line that starts a program as that user. */
+export function setpriv({ uid, gid, groups = [], capabilities = [] }: RunAs): readonly string[] {
+  const sets = ['-all', ...capabilities.map((name) => `+${name}`)].join(',');
+  return [
+    ...['setpriv', `--reuid=${uid}`, `--regid=${gid}`],
+    groups.length > 0 ? `--groups=${groups.join(',')}` : '--clear-groups',
+    ...[`--inh-caps=${sets}`, `--ambient-caps=${sets}`, `--bounding-set=${sets}`],
+  ];
 }
 
 export const admin = { name: 'Ana', password: 'moor-the-tests-well' } as const;
@@ -94,7 +113,7 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
     const keyFile = options.env?.['MOORING_KEY_FILE'];
     const authorised = begin === 'authorised' ? { gitlab: { server: gitlab, world, application } } : {};
     await writeBeginning({ stateDir, keyFile, admin, ...authorised });
-    if (options.uid !== undefined) giveTo(options.uid, stateDir);
+    if (options.as) giveTo(options.as, stateDir);
   }
   const output: string[] = [];
   let now: (Running & { readonly child: ChildProcess }) | undefined;
@@ -112,7 +131,7 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   };
   const start = async (): Promise<Running> => {
     if (now) throw new Error('the daemon runs already');
-    now = spawnServe(env, options.uid, (text) => output.push(text));
+    now = spawnServe(env, options.as, (text) => output.push(text));
     const { ended, child } = now;
     const gone = ended.then((code) => {
       throw new Error(`the daemon ended with ${code}:\n${output.join('')}`);
@@ -239,20 +258,19 @@ export const compileCache: Record<string, string> =
     ? { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }
     : {};
 
-function giveTo(uid: number, folder: string): void {
-  for (const name of readdirSync(folder, { recursive: true }) as string[]) lchownSync(join(folder, name), uid, uid);
-  lchownSync(folder, uid, uid);
+function giveTo({ uid, gid }: RunAs, folder: string): void {
+  for (const name of readdirSync(folder, { recursive: true }) as string[]) lchownSync(join(folder, name), uid, gid);
+  lchownSync(folder, uid, gid);
 }
 
 /** `node src/main.ts serve`, in a process group of its own. */
 export function spawnServe(
   env: Readonly<Record<string, string>>,
-  uid: number | undefined,
+  as: RunAs | undefined,
   heard: (text: string) => void,
 ): Running & { readonly child: ChildProcess } {
   const serve = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src', 'main.ts'), 'serve'];
-  const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-  const [program = '', ...args] = [...as, ...serve];
+  const [program = '', ...args] = [...(as ? setpriv(as) : []), ...serve];
   const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   child.stdout.on('data', (chunk: Buffer) => heard(chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => heard(chunk.toString()));

@@ -4,12 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Git as a person at another machine runs it: no part of Mooring, and none of this machine's settings. */
-const environment = {
+export const environment = {
   PATH: '/usr/bin:/bin',
   HOME: '/nonexistent',
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_TERMINAL_PROMPT: '0',
+  // A test may look into a repository of the user that it runs the daemon as.
+  GIT_CONFIG_COUNT: '1',
+  GIT_CONFIG_KEY_0: 'safe.directory',
+  GIT_CONFIG_VALUE_0: '*',
   GIT_AUTHOR_NAME: 'Lena Fischer',
   GIT_AUTHOR_EMAIL: 'lena@harbour.example',
   GIT_COMMITTER_NAME: 'Lena Fischer',
