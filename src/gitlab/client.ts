@@ -6,7 +6,7 @@ import type { Secret } from '../model/secret.ts';
 import type { Http, HttpRequest } from '../net/http.ts';
 import type { HttpAnswer } from '../net/transport.ts';
 import { apiRefusal, errorText, type Missing, readJson } from './answer.ts';
-import { toBranch, toHook, toProject, toProtected, toPushRule } from './read.ts';
+import { type Hook, toBranch, toHook, toProject, toProtected, toPushRule } from './read.ts';
 import { branchAnswer, branchList, hookAnswer, hookList, projectAnswer, projectList } from './schema.ts';
 import { accessTokenAnswer, protectedBranchList, pushRuleAnswer, statisticsAnswer } from './schema.ts';
 import { userAnswer, versionAnswer } from './schema.ts';
@@ -24,15 +24,6 @@ interface TokenFacts {
   readonly scopes: readonly string[];
   /** ms since 1970: the first moment it no longer works. Absent: it does not expire. */
   readonly expiresAt?: number;
-}
-
-export interface Hook {
-  readonly id: number;
-  readonly url: string;
-  /** `disabled` for good, `resting` until GitLab tries again by itself. */
-  readonly state: 'active' | 'resting' | 'disabled';
-  /** Whether deliveries carry a signature (GitLab 19.0 and later). */
-  readonly signed: boolean;
 }
 
 /** GitLab did not take the hook (422). */

@@ -1,7 +1,15 @@
 import type { z } from 'zod';
 import type { Branch, BranchName, Project, ProjectId, ProtectedBranch, PushRule } from '../model/instance.ts';
-import type { Hook } from './client.ts';
 import type { branchAnswer, hookAnswer, projectAnswer, protectedBranchAnswer, pushRuleAnswer } from './schema.ts';
+
+export interface Hook {
+  readonly id: number;
+  readonly url: string;
+  /** `disabled` for good, `resting` until GitLab tries again by itself. */
+  readonly state: 'active' | 'resting' | 'disabled';
+  /** Whether deliveries carry a signature (GitLab 19.0 and later). */
+  readonly signed: boolean;
+}
 
 /** GitLab's project in our words. The larger of the two access levels counts; 0 when GitLab names none. */
 export function toProject(answer: z.infer<typeof projectAnswer>): Project {

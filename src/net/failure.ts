@@ -1,6 +1,13 @@
 import { Problem } from '../model/problem.ts';
 import { AddressRefused } from './address.ts';
-import type { Certificate } from './probe.ts';
+
+/** A server's certificate in words; texts may be empty. */
+export interface Certificate {
+  readonly issuer: string;
+  /** The names it is valid for. */
+  readonly names: string;
+  readonly validTo: string;
+}
 
 /** Raised inside the client when its own limits end a request. */
 export class LimitReached extends Error {

@@ -3,15 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import { connect as connectTls, type PeerCertificate } from 'node:tls';
 import { Problem } from '../model/problem.ts';
 import { guardedLookup, isForbiddenAddress } from './address.ts';
-import { translateFailure } from './failure.ts';
-
-/** A server's certificate in words; texts may be empty. */
-export interface Certificate {
-  readonly issuer: string;
-  /** The names it is valid for. */
-  readonly names: string;
-  readonly validTo: string;
-}
+import { type Certificate, translateFailure } from './failure.ts';
 
 /** Every address a name leads to. Throws `gitlab-unreachable`. */
 export async function resolveName(url: URL): Promise<readonly string[]> {

@@ -3,25 +3,7 @@ import { dirname } from 'node:path';
 import { Low } from 'lowdb';
 import { Problem } from '../model/problem.ts';
 import { exists, FOLDER_MODE, sweepTemporary } from './durable.ts';
-import type { Form } from './envelope.ts';
-import { StoreFile } from './store-file.ts';
-
-/** What happened to a file while it was opened. The daemon logs it and shows it until somebody has seen it. */
-export interface StoreNote {
-  readonly file: string;
-  readonly kind: 'restored' | 'migrated' | 'access-narrowed' | 'access-wide';
-  /** A sentence for people, with the names of the files involved. */
-  readonly text: string;
-}
-
-export interface DatabaseOptions<T> extends Form<T> {
-  readonly path: string;
-  readonly initial: T;
-  /** `must-exist`: a missing file is `store-missing`, not a fresh start. */
-  readonly missing: 'create' | 'must-exist';
-  /** ms since 1970; names the files that are put aside. */
-  readonly now: () => number;
-}
+import { type DatabaseOptions, StoreFile, type StoreNote } from './store-file.ts';
 
 /** One small JSON file (below 1 MB: it is rewritten whole), held in memory and changed one step at a time. */
 export interface Database<T> {

@@ -5,7 +5,8 @@ import type { Conflict } from '../model/plan.ts';
 import type { SiteId, SiteStatus } from '../model/site.ts';
 import type { Refusal } from '../model/refusal.ts';
 import type { Oid } from '../model/tree.ts';
-import { openDatabase, type Database, type StoreNote } from './database.ts';
+import { openDatabase, type Database } from './database.ts';
+import type { StoreNote } from './store-file.ts';
 import { exists, syncFolder } from './durable.ts';
 import { conflict, mark, oid, sitePath, status } from './shapes.ts';
 

@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Problem } from '../model/problem.ts';
 import type { Random } from '../model/world.ts';
-import type { StoreNote } from './database.ts';
+import type { StoreNote } from './store-file.ts';
 import { exists, FOLDER_MODE, syncFolder, writeDurably } from './durable.ts';
 import { keyExposure, makeKey, previousKeyPath, readKey } from './key-file.ts';
 import { takeLock, type Lock } from './lock.ts';

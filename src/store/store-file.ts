@@ -3,9 +3,25 @@ import { copyFile, link, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Adapter } from 'lowdb';
 import { Problem } from '../model/problem.ts';
-import type { DatabaseOptions, StoreNote } from './database.ts';
 import { errorCode, exists, syncFolder, writeDurably } from './durable.ts';
-import { decode, encode } from './envelope.ts';
+import { type Form, decode, encode } from './envelope.ts';
+
+/** What happened to a file while it was opened. The daemon logs it and shows it until somebody has seen it. */
+export interface StoreNote {
+  readonly file: string;
+  readonly kind: 'restored' | 'migrated' | 'access-narrowed' | 'access-wide';
+  /** A sentence for people, with the names of the files involved. */
+  readonly text: string;
+}
+
+export interface DatabaseOptions<T> extends Form<T> {
+  readonly path: string;
+  readonly initial: T;
+  /** `must-exist`: a missing file is `store-missing`, not a fresh start. */
+  readonly missing: 'create' | 'must-exist';
+  /** ms since 1970; names the files that are put aside. */
+  readonly now: () => number;
+}
 
 const GENERATIONS = [1, 2, 3] as const;
 

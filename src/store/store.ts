@@ -5,7 +5,7 @@ import { Secret } from '../model/secret.ts';
 import type { Random } from '../model/world.ts';
 import { accountsSchema, createAccounts, type Accounts, type AccountsData } from './accounts.ts';
 import { type ApiTokens, type ApiTokensData, apiTokensSchema, createApiTokens } from './api-tokens.ts';
-import { openDatabase, type Database, type StoreNote } from './database.ts';
+import { openDatabase, type Database } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
@@ -14,6 +14,7 @@ import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
 import { createSiteFacts, type SiteFactsStore } from './site-facts.ts';
 import { createSitesStore, sitesSchema, type SitesData, type SitesStore } from './sites.ts';
+import type { StoreNote } from './store-file.ts';
 import { MARK, openStateDir, type StateDir } from './state-dir.ts';
 import { createVault, KEY_CHECK, sealedSchema, type Sealed, type Vault } from './vault.ts';
 

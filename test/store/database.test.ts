@@ -19,7 +19,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
 import { asProblem } from '../../src/model/problem.ts';
-import { openDatabase, type Database, type DatabaseOptions } from '../../src/store/database.ts';
+import { openDatabase, type Database } from '../../src/store/database.ts';
+import type { DatabaseOptions } from '../../src/store/store-file.ts';
 import { freshFolder, problemOf } from './fixtures.ts';
 
 const database = suite('database');

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { SiteId } from '../../src/model/site.ts';
-import type { StoreNote } from '../../src/store/database.ts';
+import type { StoreNote } from '../../src/store/store-file.ts';
 import { openStore } from '../../src/store/store.ts';
 import { realRandom } from '../store/fixtures.ts';
 import { filesBelow } from './contents.ts';
