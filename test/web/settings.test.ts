@@ -188,6 +188,12 @@ test('X-Forwarded-For is believed only from the proxies that were named', async 
   assert.is(await ask(['127.0.0.0/8', '::1', '10.0.0.0/8'], '203.0.113.9, 10.0.0.7'), '203.0.113.9');
   assert.match(await ask(['127.0.0.1', '::1'], 'unknown'), /127\.0\.0\.1$/);
   assert.is(await ask(['127.0.0.1', '::1'], '[2001:db8::5]:443'), '2001:db8::5');
+  assert.is(
+    await ask(['127.0.0.1', '::1'], '203.0.113.9:50123'),
+    '203.0.113.9',
+    'each connection has limits of its own',
+  );
+  assert.is(await ask(['127.0.0.0/8', '::1'], '198.51.100.1, not-an-address, 203.0.113.9'), '203.0.113.9');
 });
 
 test('hostile names stay text on every page', async () => {
