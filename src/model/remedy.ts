@@ -53,28 +53,29 @@ const branchFirst = (f: F): string => (f['branch'] === undefined ? 'The branch' 
 const said = (f: F, who = 'GitLab'): string => (isSentence(f['text']) ? ` ${who} says: ${f['text']}` : '');
 const isSentence = (text: string | undefined): text is string =>
   text !== undefined && /^[^\p{Cc}\p{Cf}]{1,300}$/u.test(text) && !/^(?:fatal|error|warning|remote|hint): /.test(text);
-const noFile = (): string => 'No file and no repository.';
-const bothSides = (): string => 'The folder and the branch are as they were. Edits are committed here and wait.';
+const noFile = (): string => 'No file and no repository was changed.';
+const bothSides = (): string =>
+  'The folder and the branch were not changed. New edits are committed locally and pushed later.';
 const nothing = (): string => 'Nothing was changed.';
 
 export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   // ---- Instance and network. Facts: url, host, address, status, text, seconds.
   'instance-url-invalid': {
-    title: () => 'This is not an address of a GitLab',
+    title: () => 'This is not a GitLab URL',
     happened: (f) =>
-      f['hint'] ?? `${f['url'] === undefined ? 'The address' : `“${f['url']}”`} cannot be used as GitLab URL.`,
+      f['hint'] ?? `${f['url'] === undefined ? 'The address' : `“${f['url']}”`} cannot be used as the GitLab URL.`,
     untouched: nothing,
     todo: () =>
-      'Enter the address you open GitLab with, for example https://gitlab.example.org, with its sub-path if it has one.',
+      'Enter the address at which you open GitLab, for example https://gitlab.example.org. Include the sub-path if it has one.',
     status: 422,
     retry: 'after-admin',
   },
   'instance-not-gitlab': {
-    title: (f) => `${host(f)} does not answer as GitLab`,
-    happened: (f) => `Something answers at ${f['url'] ?? host(f)}, but its API is not GitLab’s.${said(f, 'It')}`,
+    title: (f) => `${host(f)} is not a GitLab`,
+    happened: (f) => `A server answers at ${f['url'] ?? host(f)}, but it does not have GitLab’s API.${said(f, 'It')}`,
     untouched: noFile,
     todo: () =>
-      'Check the GitLab URL: a missing sub-path, another port or a sign-in page of a proxy is the usual cause.',
+      'Check the GitLab URL. The usual cause is a missing sub-path, a wrong port or the sign-in page of a proxy.',
     status: 502,
     retry: 'after-admin',
   },
@@ -82,8 +83,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'Self Hosted GitLab is not configured yet',
     happened: () => 'Mooring does not know which GitLab to connect to.',
     untouched: noFile,
-    todo: () =>
-      'Enter its details under Account Settings / Self Hosted GitLab. It is done once for the whole installation.',
+    todo: () => 'Enter its details under Account Settings / Self Hosted GitLab. You only do this once.',
     status: 409,
     retry: 'after-admin',
   },
@@ -93,76 +93,76 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
       `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}${isSentence(f['reason']) ? `: ${f['reason']}` : ''}.`,
     untouched: bothSides,
     todo: () =>
-      'Mooring tries again by itself. If it lasts: check that GitLab runs, that its name resolves on this server, and that no firewall or proxy stands between.',
+      'Mooring retries automatically. If the problem persists, check that GitLab is running, that its name resolves on this server, and that no firewall or proxy blocks the connection.',
     status: 502,
     retry: 'soon',
   },
   'gitlab-slow': {
     title: () => 'GitLab took too long to answer',
     happened: (f) =>
-      `${host(f)} took the request but did not finish it${f['seconds'] === undefined ? ' in time' : ` within ${f['seconds']} seconds`}.`,
+      `${host(f)} accepted the request but did not finish it${f['seconds'] === undefined ? ' in time' : ` within ${f['seconds']} seconds`}.`,
     untouched: bothSides,
-    todo: () => 'Mooring tries again by itself. If it happens often, look at the load of the GitLab server.',
+    todo: () => 'Mooring retries automatically. If it happens often, check the load on the GitLab server.',
     status: 504,
     retry: 'soon',
   },
   'gitlab-busy': {
-    title: () => 'GitLab asks to be left alone for a while',
-    happened: (f) => `${host(f)} limits how many requests it takes, and Mooring reached that limit.`,
+    title: () => 'Rate limited by GitLab',
+    happened: (f) => `${host(f)} limits the number of requests, and Mooring has reached that limit.`,
     untouched: bothSides,
     todo: () =>
-      'Nothing: Mooring waits as long as GitLab asks. If it happens often, raise the rate limits in GitLab’s admin area.',
+      'Nothing. Mooring waits as long as GitLab asks it to. If it happens often, raise the rate limits in GitLab’s Admin area.',
     status: 503,
     retry: 'soon',
   },
   'gitlab-error': {
-    title: (f) => (f['status'] === undefined ? 'GitLab failed' : `GitLab answered ${f['status']}`),
-    happened: (f) => `${host(f)} answered ${f['status'] ?? 'with an error of its own'}.${said(f)}`,
+    title: (f) => (f['status'] === undefined ? 'GitLab returned an error' : `GitLab returned error ${f['status']}`),
+    happened: (f) =>
+      `${host(f)} returned ${f['status'] === undefined ? 'an internal error' : `status ${f['status']}`}.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Mooring tries again by itself. If it lasts, GitLab’s own logs say why.',
+    todo: () => 'Mooring retries automatically. If the problem persists, check GitLab’s logs.',
     status: 502,
     retry: 'soon',
   },
   'gitlab-answer-odd': {
-    title: () => 'GitLab gave an answer that Mooring does not understand',
-    happened: (f) => `${host(f)} answered, but not in the form its API promises.${said(f)}`,
+    title: () => 'Unexpected response from GitLab',
+    happened: (f) => `The response from ${host(f)} does not match GitLab’s API.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Check that no proxy changes the answers, and that GitLab’s version is one that Mooring supports.',
+    todo: () => 'Check that no proxy changes the responses, and that Mooring supports your version of GitLab.',
     status: 502,
     retry: 'soon',
   },
   'gitlab-maintenance': {
-    title: () => 'GitLab is in maintenance',
-    happened: (f) => `${host(f)} takes no changes at the moment.${said(f)}`,
+    title: () => 'GitLab is in maintenance mode',
+    happened: (f) => `${host(f)} does not accept changes at the moment.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Nothing: edits are committed here and pushed afterwards.',
+    todo: () => 'Nothing. Mooring commits edits locally and pushes them afterwards.',
     status: 503,
     retry: 'soon',
   },
   'tls-untrusted': {
     title: () => 'GitLab’s certificate is not trusted',
     happened: (f) =>
-      `${host(f)} showed a certificate${f['issuer'] === undefined ? '' : ` issued by “${f['issuer']}”`} that this server does not know.`,
-    untouched: () => 'No file, no repository. No token and no secret was sent.',
+      `${host(f)} presented a certificate${f['issuer'] === undefined ? '' : ` issued by “${f['issuer']}”`} that this server does not trust.`,
+    untouched: () => 'No file and no repository was changed. No token or secret was sent.',
     todo: () =>
-      'Paste the certificate of your authority (PEM) under Account Settings / Self Hosted GitLab, Advanced. On the GitLab server it often lies in /etc/gitlab/trusted-certs.',
+      'Paste the certificate of your certificate authority (PEM) under Account Settings / Self Hosted GitLab, Advanced. On the GitLab server it is often in /etc/gitlab/trusted-certs.',
     status: 502,
     retry: 'after-admin',
   },
   'tls-expired': {
     title: () => 'GitLab’s certificate has expired',
     happened: (f) => `The certificate of ${host(f)} was valid until ${f['until'] ?? 'some time ago'}.`,
-    untouched: () => 'No file, no repository. No token and no secret was sent.',
-    todo: () => 'Renew the certificate on the GitLab server. If it is valid, check this server’s clock.',
+    untouched: () => 'No file and no repository was changed. No token or secret was sent.',
+    todo: () => 'Renew the certificate on the GitLab server. If it is still valid, check the clock of this server.',
     status: 502,
     retry: 'after-admin',
   },
   'tls-name': {
-    title: () => 'GitLab’s certificate is for another name',
-    happened: (f) =>
-      `${host(f)} showed a certificate${f['names'] === undefined ? ' for another name' : ` for ${f['names']}`}.`,
-    untouched: () => 'No file, no repository. No token and no secret was sent.',
-    todo: () => 'Use the name in the certificate as GitLab URL, or have a certificate made for the name you use.',
+    title: () => 'GitLab’s certificate is for a different name',
+    happened: (f) => `${host(f)} presented a certificate for ${f['names'] ?? 'a different name'}.`,
+    untouched: () => 'No file and no repository was changed. No token or secret was sent.',
+    todo: () => 'Use the name in the certificate as the GitLab URL, or issue a certificate for the name you use.',
     status: 502,
     retry: 'after-admin',
   },
@@ -172,253 +172,253 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'GitLab does not know this application',
     happened: (f) => `${host(f)} does not accept the Application ID or the secret.${said(f)}`,
     untouched: noFile,
-    todo: () => 'Copy both once more from the application’s page in GitLab into Account Settings / Self Hosted GitLab.',
+    todo: () => 'Copy both again from the application’s page in GitLab to Account Settings / Self Hosted GitLab.',
     status: 502,
     retry: 'after-admin',
   },
   'redirect-not-registered': {
     title: () => 'The Redirect URI is not registered in GitLab',
-    happened: (f) => `${host(f)} refuses to send people back to ${f['redirectUri'] ?? 'Mooring'}.`,
+    happened: (f) => `${host(f)} does not redirect to ${f['redirectUri'] ?? 'Mooring'}.`,
     untouched: noFile,
     todo: (f) =>
-      `Add ${f['redirectUri'] ?? 'the Redirect URI shown under Account Settings / Self Hosted GitLab'} to the application in GitLab, letter for letter.`,
+      `Add ${f['redirectUri'] ?? 'the Redirect URI shown under Account Settings / Self Hosted GitLab'} to the application in GitLab. It must match exactly.`,
     status: 502,
     retry: 'after-admin',
   },
   'authorisation-denied': {
-    title: () => 'GitLab did not give the authorisation',
-    happened: (f) => `The question in GitLab was answered with no, or GitLab refused it.${said(f)}`,
+    title: () => 'Authorisation was denied',
+    happened: (f) => `Access was denied on GitLab’s authorisation page.${said(f)}`,
     untouched: noFile,
-    todo: () => 'Press Connect again and choose Authorise in GitLab.',
+    todo: () => 'Select Connect again and then Authorise in GitLab.',
     status: 403,
     retry: 'never',
   },
   'callback-forged': {
-    title: () => 'This answer from GitLab does not belong to you',
+    title: () => 'This sign-in link has expired or was started in another browser',
     happened: () =>
-      'The address carries no question that this browser session asked: it was used before, is older than ten minutes, or came from elsewhere.',
-    untouched: () => 'No connection was made or changed. No file, no repository.',
-    todo: () => 'Open the site’s settings and press Connect again.',
+      'This browser session did not start the sign-in that GitLab answered: the link was used before, is older than ten minutes, or came from somewhere else.',
+    untouched: () => 'No connection was added or changed. No file and no repository was changed.',
+    todo: () => 'Open the site’s settings and select Connect again.',
     status: 400,
     retry: 'never',
   },
   'grant-lost': {
-    title: () => 'GitLab no longer accepts the authorisation',
+    title: () => 'GitLab no longer accepts the connection',
     happened: (f) =>
-      `The authorisation${f['user'] === undefined ? '' : ` of ${f['user']}`} was revoked in GitLab, or it ended.${said(f)}`,
+      `The access${f['user'] === undefined ? '' : ` of ${f['user']}`} was revoked in GitLab, or it expired.${said(f)}`,
     untouched: bothSides,
-    todo: () =>
-      'Press Reconnect in the site’s settings, or enter a new access token there. Everything else stays as it is.',
+    todo: () => 'Select Reconnect in the site’s settings, or enter a new access token there. Nothing else changes.',
     status: 401,
     retry: 'after-admin',
   },
   'scope-too-small': {
-    title: () => 'The authorisation is too small',
+    title: () => 'The connection lacks a required scope',
     happened: (f) =>
-      `GitLab refuses the request: it needs the scope ${f['scope'] ?? 'that the application was not given'}.${said(f)}`,
+      `GitLab rejected the request because it requires ${f['scope'] === undefined ? 'a scope that the application does not have' : `the scope ${f['scope']}`}.${said(f)}`,
     untouched: bothSides,
     todo: () =>
-      'Tick the scopes shown under Account Settings / Self Hosted GitLab in the application in GitLab, then press Reconnect.',
+      'In the application in GitLab, select the scopes shown under Account Settings / Self Hosted GitLab. Then select Reconnect.',
     status: 403,
     retry: 'after-admin',
   },
   'user-blocked': {
     title: (f) => `${f['user'] ?? 'The GitLab user'} is blocked in GitLab`,
-    happened: (f) => `GitLab refuses requests of ${f['user'] ?? 'the connected user'}.${said(f)}`,
+    happened: (f) => `GitLab rejects requests of ${f['user'] ?? 'the connected user'}.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Have the user unblocked in GitLab, or press Reconnect as another user.',
+    todo: () => 'Ask a GitLab admin to unblock the user, or select Reconnect and sign in as another user.',
     status: 403,
     retry: 'after-admin',
   },
 
   // ---- Repository. Facts: project, branch, role, needed, limit, size, text.
   'project-missing': {
-    title: (f) => `${projectFirst(f)} is not to be found in GitLab`,
-    happened: (f) => `GitLab does not show ${project(f)} to this connection: it was deleted, or its user lost access.`,
+    title: (f) => `${projectFirst(f)} was not found in GitLab`,
+    happened: (f) =>
+      `GitLab does not show ${project(f)} to this connection. It was deleted, or the connection’s user lost access.`,
     untouched: bothSides,
-    todo: () =>
-      'Give the user access again, press Reconnect as another user, or disconnect and choose another repository.',
+    todo: () => 'Give the user access again, reconnect as another user, or disconnect and choose another repository.',
     status: 404,
     retry: 'after-admin',
   },
   'project-archived': {
     title: (f) => `${projectFirst(f)} is archived`,
-    happened: () => 'GitLab takes no pushes to an archived repository.',
+    happened: () => 'GitLab does not accept pushes to an archived repository.',
     untouched: bothSides,
     todo: () => 'Unarchive it in GitLab (Settings / General / Advanced), or choose another repository.',
     status: 409,
     retry: 'after-admin',
   },
   'project-not-yours': {
-    title: (f) => `You may not push to ${project(f)}`,
+    title: (f) => `You cannot push to ${project(f)}`,
     happened: (f) => `Your role there is ${f['role'] ?? 'too low'}; ${f['needed'] ?? 'Developer'} is needed.`,
     untouched: noFile,
-    todo: (f) => `Ask a Maintainer of ${project(f)} for the role, then press Refresh.`,
+    todo: (f) => `Ask a Maintainer of ${project(f)} for that role, then select Refresh.`,
     status: 403,
     retry: 'after-admin',
   },
   'project-other': {
-    title: (f) => `Another project stands where ${project(f)} was`,
+    title: (f) => `${projectFirst(f)} was replaced by another project`,
     happened: (f) =>
-      `GitLab answers at the same address and knows a project of the same number${f['found'] === undefined ? '' : `, ${f['found']}`}, but it was made at another time: this is another GitLab, or one restored from nothing.`,
-    untouched: () => 'Nothing was pushed to it and nothing taken from it. Edits are committed here and wait.',
+      `The GitLab at this address has a project with the same ID${f['found'] === undefined ? '' : `, ${f['found']}`}, but it was created at a different time. This is another GitLab, or one that was installed again.`,
+    untouched: () => 'Nothing was pushed to it or pulled from it. New edits are committed locally and pushed later.',
     todo: () =>
-      'Bring back the GitLab that was there, say that this is the right project, or disconnect and choose one.',
+      'Restore the previous GitLab, confirm that this is the right project, or disconnect and choose another one.',
     status: 409,
     retry: 'after-admin',
   },
   'repository-empty': {
     title: (f) => `${projectFirst(f)} is empty`,
-    happened: () => 'It has no commit yet, so there is nothing to pull.',
+    happened: () => 'It has no commits yet, so there is nothing to pull.',
     untouched: noFile,
-    todo: () => 'Start from this folder’s files: the first push creates the branch. It takes a Maintainer.',
+    todo: () => 'Start from this folder’s files. The first push creates the branch and requires the Maintainer role.',
     status: 409,
     retry: 'after-admin',
   },
   'branch-missing': {
     title: (f) => `${branchFirst(f)} does not exist`,
-    happened: (f) => `GitLab does not have ${branch(f)} in ${project(f)} any more: it was deleted or renamed.`,
+    happened: (f) => `GitLab no longer has ${branch(f)} in ${project(f)}. It was deleted or renamed.`,
     untouched: bothSides,
     todo: () => 'Create it again in GitLab, or use another branch.',
     status: 404,
     retry: 'after-admin',
   },
   'branch-invalid': {
-    title: () => 'This is no name for a branch',
-    happened: (f) => `Git does not allow ${f['branch'] === undefined ? 'this name' : `“${f['branch']}”`} as a branch.`,
+    title: () => 'This is not a valid branch name',
+    happened: (f) =>
+      `Git does not allow ${f['branch'] === undefined ? 'this name' : `“${f['branch']}”`} as a branch name.`,
     untouched: noFile,
     todo: () => 'Use letters, digits, dashes and single slashes, for example site/main.',
     status: 422,
     retry: 'never',
   },
   'subfolder-invalid': {
-    title: () => 'This cannot be the subfolder of a repository',
+    title: () => 'This is not a valid subfolder',
     happened: (f) =>
       f['file'] === undefined
-        ? `${f['subfolder'] === undefined ? 'The name' : `“${f['subfolder']}”`} is no path of a folder in a repository.`
-        : `In the repository, ${f['file']} is a file or a link and not a folder.`,
+        ? `${f['subfolder'] === undefined ? 'The name' : `“${f['subfolder']}”`} is not a valid folder path in a repository.`
+        : `In the repository, ${f['file']} is a file or a link, not a folder.`,
     untouched: bothSides,
     todo: () =>
-      'Use names with single slashes between them, for example docs/site, and a place that is free or a folder.',
+      'Separate names with single slashes, for example docs/site. The path must be a folder or must not exist yet.',
     status: 422,
     retry: 'after-admin',
   },
   'push-not-allowed': {
     title: (f) =>
       f['needed'] === undefined
-        ? `GitLab does not let this connection push to ${branch(f)}`
+        ? `This connection cannot push to ${branch(f)}`
         : `The role in ${project(f)} is too low`,
     happened: (f) =>
       f['needed'] !== undefined
-        ? `The connection’s user is ${f['role'] ?? 'of a lower role'} there, and ${f['needed']} is needed.`
-        : `${branchFirst(f)} is protected, and the connection’s user is not among those who may push.${said(f)}`,
+        ? `The connection’s user has ${f['role'] === undefined ? 'a lower role' : `the role ${f['role']}`} there, and ${f['needed']} is required.`
+        : `${branchFirst(f)} is protected, and the connection’s user is not allowed to push to it.${said(f)}`,
     untouched: bothSides,
     todo: (f) =>
       f['needed'] === undefined
         ? 'Allow the user under Settings / Repository / Protected branches in GitLab, or choose another branch.'
-        : `Give the user the role ${f['needed']} under Manage / Members in GitLab, or choose another repository. The least role is set under Account Settings / Self Hosted GitLab.`,
+        : `Give the user the role ${f['needed']} under Manage / Members in GitLab, or choose another repository. The minimum role is set under Account Settings / Self Hosted GitLab.`,
     status: 403,
     retry: 'after-admin',
   },
   'push-refused': {
-    title: () => 'GitLab refused the push',
+    title: () => 'GitLab rejected the push',
     happened: (f) =>
       f['paths'] === undefined
-        ? `${projectFirst(f)} did not take the commits.${said(f)}`
-        : `A rule of ${project(f)} refuses ${f['paths']}.${said(f)}`,
+        ? `${projectFirst(f)} did not accept the commits.${said(f)}`
+        : `A rule of ${project(f)} rejects ${f['paths']}.${said(f)}`,
     untouched: (f) =>
       f['paths'] === undefined
-        ? 'The folder and the branch are as they were. The commits wait here, and what others push keeps arriving.'
-        : 'The folder is as it was. Everything else is synced.',
+        ? 'The folder and the branch were not changed. The commits are kept here, and Mooring still pulls what others push.'
+        : 'The folder was not changed. Everything else is synced.',
     todo: () =>
-      'Change or remove in the folder what the rule objects to: Mooring then makes the commits anew without it. Or change the rule in GitLab: Mooring pushes again by itself from time to time.',
+      'Change or remove the content in the folder; Mooring then recreates the commits without it. Or change the rule in GitLab; Mooring tries the push again from time to time.',
     status: 409,
     retry: 'after-admin',
   },
   'fetch-refused': {
-    title: () => 'What GitLab sent was not accepted',
+    title: () => 'Git rejected what GitLab sent',
     happened: (f) =>
       f['commit'] === undefined
-        ? `The history of ${branch(f)} holds something git considers harmful.`
-        : `The commit ${f['commit']} by ${f['author'] ?? 'somebody'}${f['date'] === undefined ? '' : ` of ${f['date']}`} brings ${f['path'] ?? 'something'}, which git considers harmful.`,
+        ? `The history of ${branch(f)} contains something that git considers harmful.`
+        : `The commit ${f['commit']} by ${f['author'] ?? 'somebody'}${f['date'] === undefined ? '' : ` of ${f['date']}`} adds ${f['path'] ?? 'something'}, which git considers harmful.`,
     untouched: () =>
-      'The folder is as it was. Nothing is pulled, and edits are committed here and pushed when that commit is gone.',
+      'The folder was not changed. Nothing is pulled. New edits are committed locally and pushed once that commit is gone.',
     todo: (f) =>
-      `Remove ${f['commit'] === undefined ? 'the commit' : `the commit ${f['commit']}`} from the history of ${branch(f)} in GitLab: a later commit that takes the file away is not enough. Mooring looks again by itself.`,
+      `Remove ${f['commit'] === undefined ? 'the commit' : `the commit ${f['commit']}`} from the history of ${branch(f)} in GitLab. A later commit that deletes the file is not enough. Mooring checks again automatically.`,
     status: 409,
     retry: 'after-admin',
   },
   'remote-moved': {
-    title: () => 'The branch moved while Mooring pushed',
-    happened: (f) => `Somebody pushed to ${branch(f)} at the same moment.`,
+    title: () => 'The branch changed during the push',
+    happened: (f) => `Someone else pushed to ${branch(f)} at the same time.`,
     untouched: bothSides,
-    todo: () => 'Nothing: Mooring fetches, merges and pushes again by itself.',
+    todo: () => 'Nothing. Mooring fetches, merges and pushes again automatically.',
     status: 409,
     retry: 'soon',
   },
   'repository-too-large': {
-    title: (f) => `${projectFirst(f)} is larger than this site may be`,
-    happened: (f) => `It holds ${f['size'] ?? 'more than allowed'}; the limit is ${f['limit'] ?? 'lower'}.`,
+    title: (f) => `${projectFirst(f)} exceeds the size limit of this site`,
+    happened: (f) => `Its size is ${f['size'] ?? 'too large'}, and the limit is ${f['limit'] ?? 'lower'}.`,
     untouched: noFile,
-    todo: () => 'Raise the limits of the site, or choose a smaller repository.',
+    todo: () => 'Raise the site’s limits, or choose a smaller repository.',
     status: 413,
     retry: 'after-admin',
   },
   'lfs-not-followed': {
-    title: (f) => `The repository has only a pointer to ${f['path'] ?? 'this file'}`,
+    title: (f) => `The repository contains only an LFS pointer for ${f['path'] ?? 'this file'}`,
     happened: () =>
-      'Its content is in LFS, which this site does not follow there: a file in its place would be committed over the pointer.',
+      'The content of the file is in LFS, which is turned off for this site. A file in its place would overwrite the pointer.',
     untouched: bothSides,
-    todo: () => 'Turn on LFS under Settings of the site, with a line for the file in .gitattributes, and try again.',
+    todo: () => 'Turn on LFS in the site’s settings, make sure that .gitattributes tracks the file, and try again.',
     status: 409,
     retry: 'after-admin',
   },
 
   // ---- Folder. Facts: folder or path, root, site, owner, limit, hint.
   'folder-invalid': {
-    title: () => 'This is no path of a folder',
+    title: () => 'This is not a valid folder path',
     happened: (f) => f['hint'] ?? `${f['folder'] === undefined ? 'The path' : `“${f['folder']}”`} cannot be used.`,
     untouched: nothing,
-    todo: () => 'Enter the whole path of a folder below an allowed root, beginning with a slash.',
+    todo: () => 'Enter the absolute path of a folder below an allowed root.',
     status: 422,
     retry: 'never',
   },
   'folder-outside-roots': {
-    title: () => 'This folder lies outside the allowed roots',
+    title: () => 'This folder is outside the allowed roots',
     happened: (f) =>
-      `${folderFirst(f)} does not lie under ${f['roots'] ?? 'a folder that this installation allows'}, or lies in Mooring’s own state.`,
+      `${folderFirst(f)} is not below ${f['roots'] ?? 'an allowed root folder'}, or it is inside Mooring’s state directory.`,
     untouched: nothing,
-    todo: () => 'Choose a folder under an allowed root. The roots are set with MOORING_SITES.',
+    todo: () => 'Choose a folder below an allowed root. MOORING_SITES sets the roots.',
     status: 422,
     retry: 'after-admin',
   },
   'folder-overlaps': {
     title: () => 'This folder belongs to another site',
-    happened: (f) => `${folderFirst(f)} is, contains or lies inside the folder of ${f['site'] ?? 'another site'}.`,
+    happened: (f) => `${folderFirst(f)} is, contains or is inside the folder of ${f['site'] ?? 'another site'}.`,
     untouched: nothing,
-    todo: () => 'Choose a folder beside it.',
+    todo: () => 'Choose a different folder.',
     status: 422,
     retry: 'never',
   },
   'folder-missing': {
     title: () => 'The folder does not exist',
-    happened: (f) => `There is nothing at ${folder(f)}. A disk may not be mounted.`,
+    happened: (f) => `${folderFirst(f)} does not exist. A disk may not be mounted.`,
     untouched: bothSides,
-    todo: () => 'Create or mount the folder. Mooring looks again by itself and takes this for no deletion.',
+    todo: () => 'Create or mount the folder. Mooring checks again automatically and does not treat this as a deletion.',
     status: 409,
     retry: 'after-admin',
   },
   'folder-link': {
-    title: () => 'The folder is a link',
-    happened: (f) => `${folderFirst(f)} is a symbolic link. What it points to could change under Mooring’s hands.`,
+    title: () => 'The folder is a symbolic link',
+    happened: (f) => `${folderFirst(f)} is a symbolic link. Its target could change while Mooring is working.`,
     untouched: bothSides,
     todo: () => 'Use the folder it points to.',
     status: 422,
     retry: 'after-admin',
   },
   'folder-not-folder': {
-    title: () => 'This is no folder',
-    happened: (f) => `At ${folder(f)} there is something else than a folder.`,
+    title: () => 'This is not a folder',
+    happened: (f) => `${folderFirst(f)} exists but is not a folder.`,
     untouched: bothSides,
     todo: () => 'Choose a folder.',
     status: 422,
@@ -443,18 +443,18 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'folder-changed': {
-    title: () => 'Another folder stands in the place of the site’s folder',
-    happened: (f) => `${folderFirst(f)} is not the folder that was connected: its identity on disk changed.`,
+    title: () => 'The site’s folder was replaced',
+    happened: (f) => `${folderFirst(f)} is not the folder that was connected: its device or inode number changed.`,
     untouched: bothSides,
-    todo: () => 'Open the site and choose: use this folder, or put the right one back.',
+    todo: () => 'Open the site and choose to use this folder, or put the original one back.',
     status: 409,
     retry: 'after-admin',
   },
   'folder-emptied': {
     title: () => 'The folder is empty',
-    happened: (f) => `${folderFirst(f)} held files before and holds none now.`,
+    happened: (f) => `${folderFirst(f)} contained files before and is empty now.`,
     untouched: () => 'Nothing was removed from the branch.',
-    todo: () => 'Open the site and choose whether this was meant.',
+    todo: () => 'Open the site and choose whether this was intended.',
     status: 409,
     retry: 'after-admin',
   },
@@ -462,46 +462,46 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'The disk is full',
     happened: (f) => {
       const place = f['path'] ?? f['folder'] ?? 'the place Mooring writes to';
-      if (f['needs'] === undefined) return `There is no room left at ${place}.`;
-      return `What came needs ${f['needs']} at ${place}, and ${f['free'] ?? 'less'} is free.`;
+      if (f['needs'] === undefined) return `There is no space left at ${place}.`;
+      return `The new files need ${f['needs']} at ${place}, and ${f['free'] ?? 'less'} is free.`;
     },
-    untouched: () => 'Files are replaced whole or not at all: no file was left half-written.',
-    todo: () => 'Make room. Mooring goes on by itself.',
+    untouched: () => 'Mooring replaces files as a whole or not at all. No file is incomplete.',
+    todo: () => 'Free up space. Mooring continues automatically.',
     status: 507,
     retry: 'soon',
   },
   'too-many-files': {
-    title: () => 'The folder holds more files than allowed',
+    title: () => 'The folder contains too many files',
     happened: (f) =>
-      `${folderFirst(f)} holds ${f['files'] ?? 'more files than allowed'}; the limit is ${f['limit'] ?? 'lower'}.`,
+      `${folderFirst(f)} contains ${f['files'] ?? 'more files than allowed'}, and the limit is ${f['limit'] ?? 'lower'}.`,
     untouched: bothSides,
-    todo: () => 'Raise the limit of the site, or ignore what need not be synced.',
+    todo: () => 'Raise the site’s limit, or ignore files that don’t need to be synced.',
     status: 409,
     retry: 'after-admin',
   },
 
   // ---- Connect. Facts: site, project, branch.
   'plan-outdated': {
-    title: () => 'Something changed since the numbers were counted',
-    happened: () => 'The folder or the branch changed between the question and your answer.',
+    title: () => 'Something changed in the meantime',
+    happened: () => 'The folder or the branch changed after the page was shown.',
     untouched: noFile,
-    todo: () => 'Look at the new numbers and confirm them.',
+    todo: () => 'Review the new numbers and confirm again.',
     status: 409,
     retry: 'never',
   },
   'broken-off': {
-    title: () => 'Broken off',
-    happened: () => 'Somebody stopped this while it was under way.',
-    untouched: () => 'Files are replaced whole or not at all: no file was left half-written.',
-    todo: () => 'Start it again when you like. It goes on from where it was.',
+    title: () => 'Stopped',
+    happened: () => 'Someone stopped this while it was running.',
+    untouched: () => 'Mooring replaces files as a whole or not at all. No file is incomplete.',
+    todo: () => 'Start it again when you are ready. It continues where it stopped.',
     status: 409,
     retry: 'never',
   },
   'already-connected': {
-    title: (f) => `${f['site'] ?? 'This site'} is connected already`,
-    happened: (f) => `It is tied to ${project(f)}. Somebody may have connected it in another window.`,
+    title: (f) => `${f['site'] ?? 'This site'} is already connected`,
+    happened: (f) => `It is connected to ${project(f)}. Someone may have connected it in another window.`,
     untouched: noFile,
-    todo: () => 'Disconnect it first if you want another repository.',
+    todo: () => 'To use another repository, disconnect the site first.',
     status: 409,
     retry: 'never',
   },
@@ -516,7 +516,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'not-connected': {
     title: (f) => `${f['site'] ?? 'This site'} is not connected`,
-    happened: () => 'It is tied to no repository, so there is nothing to sync.',
+    happened: () => 'It has no repository, so there is nothing to sync.',
     untouched: noFile,
     todo: () => 'Connect it under Site Settings / Source Syncing.',
     status: 409,
@@ -525,59 +525,59 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
 
   // ---- Store and process. Facts: path, version, needed, address, port, text.
   'store-missing': {
-    title: () => 'The state of Mooring is gone',
+    title: () => 'Mooring’s state is missing',
     happened: (f) =>
-      `${f['path'] ?? 'The state directory'} has traces of an installation but no store. Starting afresh would hide the loss.`,
-    untouched: () => 'No site’s folder and no repository.',
-    todo: () => 'Restore the state directory from a backup, or move what is left of it away to start anew.',
+      `${f['path'] ?? 'The state directory'} belongs to an existing installation, but its store is missing. Mooring does not start with an empty one, because that would hide the loss.`,
+    untouched: () => 'No site’s folder and no repository was changed.',
+    todo: () => 'Restore the state directory from a backup, or move the rest of it away to start over.',
     status: 500,
     retry: 'after-admin',
   },
   'store-damaged': {
-    title: () => 'The state of Mooring is damaged',
+    title: () => 'Mooring’s state is damaged',
     happened: (f) => `${f['path'] ?? 'A file of the store'} cannot be read.${said(f, 'The reader')}`,
-    untouched: () => 'No site’s folder and no repository.',
-    todo: () => 'Restore the file from its .bak beside it or from a backup.',
+    untouched: () => 'No site’s folder and no repository was changed.',
+    todo: () => 'Restore the file from the copy beside it or from a backup.',
     status: 500,
     retry: 'after-admin',
   },
   'store-newer': {
-    title: () => 'The state was written by a newer Mooring',
+    title: () => 'The state was written by a newer version of Mooring',
     happened: (f) =>
-      `It has version ${f['version'] ?? 'a higher number'}; this program knows up to ${f['needed'] ?? 'a lower one'}.`,
+      `Its format version is ${f['version'] ?? 'higher'}; this version of Mooring supports up to ${f['needed'] ?? 'a lower one'}.`,
     untouched: nothing,
-    todo: () => 'Start the newer version again, or restore the copy that the upgrade kept.',
+    todo: () => 'Start the newer version again, or restore the copy that the upgrade saved.',
     status: 500,
     retry: 'after-admin',
   },
   'key-missing': {
-    title: () => 'The instance key is missing',
-    happened: (f) => `${f['path'] ?? 'The key file'} is not there, so stored tokens cannot be opened.`,
+    title: () => 'The encryption key is missing',
+    happened: (f) => `${f['path'] ?? 'The key file'} is missing, so stored tokens cannot be decrypted.`,
     untouched: nothing,
-    todo: () => 'Put the key file back from a backup. Without it GitLab has to be configured and connected anew.',
+    todo: () => 'Restore the key file from a backup. Without it, you must configure and connect GitLab again.',
     status: 500,
     retry: 'after-admin',
   },
   'key-wrong': {
-    title: () => 'The instance key does not fit the stored secrets',
-    happened: () => 'The key file is another one than the secrets were sealed with.',
+    title: () => 'The encryption key does not match the stored secrets',
+    happened: () => 'The secrets were encrypted with a different key.',
     untouched: nothing,
-    todo: () => 'Put the right key file back. Without it GitLab has to be configured and connected anew.',
+    todo: () => 'Restore the right key file. Without it, you must configure and connect GitLab again.',
     status: 500,
     retry: 'after-admin',
   },
   'state-in-use': {
-    title: () => 'Another Mooring uses this state directory',
-    happened: (f) => `${f['path'] ?? 'The state directory'} is locked by a running process.`,
+    title: () => 'This state directory is in use',
+    happened: (f) => `Another Mooring process has locked ${f['path'] ?? 'the state directory'}.`,
     untouched: nothing,
-    todo: () => 'Stop the other one, or give this one a state directory of its own.',
+    todo: () => 'Stop the other process, or use a separate state directory.',
     status: 500,
     retry: 'after-admin',
   },
   'port-in-use': {
-    title: () => 'The port is taken',
+    title: () => 'The port is in use',
     happened: (f) =>
-      `Something else listens on ${f['address'] ?? ''}${f['port'] === undefined ? '' : ` port ${f['port']}`}.`.replace(
+      `Another process is listening on ${f['address'] ?? ''}${f['port'] === undefined ? '' : ` port ${f['port']}`}.`.replace(
         'on .',
         'on that port.',
       ),
@@ -587,26 +587,27 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'config-invalid': {
-    title: () => 'The configuration has faults',
+    title: () => 'The configuration is invalid',
     happened: (f) => f['text'] ?? 'A setting has a value that cannot be used.',
     untouched: nothing,
-    todo: () => 'Correct the settings named. config/example.env has a valid example for each.',
+    todo: () => 'Correct these settings. config/example.env has a valid example of each.',
     status: 500,
     retry: 'after-admin',
   },
   'git-too-old': {
     title: () => 'The installed git is too old',
-    happened: (f) => `It is version ${f['version'] ?? 'unknown'}; ${f['needed'] ?? 'a newer one'} is needed.`,
+    happened: (f) => `Its version is ${f['version'] ?? 'unknown'}; ${f['needed'] ?? 'a newer version'} is required.`,
     untouched: nothing,
-    todo: () => 'Install a newer git on this server.',
+    todo: () => 'Install a newer version of git on this server.',
     status: 500,
     retry: 'after-admin',
   },
   'git-failed': {
     title: () => 'Git failed',
-    happened: (f) => `A git command ended with an error${f['command'] === undefined ? '' : ` (${f['command']})`}.`,
+    happened: (f) => `A git command failed${f['command'] === undefined ? '' : ` (${f['command']})`}.`,
     untouched: bothSides,
-    todo: () => 'Mooring tries again by itself. If it lasts, the technical cause and the output of git say why.',
+    todo: () =>
+      'Mooring retries automatically. If the problem persists, see the technical cause and the output of git.',
     status: 500,
     retry: 'soon',
   },
@@ -615,48 +616,48 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) => `Git cannot read ${f['path'] ?? 'an object of the copy in the state directory'}.`,
     untouched: bothSides,
     todo: () =>
-      'Check the disk, then restore the state directory from a backup. The site’s folder and GitLab are complete without it.',
+      'Check the disk, then restore the state directory from a backup. The site’s folder and the repository on GitLab are not affected.',
     status: 500,
     retry: 'after-admin',
   },
 
   // ---- Pages. Facts: what, why, seconds, size, field, text.
   'not-found': {
-    title: (f) => (f['what'] === undefined ? 'There is no such page' : `There is no such ${f['what']}`),
+    title: (f) => (f['what'] === undefined ? 'Page not found' : `This ${f['what']} was not found`),
     happened: (f) =>
-      `This address leads to nothing${f['what'] === undefined ? '' : `: the ${f['what']} may have been removed`}.`,
+      `There is nothing at this address${f['what'] === undefined ? '' : `. The ${f['what']} may have been removed`}.`,
     untouched: nothing,
-    todo: () => 'Go back to the list of sites.',
+    todo: () => 'Go to the list of sites.',
     status: 404,
     retry: 'never',
   },
   'not-allowed': {
-    title: () => 'This was not allowed',
+    title: () => 'Access denied',
     happened: (f) =>
       f['why'] === 'origin'
         ? 'The request did not come from one of Mooring’s own pages at its configured address.'
         : f['why'] === 'signed-out'
-          ? 'Nobody is signed in here, or the session has ended.'
+          ? 'You are not signed in, or your session has expired.'
           : f['why'] === 'token'
-            ? 'The API token is missing, unknown, removed or has ended.'
+            ? 'The API token is missing, unknown, removed or expired.'
             : f['why'] === 'scope'
-              ? 'The API token may only read.'
-              : (f['text'] ?? 'You may not do this.'),
+              ? 'The API token is read-only.'
+              : (f['text'] ?? 'You don’t have permission to do this.'),
     untouched: nothing,
     todo: (f) =>
       f['why'] === 'origin'
-        ? 'Open Mooring under its public address and try again. If that is what you did, MOORING_PUBLIC_URL does not match the address in your browser.'
+        ? 'Open Mooring at its public address and try again. If you did, MOORING_PUBLIC_URL does not match the address in your browser.'
         : f['why'] === 'token' || f['why'] === 'scope'
-          ? 'Make a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.'
+          ? 'Create a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.'
           : 'Sign in and try again.',
     status: 403,
     retry: 'never',
   },
   'form-expired': {
     title: () => 'This form has expired',
-    happened: () => 'It was made for an earlier session, so it may not have been you who sent it.',
+    happened: () => 'It was created for an earlier session, so Mooring cannot tell whether you sent it.',
     untouched: nothing,
-    todo: () => 'Go back, load the page anew and send the form again.',
+    todo: () => 'Go back, reload the page and submit the form again.',
     status: 403,
     retry: 'never',
   },
@@ -666,15 +667,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
       f['text'] ??
       (f['size'] === 'large'
         ? 'It is larger than Mooring accepts.'
-        : 'Something is missing in it or has a form that Mooring does not know.'),
+        : 'A field is missing or has an unexpected format.'),
     untouched: nothing,
-    todo: () => 'Go back, load the page anew and fill it in again.',
+    todo: () => 'Go back, reload the page and fill in the form again.',
     status: 422,
     retry: 'never',
   },
   'too-many-tries': {
-    title: () => 'Too many tries',
-    happened: () => 'Name or password were wrong several times in a row.',
+    title: () => 'Too many attempts',
+    happened: () => 'The name or password was wrong several times in a row.',
     untouched: nothing,
     todo: (f) =>
       f['seconds'] === undefined ? 'Wait a minute and try again.' : `Wait ${f['seconds']} seconds and try again.`,
@@ -682,26 +683,26 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'soon',
   },
   'setup-done': {
-    title: () => 'Mooring is set up already',
-    happened: () => 'The first account exists, so the set-up page is closed for good.',
+    title: () => 'Mooring is already set up',
+    happened: () => 'The first account exists, so the set-up page is closed.',
     untouched: nothing,
-    todo: () => 'Sign in. If the password is lost, run mooring admin reset-password on the server.',
+    todo: () => 'Sign in. If you lost the password, run mooring admin reset-password on the server.',
     status: 409,
     retry: 'never',
   },
   'kept-missing': {
-    title: () => 'This kept version is no longer there',
-    happened: () => 'Kept versions are given up after their time.',
+    title: () => 'This kept version no longer exists',
+    happened: () => 'Kept versions are deleted after their retention period.',
     untouched: nothing,
-    todo: () => 'Look at the list of what is still kept, or at the repository’s history in GitLab.',
+    todo: () => 'See the list of kept versions, or the repository’s history in GitLab.',
     status: 404,
     retry: 'never',
   },
   unexpected: {
     title: () => 'Something went wrong inside Mooring',
-    happened: () => 'A fault that nobody foresaw stopped this request.',
-    untouched: () => 'Syncing goes on; files are only ever replaced whole, and what is replaced is kept first.',
-    todo: () => 'Try again. If it happens again, look at Mooring’s log at this time and report what it says.',
+    happened: () => 'An unexpected error stopped this request.',
+    untouched: () => 'Syncing continues. Mooring replaces files only as a whole and keeps what it replaces.',
+    todo: () => 'Try again. If it happens again, report what Mooring’s log says at this time.',
     status: 500,
     retry: 'soon',
   },

@@ -135,7 +135,7 @@ test('a wrong secret: the way back says that GitLab does not know the applicatio
   const before = await snapshot(folder);
   const page = await authorised(world, me);
   assert.is(page.heading, 'GitLab does not know this application');
-  isProblem(page, 'No file and no repository.', 'Account Settings / Self Hosted GitLab');
+  isProblem(page, 'No file and no repository was changed.', 'Account Settings / Self Hosted GitLab');
   assert.equal(await snapshot(folder), before);
 });
 
@@ -160,8 +160,8 @@ test('authorisation denied: nothing is connected, Connect can be pressed again',
   const settings = me.page.url;
   await me.press('Connect');
   const page = await me.press('Deny');
-  assert.is(page.heading, 'GitLab did not give the authorisation');
-  isProblem(page, 'Press Connect again');
+  assert.is(page.heading, 'Authorisation was denied');
+  isProblem(page, 'Select Connect again');
   assert.match((await me.open(settings)).words, 'Authentication required');
   assert.equal(await snapshot(folder), before);
 });
@@ -171,8 +171,8 @@ test('a callback with wrong, missing or used state is refused and connects nobod
   const settings = me.page.url;
   for (const query of ['', 'code=abc', `code=abc&state=${'x'.repeat(43)}`, 'error=access_denied']) {
     const page = await me.open(`${world.url}/oauth/callback?${query}`);
-    assert.is(page.heading, 'This answer from GitLab does not belong to you');
-    isProblem(page, 'No connection was made or changed.');
+    assert.is(page.heading, 'This sign-in link has expired or was started in another browser');
+    isProblem(page, 'No connection was added or changed.');
   }
   assert.match((await me.open(settings)).words, 'Authentication required');
   // The question of one browser, answered in another.
@@ -186,12 +186,12 @@ test('a callback with wrong, missing or used state is refused and connects nobod
   const other = await signedIn(world);
   assert.is(
     (await other.open(`${world.url}/oauth/callback?code=abc&state=${state}`)).heading,
-    'This answer from GitLab does not belong to you',
+    'This sign-in link has expired or was started in another browser',
   );
   // And used up by that: not good for the right browser either.
   assert.is(
     (await me.open(`${world.url}/oauth/callback?code=abc&state=${state}`)).heading,
-    'This answer from GitLab does not belong to you',
+    'This sign-in link has expired or was started in another browser',
   );
 });
 
@@ -202,16 +202,16 @@ test('folders that cannot be a site are refused beside the field', async () => {
   await symlink(join(sites, 'real'), join(sites, 'a-link'));
   await writeFile(join(sites, 'a-file'), '');
   const refused: [string, string | RegExp][] = [
-    [join(dir, 'elsewhere'), 'does not lie under'],
-    [`${sites}/../elsewhere`, 'does not lie under'],
-    ['/etc', 'does not lie under'],
-    [stateDir, /own state|may not list|refuses/],
+    [join(dir, 'elsewhere'), 'is not below'],
+    [`${sites}/../elsewhere`, 'is not below'],
+    ['/etc', 'is not below'],
+    [stateDir, /state directory|may not list|refuses/],
     [join(sites, 'a-link'), 'symbolic link'],
-    [join(sites, 'a-file'), 'something else than a folder'],
-    [join(sites, 'missing'), 'There is nothing at'],
+    [join(sites, 'a-file'), 'exists but is not a folder'],
+    [join(sites, 'missing'), 'does not exist'],
     ['relative/folder', 'beginning with /'],
     [join(sites, 'site-1'), 'Site 1'],
-    [join(sites, 'site-1', 'below'), /Site 1|nothing at/],
+    [join(sites, 'site-1', 'below'), /Site 1|does not exist/],
   ];
   for (const [path, words] of refused) {
     const page = await addSite(world, me, 'Refused', path);
@@ -309,7 +309,7 @@ test('a double click on Connect Self Hosted GitLab connects once', async () => {
     }).then((response) => response.text());
   const pages = await Promise.all([post(), post()]);
   const words = pages.map((html) =>
-    html.includes('is connected already') ? 'already' : html.includes('is connected') ? 'connected' : html,
+    html.includes('is already connected') ? 'already' : html.includes('is connected') ? 'connected' : html,
   );
   assert.equal(words.sort(), ['already', 'connected'], words.join('\n'));
   assert.is(await readFile(join(folder, 'a.txt'), 'utf8'), 'a\n');
@@ -326,7 +326,7 @@ test('two browsers confirming: one connects, the other is told', async () => {
   await connectTo(world, other, { project });
   await Promise.all([me.press('Connect Self Hosted GitLab'), other.press('Connect Self Hosted GitLab')]);
   const headings = [me, other].map(({ page }) =>
-    page.words.includes('is connected already')
+    page.words.includes('is already connected')
       ? 'already'
       : page.words.includes('is connected')
         ? 'connected'
@@ -387,7 +387,7 @@ test('a folder that vanishes is waited for, nothing is removed from the branch, 
   await site.reaches('On hold');
   const page = await me.open(`${site.url}/hold`);
   assert.match(page.words, 'The site’s folder is missing');
-  assert.match(page.words, 'takes this for no deletion');
+  assert.match(page.words, 'does not treat this as a deletion');
   assert.is(await project.head(), head);
   await rename(`${site.folder}-away`, site.folder);
   await site.settled();
@@ -476,8 +476,8 @@ test('a root that is a link, and one inside which a link leads out, give no site
 test('a store that is not ours: the daemon says so and ends, and changes nothing', async () => {
   const cases: [string, string, RegExp][] = [
     ['state.json', 'this is no store', /damaged|cannot be read|key is missing/],
-    ['other.json', '{}', /no store|state of Mooring is gone/],
-    ['secret.key', 'x'.repeat(44), /gone|key/],
+    ['other.json', '{}', /no store|state is missing/],
+    ['secret.key', 'x'.repeat(44), /missing|key/],
   ];
   for (const [name, content, words] of cases) {
     const given = await harbour({ started: false, begin: 'nothing' });
@@ -517,7 +517,7 @@ test('a port in use, and a state directory in use: the second one says so and en
   const given = await harbour({ started: false, begin: 'nothing', env: { MOORING_PORT: String(world.port) } });
   try {
     await given.start().catch(() => undefined);
-    await until('the message', () => given.output().includes('The port is taken'));
+    await until('the message', () => given.output().includes('The port is in use'));
     assert.match(given.output(), `port ${world.port}`);
     assert.match(given.output(), 'MOORING_PORT');
   } finally {
@@ -526,7 +526,7 @@ test('a port in use, and a state directory in use: the second one says so and en
   const second = await harbour({ started: false, begin: 'nothing', env: { MOORING_STATE: world.stateDir } });
   try {
     await second.start().catch(() => undefined);
-    assert.match(second.output(), 'Another Mooring uses this state directory');
+    assert.match(second.output(), 'This state directory is in use');
   } finally {
     await second.close();
   }

@@ -55,8 +55,8 @@ daemon(
       await site.settled();
       const before = await filesOf(site.folder);
       for (const [status, words] of [
-        [410, /not to be found/],
-        [404, /not to be found/],
+        [410, /was not found/],
+        [404, /was not found/],
         [403, /may not/],
       ] as const) {
         const tip = await site.project.head();

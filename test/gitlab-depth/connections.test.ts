@@ -98,7 +98,7 @@ connections('a token that cannot do what the site needs is refused, and not kept
     await site.clicker.open(`${site.url}/settings/syncing`);
     await site.clicker.follow('Use an access token');
     await site.clicker.press('Use this token', { 'Access token': gitlab.tokens.add('piet', ['api']) });
-    assert.match(site.clicker.page.words, 'not to be found in GitLab');
+    assert.match(site.clicker.page.words, 'was not found in GitLab');
     assert.equal(await kept(harbour), ['ana']);
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(page.words, 'Your own grant.');

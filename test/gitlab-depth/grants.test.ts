@@ -146,7 +146,7 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
     };
     gitlab.projects.addMember(world.website, 'piet', Level.none);
     await as('piet');
-    assert.match(site.clicker.page.words, 'not to be found in GitLab');
+    assert.match(site.clicker.page.words, 'was not found in GitLab');
     const still = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(still.words, '@ana');
     const before = tokenNow(harbour);

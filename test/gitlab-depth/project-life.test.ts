@@ -166,7 +166,7 @@ life('a refused push goes to a new branch of the own project, wherever its path 
     const late = await elsewhere('mooring/three');
     const projects = gitlab.projects.all().length;
     await website.delete();
-    assert.match((await late()).words, 'is not to be found in GitLab');
+    assert.match((await late()).words, 'was not found in GitLab');
     assert.is(gitlab.projects.all().length, projects - 1, 'the push made a project');
   }),
 );

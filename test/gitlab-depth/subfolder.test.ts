@@ -137,7 +137,7 @@ sub('the rules for large files (LFS) of the folders above count: contents come, 
     await clicker.press('Choose branch', { 'harbour/mono': true });
     const plan = await clicker.press('Continue', { 'Subfolder of the repository': 'docs/site' });
     assert.match(plan.words, /added ?3/);
-    assert.not.match(plan.words, 'only a pointer');
+    assert.not.match(plan.words, 'only an LFS pointer');
     await clicker.press('Connect Self Hosted GitLab');
     const arrived = async (path: string, content: Buffer) =>
       (await filesOf(folder)).get(path)?.equals(content) || undefined;

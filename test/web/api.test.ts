@@ -47,7 +47,7 @@ api('a token that may only read changes nothing', async () => {
   for (const act of ['sync', 'pause', 'resume']) {
     const { status, body } = await post(`/api/v1/sites/museum/${act}`, reads);
     assert.is(status, 403);
-    assert.match((body as { error: { happened: string } }).error.happened, /may only read/);
+    assert.match((body as { error: { happened: string } }).error.happened, /is read-only/);
   }
   assert.not.ok(world.calls.some(({ name }) => name.startsWith('sites.')));
 });

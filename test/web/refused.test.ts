@@ -53,7 +53,7 @@ for (const [kind, text] of Object.entries(texts)) {
     assert.match(pages.hold, holdTitle(hold));
     assert.match(pages.sites, holdTitle(hold));
     assert.not.match(pages.syncing, 'nothing to do');
-    assert.match(pages.syncing, 'GitLab refused the push');
+    assert.match(pages.syncing, 'GitLab rejected the push');
     assert.match(pages.syncing, '0 to pull, 1 to push');
   });
 }

@@ -122,7 +122,7 @@ test('the callback redirects away at once; a forged or refused one is a page', a
   for (const query of ['', '?code=x', '?code=x&state=other', '?state=s1', '?code=a&code=b&state=s1']) {
     const answer = await me.get(`/oauth/callback${query}`);
     assert.is(answer.status, 400, query);
-    assert.match(answer.text, 'does not belong to you');
+    assert.match(answer.text, 'has expired or was started in another browser');
   }
   const denied = await me.get('/oauth/callback?error=access_denied&error_description=%3Cb%3Eno%3C%2Fb%3E&state=s1');
   assert.is(denied.status, 403);

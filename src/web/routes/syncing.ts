@@ -136,7 +136,7 @@ export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
 /** Results of a run that are no words for people yet. */
 const attempts: Readonly<Record<string, string>> = {
   nothing: 'nothing to do',
-  refused: 'GitLab refused the push',
+  refused: 'GitLab rejected the push',
   held: 'it waits for a choice',
 };
 
