@@ -1,6 +1,6 @@
 import type { ActRecord, RunRecord } from '../model/event.ts';
 import type { Conflict, KeptVersion } from '../model/plan.ts';
-import { Problem } from '../model/problem.ts';
+import { Problem, asProblem } from '../model/problem.ts';
 import type { Hold, HoldChoice, SiteId, SiteStatus } from '../model/site.ts';
 import { type Oid, type SitePath, displayPath } from '../model/tree.ts';
 
@@ -54,6 +54,24 @@ export function createDecisions(deps: DecisionsDeps) {
       if (hold?.code === 'reconnect' && hold.step === step && choice === 'try-again') await deps.askAgain(id);
       await deps.keeper(id).choose(step, choice);
       deps.report({ by, site: id, act: 'chose', detail: choice });
+    },
+
+    /** The same answer for several sites. Gives those whose question changed or ended by now: they are not answered. */
+    async chooseForEach(
+      answers: readonly { readonly site: SiteId; readonly step: string }[],
+      choice: HoldChoice,
+      by: string,
+    ): Promise<readonly SiteId[]> {
+      const changed: SiteId[] = [];
+      for (const { site, step } of answers) {
+        try {
+          await this.choose(site, step, choice, by);
+        } catch (error) {
+          if (!['plan-outdated', 'not-found'].includes(asProblem(error).code)) throw error;
+          changed.push(site);
+        }
+      }
+      return changed;
     },
 
     /** Every path of the open question; right after a restart those that were written down. */

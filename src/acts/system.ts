@@ -4,6 +4,7 @@ import { gitStanding } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import { type Standing, setUpOf, setUpWords } from '../model/set-up.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
+import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
 
 /** What the machine says, read when somebody asks. */
 export interface Machine {
@@ -71,7 +72,8 @@ export function createSystemActs(deps: SystemDeps): SystemActs {
       };
     },
     async attention() {
-      const found = [...ofConnections(deps), ...ofSites(deps), ...ofNotices(deps), ...ofMachine(await checks())];
+      const ofAll = [...ofWentBack(deps), ...ofConnections(deps), ...ofSites(deps), ...ofNotices(deps)];
+      const found = [...ofAll, ...ofMachine(await checks())];
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
     },
@@ -220,6 +222,19 @@ function ofMachine(checks: readonly SystemCheck[]): Attention[] {
       help: 'system',
       sites: [],
     }));
+}
+
+/** Each of these sites is on hold by itself; together they say something about GitLab. */
+function ofWentBack({ sites, status }: SystemDeps): Attention[] {
+  const group = wentBackGroup(sites(), status);
+  if (!group) return [];
+  const { title, happened, untouched } = wentBackWords(group);
+  return [
+    {
+      ...{ kind: 'went-back', tone: 'bad', title, text: `${happened} ${untouched}` },
+      ...{ help: 'went-back', sites: group.sites },
+    },
+  ];
 }
 
 function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {

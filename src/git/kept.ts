@@ -45,7 +45,7 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
   return {
     async keep(request) {
       // The same old tip is met at every look until a person has decided, and a step again after a crash: once is enough.
-      const repeats = request.cause === 'history-rewritten' || request.cause === 'let-go';
+      const repeats = ['history-rewritten', 'went-back', 'let-go'].includes(request.cause);
       const before = repeats ? await keptOf(request.commit) : undefined;
       if (before) return before;
       const tree = await tools.treeOf(request.commit);

@@ -4,7 +4,7 @@ import type { Oid } from '../model/tree.ts';
 import type { Ledger, LedgerName, Repository } from '../sync/ports.ts';
 import type { Ask } from './driver.ts';
 
-const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base'];
+const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base', 'back'];
 
 /** The refs in which a site's state stands: they move together or not at all. */
 export function createLedger(

@@ -4,7 +4,7 @@ import { Problem } from '../model/problem.ts';
 import type { Change, Oid } from '../model/tree.ts';
 import { type Subfolder } from '../model/subfolder.ts';
 import type { Clock } from '../model/world.ts';
-import type { Author, CommitFacts, Relation, Repository, TreeFile } from '../sync/ports.ts';
+import type { Apart, Author, CommitFacts, Relation, Repository, TreeFile } from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
 import type { Ask, GitDriver, GitProcess, GitResult, GitRun } from './driver.ts';
 import { gitEnvironment } from './environment.ts';
@@ -97,6 +97,14 @@ export function openRepository(options: RepositoryOptions): Repository {
     return known[base] ?? 'diverged';
   };
 
+  const distances = new Memory<Apart>(50);
+  const measure = async (ours: Oid, theirs: Oid): Promise<Apart> => {
+    const counted = await ask(['rev-list', '--left-right', '--count', `${ours}...${theirs}`]);
+    const [left = 0, right = 0] = counted.toString('latin1').trim().split('\t').map(Number);
+    const base = await view.commonOf(ours, theirs);
+    return { ours: left, theirs: right, ...(base ? { since: (await commit(base)).at } : {}) };
+  };
+
   const make: Repository['make'] = async ({ parents, tree, edits = [], message, author: by }) => {
     const at = await Promise.all(parents.map((parent) => commit(parent)));
     const stream = startFastImport(driver, environment());
@@ -147,6 +155,9 @@ export function openRepository(options: RepositoryOptions): Repository {
     async relation(ours, theirs) {
       return ours === theirs ? 'equal' : relations.get(`${ours} ${theirs}`, () => relate(ours, theirs));
     },
+
+    apart: (ours, theirs) => distances.get(`${ours} ${theirs}`, () => measure(ours, theirs)),
+    mayJoin: view.mayJoin,
 
     view: view.turn,
     commit,

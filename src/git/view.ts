@@ -97,6 +97,13 @@ export function createView({ ask, git, open }: ViewTools, first: Subfolder) {
     return best;
   }
 
+  /** Whether {@link aroundOf} loses nothing: at most one of the two changed what lies around since they parted. */
+  async function mayJoin(a: Oid, b: Oid): Promise<boolean> {
+    if (prefix === '' || (await sameAround(a, b))) return true;
+    const base = await commonOf(a, b);
+    return base !== undefined && ((await sameAround(a, base)) || (await sameAround(b, base)));
+  }
+
   const tree = async (commit: Oid): Promise<Oid> =>
     prefix === '' || commit === emptyTree ? commit : (await folderOf(commit)).tree;
 
@@ -111,6 +118,7 @@ export function createView({ ask, git, open }: ViewTools, first: Subfolder) {
     /** What git lists and compares for a commit: itself, or its folder's tree; the empty one where it has none. */
     tree,
     commonOf,
+    mayJoin,
 
     /** What the `.gitattributes` around the folder say. */
     async above(commit: Oid): Promise<Above> {

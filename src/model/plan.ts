@@ -73,7 +73,15 @@ export interface KeptVersion {
 }
 
 export type KeptCause =
-  'connect' | 'conflict' | 'late-write' | 'history-rewritten' | 'restore' | 'removed' | 'refused' | 'let-go';
+  | 'connect'
+  | 'conflict'
+  | 'late-write'
+  | 'history-rewritten'
+  | 'went-back'
+  | 'restore'
+  | 'removed'
+  | 'refused'
+  | 'let-go';
 
 /** A path both sides changed, and how the site's policy settled it. Both versions stay reachable. */
 export interface Conflict {

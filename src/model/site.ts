@@ -260,6 +260,18 @@ export interface Hold {
   readonly choices: readonly HoldChoice[];
   /** GitLab's own words, cleaned: why it refuses. */
   readonly text?: string;
+  /** Of `went-back`: what the branch lost. */
+  readonly back?: WentBack;
+}
+
+/** How far a branch went back from the tip that both sides had agreed on. */
+export interface WentBack {
+  /** Commits that it had and has no more. */
+  readonly lost: number;
+  /** Commits that it has and did not have then: pushed since. */
+  readonly newer: number;
+  /** When the newest commit was made that it still has of those both sides knew, in ms since 1970; absent: it has none. */
+  readonly to?: number;
 }
 
 export type HoldCode =
@@ -269,6 +281,7 @@ export type HoldCode =
   | 'root-changed'
   | 'root-emptied'
   | 'history-rewritten'
+  | 'went-back'
   | 'branch-missing'
   | 'push-refused'
   | 'reconnect'

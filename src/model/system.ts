@@ -31,6 +31,7 @@ export interface Attention {
     | 'lfs'
     | 'secrets'
     | 'was-ignored'
+    | 'went-back'
     | 'disk'
     | 'watches'
     | 'software'
@@ -40,7 +41,7 @@ export interface Attention {
   readonly title: string;
   readonly text: string;
   /** The page that helps. */
-  readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing' | 'notifications';
+  readonly help?: 'system' | 'account' | 'ignored' | 'files' | 'syncing' | 'notifications' | 'went-back';
   /** What is to be entered at one of the sites. */
   readonly wants?: 'access-token';
   readonly sites: readonly SiteId[];

@@ -4,9 +4,12 @@ import type { ProblemFacts } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import type { Hold, SiteId, SiteStatus } from '../model/site.ts';
 import { escapeControls } from '../model/tree.ts';
+import { wentBackGroup, wentBackHold, wentBackWords } from '../model/went-back.ts';
 
 /** A site that fails again and again is told after this long; what is over sooner was none of anybody's business. */
 const patienceMs = 10 * 60_000;
+/** Sites of a restored GitLab are seen one after another, most within a minute: what is told first names them all. */
+const gatheringMs = 2 * 60_000;
 /** More than so many at a time are not remembered: the first ones say that the house is on fire. */
 const mostIncidents = 500;
 /** Whoever could not be told within this long that all is well need not be told. */
@@ -28,6 +31,8 @@ interface Found {
   readonly kind: IncidentKind;
   readonly sites: readonly SiteId[];
   readonly words: IncidentWords;
+  /** ms since 1970, of what may be the first of many: it is told after a while, then with all that came meanwhile. */
+  readonly since?: number;
 }
 
 /**
@@ -35,7 +40,7 @@ interface Found {
  * learns of an incident nor of its end.
  */
 export function nextIncidents(before: readonly Incident[], scene: Scene, on: readonly Channel[]): readonly Incident[] {
-  const found = new Map(conditions(scene).map((each) => [each.key, each]));
+  const found = new Map(conditions(scene, before).map((each) => [each.key, each]));
   const kept: Incident[] = [];
   for (const incident of before) {
     const present = found.get(incident.key);
@@ -49,7 +54,7 @@ export function nextIncidents(before: readonly Incident[], scene: Scene, on: rea
     } else if (ends(incident, scene) === 'not known') kept.push({ ...incident, told });
   }
   const fresh = [...found.values()].slice(0, Math.max(0, mostIncidents - kept.length));
-  return [...kept, ...fresh.map((each) => ({ ...each, at: scene.now, told: [] }))];
+  return [...kept, ...fresh.map(({ since: _since, ...each }) => ({ ...each, at: scene.now, told: [] }))];
 }
 
 function without({ overAt: _over, ...rest }: Incident): Incident {
@@ -57,9 +62,31 @@ function without({ overAt: _over, ...rest }: Incident): Incident {
 }
 
 /** Everything that wants a person, at this moment. */
-function conditions(scene: Scene): Found[] {
-  return [...ofConnections(scene), ...scene.sites.flatMap((site) => ofSite(site, scene))];
+function conditions(scene: Scene, before: readonly Incident[]): Found[] {
+  const together = ofWentBack(scene, before);
+  const its = new Set(together?.sites);
+  const others = scene.sites.filter(({ id }) => !its.has(id)).flatMap((site) => ofSite(site, scene));
+  const found = [...ofConnections(scene), ...(together ? [together] : []), ...others];
+  return found.filter(({ since }) => since === undefined || scene.now - since >= gatheringMs);
 }
+
+/** Branches that went back together are one incident, until the last of its sites is answered. */
+function ofWentBack({ sites, status }: Scene, before: readonly Incident[]): Found | undefined {
+  const group = wentBackGroup(sites, status);
+  const open = before.find(({ key, overAt }) => key === wentBackKey && overAt === undefined);
+  const known = new Set([...(group?.sites ?? []), ...(open?.sites ?? [])]);
+  const waiting = sites.filter((site) => known.has(site.id) && wentBackHold(site, status)).map(({ id }) => id);
+  if (waiting.length === 0) return undefined;
+  const { title, happened, untouched } = wentBackWords(group ?? { sites: waiting, branches: waiting.length });
+  const todo =
+    'Open Attention and choose once for all of them, or open a site and choose for it alone: “Push back what GitLab lost” or “Follow GitLab”.';
+  return {
+    ...{ key: wentBackKey, kind: 'hold', sites: waiting, words: { title, happened, untouched, todo } },
+    ...(open || !group ? {} : { since: group.since }),
+  };
+}
+
+const wentBackKey = 'went-back';
 
 function ofSite(site: NoticeSite, { status, failingSince, holdWords, connections, now }: Scene): Found[] {
   const { binding } = site;
@@ -79,6 +106,7 @@ function ofSite(site: NoticeSite, { status, failingSince, holdWords, connections
         kind: 'hold',
         sites: [site.id],
         words: words ?? problemWords(`${name} is on hold`, problem),
+        ...(hold?.code === 'went-back' ? { since: hold.at } : {}),
       },
     ];
   }
@@ -121,7 +149,13 @@ const usedBy = ({ sites }: Scene, { id }: Connection): SiteId[] =>
  */
 function ends(incident: Incident, scene: Scene): 'well' | 'silent' | 'not known' {
   if (incident.kind === 'token' || incident.kind === 'reconnect') return grantEnds(incident, scene);
-  const site = scene.sites.find(({ id }) => id === incident.sites[0]);
+  // Of several sites, the one that says most: as long as one is not known, nothing is.
+  const each = incident.sites.map((id) => siteEnds(id, scene));
+  return (['not known', 'well'] as const).find((end) => each.includes(end)) ?? 'silent';
+}
+
+function siteEnds(id: SiteId, scene: Scene): 'well' | 'silent' | 'not known' {
+  const site = scene.sites.find((one) => one.id === id);
   if (!site?.binding || site.paused) return 'silent';
   switch (scene.status(site.id).state) {
     case 'in-sync':

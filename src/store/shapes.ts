@@ -178,6 +178,7 @@ export const holdCode = z.enum([
   'root-changed',
   'root-emptied',
   'history-rewritten',
+  'went-back',
   'branch-missing',
   'push-refused',
   'reconnect',
@@ -199,6 +200,7 @@ const hold = whole<Hold>()(
     samples: z.array(z.strictObject({ path: sitePath, mark })),
     choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'])),
     text: z.string().exactOptional(),
+    back: z.strictObject({ lost: z.number(), newer: z.number(), to: z.number().exactOptional() }).exactOptional(),
   }),
 );
 

@@ -3,17 +3,16 @@ import type { Refusal } from '../model/refusal.ts';
 import { makeAnew, mayBeLeftOut } from './anew.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
-import { settle } from './conflict.ts';
 import { guard, lossOf } from './guard.ts';
 import { holdPaths } from './held.ts';
 import { heldStep, refusedStep, stepId } from './hold.ts';
 import { keepLetGo, lettingGo } from './let-go.ts';
-import { mergeMessage } from './message.ts';
+import { mergeCommit } from './merge-commit.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
-import { pointersLeft } from './pointers.ts';
 import type { Ledger } from './ports.ts';
 import type { Standing, Step } from './reconcile.ts';
+import { wentBack } from './went-back.ts';
 
 type Done = Oid | undefined | 'again' | 'anew';
 
@@ -35,6 +34,8 @@ export async function carryOut(
       return offer(deps, notes, ledger, standing, standing.local);
     case 'rewritten':
       return rewritten(deps, notes, ledger, standing, step);
+    case 'went-back':
+      return wentBack(deps, notes, ledger, step);
     case 'push':
       if (standing.fresh) await keepOldLine(deps, ledger);
       return offer(deps, notes, ledger, standing, step.commit);
@@ -91,16 +92,8 @@ async function merge(
   standing: Standing,
   step: Step & { kind: 'merge' },
 ): Promise<Done> {
-  const { repository, site, now } = deps;
-  const merged = await repository.merge(step.ours, step.theirs, step.base);
-  const rivals = merged.conflicts.flatMap(({ path, theirs }) => (theirs ? [{ path, ...theirs }] : []));
-  const { edits, lost } = settle(merged, site.settings.policy, await pointersLeft(deps, rivals));
-  const commit = await repository.make({
-    parents: step.parents,
-    tree: merged.tree,
-    edits,
-    message: mergeMessage(lost.length, step.parents.includes(step.ours) ? 'parents' : 'kept'),
-  });
+  const { repository, now } = deps;
+  const { commit, lost } = await mergeCommit(deps, step);
   notes.lost = [...lost];
   const [made, theirs] = await Promise.all([repository.commit(commit), repository.commit(step.theirs)]);
   // A line that does not become a parent is in no ref afterwards, conflicts or not.
@@ -135,7 +128,7 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
   const { repository, remote, site, signal } = deps;
   const expected = standing.remote === 'absent' ? null : standing.remote;
   const going = await repository.changes(expected ?? undefined, commit);
-  const coming = ledger.disk === commit ? [] : await losing(deps, ledger, commit);
+  const coming = ledger.disk === commit ? [] : await losing(deps, notes, ledger, commit);
   // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
   const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(standing), expected));
   if (asked) {
@@ -172,7 +165,8 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
     return leaveOut(deps, notes, tip, notes.refused, without);
   }
   delete notes.refused;
-  notes.pushed = [...going];
+  const again = new Set(going.map(({ path }) => path));
+  notes.pushed = [...notes.pushed.filter(({ path }) => !again.has(path)), ...going];
   const agreed = { remote: commit, offered: null };
   if (ledger.disk === commit) await repository.move({ ...agreed, choice: null, base: null });
   else await bring(deps, notes, ledger, commit, agreed);
@@ -220,7 +214,7 @@ async function follow(
   standing: Standing,
   target: Oid,
 ): Promise<Oid | undefined> {
-  const coming = await losing(deps, ledger, target);
+  const coming = await losing(deps, notes, ledger, target);
   const asked = await ask(deps, [], coming, stepId(standing), null);
   if (asked) {
     notes.hold = asked;
@@ -230,11 +224,13 @@ async function follow(
   return target;
 }
 
-/** What the folder would become, without the files that are let go: those are not lost. */
-async function losing(deps: RunDeps, { disk }: Ledger, target: Oid): Promise<readonly Change[]> {
+/**
+ * What the folder would become, as far as nobody agreed to it yet. Files that are let go are not lost.
+ */
+async function losing(deps: RunDeps, notes: Notes, { disk }: Ledger, target: Oid): Promise<readonly Change[]> {
   const changes = await deps.repository.changes(disk, target);
   const letGo = await lettingGo(deps, changes, disk, target);
-  return changes.filter(({ path }) => !letGo.has(path));
+  return changes.filter(({ path, after }) => !letGo.has(path) && (after || !notes.mayGo.has(path)));
 }
 
 /**

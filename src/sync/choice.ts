@@ -16,7 +16,7 @@ type Sides = { readonly repository: Repository; readonly directory: Directory };
 
 /** Undoes a mass removal on the side that lost: the removed paths come back, everything else stays. */
 export async function putBack(repository: Repository, hold: Hold): Promise<void> {
-  const { disk, remote } = await repository.ledger();
+  const { disk, remote, base } = await repository.ledger();
   const incoming = hold.step.split(':')[1] as Oid | undefined;
   if (!disk || !remote) throw new Problem('not-connected', {});
   if (hold.code === 'folder-lost-files') {
@@ -30,31 +30,33 @@ export async function putBack(repository: Repository, hold: Hold): Promise<void>
     );
     return;
   }
-  if (!incoming || incoming === remote) throw new Problem('plan-outdated', {});
-  const { target, parents, rewritten } = await arrival(repository, disk, remote, incoming);
+  if (!incoming || (incoming === remote && !base)) throw new Problem('plan-outdated', {});
+  const { target, parents, instead } = await arrival(repository, { disk, remote, base }, incoming);
   const lost = (await repository.changes(disk, target)).filter(({ after }) => !after);
   const edits = lost.map(({ path, before }) => restored(path, before));
   const subject = `Put ${lost.length} files back`;
-  await choose(repository, parents, target, edits, rewritten ? `${subject}\n\n${insteadOf(disk)}` : subject);
+  await choose(repository, parents, target, edits, instead ? `${subject}\n\n${insteadOf(disk)}` : subject);
 }
 
-/** What the folder would become by following `incoming`, and the parents a commit on top of that has. */
+/**
+ * What the folder would become by following `incoming`, and the parents a commit on top of that has. `instead`: the
+ * folder's own line is none of them.
+ */
 async function arrival(
   repository: Repository,
-  disk: Oid,
-  remote: Oid,
+  { disk, remote, base }: { disk: Oid; remote: Oid; base: Oid | undefined },
   incoming: Oid,
-): Promise<{ target: Oid; parents: readonly Oid[]; rewritten: boolean }> {
+): Promise<{ target: Oid; parents: readonly Oid[]; instead: boolean }> {
   const since = await repository.relation(remote, incoming);
-  const rewritten = since !== 'equal' && since !== 'behind';
-  if (disk === remote || (!rewritten && (await repository.relation(disk, incoming)) === 'behind'))
-    return { target: incoming, parents: [incoming], rewritten };
+  const instead = base !== undefined || (since !== 'equal' && since !== 'behind');
+  if (disk === remote || (!instead && (await repository.relation(disk, incoming)) === 'behind'))
+    return { target: incoming, parents: [incoming], instead };
   // Only the new history as parent where the old one was replaced: what was purged from it must not come back.
-  const parents = rewritten ? [incoming] : [disk, incoming];
-  const merged = await repository.merge(disk, incoming, rewritten ? remote : undefined);
+  const parents = instead ? [incoming] : [disk, incoming];
+  const merged = await repository.merge(disk, incoming, instead ? (base ?? remote) : undefined);
   const { edits } = settle(merged, 'repository');
   const target = await repository.make({ parents, tree: merged.tree, edits, message: `Merge\n\n${trailer}\n` });
-  return { target, parents, rewritten };
+  return { target, parents, instead };
 }
 
 /**

@@ -82,7 +82,15 @@ export async function connect(
   const { repository } = deps;
   // A connected site without a ledger would be broken by a crash here; its ledger is replaced in one step below.
   if (!deps.switching)
-    await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
+    await repository.move({
+      disk: null,
+      remote: null,
+      pending: null,
+      offered: null,
+      choice: null,
+      base: null,
+      back: null,
+    });
   await deps.directory.agree(undefined, async () => []);
   deps.directory.hold([]);
   const kept = await keepFolder(deps, sides);
@@ -216,7 +224,7 @@ async function replaceFolder(
 ): Promise<void> {
   const changes = await repository.changes(kept, tip);
   await switching?.(tip);
-  await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null });
+  await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null, back: null });
   await releaseAll(repository);
   await bound();
   const { skipped } = await directory.apply({
@@ -263,7 +271,15 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
   if (result.kind === 'moved') throw new Problem('plan-outdated', {});
   if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
   await deps.switching?.(commit);
-  await repository.move({ disk: commit, remote: commit, pending: null, offered: null, choice: null, base: null });
+  await repository.move({
+    disk: commit,
+    remote: commit,
+    pending: null,
+    offered: null,
+    choice: null,
+    base: null,
+    back: null,
+  });
   await releaseAll(repository);
   await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
   await bound();

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Problem } from '../model/problem.ts';
 import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
 import type { Refusal } from '../model/refusal.ts';
-import { type Change, type SitePath, markOf, tally } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, markOf, tally } from '../model/tree.ts';
 import type { Outcome, RunDeps } from './notes.ts';
 import type { Standing } from './reconcile.ts';
 
@@ -25,6 +25,10 @@ export function heldStep(
 export function stepId({ local, remote }: Standing): string {
   return `${local}:${remote}`;
 }
+
+/** Names a lost tip and what stands in its place. Edits in the folder are no part of that question. */
+export const backStep = ({ known, theirs }: { readonly known: Oid; readonly theirs: Oid }): string =>
+  `${known}:${theirs}`;
 
 /** Names exactly which refused push is meant, so that a yes to leaving something out fits no other. */
 export const refusedStep = ({ commit }: Refusal): string => `refused:${commit}`;

@@ -4,7 +4,7 @@ import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
 import type { Refusal } from '../model/refusal.ts';
-import type { Hold, HoldChoice, Moved, NotSynced, SiteStatus } from '../model/site.ts';
+import type { Hold, HoldChoice, HoldCode, Moved, NotSynced, SiteStatus } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Oid, SitePath } from '../model/tree.ts';
 import { makeAnew } from './anew.ts';
@@ -90,6 +90,8 @@ export interface Keeper {
   close(): Promise<void>;
 }
 
+/** What is lost at GitLab: to put it back takes a push, and no change of files first. */
+const isPushedBack: ReadonlySet<HoldCode> = new Set(['branch-missing', 'went-back']);
 const longestWaitMs = 300_000;
 /** A site that waits for a person is looked at again this often. */
 const slowMs = 300_000;
@@ -107,7 +109,7 @@ class SiteKeeper implements Keeper {
   readonly #offers: OfferSchedule;
   #failures = 0;
   /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
-  #consent: { step?: string; root?: 'changed' | 'emptied' } = {};
+  #consent: { step?: string; chosen?: HoldChoice; root?: 'changed' | 'emptied' } = {};
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
@@ -257,7 +259,15 @@ class SiteKeeper implements Keeper {
   async #letGo(): Promise<void> {
     const { repository } = this.#deps;
     await this.#upkeep.prepare();
-    await repository.move({ disk: null, remote: null, pending: null, offered: null, choice: null, base: null });
+    await repository.move({
+      disk: null,
+      remote: null,
+      pending: null,
+      offered: null,
+      choice: null,
+      base: null,
+      back: null,
+    });
     await repository.release((await repository.held()).map(({ path }) => path));
   }
 
@@ -277,9 +287,9 @@ class SiteKeeper implements Keeper {
       if (choice === 'put-back') await this.#lane.job(() => this.#deps.directory.forget());
       else if (choice === 'go-on') this.#consent = { root: 'emptied' };
     } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
-    else if (choice === 'put-back' && hold.code !== 'branch-missing') {
+    else if (choice === 'put-back' && !isPushedBack.has(hold.code)) {
       await this.#lane.job(() => putBack(this.#deps.repository, hold));
-    } else if (choice !== 'try-again') this.#consent = { step };
+    } else if (choice !== 'try-again') this.#consent = { step, chosen: choice };
     this.ring('person');
   }
 
@@ -412,7 +422,7 @@ class SiteKeeper implements Keeper {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
     const consent = this.#consent;
-    const { step } = consent;
+    const { step, chosen } = consent;
     await this.#upkeep.beforeRun(consent.root, signal);
     const refusal = this.#deps.refusal();
     const isDue = triggers.has('person') || this.#offers.isDue(triggers.has('webhook'));
@@ -426,6 +436,7 @@ class SiteKeeper implements Keeper {
       signal,
       now: () => clock.now(),
       ...(step ? { consent: step } : {}),
+      ...(chosen ? { chosen } : {}),
       ...(refusal ? { refusal } : {}),
       isDue,
       noteLost: (lost) => this.#questions.note(lost, clock.now()),
@@ -435,7 +446,9 @@ class SiteKeeper implements Keeper {
     await this.#refused(outcome.refused);
     this.#failures = 0;
     await this.#questions.settle(outcome.lost, clock.now());
-    const waits = outcome.refused !== undefined || outcome.notSynced.some(({ reason }) => reason.kind === 'refused');
+    // With a question open, the answer to it is what is waited for.
+    const isRefused = outcome.refused !== undefined && outcome.hold === undefined;
+    const waits = isRefused || outcome.notSynced.some(({ reason }) => reason.kind === 'refused');
     const offerInMs = this.#offers.next({ waits, wasOffered: isDue || outcome.wasRefused });
     const nextTryAt = Number.isFinite(offerInMs) ? clock.now() + offerInMs : undefined;
     await this.#story.ended(outcome, triggers, at, () => this.#questions.open(), nextTryAt);

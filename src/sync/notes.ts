@@ -1,5 +1,5 @@
 import type { Trigger } from '../model/event.ts';
-import type { Hold, NotSynced, Progress, Site } from '../model/site.ts';
+import type { Hold, HoldChoice, NotSynced, Progress, Site } from '../model/site.ts';
 import type { Refusal } from '../model/refusal.ts';
 import type { Change, Oid, SitePath, Tally } from '../model/tree.ts';
 import type { Random } from '../model/world.ts';
@@ -17,6 +17,8 @@ export interface RunDeps {
   readonly triggers: ReadonlySet<Trigger>;
   /** The step a person said yes to. */
   readonly consent?: string;
+  /** What they chose, where a yes could mean more than one thing. */
+  readonly chosen?: HoldChoice;
   /** The last push GitLab refused: not offered again by itself until something is different, or it `isDue`. */
   readonly refusal?: Refusal;
   /** What GitLab refused may be offered again: somebody asked for it, or enough time went by. */
@@ -80,6 +82,8 @@ export interface Notes {
   returned: SitePath[];
   lateWrites: SitePath[];
   letGo: SitePath[];
+  /** Paths that a person saw and agreed to see removed from the folder: they are not asked about again. */
+  mayGo: ReadonlySet<SitePath>;
   output: string[];
 }
 
@@ -94,10 +98,10 @@ export function noNotes(): Notes {
     letGo: [],
     output: [],
   };
-  return { ...lists, wasRefused: false, unsettled: 0 };
+  return { ...lists, mayGo: new Set(), wasRefused: false, unsettled: 0 };
 }
 
 export function finish(notes: Notes, after?: Oid): Outcome {
-  const { before, output, ...rest } = notes;
+  const { before, output, mayGo: _mayGo, ...rest } = notes;
   return { ...rest, output: output.join('\n'), ...(before ? { before } : {}), ...(after ? { after } : {}) };
 }

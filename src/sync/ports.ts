@@ -23,12 +23,26 @@ export interface Ledger {
    * While it stands, history on both sides is meaningless for deciding who is ahead.
    */
   readonly base?: Oid;
+  /**
+   * The branch went back, and a person has not answered yet: a commit that was made when it was first seen, and names the
+   * tip that was seen.
+   */
+  readonly back?: Oid;
 }
 
 export type LedgerName = keyof Ledger;
 
 /** How two commits stand to each other. */
 export type Relation = 'equal' | 'ahead' | 'behind' | 'diverged' | 'unrelated';
+
+/** How far two commits are apart. */
+export interface Apart {
+  /** Commits that only the first has, and those that only the second has. */
+  readonly ours: number;
+  readonly theirs: number;
+  /** Committer's time of the newest commit that both have, seconds since 1970; absent: they have none in common. */
+  readonly since?: number;
+}
 
 export interface Author {
   readonly name: string;
@@ -148,6 +162,12 @@ export interface Repository {
     expect?: Partial<Record<LedgerName, Oid | null>>,
   ): Promise<void>;
   relation(ours: Oid, theirs: Oid): Promise<Relation>;
+  apart(ours: Oid, theirs: Oid): Promise<Apart>;
+  /**
+   * Whether a merge of two commits can take over what lies around the site's folder from one of them. Always so where the
+   * site is the whole of its repository.
+   */
+  mayJoin(ours: Oid, theirs: Oid): Promise<boolean>;
   /** Commits that `commit` has and the branch's tip has not, oldest first. */
   unpushed(commit: Oid, tip: Oid | undefined): Promise<readonly OwnCommit[]>;
   /** Commits of lines that were given up as refused which `tip` has all the same, and `local` has not. */

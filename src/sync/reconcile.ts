@@ -11,8 +11,12 @@ export interface Standing {
   readonly known?: Oid;
   /** How `local` stands to `remote`; of no meaning where the branch is absent. */
   readonly relation: Relation;
-  /** Whether `known` is still part of the branch's history: if not, whether the new one has anything in common with it. */
-  readonly history: 'continued' | 'rewritten' | 'unrelated';
+  /**
+   * Whether `known` is still part of the branch's history. `back`: the branch has an older tip again, or had one when it
+   * was looked at and has other commits since. `rewritten`: other commits took the place of known ones. `unrelated`: the
+   * new history has nothing in common with the known one.
+   */
+  readonly history: 'continued' | 'back' | 'rewritten' | 'unrelated';
   /** `local` stands on the branch's new history alone: a choice that a person made after it was rewritten. */
   readonly fresh?: boolean;
   /** A tree to merge from where history cannot say. */
@@ -33,6 +37,7 @@ export type Step =
       readonly parents: readonly Oid[];
     }
   | { readonly kind: 'rewritten'; readonly ours: Oid; readonly theirs: Oid; readonly known: Oid }
+  | { readonly kind: 'went-back'; readonly theirs: Oid; readonly known: Oid }
   | { readonly kind: 'branch-missing' };
 
 /** Decides by looking at nothing but how the commits stand to each other. Pure. */
@@ -41,6 +46,8 @@ export function reconcile(standing: Standing): Step {
   if (remote === 'absent') return known ? { kind: 'branch-missing' } : { kind: 'push', commit: local, expected: null };
   // First of all: on rewritten history «the tip is an ancestor of ours» would push the removed commits back.
   if (history !== 'continued' && known) {
+    // Also where the folder stands on that tip: what GitLab lost may not have reached the folder yet.
+    if (history === 'back') return { kind: 'went-back', theirs: remote, known };
     if (fresh && relation === 'ahead') return { kind: 'push', commit: local, expected: remote };
     // Another project's files in the same branch are no update of this one, however few they are.
     if (local === known && history === 'rewritten') return { kind: 'pull', target: remote, rewritten: true };

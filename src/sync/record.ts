@@ -23,7 +23,10 @@ export function worthTelling(outcome: Outcome, was: SiteStatus, hold: Hold | und
   const { pulled, pushed, returned, lateWrites, letGo } = outcome;
   const moved = pulled.length + pushed.length + returned.length + lateWrites.length + letGo.length;
   if (moved > 0 || was.problem !== undefined || outcome.leftBehind !== undefined) return true;
-  if (hold === undefined || was.hold?.step === hold.step) return false;
+  if (hold === undefined) return false;
+  // An answer that GitLab refused leaves the question as it was, with GitLab's words.
+  if (was.hold?.step === hold.step)
+    return hold.code === 'went-back' && hold.text !== undefined && was.hold.text !== hold.text;
   // Each edit is offered and refused again: for the same reason it is the same story.
   return hold.code !== 'push-refused' || was.hold?.code !== hold.code || was.hold.text !== hold.text;
 }

@@ -11,6 +11,7 @@ import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } f
 import type { Ledger, Repository } from './ports.ts';
 import { type Standing, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
+import { tipWhenBack } from './went-back.ts';
 
 /** Someone pushes again and again: after this many quick rounds it is better to wait. */
 const quickRounds = 5;
@@ -41,6 +42,9 @@ export async function run(deps: RunDeps): Promise<Outcome> {
       ledger = await repository.ledger();
       standing = (await stand(deps, ledger, round + 1)) as Standing;
     }
+    // The branch has again what it lost.
+    if (ledger.back && standing.remote !== 'absent' && standing.history === 'continued')
+      await repository.move({ back: null });
     const step = reconcile(standing);
     if (step.kind === 'nothing') {
       await agree(deps, notes, ledger, standing.remote as Oid);
@@ -163,29 +167,50 @@ const lookingTriggers: readonly Trigger[] = ['poll', 'webhook', 'start', 'person
 async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Standing | undefined> {
   const { repository, remote, triggers, signal } = deps;
   const local = await localSide(deps, ledger);
-  const looks = round > 1 || lookingTriggers.some((trigger) => triggers.has(trigger));
+  // While the branch is known to have gone back, a push on top of what it lost can only fail.
+  const looks = round > 1 || ledger.back !== undefined || lookingTriggers.some((trigger) => triggers.has(trigger));
   if (!looks && local === ledger.remote && !ledger.base) return undefined;
-  let tip: Oid | 'absent' = ledger.remote ?? 'absent';
-  if (looks || !ledger.remote || ledger.base) {
-    tip = await remote.head(signal, triggers.has('webhook') || triggers.has('person'));
-    if (tip !== 'absent' && tip !== ledger.remote) tip = await remote.fetch(signal, deps.progress);
-  }
   const known = ledger.remote;
-  const moved = tip !== 'absent' && known !== undefined && tip !== known;
-  // Before anything walks it: a few kilobytes can name ten thousand million paths, and git compares trees in memory.
-  if (moved) await repository.checkCount(tip as Oid, deps.site.settings.limits.files);
-  const since = moved ? await repository.relation(known, tip as Oid) : 'equal';
-  const rewritten = since !== 'equal' && since !== 'behind';
-  const fresh = rewritten && local === ledger.choice && !(await contains(repository, local, known as Oid));
+  let tip: Oid | 'absent' = known ?? 'absent';
+  if (looks || !known || ledger.base) {
+    tip = await remote.head(signal, triggers.has('webhook') || triggers.has('person'));
+    if (tip !== 'absent' && tip !== known && tip !== (await tipWhenBack(repository, ledger))) {
+      tip = await remote.fetch(signal, deps.progress);
+      // Before anything walks it: a few kilobytes can name ten thousand million paths, and git compares trees in memory.
+      if (tip !== 'absent' && known) await repository.checkCount(tip, deps.site.settings.limits.files);
+    }
+  }
+  const history = await historyOf(repository, ledger, tip);
+  const other = history === 'rewritten' || history === 'unrelated';
+  const fresh = other && local === ledger.choice && !(await contains(repository, local, known as Oid));
   return {
     local,
     remote: tip,
     ...(known ? { known } : {}),
     relation: tip === 'absent' ? 'ahead' : await repository.relation(local, tip),
-    history: since === 'unrelated' ? since : rewritten ? 'rewritten' : 'continued',
+    history,
     ...(fresh ? { fresh } : {}),
-    ...(ledger.base ? { base: ledger.base } : {}),
+    ...(ledger.base && !(await standsInstead(repository, ledger, local)) ? { base: ledger.base } : {}),
   };
+}
+
+/** Whether the folder's side is a choice that was made on the branch's new line: history tells then who changed what. */
+async function standsInstead(repository: Repository, { choice }: Ledger, local: Oid): Promise<boolean> {
+  return local === choice && (await standsFor(repository, choice)) !== undefined;
+}
+
+/** How the branch's tip came about from the one that both sides last agreed on. */
+async function historyOf(
+  repository: Repository,
+  { remote: known, back }: Ledger,
+  tip: Oid | 'absent',
+): Promise<Standing['history']> {
+  if (!known || tip === 'absent' || tip === known) return 'continued';
+  const since = await repository.relation(known, tip);
+  if (since === 'behind' || since === 'equal') return 'continued';
+  if (since === 'unrelated') return 'unrelated';
+  // Whatever was pushed meanwhile, the question stays open until somebody answers it.
+  return since === 'ahead' || back ? 'back' : 'rewritten';
 }
 
 async function contains(repository: Repository, commit: Oid, ancestor: Oid): Promise<boolean> {

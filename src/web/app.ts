@@ -39,6 +39,7 @@ import { switchBranch } from './routes/switch-branch.ts';
 import { systemRoutes } from './routes/system.ts';
 import { syncing } from './routes/syncing.ts';
 import { theme } from './routes/theme.ts';
+import { wentBack } from './routes/went-back.ts';
 
 /** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
 export function createApp(deps: WebDeps): Koa {
@@ -102,6 +103,7 @@ function pages(room: Room) {
     notifications,
     systemRoutes,
     hold,
+    wentBack,
     conflicts,
     kept,
     activity,

@@ -188,6 +188,12 @@ export interface WebDeps {
   readonly decisions: {
     /** Answers a hold; `step` is what the person was shown. */
     choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void>;
+    /** The same answer for several sites; gives those whose question changed or ended by now. */
+    chooseForEach(
+      answers: readonly { readonly site: SiteId; readonly step: string }[],
+      choice: HoldChoice,
+      by: string,
+    ): Promise<readonly SiteId[]>;
     /** Every path of the open question. */
     heldPaths(id: SiteId): Hold['samples'];
     conflicts(id: SiteId): readonly Conflict[];

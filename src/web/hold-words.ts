@@ -1,7 +1,7 @@
 import { type RefusalKind, readRefusal } from '../model/refusal.ts';
 import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
 import { displayPath } from '../model/tree.ts';
-import { count, number } from './times.ts';
+import { count, fullTime, number } from './times.ts';
 
 /** A choice as a card: what it means, what stays, and the button's words. */
 export interface ChoiceWords {
@@ -152,6 +152,29 @@ const questions: Record<HoldCode, Question> = {
       }),
     },
   },
+  'went-back': {
+    title: ({ back }) =>
+      back ? `GitLab no longer has ${count(back.lost, 'commit')} of this branch` : 'The branch went back in GitLab',
+    reason: wentBackReason,
+    choices: {
+      'put-back': ({ back }) => ({
+        title: 'GitLab should have them',
+        body:
+          back && back.newer > 0
+            ? `Merges the lost commits with the ${count(back.newer, 'newer commit')} and pushes both, then this folder’s own edits. Nothing is pushed by force.`
+            : 'Pushes the lost commits to GitLab again, then this folder’s own edits. Nothing is pushed by force, and no file in the folder changes.',
+        button: 'Push back what GitLab lost',
+        icon: 'push',
+      }),
+      'go-on': ({ tally }) => ({
+        title: 'GitLab is right',
+        body: `Brings the folder to the state of the branch: ${changesWords(tally)}. The state before is kept and can be restored with one click. Edits that were not pushed yet stay and are merged.`,
+        button: 'Follow GitLab',
+        icon: 'pull',
+        loses: true,
+      }),
+    },
+  },
   'branch-missing': {
     title: () => 'The branch is gone from GitLab',
     reason: `It was deleted or renamed. Mooring does not create it again unasked. ${meanwhile}`,
@@ -258,6 +281,27 @@ const questions: Record<HoldCode, Question> = {
     choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Tries again at once.', button: 'Try again' }) },
   },
 };
+
+function wentBackReason({ back, choices }: Hold): string {
+  const to = back?.to === undefined ? '' : ` The newest commit that is left is of ${fullTime(back.to)}.`;
+  const pushed = back?.newer === 1 ? 'was pushed' : 'were pushed';
+  const newer = back && back.newer > 0 ? ` Since then ${count(back.newer, 'other commit')} ${pushed}.` : '';
+  const alone = choices.includes('put-back')
+    ? ''
+    : ' Lost and newer commits both changed files outside this site’s folder, so Mooring cannot merge them: someone with a copy of the repository can.';
+  return `This site was in sync with them.${to}${newer} GitLab may have been restored from an older backup, or someone reset the branch.${alone} ${meanwhile}`;
+}
+
+/** `3 files removed, 1 file changed`. */
+export function changesWords({ added, changed, removed }: Hold['tally']): string {
+  const parts: readonly (readonly [number, string])[] = [
+    [removed, 'removed'],
+    [changed, 'changed'],
+    [added, 'added'],
+  ];
+  const words = parts.filter(([amount]) => amount > 0).map(([amount, word]) => `${count(amount, 'file')} ${word}`);
+  return words.length === 0 ? 'no file of this site changes' : words.join(', ');
+}
 
 /** What a refused push is about, by the words of GitLab: what is wrong, and when it is mended. */
 const refused: Readonly<Record<RefusalKind, { title: string; reason: string; mended: string }>> = {

@@ -11,6 +11,11 @@ export function when(at: number, now: number): When {
   return { iso: new Date(at).toISOString(), text: exact(at, now), relative: relative(at, now) };
 }
 
+/** `18 Nov 2026, 16:40:52 GMT`: for sentences that are read on any day. */
+export function fullTime(at: number): string {
+  return `${dateFormat.format(at)}, ${timeFormat.format(at)} ${zone(at)}`;
+}
+
 /** The heading over a day's activity: `Today, Thursday 19 November 2026`. */
 export function dayHeading(at: number, now: number): string {
   const day = dayFormat.format(at);
@@ -58,8 +63,7 @@ export function mebibytes(value: number): string {
 }
 
 function exact(at: number, now: number): string {
-  const clock = `${timeFormat.format(at)} ${zone(at)}`;
-  return dateFormat.format(at) === dateFormat.format(now) ? clock : `${dateFormat.format(at)}, ${clock}`;
+  return dateFormat.format(at) === dateFormat.format(now) ? `${timeFormat.format(at)} ${zone(at)}` : fullTime(at);
 }
 
 /** Whole units only: "5 min ago" does not become truer with seconds. */

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDecisions } from '../../src/acts/decisions.ts';
 import type { RunRecord } from '../../src/model/event.ts';
-import type { Problem } from '../../src/model/problem.ts';
+import { Problem } from '../../src/model/problem.ts';
 import type { Conflict } from '../../src/model/plan.ts';
 import type { Hold, HoldChoice, SiteId } from '../../src/model/site.ts';
 import { type Oid, pathFromText } from '../../src/model/tree.ts';
@@ -11,7 +11,9 @@ const decisions = suite('decisions');
 const site = 'museum' as SiteId;
 const path = pathFromText('menus/été.md');
 
-function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['samples'] } = {}) {
+function arrange(
+  over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['samples']; outdated?: readonly string[] } = {},
+) {
   const asked: unknown[][] = [];
   const acts: { act: string; detail: string }[] = [];
   let conflicts: readonly Conflict[] = [
@@ -21,7 +23,10 @@ function arrange(over: { conflict?: Partial<Conflict>; hold?: Hold; all?: Hold['
     keeper: () => ({
       status: () => (over.hold ? { hold: over.hold } : {}),
       heldPaths: () => over.all ?? [],
-      choose: async (step: string, choice: HoldChoice) => void asked.push(['choose', step, choice]),
+      async choose(step: string, choice: HoldChoice) {
+        if (over.outdated?.includes(step)) throw new Problem('plan-outdated', {});
+        asked.push(['choose', step, choice]);
+      },
       resolve: async (conflict: Conflict, choice) => void asked.push(['resolve', conflict.id, choice]),
       restore: async (id, at) => void asked.push(['restore', id, at]),
       removeLetGo: async (at) => void asked.push(['remove', at]),
@@ -107,5 +112,30 @@ decisions('only what a run let go is removed from the folder too', async () => {
   assert.equal(asked, [['remove', path]]);
   assert.equal(acts, [{ act: 'chose', detail: 'remove menus/été.md' }]);
 });
+
+decisions(
+  'one answer for several sites: each is told, and whose question is another one by now is left alone',
+  async () => {
+    const tally = { added: 0, changed: 0, removed: 0 };
+    const { made, asked, acts } = arrange({
+      hold: { code: 'went-back', at: 1, step: 'a:b', total: 0, tally, samples: [], choices: ['put-back', 'go-on'] },
+      outdated: ['c:d'],
+    });
+    const answers = [
+      { site: 'museum' as SiteId, step: 'a:b' },
+      { site: 'shop' as SiteId, step: 'c:d' },
+      { site: 'parks' as SiteId, step: 'a:b' },
+    ];
+    assert.equal(await made.chooseForEach(answers, 'put-back', 'Ana'), ['shop']);
+    assert.equal(asked, [
+      ['choose', 'a:b', 'put-back'],
+      ['choose', 'a:b', 'put-back'],
+    ]);
+    assert.equal(acts, [
+      { act: 'chose', detail: 'put-back' },
+      { act: 'chose', detail: 'put-back' },
+    ]);
+  },
+);
 
 decisions.run();

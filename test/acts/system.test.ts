@@ -79,6 +79,30 @@ test('what an upgrade stopped ignoring is under Attention, once for all sites', 
   );
 });
 
+test('branches that went back together are one entry, before everything else', async () => {
+  const status: SiteStatus = {
+    ...firstStatus(now, 'unknown'),
+    ...{ state: 'hold', watched: true },
+    hold: {
+      ...{ code: 'went-back', at: now, step: 'a:b', total: 9, samples: [], choices: ['put-back', 'go-on'] },
+      tally: { added: 0, changed: 1, removed: 0 },
+    },
+  };
+  const sites = [site('a', 'none'), site('b', 'none')].map((one, n): Site => ({
+    ...one,
+    ...(one.binding ? { binding: { ...one.binding, projectId: n as never } } : {}),
+  }));
+  const found = await acts({ sites: () => sites, status: () => status }).attention();
+  assert.equal(
+    found.map(({ kind, tone, help, sites: named }) => [kind, tone, help, ...named]),
+    [
+      ['went-back', 'bad', 'went-back', 'a', 'b'],
+      ['webhook', 'mute', 'syncing', 'a', 'b'],
+    ],
+  );
+  assert.match(found[0]?.title ?? '', '2 branches went back');
+});
+
 test('software out of support, a full disk and used-up watches say what to do', async () => {
   assert.is((await named('Node', { node: '22.22.0' }))?.result, 'good');
   assert.is((await named('Node', { node: '23.1.0' }))?.result, 'unknown');

@@ -1,6 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lastingTries } from '../../src/model/notice.ts';
+import type { ProjectId } from '../../src/model/instance.ts';
+import type { SiteId } from '../../src/model/site.ts';
+import { binding } from '../web/support.ts';
 import { bad, connection, day, good, harbourmaster, hold, minute, noon } from './support.ts';
 
 const test = suite('notifier');
@@ -286,6 +289,58 @@ test('a test goes out at once, also while a channel waits after failures, and sa
   assert.equal(await world.notifier.test('mail', 'Ana\r\nBcc: x'), good);
   assert.match(world.sent[0]?.message.lead ?? '', 'Ana\\x0d\\x0aBcc: x asked for this test.');
   assert.is((await world.look()).length, 1, 'it works again, so what was owed follows');
+});
+
+test('branches that went back together are told once, with all that are seen within two minutes', async () => {
+  const world = harbourmaster();
+  const ids = ['Museum', 'Library', 'Parks'].map((name, n) =>
+    world.add(name, { binding: binding(`town/${n}`, 'main', { projectId: n as ProjectId }) }),
+  );
+  const [museum, library, parks] = ids as [SiteId, SiteId, SiteId];
+  const back = { choices: ['put-back', 'go-on'] } as const;
+  world.is(museum, 'hold', hold('went-back', { ...back, at: world.now }));
+  assert.equal(await world.look(minute), [], 'others may follow');
+  world.is(library, 'hold', hold('went-back', { ...back, at: world.now }));
+  world.is(parks, 'hold', hold('went-back', { ...back, at: world.now }));
+  assert.equal(await world.look(minute - 1), []);
+  const title = 'Mooring: GitLab seems to have been restored from an older backup: 3 branches went back';
+  assert.equal(await world.look(1), [title]);
+  const [entry] = world.sent[0]?.message.entries ?? [];
+  assert.equal(
+    entry?.sites.map(({ name }) => name),
+    ['Museum', 'Library', 'Parks'],
+  );
+  assert.match(entry?.words.todo ?? '', '“Push back what GitLab lost” or “Follow GitLab”');
+  for (let i = 0; i < 20; i += 1) assert.equal(await world.look(minute), []);
+  // The last one that is left is still part of what was told.
+  world.is(museum, 'in-sync');
+  world.is(library, 'in-sync');
+  assert.equal(await world.look(), []);
+  world.restart();
+  assert.equal(await world.look(), [], 'nobody has looked since the start');
+  for (const id of [museum, library]) world.is(id, 'in-sync');
+  world.is(parks, 'hold', hold('went-back', { ...back, at: noon }));
+  assert.equal(await world.look(), []);
+  world.is(parks, 'in-sync');
+  assert.equal(await world.look(), [title.replace('Mooring: ', 'Mooring: Over: ')]);
+  assert.equal(world.ledger.incidents, []);
+});
+
+test('a branch that went back alone is told as a hold of its site; when others follow, as what it is', async () => {
+  const world = harbourmaster();
+  const [museum, library] = ['Museum', 'Library'].map((name, n) =>
+    world.add(name, { binding: binding(`town/${n}`, 'main', { projectId: n as ProjectId }) }),
+  ) as [SiteId, SiteId];
+  const back = { lost: 2, newer: 0 };
+  world.is(museum, 'hold', hold('went-back', { at: world.now, back }));
+  assert.equal(await world.look(2 * minute), [
+    'Mooring: Museum is on hold: GitLab no longer has 2 commits of this branch',
+  ]);
+  world.is(library, 'hold', hold('went-back', { at: world.now, back }));
+  assert.equal(await world.look(), [
+    'Mooring: GitLab seems to have been restored from an older backup: 2 branches went back',
+  ]);
+  assert.is(world.ledger.incidents.length, 1, 'it is told twice from now on');
 });
 
 test.run();

@@ -30,6 +30,7 @@ const power = test('faults/power');
 const replace = test('files/replace');
 const root = test('faults/root');
 const run = test('sync/run');
+const wentBack = test('sync/went-back');
 
 export const mutants: readonly Mutant[] = [
   // Ten bugs that such programs have.
@@ -296,6 +297,44 @@ export const mutants: readonly Mutant[] = [
       },
     ],
     tests: [run],
+  },
+  {
+    name: 'a branch that went back is followed unasked',
+    patches: [
+      {
+        file: 'src/sync/run.ts',
+        from: `return since === 'ahead' || back ? 'back' : 'rewritten';`,
+        to: `return back ? 'back' : 'rewritten';`,
+      },
+    ],
+    tests: [wentBack],
+  },
+  {
+    name: 'a push onto the older tip answers whether the branch may have gone back',
+    patches: [
+      {
+        file: 'src/sync/run.ts',
+        from: `return since === 'ahead' || back ? 'back' : 'rewritten';`,
+        to: `return since === 'ahead' ? 'back' : 'rewritten';`,
+      },
+    ],
+    tests: [wentBack],
+  },
+  {
+    name: 'the lost tip is not kept before the older one is followed',
+    patches: [
+      {
+        file: 'src/sync/went-back.ts',
+        from: `  await repository.keep({ cause: 'went-back', at: now(), commit: known, files: 0, bytes: 0 });`,
+        to: `  void now;`,
+      },
+    ],
+    tests: [wentBack],
+  },
+  {
+    name: 'lost commits come back through the folder’s edits',
+    patches: [{ file: 'src/sync/went-back.ts', from: `base: ledger.base ?? known, `, to: `` }],
+    tests: [wentBack],
   },
   {
     name: 'a removal beats an edit',

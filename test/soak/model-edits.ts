@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { git } from '../support/plain-git.ts';
-import type { Chance } from './chance.ts';
+import { type Chance, chanceOf } from './chance.ts';
 import { type Sides, folderFiles, missing, treeFiles } from './oracle.ts';
 
 /** Few, so that both sides meet: a file where a folder is, two cases of a name, two forms of an accent. */
@@ -49,11 +49,15 @@ export class Edits {
   readonly #dir: string;
   readonly #seed: number;
   readonly #chance: Chance;
+  /** A chance of its own: up to the first rewind, the world of a seed is the one it was without any. */
+  readonly #rewinds: Chance;
   readonly #told: (text: string) => void;
   #next = 0;
   #slow: { readonly fd: number; path: string; readonly rest: string; readonly whole: string } | undefined;
   /** Something was done that takes files away on purpose. */
   #tookAway = false;
+  /** How often the branch lost commits. */
+  #losses = 0;
 
   constructor(dir: string, seed: number, chance: Chance, told: (text: string) => void) {
     this.#dir = dir;
@@ -62,6 +66,7 @@ export class Edits {
     this.#clone = join(dir, 'clone');
     this.#seed = seed;
     this.#chance = chance;
+    this.#rewinds = chanceOf(seed + 1_000_003);
     this.#told = told;
   }
 
@@ -246,6 +251,7 @@ export class Edits {
 
   /** Something happens at GitLab. */
   remote(): void {
+    if (this.#hasBranch() && this.#rewinds.once(6)) return this.#rewind();
     const kind = this.#chance.oneOf(remoteKinds);
     if (!this.#hasBranch()) return this.#recreate();
     git(this.#clone, 'fetch', '-q', '--prune', 'origin');
@@ -266,6 +272,17 @@ export class Edits {
       this.#commitAll('forced');
       git(this.#clone, 'push', '-q', '--force', 'origin', 'HEAD:main');
     });
+  }
+
+  /** GitLab has an older tip again and nothing else: it was restored from a backup, or somebody reset the branch. */
+  #rewind(): void {
+    const commits = Number(git(this.#bare, 'rev-list', '--count', '--first-parent', 'main'));
+    const back = Math.min(this.#rewinds.between(1, 3), commits - 1);
+    this.#told(`remote goes back by ${back}`);
+    if (back === 0) return;
+    git(this.#bare, 'update-ref', 'refs/heads/main', `main~${back}`);
+    this.#losses += 1;
+    this.#forgetWhatGitLabAloneHad();
   }
 
   #hasBranch(): boolean {
@@ -350,13 +367,18 @@ export class Edits {
     if (this.#hasBranch()) for (const text of treeFiles(this.#bare, 'main').values()) this.#forget(text);
     for (const value of missing(this.#sides(), [...this.written])) this.written.delete(value);
     act();
-    // What the site only fetched, and never agreed on, was GitLab's alone.
+    this.#forgetWhatGitLabAloneHad();
+    this.#losses += 1;
+    this.#tookAway = true;
+  }
+
+  /** What the site only fetched, and never agreed on, was GitLab's alone. */
+  #forgetWhatGitLabAloneHad(): void {
     const repository = join(this.#dir, 'state', 'repo.git');
     for (const lock of plantedLocks) rmSync(join(repository, lock), { force: true });
     for (const name of ['incoming', 'scratch', 'offered']) git(repository, 'update-ref', '-d', `refs/sync/${name}`);
     // What is to be applied has not arrived either; the ref itself stays, for recovery goes by it.
     for (const value of missing(this.#sides(), [...this.written], ['refs/sync/pending'])) this.written.delete(value);
-    this.#tookAway = true;
   }
 
   #sides(): Sides {
@@ -375,7 +397,12 @@ export class Edits {
 
   /** Nobody took anything away from the branch: what was ever on it is still part of it. */
   get branchOnlyGrew(): boolean {
-    return !this.#tookAway;
+    return this.#losses === 0;
+  }
+
+  /** How often the branch lost commits so far. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** Files that are not there although nobody had a hand in it. */

@@ -5,11 +5,11 @@ import { realFs } from '../../src/files/disk.ts';
 import type { SyncEvent, Trigger } from '../../src/model/event.ts';
 import type { Conflict } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
-import type { RootIdentity, Site } from '../../src/model/site.ts';
+import type { HoldChoice, RootIdentity, Site } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
 import { type Keeper, type KeeperDeps, createKeeper } from '../../src/sync/keeper.ts';
-import type { Remote } from '../../src/sync/ports.ts';
+import type { Remote, Repository } from '../../src/sync/ports.ts';
 import { type Lane, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
@@ -49,13 +49,18 @@ interface Stored {
 export class ModelWorld {
   readonly trace: string[] = [];
   readonly edits: Edits;
-  readonly count = { kills: 0, faults: 0, runs: 0, holds: 0 };
+  readonly count = { kills: 0, faults: 0, runs: 0, holds: 0, backs: 0 };
   readonly #dir: string;
   readonly #chance: Chance;
   readonly #policy: 'repository' | 'site';
   readonly #way: 'exchange' | 'link';
   readonly #pushes: [string | null, string][] = [];
   readonly #tips = new Set<string>();
+  /** What was answered last about each tip that the branch had lost, and how often it had lost any by then. */
+  readonly #answers = new Map<
+    string,
+    { readonly step: string; readonly choice: HoldChoice; readonly losses: number }
+  >();
   #fault: 'none' | 'cut-before' | 'cut-after' | 'refused' | 'slow' = 'none';
   #diskIsFull = false;
   #stored: Stored[] = [{ conflicts: [] }];
@@ -183,7 +188,37 @@ export class ModelWorld {
     const choice = this.#chance.oneOf(hold.choices);
     this.count.holds += 1;
     this.trace.push(`${hold.code}: ${choice}`);
+    if (hold.code === 'went-back') {
+      const [known = ''] = hold.step.split(':');
+      this.#answers.set(known, { step: hold.step, choice, losses: this.edits.losses });
+      this.count.backs += 1;
+    }
     await this.#asked(() => live.keeper.choose(hold.step, choice));
+  }
+
+  /** An agreement is given up for an older tip, or what came on top of one, only where a person said so of both. */
+  #asksFirst(repository: Repository): Repository {
+    return {
+      ...repository,
+      move: async (changes, expect) => {
+        const { remote: known, back } = await repository.ledger();
+        const next = changes.remote;
+        const relation = known && next ? await repository.relation(known, next) : 'equal';
+        if (known && (relation === 'ahead' || (back && relation === 'diverged'))) {
+          const { step, choice } = this.#answers.get(known) ?? {};
+          assert.equal([step, choice], [`${known}:${next}`, 'go-on'], 'a branch that went back was followed unasked');
+        }
+        return repository.move(changes, expect);
+      },
+    };
+  }
+
+  /** What was to be pushed back is on GitLab, unless it lost something again afterwards. */
+  #assertPushedBack(): void {
+    const bare = join(this.#dir, 'gitlab.git');
+    for (const [known, { choice, losses }] of this.#answers)
+      if (choice === 'put-back' && losses === this.edits.losses)
+        assert.ok(isAncestor(bare, known, 'main'), `${known} was not pushed back`);
   }
 
   async #restore(): Promise<void> {
@@ -265,7 +300,7 @@ export class ModelWorld {
       fs,
       scanner: inlineScanner(fs),
       settings: { policy: this.#policy },
-      wrap: (repository) => doomedRepository(repository, doom),
+      wrap: (repository) => doomedRepository(this.#asksFirst(repository), doom),
       remote: (remote) => doomedRemote(this.#faulty(remote), doom, (from, to) => this.#pushes.push([from, to])),
     });
     const clock = new ModelClock();
@@ -393,6 +428,7 @@ export class ModelWorld {
     await this.#ring('person');
     assert.equal(missing(world, [...this.edits.written]), [], 'lost');
     this.#assertNothingLeftGitLab();
+    this.#assertPushedBack();
     assert.equal(this.edits.invented(), [], 'nobody wrote this');
     assert.equal(this.edits.gone(), [], 'nobody removed this');
     for (const [from, to] of this.#pushes) if (from) assert.ok(isAncestor(world.gitDir, from, to), 'not forward');

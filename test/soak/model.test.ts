@@ -37,7 +37,7 @@ model('the same seed makes the same world', async () => {
 });
 
 model('whatever happens, both sides end equal and nothing is lost', async () => {
-  const total = { worlds: 0, operations: 0, runs: 0, kills: 0, faults: 0, holds: 0, values: 0 };
+  const total = { worlds: 0, operations: 0, runs: 0, kills: 0, faults: 0, holds: 0, backs: 0, values: 0 };
   const began = performance.now();
   let seed = firstSeed;
   for (let left = asked ? 1 : worlds; left > 0; left -= 1) {
@@ -46,7 +46,8 @@ model('whatever happens, both sides end equal and nothing is lost', async () => 
     beat(`world ${total.worlds + 1}, seed ${seed}`);
     const done = await world(seed, total.worlds);
     total.worlds += 1;
-    for (const key of ['operations', 'runs', 'kills', 'faults', 'holds', 'values'] as const) total[key] += done[key];
+    for (const key of ['operations', 'runs', 'kills', 'faults', 'holds', 'backs', 'values'] as const)
+      total[key] += done[key];
     seed += 1;
   }
   process.stdout.write(`note: ${JSON.stringify(total)}, last seed ${seed - 1}\n`);

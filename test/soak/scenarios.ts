@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { join } from 'node:path';
+import type { HoldChoice } from '../../src/model/site.ts';
 import type { SitePath } from '../../src/model/tree.ts';
 import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
 import { settleHeld } from '../../src/sync/held.ts';
@@ -23,6 +24,8 @@ export interface Scenario {
   readonly way?: 'link';
   /** Somebody acts in the instant before the first file is swapped or taken. */
   readonly rival?: (site: string, value: Value) => void;
+  /** What a person chooses where a yes could mean more than one thing. */
+  readonly answer?: HoldChoice;
   /** Beyond the oracle of all scenarios. */
   readonly expect?: (world: EngineWorld) => void;
 }
@@ -269,6 +272,32 @@ export const scenarios: readonly Scenario[] = [
       await w.sync({ consent: hold?.step ?? '' });
     },
   },
+  ...(['put-back', 'go-on'] as const).map((choice): Scenario => ({
+    name: `the branch went back, others pushed since, there is work here: ${choice}`,
+    answer: choice,
+    async prepare(w, v) {
+      const old = w.tip();
+      w.push({ 'about.md': v('lost'), 'posts/c.md': v('lost too'), 'posts/b.md': null }, 'Lost');
+      await everything(w);
+      git(w.bare, 'update-ref', 'refs/heads/main', old);
+      await everything(w);
+      w.push({ 'index.html': v('newer') });
+      w.write('posts/c.md', v('s'));
+      w.write('new.md', v('sn'));
+    },
+    act: async (w) => {
+      w.directory.touchedAll();
+      const { hold } = await w.sync();
+      await w.sync({ consent: hold?.step ?? '', chosen: choice });
+    },
+    expect(w) {
+      const subjects = git(w.bare, 'log', 'main', '--format=%s').split('\n');
+      assert.is(subjects.includes('Lost'), choice === 'put-back');
+      assert.match(git(w.bare, 'show', 'main:index.html'), /^newer/);
+      assert.match(git(w.bare, 'show', 'main:posts/c.md'), /^s /);
+      assert.match(git(w.bare, 'show', 'main:about.md'), choice === 'put-back' ? /^lost/ : /^one/);
+    },
+  })),
   {
     name: 'control files come and are refused',
     async prepare(w, v) {

@@ -684,4 +684,24 @@ large('what a crash left half-written goes, and what was kept stays', async () =
   }
 });
 
+for (const choice of ['put-back', 'go-on'] as const) {
+  large(`GitLab lost commits and their large files: ${choice} keeps what the folder alone has first`, () =>
+    worldOf(async (world, contents) => {
+      const old = world.tip();
+      const content = Buffer.from('the only copy\n');
+      world.push({ 'one.bin': contents.put(content), 'index.html': 'second\n' });
+      await world.sync();
+      assert.is(world.read('one.bin'), 'the only copy\n');
+      git(world.bare, 'update-ref', 'refs/heads/main', old);
+      contents.there.clear();
+      const { hold } = await world.sync();
+      assert.equal(contents.kept, []);
+      await world.sync({ consent: hold?.step ?? '', chosen: choice });
+      assert.equal(contents.kept, [pointerTo(content).sha]);
+      assert.is(world.has('one.bin'), choice === 'put-back');
+      assert.is(world.branch()['one.bin'], choice === 'put-back' ? textTo(content).trim() : undefined);
+    }),
+  );
+}
+
 large.run();

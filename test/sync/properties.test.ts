@@ -60,7 +60,8 @@ properties('reconcile: every step keeps to the graph of commits', () => {
         const relation: Relation = remote === 'absent' ? 'ahead' : graph.relation(local, remote);
         const history = known && remote !== 'absent' ? graph.relation(known, remote) : 'equal';
         const rewritten = history !== 'equal' && history !== 'behind';
-        const since = !rewritten ? 'continued' : history === 'unrelated' ? 'unrelated' : 'rewritten';
+        const kinds = { equal: 'continued', behind: 'continued', ahead: 'back', diverged: 'rewritten' } as const;
+        const since = history === 'unrelated' ? history : kinds[history];
         const base = based && remote !== 'absent' ? local : undefined;
         const step = reconcile({
           local,
@@ -84,11 +85,16 @@ properties('reconcile: every step keeps to the graph of commits', () => {
             assert.is(step.target, remote);
             // The folder's own work is never left behind without a merge.
             assert.ok(graph.ancestors(step.target).has(local) || (since === 'rewritten' && local === known));
+            assert.is.not(history, 'ahead', 'a branch that went back was followed unasked');
             break;
           case 'merge':
             assert.ok(step.parents.includes(remote as Oid) && step.ours === local && step.theirs === remote);
             // Old history must not come back through ours.
             assert.is(step.parents.includes(local), base === undefined || local === remote);
+            break;
+          case 'went-back':
+            // Whoever lost commits that both sides knew is asked, whatever the folder holds.
+            assert.ok(history === 'ahead' && step.theirs === remote && step.known === known);
             break;
           case 'rewritten':
             assert.ok(rewritten ? local !== known || since === 'unrelated' : relation === 'unrelated');

@@ -99,10 +99,36 @@ const table: readonly (readonly [name: string, standing: Standing, step: Step])[
     { ...diverged, local: K, history: 'rewritten' },
     { kind: 'pull', target: R, rewritten: true },
   ],
+  // The branch went back.
   [
-    'a branch that was cut back is followed where the folder has nothing of its own',
-    { ...diverged, local: K, relation: 'ahead', history: 'rewritten' },
-    { kind: 'pull', target: R, rewritten: true },
+    'a branch that went back is not followed even where the folder has nothing of its own',
+    { ...diverged, local: K, relation: 'ahead', history: 'back' },
+    { kind: 'went-back', theirs: R, known: K },
+  ],
+  [
+    'a branch that went back waits for a person where the folder has work of its own',
+    { ...diverged, relation: 'ahead', history: 'back' },
+    { kind: 'went-back', theirs: R, known: K },
+  ],
+  [
+    'a branch that went back and has other commits since waits too',
+    { ...diverged, local: K, history: 'back' },
+    { kind: 'went-back', theirs: R, known: K },
+  ],
+  [
+    'a branch that went back to where the folder stands waits too: what it lost is known here alone',
+    { ...diverged, local: R, relation: 'equal', history: 'back' },
+    { kind: 'went-back', theirs: R, known: K },
+  ],
+  [
+    'a branch that went back waits even if a half-way apply left its own base',
+    { ...diverged, relation: 'ahead', history: 'back', base: B },
+    { kind: 'went-back', theirs: R, known: K },
+  ],
+  [
+    'a branch that is not there has not gone back',
+    { ...diverged, remote: 'absent', relation: 'ahead', history: 'back' },
+    { kind: 'branch-missing' },
   ],
   [
     'a rewritten branch and work in the folder wait for a person',

@@ -150,6 +150,8 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
       },
     }),
   );
+  add('theatre', 'Town theatre', 'culture/theatre', 'main', wentBack(2, 260_000));
+  add('harbour', 'Harbour office', 'harbour/www', 'main', wentBack(11, 214_000, 1));
   add('intranet', 'Council intranet', 'council/intranet', 'main', status('in-sync', { lastPull: moved, conflicts: 1 }));
   add('events', 'Tourism events', 'tourism/events', 'release/winter', status('in-sync', { lastPull: moved }));
   add(
@@ -195,9 +197,33 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
       webhook: { kind: 'blocked', address: 'mooring.northwick.example:8443' },
     }),
   });
+  const ids = { theatre: 31, harbour: 32 };
+  world.sites = world.sites.map((one) => {
+    const projectId = ids[one.id as keyof typeof ids] as ProjectId | undefined;
+    return projectId && one.binding ? { ...one, binding: { ...one.binding, projectId } } : one;
+  });
   fillRest(world);
   fillSystem(world);
   return world;
+}
+
+/** On hold since GitLab lost commits of the branch. */
+function wentBack(lost: number, agoMs: number, newer = 0): ReturnType<typeof status> {
+  const at = now - agoMs;
+  return status('hold', {
+    ...{ since: at, waiting: { toPull: 0, toPush: newer, oldestUnpushedAt: at } },
+    hold: {
+      ...{ code: 'went-back', at, step: `step-${lost}`, total: 386, choices: ['put-back', 'go-on'] },
+      tally: { added: 1, changed: lost, removed: 2 },
+      samples: [
+        { path: pathFromText('content/programme/winter.md'), mark: '~' },
+        { path: pathFromText('content/programme/2025.md'), mark: '+' },
+        { path: pathFromText('static/img/poster-december.webp'), mark: '-' },
+        { path: pathFromText('content/news/premiere.md'), mark: '-' },
+      ],
+      back: { lost, newer, to: now - day - 30_000_000 },
+    },
+  });
 }
 
 function fillRest(world: World): void {
@@ -544,6 +570,11 @@ function fillSystem(world: World): void {
   ];
   world.attention = [
     {
+      ...{ kind: 'went-back', tone: 'bad', help: 'went-back', sites: ['theatre', 'harbour'] as SiteId[] },
+      title: 'GitLab seems to have been restored from an older backup: 2 branches went back',
+      text: 'GitLab no longer has commits of these branches that the sites were in sync with. Mooring changed no file and no branch. Edits in the folders are committed here and wait.',
+    },
+    {
       kind: 'disk',
       tone: 'warn',
       title: 'Disk: 4.6 GiB free of 80.0 GiB where the state directory lies',
@@ -642,6 +673,8 @@ export const screens: Readonly<Record<string, string>> = {
   'site-off': '/sites/parks',
   'site-new-default': '/sites/docs-next',
   'connected-new-default': '/sites/docs-next/settings/syncing',
+  'went-back': '/attention/went-back',
+  'hold-went-back': '/sites/theatre/hold',
   hold: '/sites/shop/hold',
   'hold-branch-gone': '/sites/fair/hold',
   conflicts: '/sites/museum/conflicts',

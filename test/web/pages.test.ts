@@ -125,6 +125,7 @@ test('every hold has a question, a reason and words for each choice', async () =
     'root-changed',
     'root-emptied',
     'history-rewritten',
+    'went-back',
     'branch-missing',
     'push-refused',
     'reconnect',

@@ -319,6 +319,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     },
     decisions: {
       choose: async (...args) => did('decisions.choose', ...args),
+      chooseForEach: async (...args) => {
+        did('decisions.chooseForEach', ...args);
+        return [];
+      },
       heldPaths: (id) => world.statuses.get(id)?.hold?.samples ?? [],
       conflicts: () => world.conflicts,
       versions: async (_site, id) => ({

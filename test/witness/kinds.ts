@@ -35,6 +35,7 @@ const triggers = keys<Trigger>({
 const holdCodes = keys<HoldCode>({
   ...{ 'folder-lost-files': true, 'branch-lost-files': true, 'root-missing': true, 'root-changed': true },
   ...{ 'root-emptied': true, 'history-rewritten': true, 'branch-missing': true, 'push-refused': true },
+  'went-back': true,
   ...{ reconnect: true, 'project-missing': true, 'project-archived': true, 'project-other': true },
   ...{ 'no-access': true, 'application-unknown': true, stopped: true },
 });
@@ -140,6 +141,7 @@ export function everyStatus(at: number): readonly SiteStatus[] {
       tally: { added: 60 + n, changed: 70 + n, removed: 80 + n },
       samples: [{ path: path(`sample ${n}`), mark: '-' as const }],
       text: `what GitLab said ${n}`,
+      back: { lost: 490 + n, newer: 590 + n, to: at - 800 - n },
     },
     ...{ notSynced, notSyncedCount: notSynced.length },
     progress: { act: acts[n % 4] as 'reading', done: 90 + n, total: 190 + n, bytes: 290 + n, bytesPerSecond: 390 + n },

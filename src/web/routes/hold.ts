@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import type { Binding, Hold, HoldChoice, SiteId } from '../../model/site.ts';
 import { displayPath, escapeControls, escapeLines } from '../../model/tree.ts';
+import { wentBackGroup, wentBackWords } from '../../model/went-back.ts';
 import type { Room, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
 import { holdChoices, holdReason, holdTitle, holdWays, mayGoElsewhere } from '../hold-words.ts';
@@ -51,6 +52,7 @@ export function hold(router: Router<State>, room: Room): void {
       errors: {},
       entered,
       other: site.binding ? otherBranch(room, site.id, site.binding) : null,
+      together: togetherView(room, site.id),
       ways: site.binding ? holdWays(held, entered ? 'access-token' : 'reconnect') : [],
     });
   });
@@ -104,6 +106,12 @@ export function hold(router: Router<State>, room: Room): void {
       lines: ['Mooring is at it; the activity says what came of it.'],
     });
   });
+}
+
+/** The other branches that went back with this site's. */
+function togetherView({ deps }: Room, id: SiteId): { title: string } | null {
+  const group = wentBackGroup(deps.sites.all(), deps.sites.status);
+  return group?.sites.includes(id) ? { title: wentBackWords(group).title } : null;
 }
 
 /** A name nobody has yet, most likely; the person may write another. */

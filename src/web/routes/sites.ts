@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import type { Site, SiteState, SiteStatus } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
+import { wentBackGroup, wentBackWords } from '../../model/went-back.ts';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { Context, Room, State } from '../context.ts';
 import { fields } from '../form.ts';
@@ -46,6 +47,7 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
     configured: deps.instance.get() !== undefined,
     total: all.length,
     lede: lede(all, now),
+    together: togetherView(room),
     q: escapeControls(q),
     state: state ?? '',
     sort,
@@ -60,6 +62,12 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
     // Filtering in the browser is only honest when the browser has every row.
     whole: found.length <= perPage && q === '',
   });
+}
+
+/** Branches that went back together: the dashboard is where a restored GitLab is noticed. */
+function togetherView({ deps, address }: Room): { title: string; untouched: string; href: string } | null {
+  const group = wentBackGroup(deps.sites.all(), deps.sites.status);
+  return group ? { ...wentBackWords(group), href: address.link('/attention/went-back') } : null;
 }
 
 const sorts = ['state', 'name', 'repository', 'success'] as const;

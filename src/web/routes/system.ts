@@ -100,6 +100,7 @@ function attentionView({ deps, address }: Room, { tone, title, text, help, wants
     text: escapeControls(text),
     system: help === 'system',
     notifications: help === 'notifications',
+    wentBack: help === 'went-back' ? address.link('/attention/went-back') : '',
     newToken: wants === 'access-token' && sites[0] !== undefined ? address.link(`/sites/${sites[0]}/access-token`) : '',
     sites: named,
     more: sites.length > mostNamed ? `and ${number(sites.length - mostNamed)} more` : '',
