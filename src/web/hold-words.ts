@@ -28,8 +28,8 @@ export function holdReason(hold: Hold): string {
 /** What goes on meanwhile, in one short sentence: the same on every page. */
 export function holdMeanwhile({ code }: Hold): string {
   return code === 'push-refused'
-    ? 'Edits wait here; what others push keeps arriving.'
-    : 'Nothing moves until someone chooses.';
+    ? 'Edits wait here. Mooring still pulls what others push.'
+    : 'Nothing is synced until someone decides.';
 }
 
 /** The choices the engine offers, in its order. */
@@ -48,8 +48,8 @@ interface Question {
 }
 
 const lost = (hold: Hold): string => count(hold.tally.removed, 'file');
-const meanwhile = 'Nothing moves in either direction until someone chooses; edits in the folder are kept.';
-const massReason = `Someone may have meant this, or a script may have gone wrong, so Mooring asks. ${meanwhile}`;
+const meanwhile = 'Nothing is synced until someone decides. Edits in the folder are kept.';
+const massReason = `This may be intentional, or a script may have gone wrong, so Mooring asks first. ${meanwhile}`;
 
 const questions: Record<HoldCode, Question> = {
   'folder-lost-files': {
@@ -58,11 +58,11 @@ const questions: Record<HoldCode, Question> = {
     choices: {
       'put-back': (hold) => ({
         title: 'It was a mistake',
-        body: `Puts ${lost(hold)} back into the folder. The repository stays as it is.`,
+        body: `Puts ${lost(hold)} back into the folder. The repository does not change.`,
         button: `Put ${lost(hold)} back`,
       }),
       'go-on': (hold) => ({
-        title: 'It was meant',
+        title: 'It was intentional',
         body: `Removes ${lost(hold)} from the branch with a new commit. They stay in the repository’s history.`,
         button: `Remove ${lost(hold)}`,
         icon: 'trash',
@@ -76,12 +76,12 @@ const questions: Record<HoldCode, Question> = {
     choices: {
       'put-back': (hold) => ({
         title: 'It was a mistake',
-        body: `Puts ${lost(hold)} back in the repository with a new commit. The folder stays as it is, and the commit that removed them stays in the history.`,
+        body: `Puts ${lost(hold)} back in the repository with a new commit. The folder does not change, and the commit that removed them stays in the history.`,
         button: `Put ${lost(hold)} back`,
       }),
       'go-on': (hold) => ({
-        title: 'It was meant',
-        body: `Removes ${lost(hold)} from the folder. They are kept first and can be restored with one click.`,
+        title: 'It was intentional',
+        body: `Removes ${lost(hold)} from the folder. Mooring keeps a copy first, which you can restore with one click.`,
         button: `Remove ${lost(hold)}`,
         icon: 'trash',
         loses: true,
@@ -90,43 +90,43 @@ const questions: Record<HoldCode, Question> = {
   },
   'root-missing': {
     title: () => 'The site’s folder is missing',
-    reason: `A disk may not be mounted, or the folder was moved. Mooring takes this for no deletion. ${meanwhile}`,
+    reason: `A disk may not be mounted, or the folder was moved. Mooring does not treat this as a deletion. ${meanwhile}`,
     choices: {
       'try-again': () => ({
         title: 'It is back',
-        body: 'Looks again. When the folder is the one it was, syncing goes on.',
-        button: 'Look again',
+        body: 'Checks again. If it is the same folder as before, syncing continues.',
+        button: 'Check again',
       }),
       'put-back': () => ({
-        title: 'Make it anew',
+        title: 'Create it again',
         body: 'Creates the folder and fills it from the branch.',
         button: 'Fill the folder from GitLab',
       }),
     },
   },
   'root-changed': {
-    title: () => 'Another folder stands where the site’s folder was',
-    reason: `Its identity on disk changed, and its content is not what it was: it may be a restored backup or the wrong disk. ${meanwhile}`,
+    title: () => 'The site’s folder was replaced',
+    reason: `Its device or inode number changed, and so did its content. It may be a restored backup or the wrong disk. ${meanwhile}`,
     choices: {
       adopt: () => ({
         title: 'This is the right folder',
-        body: 'Takes its content as an edit: what differs is committed and merged like any other change.',
+        body: 'Treats its content as an edit: Mooring commits the differences and merges them like any other change.',
         button: 'Use this folder',
       }),
-      'try-again': () => ({ title: 'The right one is back', body: 'Looks again.', button: 'Look again' }),
+      'try-again': () => ({ title: 'The original folder is back', body: 'Checks again.', button: 'Check again' }),
     },
   },
   'root-emptied': {
     title: () => 'The site’s folder is empty',
-    reason: `It held files before. A disk may not be mounted, or something emptied it. ${meanwhile}`,
+    reason: `It contained files before. A disk may not be mounted, or something deleted the files. ${meanwhile}`,
     choices: {
       'put-back': (hold) => ({
         title: 'It was a mistake',
-        body: `Puts ${count(hold.total, 'file')} back into the folder. The repository stays as it is.`,
+        body: `Puts ${count(hold.total, 'file')} back into the folder. The repository does not change.`,
         button: 'Put the files back',
       }),
       'go-on': (hold) => ({
-        title: 'It was meant',
+        title: 'It was intentional',
         body: `Removes ${count(hold.total, 'file')} from the branch with a new commit. They stay in the repository’s history.`,
         button: 'Remove all files',
         icon: 'trash',
@@ -136,17 +136,17 @@ const questions: Record<HoldCode, Question> = {
   },
   'history-rewritten': {
     title: () => 'The branch’s history was rewritten',
-    reason: `Someone pushed with force: the commit this site was on is no longer part of the branch. ${meanwhile}`,
+    reason: `Someone force-pushed: the last synced commit is no longer part of the branch. ${meanwhile}`,
     choices: {
       'put-back': () => ({
         title: 'It was a mistake',
-        body: 'Pushes what this site has on top of the new history, as one commit.',
+        body: 'Pushes this site’s files on top of the new history as one commit.',
         button: 'Push this site’s files',
       }),
       'go-on': () => ({
-        title: 'It was meant',
-        body: 'Takes the branch as it is now. What the folder loses is kept first and can be restored with one click.',
-        button: 'Take the new history',
+        title: 'It was intentional',
+        body: 'Uses the branch as it is now. Mooring first keeps a copy of what the folder loses, which you can restore with one click.',
+        button: 'Use the new history',
         icon: 'pull',
         loses: true,
       }),
@@ -176,37 +176,37 @@ const questions: Record<HoldCode, Question> = {
     },
   },
   'branch-missing': {
-    title: () => 'The branch is gone from GitLab',
-    reason: `It was deleted or renamed. Mooring does not create it again unasked. ${meanwhile}`,
+    title: () => 'The branch no longer exists in GitLab',
+    reason: `It was deleted or renamed. Mooring does not create it again without asking. ${meanwhile}`,
     choices: {
       'put-back': () => ({
         title: 'It was a mistake',
-        body: 'Creates the branch again from what this site has.',
+        body: 'Creates the branch again from this site’s files.',
         button: 'Create the branch again',
         icon: 'branch',
       }),
       'try-again': () => ({
         title: 'It is back',
-        body: 'Looks again. Mooring also looks by itself every few minutes.',
-        button: 'Look again',
+        body: 'Checks again. Mooring also checks automatically every few minutes.',
+        button: 'Check again',
       }),
     },
   },
   'push-refused': {
     title: (hold) => refused[kindOf(hold)].title,
     reason: (hold) =>
-      `${refused[kindOf(hold)].reason} The folder stays as it is, the commits wait here, and what others push keeps arriving. Mooring pushes them again by itself from time to time, and at once after an edit.`,
+      `${refused[kindOf(hold)].reason} The folder does not change, the commits wait here, and Mooring still pulls what others push. Mooring tries to push them again from time to time, and right after each edit.`,
     choices: {
       'try-again': (hold) => ({
-        title: refused[kindOf(hold)].mended,
-        body: 'Pushes the waiting commits once more.',
+        title: refused[kindOf(hold)].fixed,
+        body: 'Pushes the waiting commits again.',
         button: 'Push again',
         icon: 'push',
       }),
       'leave-out': (hold) => ({
-        title: hold.samples.length === 1 ? 'Push everything but this file' : 'Push everything but these files',
-        body: `Makes the waiting commits anew without ${listed(hold)} and pushes them. What is left out stays in the folder and goes along when it changes; the old commits are kept.`,
-        button: 'Make the commits anew',
+        title: hold.samples.length === 1 ? 'Push everything except this file' : 'Push everything except these files',
+        body: `Recreates the waiting commits without ${listed(hold)} and pushes them. What is left out stays in the folder and is pushed when it changes. The old commits are kept.`,
+        button: 'Recreate the commits',
         icon: 'push',
       }),
     },
@@ -214,71 +214,71 @@ const questions: Record<HoldCode, Question> = {
   reconnect: {
     title: () => 'GitLab must be connected again',
     reason:
-      'GitLab no longer accepts this site’s authorisation. The folder and the branch are as they were; edits are committed here and pushed afterwards.',
+      'GitLab no longer accepts this site’s connection. The folder and the branch were not changed. New edits are committed locally and pushed afterwards.',
     choices: {
       'try-again': () => ({
         title: 'It works again',
-        body: 'Asks GitLab once more with the authorisation that is stored.',
+        body: 'Asks GitLab again with the stored tokens.',
         button: 'Try again',
       }),
     },
   },
   'project-missing': {
-    title: () => 'The repository is not to be found in GitLab',
-    reason: `It was deleted, or the connection’s user lost access: GitLab says the same of both. Mooring takes this for no deletion of files. ${meanwhile}`,
+    title: () => 'The repository was not found in GitLab',
+    reason: `It was deleted, or the connection’s user lost access. GitLab gives the same answer in both cases. Mooring does not treat this as a deletion of files. ${meanwhile}`,
     choices: {
       'try-again': () => ({
-        title: 'It is back, or access was given again',
-        body: 'Looks again. Mooring also looks by itself every few minutes.',
-        button: 'Look again',
+        title: 'It is back, or access was restored',
+        body: 'Checks again. Mooring also checks automatically every few minutes.',
+        button: 'Check again',
       }),
     },
   },
   'project-archived': {
     title: () => 'The repository is archived',
-    reason: `GitLab takes no pushes to it. ${meanwhile}`,
+    reason: `GitLab does not accept pushes to it. ${meanwhile}`,
     choices: {
       'try-again': () => ({
-        title: 'It is unarchived',
-        body: 'Pushes what waits. In GitLab: Settings / General / Advanced / Unarchive project.',
+        title: 'I’ve unarchived it',
+        body: 'Pushes the waiting commits. In GitLab: Settings / General / Advanced / Unarchive project.',
         button: 'Push again',
         icon: 'push',
       }),
     },
   },
   'project-other': {
-    title: () => 'Another project stands where this site’s was',
-    reason: `The number is the same, the project is not: another GitLab may answer at this address. Nothing was pushed to it. ${meanwhile}`,
+    title: () => 'The repository was replaced by another project',
+    reason: `The project has the same ID but is a different project. Another GitLab may be at this address. Nothing was pushed to it. ${meanwhile}`,
     choices: {
-      'try-again': () => ({ title: 'The right GitLab is back', body: 'Looks again.', button: 'Look again' }),
+      'try-again': () => ({ title: 'The right GitLab is back', body: 'Checks again.', button: 'Check again' }),
       adopt: () => ({
         title: 'This is the right project',
-        body: 'Goes on with it, for instance after an import into a new GitLab. If its history is another one, Mooring asks before anything moves.',
+        body: 'Continues with it, for example after an import into a new GitLab. If its history differs, Mooring asks before it syncs anything.',
         button: 'Use this project',
         icon: 'gitlab',
       }),
     },
   },
   'no-access': {
-    title: () => 'The connection’s user may not use this repository',
-    reason: `GitLab shows the repository and refuses what Mooring needs there. ${meanwhile}`,
+    title: () => 'The connection’s user has no access to this repository',
+    reason: `GitLab shows the repository but rejects what Mooring needs to do there. ${meanwhile}`,
     choices: {
       'try-again': () => ({
-        title: 'The right was given',
-        body: 'Looks again. Mooring also looks by itself every few minutes.',
-        button: 'Look again',
+        title: 'Access was granted',
+        body: 'Checks again. Mooring also checks automatically every few minutes.',
+        button: 'Check again',
       }),
     },
   },
   'application-unknown': {
     title: () => 'GitLab does not know this application',
-    reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer right: it was renewed or removed in GitLab. ${meanwhile}`,
-    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Asks GitLab once more.', button: 'Try again' }) },
+    reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer valid. It was renewed or removed in GitLab. ${meanwhile}`,
+    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Asks GitLab again.', button: 'Try again' }) },
   },
   stopped: {
-    title: () => 'Something must be put right first',
-    reason: `The cause stands below, with what to do. ${meanwhile}`,
-    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Tries again at once.', button: 'Try again' }) },
+    title: () => 'Action required',
+    reason: `See the cause below and what to do about it. ${meanwhile}`,
+    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Tries again immediately.', button: 'Try again' }) },
   },
 };
 
@@ -303,39 +303,39 @@ export function changesWords({ added, changed, removed }: Hold['tally']): string
   return words.length === 0 ? 'no file of this site changes' : words.join(', ');
 }
 
-/** What a refused push is about, by the words of GitLab: what is wrong, and when it is mended. */
-const refused: Readonly<Record<RefusalKind, { title: string; reason: string; mended: string }>> = {
+/** What GitLab rejects about a push, by its message: what is wrong, and the title of the choice once it is fixed. */
+const refused: Readonly<Record<RefusalKind, { title: string; reason: string; fixed: string }>> = {
   role: {
-    title: 'The connection’s user may not push to this repository',
+    title: 'The connection’s user cannot push to this repository',
     reason:
-      'The user’s role in GitLab is too low. Ask a Maintainer for the role Developer, or reconnect as someone who may push.',
-    mended: 'The role was given',
+      'The user’s role in GitLab is too low. Ask a Maintainer for the Developer role, or reconnect as someone who can push.',
+    fixed: 'The role was granted',
   },
   protected: {
-    title: 'The branch is protected, and the connection’s user may not push to it',
+    title: 'The branch is protected, and the connection’s user cannot push to it',
     reason: 'A Maintainer can allow it in GitLab under Settings / Repository / Protected branches.',
-    mended: 'The user may push now',
+    fixed: 'The user can push now',
   },
   content: {
-    title: 'GitLab refuses a file in the waiting commits',
-    reason: 'Remove or change the file, or change the rule in GitLab: Mooring then makes the commits anew without it.',
-    mended: 'The rule is changed',
+    title: 'GitLab rejects a file in the waiting commits',
+    reason: 'Remove or change the file; Mooring then recreates the commits without it. Or change the rule in GitLab.',
+    fixed: 'The rule was changed',
   },
   author: {
-    title: 'GitLab refuses the author of the waiting commits',
-    reason: 'Change the author under Settings of the site, reconnect as another user, or change the rule in GitLab.',
-    mended: 'Author or rule is changed',
+    title: 'GitLab rejects the author of the waiting commits',
+    reason: 'Change the author in the site’s settings, reconnect as another user, or change the rule in GitLab.',
+    fixed: 'The author or the rule was changed',
   },
   message: {
-    title: 'GitLab refuses the message of the waiting commits',
-    reason: 'Change the commit message under Settings of the site, or change the rule in GitLab.',
-    mended: 'Message or rule is changed',
+    title: 'GitLab rejects the message of the waiting commits',
+    reason: 'Change the commit message in the site’s settings, or change the rule in GitLab.',
+    fixed: 'The message or the rule was changed',
   },
   rule: {
-    title: 'GitLab refuses the push',
+    title: 'GitLab rejects the push',
     reason:
-      'A rule of the repository turns the waiting commits down. If it is about a file, remove or change the file: Mooring then makes the commits anew without it.',
-    mended: 'The rule is changed',
+      'A rule of the repository rejects the waiting commits. If it is about a file, remove or change the file; Mooring then recreates the commits without it.',
+    fixed: 'The rule was changed',
   },
 };
 
@@ -378,7 +378,7 @@ const ways: Partial<Record<HoldCode, readonly Exclude<Way, 'access-token'>[]>> =
   'application-unknown': ['instance', 'reconnect'],
 };
 
-/** Words for a choice in a place nobody foresaw: true everywhere, if less exact. */
+/** Words for a choice of a hold that has none of its own: correct everywhere, but less specific. */
 const plain: Record<HoldChoice, (hold: Hold) => Omit<ChoiceWords, 'choice'>> = {
   'put-back': (hold) => ({
     title: 'It was a mistake',
@@ -388,28 +388,28 @@ const plain: Record<HoldChoice, (hold: Hold) => Omit<ChoiceWords, 'choice'>> = {
     loses: false,
   }),
   'go-on': (hold) => ({
-    title: 'It was meant',
-    body: `Goes on; ${lost(hold)} are removed on the other side too. They can be restored.`,
-    button: 'Go on',
+    title: 'It was intentional',
+    body: `Continues. ${lost(hold)} are removed on the other side too. You can restore them.`,
+    button: 'Continue',
     icon: 'check',
     loses: true,
   }),
   adopt: () => ({
     title: 'This is the right folder',
-    body: 'Goes on with the folder that is there now.',
+    body: 'Continues with the folder that is there now.',
     button: 'Use this folder',
     icon: 'folder',
     loses: false,
   }),
   'leave-out': () => ({
-    title: 'Leave out what was refused',
-    body: 'Makes the waiting commits anew without the files listed below and pushes them. The files stay in the folder.',
-    button: 'Make the commits anew',
+    title: 'Leave out what GitLab rejected',
+    body: 'Recreates the waiting commits without the files listed below and pushes them. The files stay in the folder.',
+    button: 'Recreate the commits',
     icon: 'push',
     loses: false,
   }),
   'try-again': () => ({
-    title: 'Look again',
+    title: 'Check again',
     body: 'Checks whether the cause is gone.',
     button: 'Try again',
     icon: 'refresh',

@@ -23,51 +23,51 @@ export const stateWords: Record<SiteState, string> = {
 export function notSyncedWords(reason: NotSyncedReason): string {
   switch (reason.kind) {
     case 'link':
-      return 'A link: links are not followed and not written';
+      return 'A symbolic link. Mooring does not follow or create links';
     case 'submodule':
-      return 'A submodule: shown, never fetched';
+      return 'A submodule. Mooring does not fetch submodules';
     case 'special':
       return 'A device, socket or pipe, not a file';
     case 'nested-repository':
-      return 'A repository of its own, not Mooring’s to write';
+      return 'A git repository of its own, which Mooring does not change';
     case 'unreadable':
       return 'Mooring may not read it';
     case 'unwritable':
       return 'Mooring may not write it';
     case 'owner':
       return reason.gid === undefined
-        ? `Belongs to user ${reason.uid ?? ''}, who could not use it any more if Mooring replaced it`
-        : `Belongs to group ${reason.gid}, whose members could not use it any more if Mooring replaced it`;
+        ? `Belongs to user ${reason.uid ?? ''}, who would lose access if Mooring replaced it`
+        : `Belongs to group ${reason.gid}, whose members would lose access if Mooring replaced it`;
     case 'unremovable':
       return 'Removed on GitLab, and Mooring may not remove it here';
     case 'too-large':
       return `${mebibytes(reason.bytes)}, the limit is ${mebibytes(reason.limit)}`;
     case 'too-many':
-      return 'Over the limit of files for this site';
+      return 'Exceeds the file limit of this site';
     case 'secret':
-      return 'Looks like a secret: not pushed until allowed';
+      return 'Looks like a secret. Not pushed unless you allow it';
     case 'control-file':
       return 'Server control file, not taken from the repository';
     case 'bad-name':
-      return 'A name that cannot exist on both sides';
+      return 'The name is not possible on both sides';
     case 'collides':
       return `Differs from ${displayPath(reason.with)} only in upper and lower case`;
     case 'lfs-pointer':
-      return 'The repository has only a pointer here (LFS), and this site does not follow it';
+      return 'The repository contains only an LFS pointer, and LFS is turned off for this site';
     case 'lfs-missing':
-      return `A large file (LFS) that GitLab does not give: only its pointer is there${reason.text ? `. It says: ${reason.text}` : ''}`;
+      return `An LFS file that GitLab does not provide; only its pointer exists${reason.text ? `. GitLab says: ${reason.text}` : ''}`;
     case 'lfs-damaged':
-      return 'A large file (LFS) whose content is not what its pointer says';
+      return 'An LFS file whose content does not match its pointer';
     case 'ignored-in-the-way':
-      return 'An ignored file stands where the repository’s would go';
+      return 'An ignored file is in the place of the repository’s file';
     case 'never-quiet':
-      return 'Changes all the time: taken when it rests';
+      return 'Changes constantly. Committed once it stops changing';
     case 'was-ignored':
-      return 'Ignored until an upgrade changed the rules: not committed until you decide';
+      return 'Was ignored before an upgrade changed the rules. Not committed until you decide';
     case 'conflict':
-      return 'Both sides changed it: choose under Conflicts';
+      return 'Both sides changed it. Choose a version under Conflicts';
     case 'refused':
-      return 'GitLab refuses this content: not pushed until it changes here or the rule changes there';
+      return 'GitLab rejects this content. Pushed once the file or GitLab’s rule changes';
   }
 }
 
@@ -89,7 +89,7 @@ export function statusSentence(status: SiteStatus, now: number): string {
     case 'unknown':
       return status.checkedAt === undefined
         ? 'Not checked yet.'
-        : `No good check since ${when(status.checkedAt, now).text}.`;
+        : `Last successful check ${when(status.checkedAt, now).text}.`;
     case 'in-sync':
     case 'paused':
     case 'off':
@@ -145,7 +145,7 @@ export function runHeadline(run: RunRecord): string {
     case 'refused':
       return run.problem ? describe(run.problem).title : 'Refused by GitLab';
     case 'recovered':
-      return 'Finished what a stop had interrupted';
+      return 'Finished an interrupted sync';
     case 'restored':
       return `Restored ${count(pulled + pushed, 'file')}`;
   }
@@ -155,19 +155,19 @@ const holdNames: Record<NonNullable<RunRecord['hold']>, string> = {
   'folder-lost-files': 'the folder lost many files',
   'branch-lost-files': 'the branch lost many files',
   'root-missing': 'the folder is missing',
-  'root-changed': 'another folder stands in its place',
+  'root-changed': 'the folder was replaced',
   'root-emptied': 'the folder is empty',
   'history-rewritten': 'the branch’s history was rewritten',
   'went-back': 'the branch went back in GitLab',
-  'branch-missing': 'the branch is gone',
-  'push-refused': 'GitLab refuses the push',
+  'branch-missing': 'the branch no longer exists',
+  'push-refused': 'GitLab rejects the push',
   reconnect: 'GitLab must be connected again',
-  'project-missing': 'the repository is not to be found',
+  'project-missing': 'the repository was not found',
   'project-archived': 'the repository is archived',
-  'project-other': 'another project stands in its place',
-  'no-access': 'the user may not use the repository',
+  'project-other': 'the repository was replaced by another project',
+  'no-access': 'the user has no access to the repository',
   'application-unknown': 'GitLab does not know this application',
-  stopped: 'something must be put right first',
+  stopped: 'action required',
 };
 
 export const triggerWords: Record<Trigger, string> = {
@@ -175,9 +175,9 @@ export const triggerWords: Record<Trigger, string> = {
   poll: 'poll',
   webhook: 'webhook',
   rescan: 'full rescan',
-  start: 'start of Mooring',
-  person: 'asked for by a person',
-  retry: 'another try',
+  start: 'Mooring started',
+  person: 'requested by a person',
+  retry: 'retry',
 };
 
 /** What a person did, before and after the site's name. */
@@ -235,7 +235,7 @@ export function actWords({ act, detail }: ActRecord): { readonly before: string;
     case 'signed-out-everywhere':
       return { before: 'Signed out everywhere', after: what };
     case 'made-api-token':
-      return { before: 'Made the API token', after: what };
+      return { before: 'Created the API token', after: what };
     case 'removed-api-token':
       return { before: 'Removed the API token', after: what };
   }
@@ -272,14 +272,14 @@ export const actIcons: Record<ActRecord['act'], string> = {
 };
 
 export const keptWords: Record<KeptCause, string> = {
-  connect: 'As it was before connecting',
-  conflict: 'The losing side of a conflict',
-  'late-write': 'An edit that came while a file was being replaced',
-  'history-rewritten': 'Before the branch’s rewritten history was taken',
+  connect: 'Before connecting',
+  conflict: 'The version that lost a conflict',
+  'late-write': 'An edit made while Mooring replaced the file',
+  'history-rewritten': 'Before the branch’s rewritten history was used',
   'went-back': 'Before the branch that went back was followed',
   restore: 'Before a restore',
   removed: 'Files that a sync removed',
-  refused: 'Commits that GitLab refused, before they were made anew',
+  refused: 'Commits that GitLab rejected, before they were recreated',
   'let-go': 'Before the repository stopped tracking files',
 };
 

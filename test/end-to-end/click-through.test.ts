@@ -254,7 +254,7 @@ step('with webhooks off a push arrives within the poll interval', async () => {
 test('the whole folder as it was before connecting comes back with one click, modes and all', async () => {
   await site.getByRole('link', { name: 'Kept versions' }).click();
   await way.shot(site, 'kept');
-  await site.getByRole('link', { name: 'As it was before connecting' }).click();
+  await site.getByRole('link', { name: 'Before connecting' }).click();
   await site.getByRole('link', { name: 'Restore the whole folder' }).click();
   const dialog = site.getByRole('dialog', { name: 'Restore the whole folder of Harbour?' });
   await dialog.waitFor();

@@ -119,7 +119,7 @@ step('edits go out, commits on GitLab come in, Sync now syncs now', async () => 
 
 step('the whole folder comes back by way of a page', async () => {
   await page.getByRole('link', { name: 'Kept versions' }).click();
-  await page.getByRole('link', { name: 'As it was before connecting' }).click();
+  await page.getByRole('link', { name: 'Before connecting' }).click();
   await page.getByRole('link', { name: 'Restore the whole folder' }).click();
   await page.getByRole('heading', { name: 'Restore the whole folder of Harbour?' }).waitFor();
   await page.getByRole('button', { name: 'Restore the whole folder' }).click();

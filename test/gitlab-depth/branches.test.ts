@@ -31,7 +31,7 @@ branches(
       await until('up on next', async () => (await website.files('next')).has('up.md') || undefined);
       assert.is(await website.head('main'), main, 'main did not move');
       const kept = await site.clicker.open(`${site.url}/kept`);
-      assert.match(kept.words, 'As it was before connecting');
+      assert.match(kept.words, 'Before connecting');
       assert.is(website.hooks.length, 1);
     }),
 );
@@ -105,7 +105,7 @@ branches(
       const { push_options: options } = JSON.parse(hook?.body ?? '{}') as { push_options?: unknown };
       assert.equal(options, { merge_request: { create: true, target: 'main' } });
       const again = await site.clicker.open(`${site.url}/hold`);
-      assert.match(again.words, 'The branch is protected, and the connection’s user may not push to it');
+      assert.match(again.words, 'The branch is protected, and the connection’s user cannot push to it');
       website.unprotect('main');
       await site.clicker.press('Push again');
       await site.settled();

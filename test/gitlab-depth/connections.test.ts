@@ -177,7 +177,7 @@ connections('a pair that GitLab renewed is masked in the log from the first mome
     const site = await mooredSite({ url, sites: daemon.sites, gitlab, admin, ...rest });
     const fresh = { access_token: 'fresh-half-for-access', refresh_token: 'fresh-half-for-refresh', expires_in: 8 };
     gitlab.faults.add({ match: ({ path }) => path === '/oauth/token', status: 200, body: fresh });
-    await until('it was renewed', async () => {
+    await until('It was renewed', async () => {
       const { words } = await site.clicker.open(site.url);
       if (words.includes('Sync now')) await site.clicker.press('Sync now');
       return gitlab.requests.some(({ headers }) => headers.authorization === `Bearer ${fresh.access_token}`);

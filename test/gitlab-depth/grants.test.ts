@@ -198,7 +198,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
       world.website.hooks.map(({ id }) => id),
       hooks,
     );
-    assert.match((await lena.open(`${site.url}/kept`)).words, 'As it was before connecting');
+    assert.match((await lena.open(`${site.url}/kept`)).words, 'Before connecting');
     // Ana’s grant still serves the other site.
     await other.write('hers.md', 'h\n');
     await until('her push', async () => (await world.gardens.files()).has('hers.md') || undefined);

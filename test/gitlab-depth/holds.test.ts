@@ -21,15 +21,15 @@ holds('a deleted repository: cause and choices on the hold’s page; the way out
     await site.write('late.md', 'l\n');
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/hold`);
-    assert.match(page.words, 'The repository is not to be found in GitLab');
-    assert.match(page.words, 'harbour/website is not to be found in GitLab');
+    assert.match(page.words, 'The repository was not found in GitLab');
+    assert.match(page.words, 'harbour/website was not found in GitLab');
     assert.equal(buttons(page.html), [
-      'It is back, or access was given again',
+      'It is back, or access was restored',
       'Authorise Mooring again',
       'Use an access token instead',
       'Choose another repository',
     ]);
-    await site.clicker.press('Look again');
+    await site.clicker.press('Check again');
     await site.reaches('On hold');
     assert.is((await filesOf(site.folder)).size, files.size + 1);
     await site.clicker.open(`${site.url}/hold`);
@@ -48,7 +48,7 @@ holds('an archived repository: unarchived, one click pushes what waited', () =>
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/hold`);
     assert.match(page.words, 'The repository is archived');
-    assert.equal(buttons(page.html), ['It is unarchived', 'Choose another repository']);
+    assert.equal(buttons(page.html), ['I’ve unarchived it', 'Choose another repository']);
     website.archive(false);
     await site.clicker.press('Push again');
     await until('pushed', async () => (await website.files()).has('waits.md') || undefined);
@@ -69,17 +69,17 @@ holds('too little right: a role below Reporter on a private repository, and a sc
     await site.write('waits.md', 'w\n');
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/hold`);
-    assert.match(page.words, 'The connection’s user may not use this repository');
-    assert.match(page.words, 'it needs the scope api read_api');
+    assert.match(page.words, 'The connection’s user has no access to this repository');
+    assert.match(page.words, 'it requires the scope api read_api');
     assert.equal(buttons(page.html), [
-      'The right was given',
+      'Access was granted',
       'Authorise Mooring again',
       'Use an access token instead',
       'Choose another repository',
     ]);
     gitlab.faults.clear();
     gitlab.projects.addMember(world.gardens, 'ana', Level.maintainer);
-    await site.clicker.press('Look again');
+    await site.clicker.press('Check again');
     await until('pushed', async () => (await world.gardens.files()).has('waits.md') || undefined);
     await site.settled();
   }),
@@ -169,11 +169,11 @@ for (const [name, end] of [
         await site.clicker.press('Reconnect');
         await site.clicker.press('Sign in', { 'Username or primary email': 'ana', Password: examplePassword });
         if (site.clicker.page.words.includes('Authorize Mooring to use')) await site.clicker.press('Authorize Mooring');
-        assert.match(site.clicker.page.words, 'Another project stands where harbour/website was');
+        assert.match(site.clicker.page.words, 'harbour/website was replaced by another project');
         await site.reaches('On hold');
         const page = await until('the hold names it', async () => {
           const shown = await site.clicker.open(`${site.url}/hold`);
-          return shown.words.includes('Another project stands where this site’s was') ? shown : undefined;
+          return shown.words.includes('The repository was replaced by another project') ? shown : undefined;
         });
         assert.equal(buttons(page.html), [
           'The right GitLab is back',
@@ -182,7 +182,7 @@ for (const [name, end] of [
           'Look at the instance',
         ]);
         if (end === 'held') {
-          await site.clicker.press('Look again');
+          await site.clicker.press('Check again');
           await site.clicker.open(`${site.url}/disconnect`);
           const gone = await site.clicker.press('Disconnect');
           assert.match(gone.words, 'Disconnected from harbour/website');
@@ -192,7 +192,7 @@ for (const [name, end] of [
             const shown = await site.clicker.open(`${site.url}/hold`);
             return shown.words.includes('The branch’s history was rewritten') ? shown : undefined;
           });
-          assert.match(asked.words, 'It was meant');
+          assert.match(asked.words, 'It was intentional');
         }
         assert.equal(await website.log(), before, 'something was pushed to the other GitLab');
         assert.is((await filesOf(site.folder)).size, files.size + 1);

@@ -62,7 +62,7 @@ lfs('off: named and not written; turned on: the content comes; edits, new and re
     assert.not.ok(existsSync(join(site.folder, 'first.bin')));
     assert.match(
       (await site.clicker.open(site.url)).words,
-      'The repository has only a pointer here (LFS), and this site does not follow it',
+      'The repository contains only an LFS pointer, and LFS is turned off for this site',
     );
     await turnOn(site);
     await arrives(site, 'first.bin', first);
@@ -179,10 +179,10 @@ lfs('missing, damaged, too long or over the limit: named, never written, and eve
         'late.bin',
         'A large file (LFS) that GitLab does not give: only its pointer is there. It says: Object does not exist',
       ],
-      ['damaged.bin', 'whose content is not what its pointer says'],
-      ['long.bin', 'whose content is not what its pointer says'],
-      ['odd.bin', 'The repository has only a pointer here (LFS), and this site does not follow it'],
-      ['not-tracked.dat', 'The repository has only a pointer here (LFS), and this site does not follow it'],
+      ['damaged.bin', 'whose content does not match its pointer'],
+      ['long.bin', 'whose content does not match its pointer'],
+      ['odd.bin', 'The repository contains only an LFS pointer, and LFS is turned off for this site'],
+      ['not-tracked.dat', 'The repository contains only an LFS pointer, and LFS is turned off for this site'],
       ['big.bin', 'the limit is 2'],
     ] as const) {
       assert.not.ok(existsSync(join(site.folder, path)), path);
@@ -222,7 +222,7 @@ lfs('GitLab refuses a content: the push waits with its words, nothing is half pu
     await site.write('over.bin', over);
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/hold`);
-    assert.match(page.words, 'GitLab refuses the push');
+    assert.match(page.words, 'GitLab rejects the push');
     assert.match(page.words, 'Your push to this repository has been rejected: storage quota');
     assert.is(await project.head(), tip);
     // Edited again before it may go: both versions are in commits, and both contents follow them.

@@ -124,9 +124,9 @@ preflight('a renamed branch: look again, switch to the default one, or make it a
     await website.deleteBranch('main');
     await site.reaches('On hold');
     const hold = await site.clicker.open(`${site.url}/hold`);
-    for (const button of ['Look again', 'Switch to trunk', 'Another branch', 'Create the branch again'])
+    for (const button of ['Check again', 'Switch to trunk', 'Another branch', 'Create the branch again'])
       assert.match(hold.words, button);
-    await site.clicker.press('Look again');
+    await site.clicker.press('Check again');
     await site.reaches('On hold');
     assert.is(await website.head('main'), undefined, 'looking again made the branch');
     await site.clicker.open(`${site.url}/hold`);
@@ -142,7 +142,7 @@ preflight('a renamed branch: look again, switch to the default one, or make it a
     await site.reaches('On hold');
     await website.createBranch('trunk', tip);
     await site.clicker.open(`${site.url}/hold`);
-    await site.clicker.press('Look again');
+    await site.clicker.press('Check again');
     await site.reaches('In sync');
     assert.ok((await filesOf(site.folder)).has('onwards.md'));
   }),

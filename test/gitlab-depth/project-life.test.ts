@@ -16,7 +16,7 @@ const arrived = (project: Project, path: string, branch = 'main') =>
 /** As a person would: the hold's own button while there is a hold. */
 async function syncNow({ clicker, url }: MooredSite): Promise<void> {
   const page = await clicker.open(`${url}/hold`);
-  for (const button of ['Look again', 'Push again', 'Sync now']) {
+  for (const button of ['Check again', 'Push again', 'Sync now']) {
     if (page.words.includes(button)) return void (await clicker.press(button));
   }
 }
@@ -97,7 +97,7 @@ life('access withdrawn and given back: on hold with its cause, no file goes, the
     await syncNow(site);
     await site.reaches('On hold');
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
-    assert.match(page.words, 'parks/gardens-site is not to be found in GitLab');
+    assert.match(page.words, 'parks/gardens-site was not found in GitLab');
     assert.is((await filesOf(site.folder)).size, files + 1);
     gitlab.projects.addMember(world.gardens, 'ana', 40);
     await syncNow(site);

@@ -157,7 +157,7 @@ sub('the rules for large files (LFS) of the folders above count: contents come, 
 
     // A rule that comes from outside the site, for a file that was there before it.
     await project.push('main', { 'docs/site/late.iso': put(film) });
-    await until('named', async () => (await clicker.open(url)).words.includes('only a pointer here') || undefined);
+    await until('named', async () => (await clicker.open(url)).words.includes('only an LFS pointer') || undefined);
     await project.push('main', { 'docs/.gitattributes': '*.iso filter=lfs\n' });
     await clicker.open(url);
     await clicker.press('Sync now');

@@ -149,7 +149,7 @@ restored('a project that is not restored yet is missing, as ever, and has not go
     await two.write('late.md', 'l\n');
     await two.reaches('On hold');
     const page = await two.clicker.open(`${two.url}/hold`);
-    assert.match(page.words, 'The repository is not to be found in GitLab');
+    assert.match(page.words, 'The repository was not found in GitLab');
     const sites = await two.clicker.open(`${harbour.url}/`);
     assert.match(sites.words, 'GitLab no longer has 1 commit of this branch');
     assert.not.match(sites.words, 'restored from an older backup');

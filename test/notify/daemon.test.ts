@@ -75,7 +75,7 @@ test('set up by the page, a hold is mailed and posted once, over a restart; its 
     assert.is(hook.got[0]?.key, 'key-of-the-room-4417');
 
     await site.project.deleteBranch('main');
-    const told = 'Mooring: Harbour is on hold: The branch is gone from GitLab';
+    const told = 'Mooring: Harbour is on hold: The branch no longer exists in GitLab';
     await until('both are told', () => mail.letters.length > 1 && hook.got.length > 1);
     assert.is(headerOf(mail.letters[1]!, 'Subject'), told);
     assert.match(

@@ -82,7 +82,7 @@ test('a message is posted once, with its header, in the form that was chosen', a
   assert.is(call?.headers['x-room-key'], 'kept-in-the-vault');
   assert.match(String(call?.headers['content-type']), 'application/json');
   const body = JSON.parse(call?.body ?? '') as Record<string, unknown>;
-  assert.is(body['subject'], 'Mooring: Museum is on hold: The branch is gone from GitLab');
+  assert.is(body['subject'], 'Mooring: Museum is on hold: The branch no longer exists in GitLab');
   const [incident] = body['incidents'] as Record<string, unknown>[];
   assert.is(incident?.['state'], 'began');
   assert.equal(incident?.['sites'], [
@@ -92,7 +92,7 @@ test('a message is posted once, with its header, in the form that was chosen', a
     await post(there.url, { form });
     const { text } = JSON.parse(there.got.at(-1)?.body ?? '') as { text: string };
     assert.match(text, 'https://mooring.example/m/sites/s1');
-    assert.match(text, 'The branch is gone from GitLab');
+    assert.match(text, 'The branch no longer exists in GitLab');
   }
   await there.close();
 });

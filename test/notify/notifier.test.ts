@@ -17,7 +17,7 @@ test('a hold is told once, with what happened, what was not touched, what to do 
   world.is(museum, 'hold', hold('folder-lost-files'));
   assert.equal(await world.look(), ['Mooring: Museum is on hold: The folder lost 30 of 40 files']);
   const [entry] = world.sent[0]?.message.entries ?? [];
-  assert.match(entry?.words.happened ?? '', 'Nothing moves in either direction');
+  assert.match(entry?.words.happened ?? '', 'Nothing is synced');
   assert.is(entry?.words.untouched, 'No edit: what is changed in the folder is kept, and waits.');
   assert.is(entry?.words.todo, 'Open the site and choose.');
   assert.equal(entry?.sites, [
@@ -45,7 +45,7 @@ test('a try under way, GitLab being away and a restart are no end of a hold', as
   assert.equal(await world.look(), [], 'the same trouble');
   world.restart();
   world.is(museum, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: Over: Museum is on hold: The branch is gone from GitLab']);
+  assert.equal(await world.look(), ['Mooring: Over: Museum is on hold: The branch no longer exists in GitLab']);
 });
 
 test('another question is another incident; who pauses or disconnects knows, and is not written to', async () => {
@@ -208,7 +208,7 @@ test('a channel that fails is tried with growing pauses, then hourly; nothing is
   world.is(museum, 'hold', hold('branch-missing'));
   world.delivery = () => good;
   assert.equal(await world.look(), [], 'a restart is no reason to hurry');
-  assert.equal(await world.look(61 * minute), ['Mooring: Museum is on hold: The branch is gone from GitLab']);
+  assert.equal(await world.look(61 * minute), ['Mooring: Museum is on hold: The branch no longer exists in GitLab']);
   assert.is(world.notifier.record('mail').failure, undefined);
 });
 

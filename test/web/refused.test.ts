@@ -47,8 +47,8 @@ for (const [kind, text] of Object.entries(texts)) {
   refused(`one truth on every page: ${kind}`, async () => {
     const hold = holdOf(text);
     const pages = await pagesOf(hold);
-    for (const [name, page] of Object.entries(pages)) assert.not.match(page, 'Nothing moves', name);
-    for (const name of ['site', 'hold'] as const) assert.match(pages[name], 'what others push keeps arriving', name);
+    for (const [name, page] of Object.entries(pages)) assert.not.match(page, 'Nothing is synced', name);
+    for (const name of ['site', 'hold'] as const) assert.match(pages[name], 'still pulls what others push', name);
     assert.match(pages.site, holdTitle(hold));
     assert.match(pages.hold, holdTitle(hold));
     assert.match(pages.sites, holdTitle(hold));
@@ -76,8 +76,8 @@ refused('the ways out fit the cause', async () => {
 
 refused('what would be left out is named beside the button', async () => {
   const { hold } = await pagesOf(holdOf(texts.rule, ['try-again', 'leave-out']));
-  assert.match(hold, 'Push everything but this file');
-  assert.match(hold, 'Makes the waiting commits anew without secret.txt and pushes them.');
+  assert.match(hold, 'Push everything except this file');
+  assert.match(hold, 'Recreates the waiting commits without secret.txt and pushes them.');
 });
 
 refused('output of several lines never stands in a sentence, and its lines stay lines below', async () => {
