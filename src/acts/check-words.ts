@@ -5,13 +5,13 @@ export function sentence({ code, facts, retryAfterMs }: ProblemFacts): string {
   const { host = 'GitLab', reason, issuer, names, until, status } = facts;
   if (code === 'tls-expired')
     return `The certificate of ${host} is not valid at this time${until ? ` (until ${until})` : ''}.`;
-  if (code === 'tls-name') return `The certificate of ${host} is made for ${names || 'other names'}.`;
+  if (code === 'tls-name') return `The certificate of ${host} is issued for ${names || 'other names'}.`;
   if (code === 'tls-untrusted')
     return `The certificate of ${host} comes from ${issuer || 'an issuer'}, which is not trusted here.`;
   if (code === 'gitlab-slow') return `${host} did not answer in time.`;
   if (code === 'gitlab-maintenance') return `${host} is in maintenance mode.`;
   if (code === 'gitlab-busy')
-    return `${host} answered ${status ?? '429'} and asks to be left alone${span(retryAfterMs)}.`;
+    return `${host} answered ${status ?? '429'}: it limits the rate of requests${span(retryAfterMs)}.`;
   if (code === 'gitlab-error' && isPassing(facts)) return `${host} answered ${status}: GitLab is down for the moment.`;
   if (code === 'gitlab-error') return `${host} answered ${status ?? '500'}: something failed inside GitLab.`;
   if (code === 'instance-not-gitlab') return 'Something answers at the Token URL, but it is not GitLab.';
@@ -35,7 +35,7 @@ export const urlFix =
 const fixes: Partial<Record<ProblemCode, string>> = {
   'tls-untrusted': 'Under Advanced, paste the certificate of the authority that signed GitLab’s certificate.',
   'tls-expired': 'Have the certificate renewed. If it should be valid, set the clock of this machine by NTP.',
-  'tls-name': 'Enter the GitLab URL with a name the certificate is made for, or have one made for this name.',
+  'tls-name': 'Enter the GitLab URL with a name that the certificate contains, or issue a certificate for this name.',
   'gitlab-unreachable': 'See whether a firewall or a load balancer between the two machines ends the connection.',
   'gitlab-slow': 'Look at the load of the GitLab machine, and whether a firewall swallows what is sent to it.',
   'gitlab-busy':

@@ -127,7 +127,7 @@ function proxyFix(proxy: URL, url: URL, { facts }: ProblemFacts): string {
 
 function checkEncryption(url: URL, answer: Answer): Finding {
   if (url.protocol === 'http:') {
-    const finding = 'GitLab is reached over http: tokens travel in the open.';
+    const finding = 'GitLab is reached over http: tokens are sent unencrypted.';
     return { result: 'unknown', finding, fix: 'Use https if the network between the two is not all yours.' };
   }
   if (!('error' in answer)) return trusted;

@@ -119,7 +119,7 @@ function secretOf(text: string, kept: Secret | undefined): Secret {
 /** The token endpoint receives the secret, the API the token: over http only when the instance itself is http. */
 function endpointOf(url: URL, instanceUrl: string): string {
   if (url.protocol === 'http:' && instanceUrl.startsWith('https:')) {
-    throw new Fault('This address uses http although your GitLab uses https: secrets would travel in the open.');
+    throw new Fault('This address uses http although your GitLab uses https: secrets would be sent unencrypted.');
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
 }

@@ -265,7 +265,7 @@ function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
 function lostWords(username: string, entered: boolean): Pick<Attention, 'title' | 'text' | 'wants'> {
   if (!entered) {
     const text = 'Edits are committed here and wait. Open a site’s Source Syncing and press Reconnect.';
-    return { title: `GitLab no longer accepts the grant of @${username}`, text };
+    return { title: `GitLab no longer accepts the connection of @${username}`, text };
   }
   const text = 'Edits are committed here and wait for a new one. One of the same user serves all its sites.';
   return { title: `GitLab no longer accepts the access token of @${username}`, text, wants: 'access-token' };

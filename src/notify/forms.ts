@@ -43,7 +43,7 @@ function entryLines({ state, since, words, sites, moreSites }: MessageEntry, wri
   const heads = { began: '', over: 'Over: ', still: 'Still: ' };
   const told =
     state === 'over'
-      ? ['It is well again.']
+      ? ['Resolved.']
       : [`What happened: ${words.happened}`, `What was not touched: ${words.untouched}`, `What to do: ${words.todo}`];
   return [
     writing.text(`${heads[state]}${words.title}`),

@@ -215,7 +215,7 @@ function reconnectWords({ username, accessToken }: Connection): IncidentWords {
     };
   }
   return {
-    title: short(`GitLab no longer accepts the grant of @${username}`),
+    title: short(`GitLab no longer accepts the connection of @${username}`),
     happened: short(happened),
     untouched: short(untouched),
     todo: 'Open a site’s Source Syncing and press Reconnect. What was edited meanwhile is pushed then.',

@@ -23,16 +23,16 @@ export function news(incidents: readonly Incident[], channel: Channel, about: Ab
   const subject =
     owed.length === 1
       ? over === 1
-        ? `Over: ${only.words.title}`
+        ? `Resolved: ${only.words.title}`
         : only.words.title
-      : [counted(owed.length - over, 'needs', 'need', 'a look'), counted(over, 'is', 'are', 'well again')]
+      : [counted(owed.length - over, 'needs attention', 'need attention'), counted(over, 'resolved', 'resolved')]
           .filter(Boolean)
           .join(', ');
   return {
     kind: 'news',
     at: about.now,
     subject: subjectOf(subject),
-    lead: over === owed.length ? 'It is well again; nothing needs to be done.' : 'This is told once.',
+    lead: over === owed.length ? 'Resolved. Nothing needs to be done.' : 'This message is sent once.',
     ...entriesOf(
       owed.map((incident) => ({ incident, state: incident.overAt === undefined ? 'began' : 'over' })),
       about,
@@ -57,7 +57,7 @@ export function digest(incidents: readonly Incident[], about: About): Message | 
     kind: 'digest',
     at: about.now,
     subject: subjectOf(`${sites === 1 ? '1 site is' : `${sites} sites are`} still on hold`),
-    lead: 'Told once a day while it lasts. Each entry says what waits.',
+    lead: 'Sent once a day while it lasts. Each entry says what is waiting.',
     ...entriesOf(
       held.map((incident) => ({ incident, state: 'still' })),
       about,
@@ -71,8 +71,8 @@ export function trial({ publicUrl, now }: Pick<About, 'publicUrl' | 'now'>, by: 
   return {
     kind: 'test',
     at: now,
-    subject: subjectOf('A test'),
-    lead: `${shown(by)} asked for this test. Holds, long retries and tokens near their end are told here.`,
+    subject: subjectOf('Test message'),
+    lead: `${shown(by)} sent this test. Mooring sends messages about holds, long retries and tokens that are about to expire.`,
     entries: [],
     more: 0,
     link: `${publicUrl}/account/notifications`,
@@ -110,8 +110,8 @@ function siteView({ site, publicUrl }: About, id: SiteId): MessageSite[] {
   ];
 }
 
-function counted(amount: number, one: string, many: string, what: string): string {
-  return amount === 0 ? '' : `${amount} ${amount === 1 ? `thing ${one}` : `things ${many}`} ${what}`;
+function counted(amount: number, one: string, many: string): string {
+  return amount === 0 ? '' : `${amount} ${amount === 1 ? `item ${one}` : `items ${many}`}`;
 }
 
 function subjectOf(text: string): string {

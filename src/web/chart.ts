@@ -87,7 +87,7 @@ export function tookChart({ days, whole }: Pulse['took'], now: number): TookChar
   const words =
     whole.syncs === 0
       ? 'last 30 days: no sync moved anything'
-      : `last 30 days: half within ${span(whole.medianMs)}, slowest ${span(whole.slowestMs)}`;
+      : `last 30 days: median ${span(whole.medianMs)}, slowest ${span(whole.slowestMs)}`;
   const width = days.length * step;
   return {
     title,

@@ -112,7 +112,7 @@ step('edits go out, commits on GitLab come in, Sync now syncs now', async () => 
   world.gitlab.settings.allowLocalWebhooks = false;
   await project.push('main', { 'asked-for.md': 'By a person.\n' });
   await page.getByRole('button', { name: 'Sync now' }).click();
-  await page.getByText('Asked for a sync.').waitFor();
+  await page.getByText('Sync requested.').waitFor();
   await until('the push is in the folder', async () => (await filesOf(folder)).has('asked-for.md'));
   world.gitlab.settings.allowLocalWebhooks = true;
 });

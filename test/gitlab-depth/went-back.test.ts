@@ -72,7 +72,7 @@ for (const [button, isPushed] of [
       await until('both are asked again', async () => (await clicker.open(`${harbour.url}/`)).words.includes(title));
       const attention = await clicker.open(`${harbour.url}/attention`);
       assert.is(attention.words.split(title).length, 2, 'told once for the instance');
-      const page = await clicker.follow('See what was lost, and choose for all of them');
+      const page = await clicker.follow('See what was lost and decide for all of them');
       assert.is(page.heading, title);
       assert.match(page.words, 'Mooring changed no file and no branch.');
       for (const { site } of days) assert.match(page.words, site.project.path);

@@ -71,7 +71,7 @@ test('set up by the page, a hold is mailed and posted once, over a restart; its 
     assert.match(saved.words, 'The webhook is saved');
     assert.match((await clicker.press('Send a test by e-mail')).words, 'A test went out by e-mail');
     assert.match((await clicker.press('Send a test to the webhook')).words, 'It answered 200 and says “ok”');
-    assert.is(headerOf(mail.letters[0]!, 'Subject'), 'Mooring: A test');
+    assert.is(headerOf(mail.letters[0]!, 'Subject'), 'Mooring: Test message');
     assert.is(hook.got[0]?.key, 'key-of-the-room-4417');
 
     await site.project.deleteBranch('main');
@@ -92,13 +92,13 @@ test('set up by the page, a hold is mailed and posted once, over a restart; its 
     await clicker.press('Create the branch again');
     await site.settled();
     await until('both hear of the end', () => mail.letters.length > 2 && hook.got.length > 2);
-    assert.is(headerOf(mail.letters[2]!, 'Subject'), told.replace(': ', ': Over: '));
+    assert.is(headerOf(mail.letters[2]!, 'Subject'), told.replace(': ', ': Resolved: '));
     assert.is(hook.got[2]?.body.incidents[0]?.state, 'over');
     assert.is(mail.letters.length, 3);
     assert.is(hook.got.length, 3);
 
     const after = await clicker.open(`${url}/account/notifications`);
-    assert.match(after.words, 'Over: Harbour is on hold');
+    assert.match(after.words, 'Resolved: Harbour is on hold');
     assert.not.match(after.html, 'key-of-the-room');
     await daemon.stop();
     const kept = join(dir, 'state');

@@ -14,7 +14,7 @@ const message: Message = {
   kind: 'news',
   at: noon,
   subject: 'Mooring: Café is on hold',
-  lead: 'This is told once.',
+  lead: 'This message is sent once.',
   entries: [
     {
       state: 'began',
@@ -74,7 +74,7 @@ test('a letter arrives with its words, for everybody, marked as written by a pro
     assert.is(
       letter?.body.trim(),
       [
-        'This is told once.',
+        'This message is sent once.',
         '',
         'Café is on hold',
         'Since 2026-11-19 12:00 UTC',

@@ -25,7 +25,7 @@ test('a hold is told once, with what happened, what was not touched, what to do 
   ]);
   for (let i = 0; i < 50; i += 1) assert.equal(await world.look(), []);
   world.is(museum, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: Over: Museum is on hold: The folder lost 30 of 40 files']);
+  assert.equal(await world.look(), ['Mooring: Resolved: Museum is on hold: The folder lost 30 of 40 files']);
   assert.equal(await world.look(), []);
   assert.equal(world.ledger.incidents, [], 'and forgotten');
 });
@@ -45,7 +45,7 @@ test('a try under way, GitLab being away and a restart are no end of a hold', as
   assert.equal(await world.look(), [], 'the same trouble');
   world.restart();
   world.is(museum, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: Over: Museum is on hold: The branch no longer exists in GitLab']);
+  assert.equal(await world.look(), ['Mooring: Resolved: Museum is on hold: The branch no longer exists in GitLab']);
 });
 
 test('another question is another incident; who pauses or disconnects knows, and is not written to', async () => {
@@ -79,17 +79,17 @@ test('a site that keeps retrying is told after ten minutes, however often it tri
   assert.equal(await fail(3), ['Mooring: Museum keeps retrying: GitLab did not answer']);
   assert.equal(await fail(60), []);
   world.is(museum, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: Over: Museum keeps retrying: GitLab did not answer']);
+  assert.equal(await world.look(), ['Mooring: Resolved: Museum keeps retrying: GitLab did not answer']);
 });
 
 test('what begins at the same time is one message, however many sites it is, and says how many it leaves out', async () => {
   const world = harbourmaster();
   for (let i = 0; i < 60; i += 1) world.is(world.add(`Site ${i}`), 'hold', hold('branch-missing'));
-  assert.equal(await world.look(), ['Mooring: 60 things need a look']);
+  assert.equal(await world.look(), ['Mooring: 60 items need attention']);
   assert.is(world.sent[0]?.message.entries.length, 10);
   assert.is(world.sent[0]?.message.more, 50);
   for (const { id } of world.sites) world.is(id, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: 60 things are well again']);
+  assert.equal(await world.look(), ['Mooring: 60 items resolved']);
 });
 
 test('a lost grant is told once for all its sites, and is over when a site gets through', async () => {
@@ -97,7 +97,7 @@ test('a lost grant is told once for all its sites, and is over when a site gets 
   const ids = ['Museum', 'Library'].map((name) => world.add(name));
   for (const id of ids) world.is(id, 'hold', hold('reconnect'));
   world.connections = [connection({ health: 'reconnect' })];
-  assert.equal(await world.look(), ['Mooring: GitLab no longer accepts the grant of @bot']);
+  assert.equal(await world.look(), ['Mooring: GitLab no longer accepts the connection of @bot']);
   assert.equal(
     world.sent[0]?.message.entries[0]?.sites.map(({ name }) => name),
     ['Museum', 'Library'],
@@ -106,7 +106,7 @@ test('a lost grant is told once for all its sites, and is over when a site gets 
   for (const id of ids) world.is(id, 'syncing');
   assert.equal(await world.look(), []);
   for (const id of ids) world.is(id, 'in-sync');
-  assert.equal(await world.look(), ['Mooring: Over: GitLab no longer accepts the grant of @bot']);
+  assert.equal(await world.look(), ['Mooring: Resolved: GitLab no longer accepts the connection of @bot']);
 });
 
 test('an access token that is lost is told as one, and what to do is to enter another', async () => {
@@ -142,7 +142,7 @@ test('a token is told of thirty days, seven days and a day before its end, also 
     '0: Mooring: The access token of @bot ends within a day',
   ]);
   world.connections = [connection({ accessToken: { expiresAt: expiresAt + 365 * day } })];
-  assert.match((await world.look())[0] ?? '', /^Mooring: Over: The access token of @bot/);
+  assert.match((await world.look())[0] ?? '', /^Mooring: Resolved: The access token of @bot/);
   world.connections = [connection({ accessToken: { expiresAt: world.now + 3 * day } })];
   world.sites = [];
   assert.equal(await world.look(), [], 'nobody uses it');
@@ -240,7 +240,7 @@ test('an end that cannot be told is remembered for a week and no longer', async 
 test('more than five hundred incidents are not remembered', async () => {
   const world = harbourmaster();
   for (let i = 0; i < 620; i += 1) world.is(world.add(`Site ${i}`), 'hold', hold('branch-missing'));
-  assert.equal(await world.look(), ['Mooring: 500 things need a look']);
+  assert.equal(await world.look(), ['Mooring: 500 items need attention']);
   assert.is(world.ledger.incidents.length, 500);
 });
 
@@ -287,7 +287,7 @@ test('a test goes out at once, also while a channel waits after failures, and sa
   assert.is(world.notifier.record('mail').failure?.times, 2);
   world.delivery = () => good;
   assert.equal(await world.notifier.test('mail', 'Ana\r\nBcc: x'), good);
-  assert.match(world.sent[0]?.message.lead ?? '', 'Ana\\x0d\\x0aBcc: x asked for this test.');
+  assert.match(world.sent[0]?.message.lead ?? '', 'Ana\\x0d\\x0aBcc: x sent this test.');
   assert.is((await world.look()).length, 1, 'it works again, so what was owed follows');
 });
 
@@ -322,7 +322,7 @@ test('branches that went back together are told once, with all that are seen wit
   world.is(parks, 'hold', hold('went-back', { ...back, at: noon }));
   assert.equal(await world.look(), []);
   world.is(parks, 'in-sync');
-  assert.equal(await world.look(), [title.replace('Mooring: ', 'Mooring: Over: ')]);
+  assert.equal(await world.look(), [title.replace('Mooring: ', 'Mooring: Resolved: ')]);
   assert.equal(world.ledger.incidents, []);
 });
 

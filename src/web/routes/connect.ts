@@ -55,7 +55,7 @@ export function connect(router: Router<State>, room: Room): void {
     room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
       title: 'The access token is in use',
-      lines: ['It is stored sealed. This page says when it ends.'],
+      lines: ['It is stored encrypted. This page shows when it expires.'],
     });
   });
 

@@ -23,7 +23,7 @@ export function syncing(router: Router<State>, room: Room): void {
   router.post('/sites/:id/sync', async (ctx) => {
     const site = siteOf(ctx, room);
     await deps.sites.syncNow(site.id, who(ctx));
-    back(ctx, room, site, 'Asked for a sync', ['It begins at once, or right after the one that is running.']);
+    back(ctx, room, site, 'Sync requested', ['It starts now, or right after the one that is running.']);
   });
 
   router.post('/sites/:id/pause', async (ctx) => {
@@ -37,7 +37,7 @@ export function syncing(router: Router<State>, room: Room): void {
   router.post('/sites/:id/stop', async (ctx) => {
     const site = siteOf(ctx, room);
     await deps.sites.pause(site.id, who(ctx), 'now');
-    back(ctx, room, site, 'Broken off and paused', [
+    back(ctx, room, site, 'Stopped and paused', [
       'Files are replaced whole or not at all: none is half-written. Resume goes on from where it was.',
     ]);
   });

@@ -51,7 +51,7 @@ export function systemRoutes(router: Router<State>, room: Room): void {
 
 const looks: Record<SystemCheck['result'], { readonly tone: string; readonly icon: string; readonly word: string }> = {
   good: { tone: 'good', icon: 'state-in-sync', word: 'good' },
-  warn: { tone: 'warn', icon: 'state-retrying', word: 'needs a look' },
+  warn: { tone: 'warn', icon: 'state-retrying', word: 'needs attention' },
   bad: { tone: 'bad', icon: 'error', word: 'bad' },
   unknown: { tone: 'mute', icon: 'state-unknown', word: 'unknown' },
 };
