@@ -282,7 +282,12 @@ export class Edits {
     if (back === 0) return;
     git(this.#bare, 'update-ref', 'refs/heads/main', `main~${back}`);
     this.#losses += 1;
+    // What the site was about to apply, and of which nothing arrived, is no agreement either.
+    const repository = join(this.#dir, 'state', 'repo.git');
+    const pending = git(repository, 'for-each-ref', '--format=%(objectname)', 'refs/sync/pending');
+    if (pending) git(repository, 'update-ref', '-d', 'refs/sync/pending');
     this.#forgetWhatGitLabAloneHad();
+    if (pending) git(repository, 'update-ref', 'refs/sync/pending', pending);
   }
 
   #hasBranch(): boolean {
