@@ -62,7 +62,14 @@ for (const hook of ['before', 'before.each', 'after', 'after.each']) {
 const endless = `setInterval(() => {}, 9); s('a', () => {}); s.run();`;
 
 runner('a file of which nothing is heard for long fails', async () => {
-  assert.match((await outcomeOf(endless, { ...patient, silenceMs: 1_500 })).fault, 'nothing was heard of it for 1.5 s');
+  const silent = `s('a', () => new Promise((done) => setTimeout(done, 600_000))); s.run();`;
+  assert.match((await outcomeOf(silent, { ...patient, silenceMs: 1_500 })).fault, 'nothing was heard of it for 1.5 s');
+});
+
+runner('a file that goes on after its tests fails soon, and says so', async () => {
+  const found = await outcomeOf(endless, { ...patient, silenceMs: 1_500 });
+  assert.match(found.fault, 'its tests were over, and something was left open');
+  assert.is(found.passed, 1);
 });
 
 runner('a file that takes longer than any may fails, whatever it says', async () => {

@@ -38,6 +38,7 @@ export interface Limits {
 
 export const limits: Limits = { silenceMs: 300_000, wholeMs: 45 * 60_000 };
 
+const LINGER_MS = 30_000;
 const GRACE_MS = 2_000;
 
 /** What a file's output and end say. */
@@ -95,11 +96,14 @@ export async function runFile(
   };
   const wholeTimer = setTimeout(() => end(`it was ended after ${wholeMs / 1000} s`), wholeMs);
   const silent = (): void => end(`it was ended: nothing was heard of it for ${silenceMs / 1000} s`);
+  const lingers = (): void => end('it was ended: its tests were over, and something was left open');
   let silenceTimer = setTimeout(silent, silenceMs);
   const heard = (chunk: Buffer): void => {
     chunks.push(chunk);
     clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(silent, silenceMs);
+    silenceTimer = summary.test(chunk.toString('latin1'))
+      ? setTimeout(lingers, Math.min(silenceMs, LINGER_MS))
+      : setTimeout(silent, silenceMs);
   };
   child.stdout.on('data', heard);
   child.stderr.on('data', heard);
@@ -135,6 +139,9 @@ function compileCache(root: string): Record<string, string> {
   if (process.env['NODE_V8_COVERAGE'] || process.env['NODE_COMPILE_CACHE']) return {};
   return { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'compiled') };
 }
+
+/** The last lines that uvu prints; a test that failed may have left a server open. */
+const summary = /^ {2}Duration:/m;
 
 /** Lines that only say that a long test goes on. */
 const beats = /(?<=^|[\s•✘])beat: (.*)\n/gm;
