@@ -2,7 +2,7 @@ import type { NotSyncedReason } from '../model/site.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { KeptMode } from '../sync/ports.ts';
 import { grantedTo, inherited } from './acl.ts';
-import { errorCode } from './disk.ts';
+import { errorCode, isUnsupported } from './errno.ts';
 import type { Users } from './users.ts';
 
 /**
@@ -105,8 +105,7 @@ function setAttributes(fs: Fs, fd: number, attributes: ReadonlyMap<string, Buffe
       if (!fs.setAttribute) throw Object.assign(new Error('no attributes here'), { code: 'ENOTSUP' });
       fs.setAttribute(fd, name, value);
     } catch (error) {
-      if (!['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'E2BIG'].includes(errorCode(error)))
-        throw error;
+      if (!isUnsupported(error) && !['EPERM', 'EACCES', 'E2BIG'].includes(errorCode(error))) throw error;
       lost.push(name);
     }
   }
@@ -119,8 +118,8 @@ function giveAway(fs: Fs, fd: number, { uid, gid }: Access): void {
     try {
       return fs.chown(fd, owner, gid);
     } catch (error) {
-      // Network shares and FAT have no owners of their own: EINVAL, ENOSYS and their like say so.
-      if (!['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error))) throw error;
+      // Network shares and FAT have no owners of their own.
+      if (!isUnsupported(error) && errorCode(error) !== 'EPERM') throw error;
     }
   }
 }

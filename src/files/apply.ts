@@ -4,11 +4,12 @@ import type { NotSynced, NotSyncedReason } from '../model/site.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest } from '../sync/ports.ts';
-import { errorCode } from './disk.ts';
+import { PathErrors, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
 import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
-import { type Swap, create, isStaged, remove, replace } from './replace.ts';
+import { type Swap, Unfinished, create, isStaged, remove, replace } from './replace.ts';
 import type { Coming } from './room.ts';
+import { unwritable } from './root.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
 import { Stage, type StageTools, type Task } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
@@ -17,12 +18,14 @@ import { Walk, nameOf } from './walk.ts';
 export interface ApplyTools extends StageTools {
   readonly root: string;
   readonly now: () => number;
-  /** Whether an untracked path is one that Mooring leaves alone. */
+  /** Whether an untracked path is one that Mooring leaves alone. Throws, as all of these do, what the system throws. */
   readonly ignored: (path: SitePath) => boolean;
   /** Whether a folder holds nothing but what Mooring leaves alone. */
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
   readonly checkRoom: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
+  /** The content that an earlier apply put at a path, and that may not be durable. */
+  readonly notDurable: (path: SitePath) => Oid | undefined;
   /** The id of a file's present content. */
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
   /** Which names are the same on this disk, given an open folder to try it in. */
@@ -32,15 +35,14 @@ export interface ApplyTools extends StageTools {
 /**
  * Brings a list of changes into the folder. All new content is staged and synced first, so a full disk touches
  * nothing; then each path is swapped in by itself if it still is what the ledger says. What is busy is left alone, what
- * is not ours to write is refused: both are told, neither is an error.
+ * is not ours to write is refused: both are told, neither is an error. So is a path for which the disk fails. Throws
+ * `folder-*`, `disk-full` and `out-of-resources` where more than single paths are concerned.
  */
 export async function apply(tools: ApplyTools, request: ApplyRequest): Promise<Applied> {
   const walk = new Walk(tools.fs, tools.root);
   const run = new ApplyRun(tools, request, walk);
   try {
     return await run.all();
-  } catch (error) {
-    throw fullDisk(error);
   } finally {
     walk.close();
   }
@@ -51,40 +53,56 @@ class ApplyRun {
   readonly #request: ApplyRequest;
   readonly #walk: Walk;
   readonly #stage: Stage;
-  readonly #applied: SitePath[] = [];
+  readonly #errors: PathErrors;
+  readonly #applied = new Set<SitePath>();
   readonly #skipped: SitePath[] = [];
   readonly #refused: NotSynced[] = [];
   readonly #staying: NotSynced[] = [];
+  readonly #unsynced: Applied['notDurable'][number][] = [];
   readonly #letGo: SitePath[] = [];
   readonly #leftovers: Move[] = [];
-  readonly #emptied = new Set<string>();
-  readonly #touchedFolders = new Set<string>();
-  /** Of refused paths, what the manifest said before. */
+  /** Moves between whose steps the disk failed: the next recovery undoes them. */
+  readonly #open: Move[] = [];
+  /** The paths by which a folder lost a file, and those by which it was touched at all. */
+  readonly #emptied: PathsByFolder = new Map();
+  readonly #touchedFolders: PathsByFolder = new Map();
+  readonly #isRefused = new Set<SitePath>();
+  /** What the manifest said before of the paths that it says something else of now. */
   readonly #linesBefore = new Map<SitePath, Line | undefined>();
+
   constructor(tools: ApplyTools, request: ApplyRequest, walk: Walk) {
     this.#tools = tools;
     this.#request = request;
     this.#walk = walk;
-    this.#stage = new Stage(tools, request, walk, (task, reason) => this.#refuse(task, reason));
+    this.#errors = new PathErrors(
+      (errno, cause) => new Problem('folder-unwritable', { folder: tools.root, errno }, { cause }),
+    );
+    this.#stage = new Stage(tools, request, walk, (task, reason) => this.#refuse(task, reason), this.#errors);
   }
 
   async all(): Promise<Applied> {
+    try {
+      return await this.#everything();
+    } catch (error) {
+      // Nobody hears of it: what would have been refused is what it was.
+      for (const path of this.#isRefused) this.#tools.manifest.set(path, this.#linesBefore.get(path));
+      throw error;
+    }
+  }
+
+  async #everything(): Promise<Applied> {
     const tasks = this.#request.changes.map((change): Task => ({ ...change, size: 0 }));
     const writes = this.#withoutRefused(tasks.filter((task) => task.after !== undefined));
     const removals = tasks.filter((task) => task.after === undefined);
     const { letGo = new Set() } = this.#request;
-    const isObstacle = await this.#prepare(writes, removals).catch((error: unknown) => {
-      // Nothing came of it: what would have been refused is what it was.
-      for (const [path, line] of this.#linesBefore) this.#tools.manifest.set(path, line);
-      throw error;
-    });
+    const isObstacle = await this.#prepare(writes, removals);
     await this.#each(
       removals.filter(({ path }) => isObstacle(path)),
       (task) => this.#remove(task),
     );
     this.#removeEmptied();
     await this.#each(
-      writes.filter(({ path }) => !this.#isRefused(path)),
+      writes.filter(({ path }) => !this.#isRefused.has(path)),
       (task) => this.#write(task),
     );
     await this.#each(
@@ -94,11 +112,11 @@ class ApplyRun {
     this.#removeEmptied();
     await this.#syncFolders();
     this.#tools.staging.release(this.#walk, this.#leftovers);
-    this.#tools.staging.settle();
+    this.#tools.staging.settle(this.#open);
     this.#tools.staging.tidy(this.#walk);
     return {
-      ...{ applied: this.#applied, skipped: this.#skipped, refused: this.#refused },
-      ...{ letGo: this.#letGo, staying: this.#staying },
+      ...{ applied: [...this.#applied], skipped: this.#skipped, refused: this.#refused },
+      ...{ letGo: this.#letGo, staying: this.#staying, notDurable: this.#unsynced },
     };
   }
 
@@ -106,7 +124,7 @@ class ApplyRun {
   async #prepare(writes: readonly Task[], removals: readonly Task[]): Promise<(path: SitePath) => boolean> {
     await this.#tools.checkRoom(await this.#stage.coming(writes), this.#request.sizes);
     const folding = this.#refuseCollisions(writes, removals);
-    const staged = writes.filter(({ path }) => !this.#isRefused(path));
+    const staged = writes.filter(({ path }) => !this.#isRefused.has(path));
     await this.#stage.write(staged);
     return obstacles(staged, folding);
   }
@@ -116,7 +134,7 @@ class ApplyRun {
     const added = writes.filter(({ before }) => !before);
     if (added.length === 0) return { case: false, form: false };
     const { staging, manifest } = this.#tools;
-    const folding = this.#tools.folding(staging.folderFor(this.#walk, '').fd);
+    const folding = this.#folding(staging.folderFor(this.#walk, '').fd);
     const going = new Set(removals.map(({ path }) => path));
     const rivals = collisions(
       folding,
@@ -130,13 +148,30 @@ class ApplyRun {
     return folding;
   }
 
+  #folding(staging: number): Folding {
+    try {
+      return this.#tools.folding(staging);
+    } catch (error) {
+      throw unwritable(error, this.#tools.root);
+    }
+  }
+
   #withoutRefused(tasks: Task[]): Task[] {
     return tasks.filter((task) => {
-      const entry = task.after as Entry;
-      const reason = this.#tools.refusal({ path: task.path, ...entry, size: 0 }) ?? this.#inTheWay(task);
+      const reason = this.#reasonAgainst(task);
       if (reason) this.#refuse(task, reason);
       return !reason;
     });
+  }
+
+  #reasonAgainst(task: Task): NotSyncedReason | undefined {
+    try {
+      // Here, and not when all are asked about: rules that cannot be read concern this path alone.
+      this.#tools.large?.isLarge(task.path);
+      return this.#tools.refusal({ path: task.path, ...(task.after as Entry), size: 0 }) ?? this.#inTheWay(task);
+    } catch (error) {
+      return this.#errors.reason('unwritable', error);
+    }
   }
 
   /** A file here that Mooring ignores is not its to overwrite, whatever the repository brings. */
@@ -148,17 +183,19 @@ class ApplyRun {
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
   }
 
-  #isRefused(path: SitePath): boolean {
-    return this.#linesBefore.has(path);
-  }
-
   #refuse(task: Task, reason: NotSyncedReason): void {
     this.#refused.push({ path: task.path, reason });
     if (!task.after) return;
     const line = this.#tools.manifest.get(task.path);
     const was = line?.refused ? line.was : task.before;
-    this.#linesBefore.set(task.path, line);
-    this.#tools.manifest.set(task.path, { ...task.after, refused: reason, ...(was ? { was } : {}) });
+    this.#isRefused.add(task.path);
+    this.#note(task.path, { ...task.after, refused: reason, ...(was ? { was } : {}) });
+  }
+
+  #note(path: SitePath, line: Line | undefined): void {
+    const { manifest } = this.#tools;
+    if (!this.#linesBefore.has(path)) this.#linesBefore.set(path, manifest.get(path));
+    manifest.set(path, line);
   }
 
   async #write(task: Task): Promise<void> {
@@ -168,12 +205,12 @@ class ApplyRun {
     if (!task.move) {
       // Nothing was staged: the content is there already, only the ledger did not know.
       const seen = line?.seen;
-      if (seen) manifest.set(task.path, { ...after, seen });
-      this.#applied.push(task.path);
+      if (seen) this.#note(task.path, { ...after, seen });
+      this.#applied.add(task.path);
       return;
     }
     if (this.#blockedByFile(task.path)) return this.#skip(task);
-    const folder = this.#walk.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd));
+    const folder = this.#walk.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd, task));
     const there = fs.stat(folder, nameOf(task.path));
     if (there?.kind === 'link') {
       // Somebody's link is no file that will come to rest: asked again each second, it would never end.
@@ -192,18 +229,18 @@ class ApplyRun {
     const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
     if (swap === 'was-live') return this.#quarantine(task, after);
     if (swap === 'busy') return this.#skip(task);
-    const live = fs.stat(folder, nameOf(task.path));
+    const live = unlessErrno(() => fs.stat(folder, nameOf(task.path)));
     if (live && task.stagedStat && sameContent(live, task.stagedStat)) {
-      manifest.set(task.path, { ...after, seen: seenOf(live, this.#tools.now()) });
+      this.#note(task.path, { ...after, seen: seenOf(live, this.#tools.now()) });
     } else {
-      // Written again since: known to differ from what we put there.
-      manifest.set(task.path, {
+      // Written again since, as far as can be seen: it is read at the next look.
+      this.#note(task.path, {
         ...after,
         seen: { ...seenOf(task.stagedStat as Stat, this.#tools.now()), unsure: true },
       });
     }
-    this.#touchedFolders.add(parentOf(task.path));
-    this.#applied.push(task.path);
+    addTo(this.#touchedFolders, parentOf(task.path), [task.path]);
+    this.#applied.add(task.path);
   }
 
   async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
@@ -232,8 +269,8 @@ class ApplyRun {
     if (!now) return undefined;
     if (now.oid === task.after?.oid) return 'same';
     const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
-    const isOurs = now.oid === expected || (line?.refused !== undefined && now.oid === line.was?.oid);
-    return isOurs ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
+    const ours = [expected, line?.refused && line.was?.oid, this.#tools.notDurable(task.path)];
+    return ours.includes(now.oid) ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
   }
 
   #createIn(task: Task, line: Line | undefined): Swap {
@@ -247,11 +284,12 @@ class ApplyRun {
   async #remove(task: Task): Promise<void> {
     const { fs, manifest, staging } = this.#tools;
     const line = manifest.get(task.path);
+    const folder = parentOf(task.path);
     const was = line?.refused?.kind === 'conflict' ? undefined : line?.was;
     // What we put there before a version was refused goes with it, or it would come back as a new file.
     if (line?.refused && (!was || (await this.#tools.hash(task.path))?.oid !== was.oid)) {
-      manifest.set(task.path, undefined);
-      this.#applied.push(task.path);
+      this.#note(task.path, undefined);
+      this.#applied.add(task.path);
       return;
     }
     const there = this.#walk.stat(task.path);
@@ -259,18 +297,15 @@ class ApplyRun {
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);
       if (!before || before === 'same') return this.#skip(task);
-      const folder = staging.folderFor(this.#walk, parentOf(task.path));
-      const move = { folder: folder.path, name: staging.freshName(), path: task.path, before };
-      staging.announce([move]);
-      if (remove(fs, this.#walk, move) === 'busy') {
-        this.#leaveOrRelease(move);
-        return this.#skip(task);
-      }
+      const aside = staging.folderFor(this.#walk, folder);
+      task.move = { folder: aside.path, name: staging.freshName(), path: task.path, before };
+      staging.announce([task.move]);
+      if (remove(fs, this.#walk, task.move) === 'busy') return this.#skip(task);
     }
-    manifest.set(task.path, undefined);
-    this.#touchedFolders.add(parentOf(task.path));
-    this.#emptied.add(parentOf(task.path));
-    this.#applied.push(task.path);
+    this.#note(task.path, undefined);
+    addTo(this.#touchedFolders, folder, [task.path]);
+    addTo(this.#emptied, folder, [task.path]);
+    this.#applied.add(task.path);
   }
 
   /**
@@ -278,12 +313,11 @@ class ApplyRun {
    * leave it alone: otherwise the next look would commit it again.
    */
   async #leaveIgnored(task: Task): Promise<void> {
-    const { manifest, ignored } = this.#tools;
     if (!this.#walk.stat(task.path)) return this.#remove(task);
-    if (ignored(task.path)) {
-      manifest.set(task.path, undefined);
+    if (this.#tools.ignored(task.path)) {
+      this.#note(task.path, undefined);
       this.#letGo.push(task.path);
-      this.#applied.push(task.path);
+      this.#applied.add(task.path);
       return;
     }
     const arrived = new Set([...this.#applied, ...this.#refused.map(({ path }) => path)]);
@@ -308,33 +342,39 @@ class ApplyRun {
     if (task.move) this.#leaveOrRelease(task.move);
   }
 
-  /** Our own content can go; anything else that ended up under the staging name is somebody's edit and stays. */
+  /**
+   * Our own content can go; anything else that ended up under the staging name is somebody's edit and stays, and so does
+   * what cannot be told from one.
+   */
   #leaveOrRelease(move: Move): void {
-    const now = stagedNow(this.#tools.fs, this.#walk, move);
-    if (!now || isStaged(now.stat, move)) this.#leftovers.push(move);
+    const isOurs = unlessErrno(() => {
+      const now = stagedNow(this.#tools.fs, this.#walk, move);
+      return !now || isStaged(now.stat, move);
+    });
+    if (isOurs) this.#leftovers.push(move);
   }
 
   #blockedByFile(path: SitePath): boolean {
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
-      const there = this.#walk.statQuietly(folder as SitePath);
+      const there = this.#walk.stat(folder as SitePath);
       if (there) return there.kind !== 'directory';
     }
     return false;
   }
 
-  #madeFolder(path: string, fd: number): void {
+  #madeFolder(path: string, fd: number, { path: by }: Task): void {
     const { fs, users, newEntries } = this.#tools;
     const around = this.#walk.folder(parentOf(path));
     const folder = fs.statOpen(around);
     const attributes = fs.attributes?.(around, Buffer.from('.')) ?? new Map();
     giveAccess({ fs, users }, fd, newFolderAccess(folder, attributes, newEntries()), { folder, replaces: false });
-    this.#touchedFolders.add(parentOf(path));
+    addTo(this.#touchedFolders, parentOf(path), [by]);
   }
 
   /** Folders go with their last file, as in git; one that holds anything else stays. */
   #removeEmptied(): void {
-    const deepestFirst = [...this.#emptied].sort((a, b) => b.length - a.length);
-    for (const start of deepestFirst) {
+    const deepestFirst = [...this.#emptied].sort(([a], [b]) => b.length - a.length);
+    for (const [start, paths] of deepestFirst) {
       for (let folder = start; folder !== ''; folder = parentOf(folder)) {
         const name = nameOf(folder);
         this.#walk.forget(folder);
@@ -343,43 +383,71 @@ class ApplyRun {
         } catch {
           break;
         }
-        this.#touchedFolders.delete(folder);
         // Or a power cut brings the folder back, with the file in it, and that would look like an edit.
-        this.#touchedFolders.add(parentOf(folder));
+        addTo(this.#touchedFolders, parentOf(folder), [...paths, ...(this.#touchedFolders.get(folder) ?? [])]);
+        this.#touchedFolders.delete(folder);
       }
     }
     this.#emptied.clear();
   }
 
   async #syncFolders(): Promise<void> {
-    for (const folder of this.#touchedFolders) {
+    for (const [folder, paths] of this.#touchedFolders) {
       try {
         await this.#tools.fs.fsync(this.#walk.folder(folder));
       } catch (error) {
-        if (errorCode(error) !== 'ENOENT') throw error;
+        // Many network disks sync no folders: there it is the server that keeps names.
+        if (!isAbsent(error) && !isUnsupported(error)) this.#notDurable(paths, error);
       }
     }
   }
 
+  /** A power cut may bring back what these paths were before, and that would look like an edit: they have not arrived. */
+  #notDurable(paths: ReadonlySet<SitePath>, error: unknown): void {
+    for (const path of paths) {
+      if (!this.#applied.delete(path)) continue;
+      const oid = this.#tools.manifest.get(path)?.oid;
+      const reason = this.#errors.reason(oid ? 'unwritable' : 'unremovable', error);
+      this.#note(path, this.#linesBefore.get(path));
+      this.#skipped.push(path);
+      this.#staying.push({ path, reason });
+      this.#unsynced.push({ path, reason, ...(oid ? { oid } : {}) });
+    }
+  }
+
+  /** One file for which the disk fails must not keep the others from arriving. */
   async #each(tasks: readonly Task[], act: (task: Task) => Promise<void>): Promise<void> {
     for (const task of tasks) {
       try {
         await act(task);
       } catch (error) {
-        if (!['EACCES', 'EPERM', 'EROFS', 'ETXTBSY', 'EBUSY', 'ENAMETOOLONG'].includes(errorCode(error)))
-          throw fullDisk(error);
-        // One file we may not write must not keep the others from arriving.
-        if (!task.after) {
-          // Refusing a removal would bring the file back as a new one: it stays what it is until it can go.
-          this.#skip(task);
-          this.#staying.push({ path: task.path, reason: { kind: 'unremovable' } });
-          continue;
-        }
-        if (task.move) this.#leaveOrRelease(task.move);
-        this.#refuse(task, { kind: errorCode(error) === 'ENAMETOOLONG' ? 'bad-name' : 'unwritable' });
+        this.#failed(task, error);
       }
     }
   }
+
+  #failed(task: Task, error: unknown): void {
+    const isOpen = error instanceof Unfinished;
+    const reason = this.#errors.reason(task.after ? 'unwritable' : 'unremovable', isOpen ? error.cause : error);
+    if (task.after && !isOpen) {
+      if (task.move) this.#leaveOrRelease(task.move);
+      return this.#refuse(task, reason);
+    }
+    // Refusing a removal would bring the file back as a new one: it stays what it is until it can go. And what is at the
+    // name of a move that was cut in two is told by the next look.
+    this.#staying.push({ path: task.path, reason });
+    if (!isOpen) return this.#skip(task);
+    this.#skipped.push(task.path);
+    if (task.move) this.#open.push(task.move);
+  }
+}
+
+type PathsByFolder = Map<string, Set<SitePath>>;
+
+function addTo(map: PathsByFolder, folder: string, paths: readonly SitePath[]): void {
+  const known = map.get(folder) ?? new Set();
+  for (const path of paths) known.add(path);
+  map.set(folder, known);
 }
 
 /**
@@ -408,8 +476,4 @@ function sameContent(live: Stat, staged: Stat): boolean {
   return (
     live.ino === staged.ino && live.dev === staged.dev && live.size === staged.size && live.mtimeNs === staged.mtimeNs
   );
-}
-
-function fullDisk(error: unknown): unknown {
-  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error)) ? new Problem('disk-full', {}, { cause: error }) : error;
 }

@@ -1,9 +1,9 @@
 import type { Change, Oid, SitePath } from '../model/tree.ts';
-import type { Fs, Stat } from '../model/world.ts';
+import type { Fs } from '../model/world.ts';
 import type { LargeContents, OpenFile } from '../sync/ports.ts';
 import type { LargePaths } from './large-paths.ts';
 import type { Manifest } from './manifest.ts';
-import { type Hashed, hashFile, openLarge, openSteady } from './read.ts';
+import { type Hashed, type Reading, hashFile, openLarge, openSteady } from './read.ts';
 
 interface ContentsTools {
   readonly fs: Fs;
@@ -13,7 +13,10 @@ interface ContentsTools {
   readonly large: LargeContents | undefined;
 }
 
-/** The contents of a site's files as the repository has or would get them: in LFS that is a pointer. */
+/**
+ * The contents of a site's files as the repository has or would get them: in LFS that is a pointer. Everything here
+ * throws what the system throws where a content, or what the rules say of it, cannot be read.
+ */
 export class Contents {
   readonly #t: ContentsTools;
 
@@ -51,10 +54,10 @@ export class Contents {
   }
 
   /** `as`: the path it is recorded under, by the rules; or, whatever they say, whether as a pointer. */
-  async open(path: SitePath, as: SitePath | boolean, done: (stat: Stat) => void): Promise<OpenFile | undefined> {
+  async open(path: SitePath, as: SitePath | boolean, reading: Reading): Promise<OpenFile | undefined> {
     const { fs, root, large, largePaths } = this.#t;
     const points = typeof as === 'boolean' ? as : await largePaths.has(as);
-    const file = openSteady(fs, root, path, done);
+    const file = openSteady(fs, root, path, reading);
     return large && points ? openLarge(file, (chunks) => large.keep(chunks)) : file;
   }
 }

@@ -1,7 +1,9 @@
+import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
-import { type Change, type Oid, type SitePath, pathFromText } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
+  Applied,
   Bringing,
   Directory,
   Found,
@@ -18,6 +20,7 @@ import type {
 import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
+import { PathErrors, pathErrno, unlessErrno } from './errno.ts';
 import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
@@ -26,6 +29,7 @@ import { LeftOut } from './left-out.ts';
 import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Quiet } from './quiet.ts';
+import type { Reading } from './read.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
 import { checkRoot, rootProblem } from './root.ts';
@@ -95,8 +99,13 @@ class SiteDirectory implements Directory, Touchable {
   readonly #users: Users;
   readonly #rulesVersion: RulesVersion;
   readonly #touched = new Set<SitePath>();
-  /** Could not be removed when it was last tried. */
+  /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
+  /** Arrived, but not durable when that was last tried: until it is, what is there says nothing. */
+  #notDurable: ReadonlyMap<SitePath, Applied['notDurable'][number]> = new Map();
+  /** Contents that could not be read when that was last tried. */
+  readonly #unread = new Map<SitePath, NotSyncedReason>();
+  #errors: PathErrors;
   /** Found by the last look; until they are recorded, the next look asks again. */
   #found: readonly SitePath[] = [];
   #all = true;
@@ -119,12 +128,19 @@ class SiteDirectory implements Directory, Touchable {
       manifest: this.#manifest,
       settings: options.settings,
       folds: () => this.#folds(),
+      holds: (path, oid) => this.#holds(path, oid),
       isLarge: (path) => this.#largePaths.has(path),
     });
     this.#contents = new Contents({
       ...{ fs: options.fs, root: options.root, large: options.large },
       ...{ manifest: this.#manifest, largePaths: this.#largePaths },
     });
+    this.#errors = this.#readErrors();
+  }
+
+  #readErrors(): PathErrors {
+    const { root } = this.#o;
+    return new PathErrors((errno, cause) => new Problem('folder-unreadable', { folder: root, errno }, { cause }));
   }
 
   get replaces(): 'exchange' | 'link' {
@@ -194,7 +210,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async recover(): Promise<{ returned: readonly SitePath[] }> {
     this.#largePaths.forget();
-    const { moves, returned } = recoverMoves(this.#o.fs, this.#o.root, this.#staging);
+    const { moves, returned } = await recoverMoves(this.#o.fs, this.#o.root, this.#staging);
     if (moves > 0) this.#all = true;
     return { returned };
   }
@@ -204,22 +220,26 @@ class SiteDirectory implements Directory, Touchable {
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
+    this.#errors = this.#readErrors();
     if (whole) this.#all = false;
-    let sighting: Sighting;
     try {
-      sighting = await this.#sight(whole, asked);
+      const sighting = await this.#sight(whole, asked);
+      if (whole) this.#leftOut.counted({ at: this.#o.clock.now(), rules: sighting.byRule });
+      this.#leftOut.looked(sighting.left, whole ? 'everything' : asked);
+      // What could not be read may hold what only the rules of before leave out.
+      const isComplete = whole && !sighting.left.some(({ reason }) => reason.kind === 'unreadable');
+      if (isComplete && this.#leftOut.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
+      return await this.#judge(sighting, whole, burst);
     } catch (error) {
       this.#all = true;
-      throw rootProblem(error, this.#o.root);
+      throw error;
     }
-    if (whole) this.#leftOut.counted({ at: this.#o.clock.now(), rules: sighting.byRule });
-    this.#leftOut.looked(sighting.left, whole ? 'everything' : asked);
-    if (whole && this.#leftOut.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
-    return this.#judge(sighting, whole, burst);
   }
 
   async #sight(whole: boolean, asked: readonly SitePath[]): Promise<Sighting> {
     const rules = this.#rules();
+    // The thread reads what is on disk.
+    if (whole) this.#manifest.save(this.#manifest.commit);
     if (whole) return this.#o.scanner.scan(this.#o.root, this.#manifestFile, rules);
     return scanPaths(this.#o.fs, this.#o.root, this.#manifest, rules, asked);
   }
@@ -228,12 +248,25 @@ class SiteDirectory implements Directory, Touchable {
   async #judge(sighting: Sighting, whole: boolean, burst: 'gather' | 'take'): Promise<Found> {
     const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
+    const unread: SitePath[] = [];
+    const mayCover: Covered[] = [];
     for (const { path, stat } of sighting.changed) {
-      if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#quiet.forget(path);
-      else if (!this.#quiet.settled(path, stat)) unsettled.push(path);
-      else if (!(await this.#knownContent(path, stat))) edited.push(path);
+      try {
+        // Read for nothing first: a commit that is begun and given up again leaves half a pack behind.
+        if (this.#unread.delete(path)) await this.#contents.hash(path);
+        if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#quiet.forget(path);
+        else if (!this.#quiet.settled(path, stat)) unsettled.push(path);
+        else if (!(await this.#knownContent(path, stat))) {
+          mayCover.push(...(await this.#mayCover(path)));
+          edited.push(path);
+        }
+      } catch (error) {
+        this.#cannotRead(path, error);
+        unread.push(path);
+      }
     }
-    const overPointers = await this.#overPointers(edited);
+    this.#nameUnread(unread);
+    const overPointers = await this.#overPointers(mayCover);
     this.#leftOut.looked(
       [...overPointers].map((path) => ({ path, reason: asPointer })),
       [...overPointers],
@@ -280,17 +313,27 @@ class SiteDirectory implements Directory, Touchable {
     return true;
   }
 
+  #cannotRead(path: SitePath, error: unknown): void {
+    this.#unread.set(path, this.#errors.reason('unreadable', error));
+  }
+
+  #nameUnread(paths: readonly SitePath[]): readonly NotSynced[] {
+    const unread = paths.map((path) => ({ path, reason: this.#unread.get(path) as NotSyncedReason }));
+    this.#leftOut.looked(unread, paths);
+    return unread;
+  }
+
+  /** What the repository has at an edited path, where that may be a pointer: of an ordinary edit no git is asked. */
+  async #mayCover(path: SitePath): Promise<readonly Covered[]> {
+    const line = this.#manifest.get(path);
+    if (!line) return [];
+    // Without a rule only what we never saw as it was committed can be one.
+    const may = (await this.#largePaths.wouldBe(path)) || (!line.seen && !(await this.#largePaths.has(path)));
+    return may ? [{ path, oid: line.oid }] : [];
+  }
+
   /** Edits that would put a content where the repository has a pointer, since LFS is off: named, and left here. */
-  async #overPointers(edited: readonly SitePath[]): Promise<ReadonlySet<SitePath>> {
-    const lines: { path: SitePath; oid: Oid }[] = [];
-    for (const path of edited) {
-      const line = this.#manifest.get(path);
-      // Without a rule only what we never saw as it was committed can be one: no git is asked for an ordinary edit.
-      if (!line || !(await this.#largePaths.wouldBe(path))) {
-        if (!line || line.seen || (await this.#largePaths.has(path))) continue;
-      }
-      lines.push({ path, oid: line.oid });
-    }
+  async #overPointers(lines: readonly Covered[]): Promise<ReadonlySet<SitePath>> {
     if (lines.length === 0) return new Set();
     const { sizes, blobs } = this.#o.repository;
     const bytes = await sizes(lines.map(({ oid }) => oid));
@@ -305,27 +348,55 @@ class SiteDirectory implements Directory, Touchable {
     // The x bit does not travel by itself: what the tree says stays.
     const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
-    const open = (): Promise<OpenFile | undefined> => this.#contents.open(path, points ?? path, done);
-    return { path, file: { mode, open } };
+    const failed = (error: unknown): void => this.#cannotRead(path, error);
+    return { path, file: { mode, open: () => this.#open(path, points ?? path, { done, failed }) } };
+  }
+
+  async #open(path: SitePath, as: SitePath | boolean, reading: Reading): Promise<OpenFile | undefined> {
+    try {
+      return await this.#contents.open(path, as, reading);
+    } catch (error) {
+      reading.failed(error);
+      return undefined;
+    }
   }
 
   /** Stats of the files being recorded, until `recorded` says with which content. */
   readonly #reads = new Map<SitePath, Seen>();
 
   async hash(path: SitePath, expected?: Oid): ReturnType<Directory['hash']> {
-    return (await this.#contents.hash(path, expected))?.oid;
+    try {
+      return (await this.#contents.hash(path, expected))?.oid;
+    } catch (error) {
+      throw new Problem('file-unreadable', { path: displayPath(path), errno: pathErrno(error) }, { cause: error });
+    }
+  }
+
+  async #holds(path: SitePath, oid: Oid): Promise<boolean> {
+    try {
+      return (await this.#contents.hash(path, oid))?.oid === oid;
+    } catch (error) {
+      pathErrno(error);
+      return false;
+    }
   }
 
   has(path: SitePath): boolean {
+    return this.#walking((walk) => walk.mayHold(path));
+  }
+
+  #walking<T>(use: (walk: Walk) => T): T {
     const walk = new Walk(this.#o.fs, this.#o.root);
     try {
-      return walk.stat(path) !== undefined;
+      return use(walk);
     } finally {
       walk.close();
     }
   }
 
-  async recorded(...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>): Promise<void> {
+  async recorded(
+    ...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>
+  ): ReturnType<Directory['recorded']> {
     for (const [path, entry] of entries) {
       const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
@@ -334,8 +405,9 @@ class SiteDirectory implements Directory, Touchable {
     }
     this.#reads.clear();
     this.#found = [];
-    for (const path of unsteady) this.#touched.add(path);
+    for (const path of unsteady) if (!this.#unread.has(path)) this.#touched.add(path);
     this.#manifest.save(commit);
+    return this.#nameUnread(unsteady.filter((path) => this.#unread.has(path)));
   }
 
   async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
@@ -345,6 +417,7 @@ class SiteDirectory implements Directory, Touchable {
       {
         ...(isLarge && large ? { large: { isLarge, copier: (...asked) => large.copier(...asked) } } : {}),
         hash: this.#contents.hashWhile(request.changes, isLarge),
+        notDurable: (path) => this.#notDurable.get(path)?.oid,
         fs,
         root,
         manifest: this.#manifest,
@@ -354,7 +427,10 @@ class SiteDirectory implements Directory, Touchable {
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
-        folding: (staging) => (this.#folding ??= probeFolding(fs, staging, this.#staging.freshName())),
+        folding: (dir) =>
+          (this.#folding ??= probeFolding(fs, dir, this.#staging.freshName(), (name) => {
+            this.#staging.drop(dir, name);
+          })),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
@@ -365,6 +441,9 @@ class SiteDirectory implements Directory, Touchable {
     for (const path of applied.skipped) this.#touched.add(path);
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
+    // What the folder follows was tried with all of them, those apart that it no longer has otherwise.
+    const before = request.commit ? [] : this.#notDurable;
+    this.#notDurable = new Map([...before, ...applied.notDurable.map((each) => [each.path, each] as const)]);
     return applied;
   }
 
@@ -387,15 +466,22 @@ class SiteDirectory implements Directory, Touchable {
   #folds(): boolean {
     const known = this.#folding?.case ?? this.#foldsCase;
     if (known !== undefined) return known;
-    const { fs, root } = this.#o;
-    const walk = new Walk(fs, root);
+    const seen = this.#foldingSeen().case;
+    const names = this.#atRoot((root) => this.#o.fs.list(root));
+    if (names.some(({ name }) => /[a-z]/i.test(name.toString('latin1')))) this.#foldsCase = seen;
+    return seen;
+  }
+
+  #foldingSeen(): Folding {
+    return this.#atRoot((root) => foldingSeen(this.#o.fs, root));
+  }
+
+  /** What goes wrong there is the problem of the root. */
+  #atRoot<T>(look: (root: number) => T): T {
     try {
-      const seen = foldingSeen(fs, walk.root).case;
-      const tells = fs.list(walk.root).some(({ name }) => /[a-z]/i.test(name.toString('latin1')));
-      if (tells) this.#foldsCase = seen;
-      return seen;
-    } finally {
-      walk.close();
+      return this.#walking((walk) => look(walk.root));
+    } catch (error) {
+      throw rootProblem(error, this.#o.root);
     }
   }
 
@@ -413,12 +499,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath> {
-    const walk = new Walk(this.#o.fs, this.#o.root);
-    try {
-      return collisions(this.#folding ?? foldingSeen(this.#o.fs, walk.root), [], paths);
-    } finally {
-      walk.close();
-    }
+    return collisions(this.#folding ?? this.#foldingSeen(), [], paths);
   }
 
   staying(): readonly SitePath[] {
@@ -460,7 +541,9 @@ class SiteDirectory implements Directory, Touchable {
     const { blobs } = this.#o.repository;
     const changes = coming.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
     const isLarge = await this.#largePaths.after({ changes, blobs, ...of });
-    return new Set([...(await standIns(files, blobs))].filter((path) => !isLarge?.(path)));
+    // Where the rules cannot be read, a pointer stays what it is.
+    const isFollowed = (path: SitePath): boolean => unlessErrno(() => isLarge?.(path)) ?? false;
+    return new Set([...(await standIns(files, blobs))].filter((path) => !isFollowed(path)));
   }
 
   leftByRule(): LeftByRules | undefined {
@@ -472,7 +555,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   leaves(path: SitePath): boolean {
-    return this.#ignored(path);
+    return unlessErrno(() => this.#ignored(path)) ?? false;
   }
 
   wasIgnored(): readonly NotSynced[] {
@@ -488,39 +571,46 @@ class SiteDirectory implements Directory, Touchable {
     return this.#leftOut.refused();
   }
 
-  /** Looked at outside a scan: the rules of the folders on the way apply. */
+  /** Looked at outside a scan: the rules of the folders on the way apply. Throws what the system throws. */
   #ignored(path: SitePath): boolean {
-    return scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]).ignored > 0;
+    return this.#sightOf(path).ignored > 0;
+  }
+
+  /** A path that cannot be looked at, or whose rules cannot be read, is neither ignored nor not. */
+  #sightOf(path: SitePath): Sighting {
+    const sighting = scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]);
+    for (const { reason } of sighting.left) {
+      if (reason.kind === 'unreadable') throw Object.assign(new Error('cannot be looked at'), { code: reason.errno });
+    }
+    return sighting;
   }
 
   #onlyIgnored(folder: SitePath): boolean {
-    const { changed } = scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [folder]);
+    const { changed } = this.#sightOf(folder);
     return changed.length === 0 && [...this.#manifest.under(folder)].every((path) => path === folder);
   }
 
   async survey(...[gitignores = [], commit]: Parameters<Directory['survey']>): ReturnType<Directory['survey']> {
     this.#largePaths.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
-    let sighting: Sighting;
-    try {
-      const rules = { ...this.#rules(), comparesRules: false, held: [], gitignores };
-      sighting = await this.#o.scanner.scan(this.#o.root, empty, rules);
-    } catch (error) {
-      throw rootProblem(error, this.#o.root);
-    }
+    const rules = { ...this.#rules(), comparesRules: false, held: [], notDurable: [], gitignores };
+    const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules);
+    const errors = this.#readErrors();
+    const left: NotSynced[] = [...sighting.left];
     const files: SurveyedFile[] = [];
     const changing: SitePath[] = [];
     for (const { path, stat } of sighting.changed) {
-      const now = await this.#contents.hash(path);
-      if (!now) changing.push(path);
-      // Recorded as it was told, by whatever rules the ledger goes until then.
-      else {
-        const taking = this.taking(path, !now.asItIs);
-        files.push({ path, oid: now.oid, size: stat.size, taking });
+      try {
+        const now = await this.#contents.hash(path);
+        // Recorded as it was told, by whatever rules the ledger goes until then.
+        if (now) files.push({ path, oid: now.oid, size: stat.size, taking: this.taking(path, !now.asItIs) });
+        else changing.push(path);
+      } catch (error) {
+        left.push({ path, reason: errors.reason('unreadable', error) });
       }
     }
     this.#largePaths.forget();
-    return { files, changing, left: sighting.left, ignored: sighting.ignored };
+    return { files, changing, left, ignored: sighting.ignored };
   }
 
   lateWrites(): Promise<readonly LateWrite[]> {
@@ -529,22 +619,19 @@ class SiteDirectory implements Directory, Touchable {
       root: this.#o.root,
       staging: this.#staging,
       hash: (at, path, was) => this.#contents.hashReplaced(at, path, was),
-      open: (at, path) => this.#contents.open(at, path, () => {}),
+      open: (at, path) => this.#open(at, path, { done: () => {}, failed: pathErrno }),
     });
   }
 
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode> {
-    const walk = new Walk(this.#o.fs, this.#o.root);
-    try {
+    return this.#walking((walk) => {
       const modes = new Map<SitePath, KeptMode>();
       for (const path of paths) {
-        const stat = walk.stat(path);
+        const stat = walk.statQuietly(path);
         if (stat) modes.set(path, { mode: stat.mode, uid: stat.uid, gid: stat.gid });
       }
       return modes;
-    } finally {
-      walk.close();
-    }
+    });
   }
 
   async close(): Promise<void> {
@@ -556,9 +643,16 @@ class SiteDirectory implements Directory, Touchable {
     return {
       ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
       comparesRules: !this.#rulesVersion.isCurrent,
+      notDurable: [...this.#notDurable.values()].map(({ path, reason }) => ({ path, reason })),
       ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held },
     };
   }
+}
+
+/** What the repository has at an edited path. */
+interface Covered {
+  readonly path: SitePath;
+  readonly oid: Oid;
 }
 
 const noManifest = { get: () => undefined, under: () => [] };

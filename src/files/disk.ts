@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import koffi from 'koffi';
 import type { Fs, Stat } from '../model/world.ts';
+import { errorCode } from './errno.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_NONBLOCK, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
 
@@ -167,8 +168,3 @@ function extendedAttributes(library: ReturnType<typeof koffi.load>): Pick<Fs, 'a
 }
 
 const terminated = (name: Buffer): Buffer => Buffer.concat([name, Buffer.from([0])]);
-
-/** The code of a system error, or an empty text. */
-export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { lstat, mkdir, readdir, realpath, rmdir } from 'node:fs/promises';
 import { isAbsolute, join, normalize, sep } from 'node:path';
+import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
+import { rootProblem, unwritable } from './root.ts';
 
 export interface SiteFoldersDeps {
   /** Absolute paths under which sites may lie. */
@@ -28,8 +30,8 @@ export interface SiteFolders {
   /**
    * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`,
    * `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
-   * `folder-unreadable`, `folder-unwritable`; fact `folder` in each. Called for new sites and again at each start, then
-   * with `self`, the site that lies there already.
+   * `folder-unreadable`, `folder-unwritable` (both with the fact `errno`); fact `folder` in each; and `disk-full` and
+   * `out-of-resources`. Called for new sites and again at each start, then with `self`, the site that lies there already.
    */
   checkFolder(path: string, self?: Site['id']): Promise<string>;
 }
@@ -41,8 +43,8 @@ export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
     const real = await checkKind(plain);
     await checkPlace(real, path, deps);
     await checkNeighbours(real, path, self, deps);
-    await tried(() => readdir(real), real, 'folder-unreadable');
-    await tried(() => makeAndRemove(real), real, 'folder-unwritable');
+    await tried(() => readdir(real), real, rootProblem);
+    await tried(() => makeAndRemove(real), real, unwritable);
     return real;
   }
 
@@ -82,8 +84,7 @@ function checkText(path: string): string {
 /** The folder itself must be no link: what it leads to could be changed under the site's feet. */
 async function checkKind(folder: string): Promise<string> {
   const found = await lstat(folder).catch((error: unknown) => {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
-    throw new Problem(code === 'EACCES' ? 'folder-unreadable' : 'folder-missing', { folder }, { cause: error });
+    throw rootProblem(error, folder);
   });
   if (found.isSymbolicLink()) throw new Problem('folder-link', { folder });
   if (!found.isDirectory()) throw new Problem('folder-not-folder', { folder });
@@ -107,13 +108,9 @@ async function checkNeighbours(real: string, folder: string, self: Site['id'] | 
 }
 
 /** Done, not asked: access(2) goes by the real user id and knows nothing of capabilities or read-only mounts. */
-async function tried(
-  act: () => Promise<unknown>,
-  folder: string,
-  code: 'folder-unreadable' | 'folder-unwritable',
-): Promise<void> {
+async function tried(act: () => Promise<unknown>, folder: string, problemOf: typeof rootProblem): Promise<void> {
   await act().catch((error: unknown) => {
-    throw new Problem(code, { folder }, { cause: error });
+    throw problemOf(error, folder);
   });
 }
 
@@ -157,14 +154,18 @@ const invalid = (folder: string, reason: string) =>
 
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Problem)) return 'This folder cannot be looked at.';
-  const { site = 'another site', hint = 'This folder cannot be used.' } = error.facts;
+  const { site = 'another site', hint = 'This folder cannot be used.', errno } = error.facts;
   switch (error.code) {
     case 'folder-overlaps':
       return `Overlaps with the site ${site}.`;
     case 'folder-unreadable':
-      return 'Mooring may not read this folder.';
+      return isAboutRights(errno)
+        ? 'Mooring may not read this folder.'
+        : `This folder could not be read: ${errnoWords(errno)}.`;
     case 'folder-unwritable':
-      return 'Mooring may not write into this folder.';
+      return isAboutRights(errno)
+        ? 'Mooring may not write into this folder.'
+        : `This folder could not be written to: ${errnoWords(errno)}.`;
     case 'folder-link':
       return 'This is a link, not a folder.';
     default:

@@ -1,5 +1,6 @@
 import { type SitePath, parentOf, pathBytes } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
+import { close, errorCode } from './errno.ts';
 
 /** Which names a file system takes for one and the same: those that differ in case, or in how accents are composed. */
 export interface Folding {
@@ -15,18 +16,28 @@ export function foldingSeen(fs: Fs, dir: number): Folding {
     names
       .filter((name) => other(name) !== name && !present.has(other(name)))
       .slice(0, 20)
-      .some((name) => fs.stat(dir, Buffer.from(other(name))) !== undefined);
+      .some((name) => isThere(fs, dir, other(name)));
   return { case: answers(otherCase), form: answers(otherForm) };
 }
 
-/** Tells by writing: an empty file under a name of which all these spellings differ. */
-export function probeFolding(fs: Fs, staging: number, fresh: string): Folding {
+/** A name may be one that the disk cannot hold in another spelling: then nothing is there. */
+function isThere(fs: Fs, dir: number, name: string): boolean {
+  try {
+    return fs.stat(dir, Buffer.from(name)) !== undefined;
+  } catch (error) {
+    if (['ENAMETOOLONG', 'EINVAL', 'EILSEQ'].includes(errorCode(error))) return false;
+    throw error;
+  }
+}
+
+/** Tells by writing: an empty file under a name of which all these spellings differ. `remove`: does so with the file. */
+export function probeFolding(fs: Fs, staging: number, fresh: string, remove: (name: Buffer) => void): Folding {
   const name = Buffer.from(`${fresh}${probeMark}`);
-  fs.close(fs.createFile(staging, name, 0o600));
+  close(fs, fs.createFile(staging, name, 0o600));
   try {
     return foldingSeen(fs, staging);
   } finally {
-    fs.unlink(staging, name);
+    remove(name);
   }
 }
 

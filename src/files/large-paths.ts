@@ -2,7 +2,7 @@ import { type Change, type Entry, type Oid, type SitePath, parentOf } from '../m
 import type { Fs } from '../model/world.ts';
 import type { Above, ApplyRequest, Repository } from '../sync/ports.ts';
 import { createTracked } from './attributes.ts';
-import { errorCode } from './disk.ts';
+import { errorCode } from './errno.ts';
 import { rulesBytes } from './scan.ts';
 import { Walk } from './walk.ts';
 
@@ -15,9 +15,10 @@ interface LargePathsTools {
   readonly commit: () => Oid | undefined;
 }
 
+/** Throws what the system throws where a file of rules cannot be read: what it says of the path is not known then. */
 type Tracked = (path: SitePath) => boolean;
 
-/** Which paths of a site the repository keeps in LFS. */
+/** Which paths of a site the repository keeps in LFS. Whatever asks about a path throws what {@link Tracked} throws. */
 export class LargePaths {
   readonly #t: LargePathsTools;
   /** Whose files above the site count now, in place of the ledger's commit. */
@@ -82,13 +83,14 @@ export class LargePaths {
   #attributesOf(folder: string): string | undefined {
     const [walk, name] = [new Walk(this.#t.fs, this.#t.root), Buffer.from('.gitattributes')];
     try {
-      const dir = walk.folder(folder);
+      const dir = walk.folderIfThere(folder);
+      if (dir === undefined) return undefined;
       const stat = this.#t.fs.stat(dir, name);
       if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
       return this.#t.fs.readSmall(dir, name, rulesBytes).toString('latin1');
     } catch (error) {
-      // A folder that is still to come, or one whose files are named as unreadable anyway.
-      if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
+      // Without LFS there is little to lose by rules that others keep from us, and every edit below them to gain.
+      if (!this.#t.isOn() && ['EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
       throw error;
     } finally {
       walk.close();

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Pointer } from '../model/lfs.ts';
-import { errorCode } from './disk.ts';
+import { isAbsent } from './errno.ts';
 
 /**
  * Large files that were taken from the folder and are not on GitLab yet, and those that a kept version needs: by the
@@ -30,7 +30,7 @@ export function openLargeStore(dir: string): LargeStore {
   const pathOf = ({ sha }: Pick<Pointer, 'sha'>): string => join(dir, sha.slice(0, 2), sha);
   const named = async (name: RegExp): Promise<readonly string[]> => {
     const all = await readdir(dir, { recursive: true }).catch((error: unknown) => {
-      if (errorCode(error) === 'ENOENT') return [];
+      if (isAbsent(error)) return [];
       throw error;
     });
     return all.filter((path) => name.test(basename(path)));

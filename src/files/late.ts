@@ -1,7 +1,9 @@
 import type { Oid, SitePath } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { LateWrite, OpenFile } from '../sync/ports.ts';
+import { pathErrno } from './errno.ts';
 import type { hashFile } from './read.ts';
+import { isStaged } from './replace.ts';
 import { type Held, type Staging, stagedNow } from './staging.ts';
 import { Walk } from './walk.ts';
 
@@ -19,7 +21,7 @@ const graceMs = 600_000;
 
 /** Looks once more at files that were replaced a while ago; what nobody wrote into goes. */
 export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]> {
-  const { fs, root, staging, hash } = tools;
+  const { fs, root, staging } = tools;
   const due = staging.heldFor(graceMs);
   if (due.length === 0) return [];
   const walk = new Walk(fs, root);
@@ -27,21 +29,31 @@ export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]
     const late: LateWrite[] = [];
     const done: Held[] = [];
     for (const held of due) {
-      if (!stagedNow(fs, walk, held)) {
-        done.push(held);
-        continue;
-      }
-      const now = await hash(placeOf(held), held.path, held.before?.oid);
-      // Still being written, or not readable at the moment: it stays until it can be read.
-      if (!now) continue;
-      if (now.oid === held.before?.oid) done.push(held);
-      else late.push(lateWrite(tools, held));
+      const now = await becameOf(held, tools, walk);
+      if (now === 'nothing') done.push(held);
+      else if (now === 'written') late.push(lateWrite(tools, held));
     }
     staging.release(walk, done);
     staging.tidy(walk);
     return late;
   } finally {
     walk.close();
+  }
+}
+
+/** `unknown`: still being written, or not readable at the moment. It stays until that can be told. */
+async function becameOf(held: Held, { fs, hash }: LateTools, walk: Walk): Promise<'nothing' | 'written' | 'unknown'> {
+  try {
+    const there = stagedNow(fs, walk, held);
+    // Our own content, which never had a name that anybody could open, or has it still.
+    if (!there || isStaged(there.stat, held)) return 'nothing';
+    const now = await hash(placeOf(held), held.path, held.before?.oid);
+    if (!now) return 'unknown';
+    if (now.oid === held.before?.oid) return 'nothing';
+    return 'written';
+  } catch (error) {
+    pathErrno(error);
+    return 'unknown';
   }
 }
 

@@ -1,7 +1,8 @@
 import { isControlFile, unsafePath } from '../model/path-safety.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
-import type { Change, SitePath } from '../model/tree.ts';
+import type { Change, Oid, SitePath } from '../model/tree.ts';
 import type { LeftByRules, TreeFile } from '../sync/ports.ts';
+import { pathErrno } from './errno.ts';
 import { isAllowed } from './ignore.ts';
 import type { Manifest } from './manifest.ts';
 import type { Walk } from './walk.ts';
@@ -11,6 +12,8 @@ interface LeftOutTools {
   readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
   /** Whether the disk takes names that differ only in case for the same. */
   readonly folds: () => boolean;
+  /** Whether a path has this very content; no, where that cannot be told. */
+  readonly holds: (path: SitePath, oid: Oid) => Promise<boolean>;
   /** Whether the repository keeps a path in LFS, and that is followed. */
   readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
@@ -62,13 +65,15 @@ export class LeftOut {
 
   /** Of what was refused, what may be tried again. */
   async overdue(walk: Walk): Promise<readonly Change[]> {
+    const { manifest, holds } = this.#tools;
     const changes: Change[] = [];
-    for (const [path, { mode, oid, refused, was }] of [...this.#tools.manifest.entries()]) {
+    for (const [path, { mode, oid, refused, was }] of [...manifest.entries()]) {
       if (!refused || !(mayPass.has(refused.kind) || (await this.#mayBeHad(path, refused)))) continue;
       const size = refused.kind === 'too-large' ? refused.bytes : 0;
       if (this.refusal({ path, mode, oid, size })) continue;
-      // Something that we did not put there still stands at the name.
-      if (!was && walk.stat(path) !== undefined) continue;
+      // Something that we did not put there, or do not know of any more, still stands at the name.
+      const isOther = !was && walk.mayHold(path) && !(refused.kind === 'unwritable' && (await holds(path, oid)));
+      if (isOther) continue;
       changes.push({ path, after: { mode, oid }, ...(was ? { before: was } : {}) });
     }
     return changes;
@@ -76,15 +81,25 @@ export class LeftOut {
 
   /** A pointer whose content was not asked for yet, or was not there when it was. */
   async #mayBeHad(path: SitePath, { kind }: NotSyncedReason): Promise<boolean> {
-    return ['lfs-pointer', 'lfs-missing', 'lfs-damaged'].includes(kind) && this.#tools.isLarge(path);
+    if (!['lfs-pointer', 'lfs-missing', 'lfs-damaged'].includes(kind)) return false;
+    try {
+      return await this.#tools.isLarge(path);
+    } catch (error) {
+      // The rules cannot be read: another time.
+      pathErrno(error);
+      return false;
+    }
   }
 
   /** What a look left out, of everything or of the paths it `asked` about: there it beats what was found before. */
   looked(found: readonly NotSynced[], asked: readonly SitePath[] | 'everything'): void {
-    const about = (path: string): boolean =>
-      asked === 'everything' || asked.some((at) => path === at || path.startsWith(`${at}/`));
+    const about = ({ path, reason }: NotSynced): boolean =>
+      asked === 'everything' ||
+      asked.some((at) => path === at || path.startsWith(`${at}/`)) ||
+      // A folder on the way to what was asked about would have been found so again.
+      (reason.kind === 'unreadable' && asked.some((at) => at.startsWith(`${path}/`)));
     const again = new Set(found.map(({ path }) => path));
-    this.#left = [...this.#left.filter(({ path }) => !about(path) && !again.has(path)), ...found];
+    this.#left = [...this.#left.filter((each) => !about(each) && !again.has(each.path)), ...found];
   }
 
   /** What each rule left out of everything, when that was looked at last; undefined until it was. */

@@ -1,16 +1,9 @@
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from 'node:fs';
+import { appendFileSync, closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { Problem } from '../model/problem.ts';
 import type { NotSyncedReason } from '../model/site.ts';
 import type { Entry, Oid, SitePath } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
+import { inState, readIfThere } from './state.ts';
 
 /** What we believe is at one path. Without `seen` we only know what the ledger says: the file is looked at again. */
 export interface Line extends Entry {
@@ -35,38 +28,50 @@ export interface Seen {
 /**
  * Path → what is there, for one site: a cache. Losing it means reading files again, never a deletion. On disk it is an
  * append-only list, so writing it down costs what changed; it is rewritten when half of it is history. Its last
- * `commit` line says which state of the ledger it describes.
+ * `commit` line says which state of the ledger it describes. Where it can be neither read nor written, everything here
+ * but `size` throws `disk-full`, `out-of-resources` or `state-failed`.
  */
 export class Manifest {
   readonly #file: string;
   readonly #lines = new Map<SitePath, Line>();
+  #isRead = false;
   #commit: Oid | undefined;
   #rows = 0;
   #unwritten: string[] = [];
 
   constructor(file: string) {
     this.#file = file;
-    this.#read();
+    try {
+      this.#read();
+    } catch (error) {
+      // Told to whoever asks: one site's manifest is no reason for the daemon not to start.
+      if (!(error instanceof Problem)) throw error;
+    }
   }
 
   get commit(): Oid | undefined {
+    this.#read();
     return this.#commit;
   }
 
+  /** 0 while it cannot be read. */
   get size(): number {
     return this.#lines.size;
   }
 
   get(path: SitePath): Line | undefined {
+    this.#read();
     return this.#lines.get(path);
   }
 
   entries(): IterableIterator<[SitePath, Line]> {
+    this.#read();
     return this.#lines.entries();
   }
 
   /** Paths at or below a folder (`''`: all). */
   *under(path: string): Generator<SitePath> {
+    this.#read();
     if (path === '') {
       yield* this.#lines.keys();
       return;
@@ -77,6 +82,7 @@ export class Manifest {
   }
 
   set(path: SitePath, line: Line | undefined): void {
+    this.#read();
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
     this.#unwritten.push(JSON.stringify(line ? [path, line] : [path]));
@@ -84,24 +90,35 @@ export class Manifest {
 
   /** Writes down what changed. Not synced to disk: a lost tail only costs reading files again. */
   save(commit: Oid | undefined): void {
+    this.#read();
     if (commit !== this.#commit) {
       this.#commit = commit;
       this.#unwritten.push(JSON.stringify({ commit: commit ?? null }));
     }
     if (this.#unwritten.length === 0) return;
     this.#rows += this.#unwritten.length;
-    if (this.#rows > 1_000 && this.#rows > 2 * this.#lines.size) this.#rewrite();
-    else appendFileSync(this.#file, `${this.#unwritten.join('\n')}\n`, { mode: 0o600 });
+    const rows = this.#rows;
+    // Cut short by a full disk, a row would spoil all that is added behind it: then the next writing begins anew.
+    this.#rows = Number.POSITIVE_INFINITY;
+    inState(this.#file, () => {
+      if (rows > 1_000 && rows > 2 * this.#lines.size) this.#rows = this.#rewrite();
+      else {
+        appendFileSync(this.#file, `${this.#unwritten.join('\n')}\n`, { mode: 0o600 });
+        this.#rows = rows;
+      }
+    });
     this.#unwritten = [];
   }
 
   clear(): void {
-    for (const path of [...this.#lines.keys()]) this.set(path, undefined);
+    for (const [path] of [...this.entries()]) this.set(path, undefined);
   }
 
   #read(): void {
-    if (!existsSync(this.#file)) return;
-    for (const row of readFileSync(this.#file, 'utf8').split('\n')) {
+    if (this.#isRead) return;
+    const text = inState(this.#file, () => readIfThere(this.#file));
+    this.#isRead = true;
+    for (const row of text.split('\n')) {
       if (row === '') continue;
       this.#rows += 1;
       try {
@@ -119,18 +136,20 @@ export class Manifest {
     }
   }
 
-  #rewrite(): void {
+  /** Gives how many rows it has now. */
+  #rewrite(): number {
     const rows = [...this.#lines].map(([path, line]) => JSON.stringify([path, line]));
     rows.push(JSON.stringify({ commit: this.#commit ?? null }));
     const fd = openSync(`${this.#file}.new`, 'w', 0o600);
     try {
-      writeSync(fd, `${rows.join('\n')}\n`);
+      // Not `writeSync`: on a disk with little room left it writes a part and reports no error.
+      writeFileSync(fd, `${rows.join('\n')}\n`);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     renameSync(`${this.#file}.new`, this.#file);
-    this.#rows = rows.length;
+    return rows.length;
   }
 }
 

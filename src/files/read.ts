@@ -3,31 +3,48 @@ import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import { type Pointer, pointerLimit, pointerText, readPointer } from '../model/lfs.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { OpenFile } from '../sync/ports.ts';
-import { errorCode } from './disk.ts';
+import { close, isAbsent } from './errno.ts';
 import { Walk, nameOf } from './walk.ts';
 
 const chunkBytes = 1024 * 1024;
 
+/** Told how the reading of a file ended. */
+export interface Reading {
+  /** It was the same from the first byte to the last. */
+  done(stat: Stat): void;
+  /** The disk failed after it was opened; the rest of the content is made up, and `finish` answers no. */
+  failed(error: unknown): void;
+}
+
 /**
  * Opens one file of a site for recording: through one descriptor, with a stat before and after and a look at the name
  * at the end, so that a file which changes meanwhile is known to have changed. Undefined when it is no plain file now.
+ * Throws what the system throws where that is not certain.
  */
-export function openSteady(fs: Fs, root: string, path: SitePath, done: (stat: Stat) => void): OpenFile | undefined {
+export function openSteady(fs: Fs, root: string, path: SitePath, reading: Reading): OpenFile | undefined {
   const opened = openPlain(fs, root, path);
   if (!opened) return undefined;
   const { fd, stat: first } = opened;
+  let isWhole = true;
+  const failed = (error: unknown): void => {
+    isWhole = false;
+    reading.failed(error);
+  };
   return {
     size: first.size,
-    chunks: padded(fs, fd, first.size),
+    chunks: padded(fs, fd, first.size, failed),
     finish() {
       try {
         const last = fs.statOpen(fd);
         const named = lookAgain(fs, root, path);
-        const steady = same(first, last) && named !== undefined && same(first, named);
-        if (steady) done(first);
+        const steady = isWhole && same(first, last) && named !== undefined && same(first, named);
+        if (steady) reading.done(first);
         return steady;
+      } catch (error) {
+        failed(error);
+        return false;
       } finally {
-        fs.close(fd);
+        close(fs, fd);
       }
     },
   };
@@ -41,8 +58,8 @@ export interface Hashed {
 }
 
 /**
- * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. `large`:
- * the id of the pointer that stands for it in the repository. Where either is one of `known` it is that one, whatever
+ * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. Throws
+ * what the system throws where that cannot be told. `large`: the id of the pointer that stands for it in the repository. Where either is one of `known` it is that one, whatever
  * the rules say now: a file that was committed with or without LFS stays so until somebody edits it.
  */
 export async function hashFile(
@@ -53,8 +70,13 @@ export async function hashFile(
   known: readonly (Oid | undefined)[] = [],
 ): Promise<Hashed | undefined> {
   let seen: Stat | undefined;
-  const file = openSteady(fs, root, path, (stat) => {
-    seen = stat;
+  const file = openSteady(fs, root, path, {
+    done(stat) {
+      seen = stat;
+    },
+    failed(error) {
+      throw error;
+    },
   });
   if (!file) return undefined;
   const hash = createHash('sha1').update(`blob ${file.size}\0`);
@@ -116,19 +138,33 @@ async function* onlyOne(content: Buffer): AsyncGenerator<Buffer> {
 }
 
 function openPlain(fs: Fs, root: string, path: SitePath): { fd: number; stat: Stat } | undefined {
-  let walk: Walk | undefined;
+  const walk = new Walk(fs, root);
   try {
-    walk = new Walk(fs, root);
-    const fd = fs.openFile(walk.folder(parentOf(path)), nameOf(path));
-    const stat = fs.statOpen(fd);
-    if (stat.kind === 'file') return { fd, stat };
-    fs.close(fd);
+    const fd = openIfFile(fs, walk, path);
+    if (fd === undefined) return undefined;
+    try {
+      const stat = fs.statOpen(fd);
+      if (stat.kind === 'file') return { fd, stat };
+    } catch (error) {
+      close(fs, fd);
+      throw error;
+    }
+    close(fs, fd);
     return undefined;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENXIO', 'EPERM'].includes(errorCode(error))) return undefined;
-    throw error;
   } finally {
-    walk?.close();
+    walk.close();
+  }
+}
+
+/** What is in the way of opening a file may be that it is none, such as a link or a socket: then its name shows that too. */
+function openIfFile(fs: Fs, walk: Walk, path: SitePath): number | undefined {
+  const folder = walk.folderIfThere(parentOf(path));
+  if (folder === undefined) return undefined;
+  try {
+    return fs.openFile(folder, nameOf(path));
+  } catch (error) {
+    if (isAbsent(error) || fs.stat(folder, nameOf(path))?.kind !== 'file') return undefined;
+    throw error;
   }
 }
 
@@ -141,14 +177,24 @@ function lookAgain(fs: Fs, root: string, path: SitePath): Stat | undefined {
   }
 }
 
-/** Exactly `size` bytes: a file that shrank is filled up, since the size was announced before the first byte. */
-async function* padded(fs: Fs, fd: number, size: number): AsyncGenerator<Buffer> {
+/**
+ * Exactly `size` bytes: a file that shrank or cannot be read on is filled up, since the size was announced before the
+ * first byte.
+ */
+async function* padded(fs: Fs, fd: number, size: number, failed: (error: unknown) => void): AsyncGenerator<Buffer> {
+  let isReadable = true;
   for (let left = size; left > 0;) {
     const buffer = Buffer.alloc(Math.min(chunkBytes, left));
-    const count = await fs.read(fd, buffer);
+    const count = isReadable ? await fs.read(fd, buffer).catch(cannot) : 0;
     const chunk = count === 0 ? buffer : buffer.subarray(0, count);
     left -= chunk.length;
     yield chunk;
+  }
+
+  function cannot(error: unknown): number {
+    isReadable = false;
+    failed(error);
+    return 0;
   }
 }
 

@@ -1,8 +1,8 @@
 import { parentOf } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import { errorCode } from './disk.ts';
+import { errnoOf, errorCode, isAbsent, unlessErrno } from './errno.ts';
 import { type Seen, sameInode } from './manifest.ts';
-import { type Move, ignoreMissing, stagedNow } from './staging.ts';
+import { type Move, stagedNow } from './staging.ts';
 import { type Walk, nameOf } from './walk.ts';
 
 /**
@@ -14,8 +14,20 @@ import { type Walk, nameOf } from './walk.ts';
  * - `busy`: something else was there. It is there still.
  * - `was-live`: as `busy`, but the staged content had the name for an instant: somebody may have opened it and may be
  *   writing into it yet.
+ *
+ * An error of the system is thrown with everything at its name as before, or else as {@link Unfinished}.
  */
 export type Swap = 'done' | 'busy' | 'was-live';
+
+/**
+ * The disk failed between two steps, and so did giving back what was moved. Nothing is lost: the journal has the move,
+ * and as long as it is not settled the next recovery undoes it. `cause`: what the system answered.
+ */
+export class Unfinished extends Error {
+  constructor(cause: unknown) {
+    super('what was moved aside could not be given back', { cause });
+  }
+}
 
 /** The path must be free: a link fails if anything has taken the name. */
 export function create(fs: Fs, walk: Walk, move: Move): Swap {
@@ -53,28 +65,52 @@ function replaceByExchange(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap
   try {
     swap();
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 'busy';
+    if (isAbsent(error)) return 'busy';
     throw error;
   }
-  const captured = fs.stat(staging, staged);
+  const captured = lookOr(() => fs.stat(staging, staged), swap);
   if (captured && isExpected(captured, expected)) return 'done';
   // Somebody saved in the last gap: their file goes back to its name.
-  swap();
-  const returned = fs.stat(staging, staged);
+  orUnfinished(swap);
+  const returned = orUnfinished(() => fs.stat(staging, staged));
   if (returned && isStaged(returned, move)) return 'was-live';
   // And saved once more on top of ours: the newer save stays live, the older waits here and is recorded later.
-  swap();
+  orUnfinished(swap);
   return 'busy';
+}
+
+/** What was captured may be a save that nobody has seen yet: where it cannot be looked at, its name comes first. */
+function lookOr(look: () => Stat | undefined, undo: () => void): Stat | undefined {
+  try {
+    return look();
+  } catch (error) {
+    orUnfinished(undo);
+    throw errnoOf(error) === undefined ? error : new Unfinished(error);
+  }
+}
+
+function orUnfinished<T>(step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    // What is none of the system's is not made good by going on.
+    throw errnoOf(error) === undefined ? error : new Unfinished(error);
+  }
 }
 
 /** Where exchange is missing: a gap of some microseconds without the name, but nothing is ever overwritten. */
 function replaceByLink(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
   const aside = { ...move, name: asideName(move) };
   if (moveAside(fs, walk, aside, expected) === 'busy') return 'busy';
+  let linked: Swap;
+  try {
+    linked = create(fs, walk, move);
+  } catch (error) {
+    orUnfinished(() => giveBack(fs, walk, aside));
+    throw error;
+  }
   const staging = walk.folder(move.folder);
-  const linked = create(fs, walk, move);
-  fs.unlink(staging, Buffer.from(move.name));
-  fs.rename(staging, Buffer.from(aside.name), staging, Buffer.from(move.name));
+  orUnfinished(() => fs.rename(staging, Buffer.from(aside.name), staging, Buffer.from(move.name)));
   return linked;
 }
 
@@ -87,42 +123,53 @@ function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
   try {
     fs.rename(folder, nameOf(move.path), staging, aside);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 'busy';
+    if (isAbsent(error)) return 'busy';
     throw error;
   }
-  const captured = fs.stat(staging, aside);
+  let captured: Stat | undefined;
+  try {
+    captured = fs.stat(staging, aside);
+  } catch (error) {
+    orUnfinished(() => giveBack(fs, walk, move));
+    throw error;
+  }
   if (captured && isExpected(captured, expected)) return 'done';
-  giveBack(fs, walk, { ...move }, captured);
+  orUnfinished(() => giveBack(fs, walk, move));
   return 'busy';
 }
 
 /**
  * Puts what lies under a staging name back to its path, unless something newer has taken the path: then it stays, to
- * be recorded with the late writes. Never two plain renames: a save in between would be lost.
+ * be recorded with the late writes. Tries one way after another, where the system refuses one.
  */
-function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): void {
+function giveBack(fs: Fs, walk: Walk, move: Move): void {
   const staging = walk.folder(move.folder);
   const folder = walk.folder(parentOf(move.path));
   const aside = Buffer.from(move.name);
-  if (captured?.kind === 'directory') {
-    // A folder has no second name; renaming one onto anything but an empty folder fails by itself.
-    fs.rename(staging, aside, folder, nameOf(move.path));
-    return;
-  }
-  try {
+  const name = nameOf(move.path);
+  let refused: unknown;
+  for (const way of [
     // No second name is needed, which the kernel refuses for files of other users (protected_hardlinks in proc(5)).
-    if (fs.renameNoReplace) return fs.renameNoReplace(staging, aside, folder, nameOf(move.path));
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return;
-    if (!['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error))) throw error;
+    ...(fs.renameNoReplace ? [() => fs.renameNoReplace?.(staging, aside, folder, name)] : []),
+    () => {
+      fs.link(staging, aside, folder, name);
+      unlessErrno(() => fs.unlink(staging, aside));
+    },
+    // Where neither can be had, a save in the instant between these two would be lost. A name that stays empty until
+    // somebody mends the disk is the greater harm.
+    () => {
+      if (fs.stat(folder, name) === undefined) fs.rename(staging, aside, folder, name);
+    },
+  ]) {
+    try {
+      return way();
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return;
+      if (errnoOf(error) === undefined) throw error;
+      refused = error;
+    }
   }
-  try {
-    fs.link(staging, aside, folder, nameOf(move.path));
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return;
-    throw error;
-  }
-  ignoreMissing(() => fs.unlink(staging, aside));
+  throw refused;
 }
 
 /**
@@ -131,22 +178,22 @@ function giveBack(fs: Fs, walk: Walk, move: Move, captured: Stat | undefined): v
  */
 export type Undone = 'nothing' | 'returned' | 'was-live';
 
-/** After a crash: finishes nothing, puts back what was taken. The journal says what was meant, the inodes how far it came. */
+/**
+ * After a crash: finishes nothing, puts back what was taken. The journal says what was meant, the inodes how far it
+ * came. Throws what the system throws; may be called again then.
+ */
 export function undo(fs: Fs, walk: Walk, move: Move): Undone {
   const aside = { ...move, name: asideName(move) };
   const old = stagedNow(fs, walk, aside);
   const now = stagedNow(fs, walk, move);
-  if (old && now) {
-    // Between the link and the last two steps of a replacement: done, but for them.
-    if (walk.stat(move.path) !== undefined) fs.unlink(now.fd, Buffer.from(move.name));
-    else if (!putBack(fs, walk, aside, old.stat)) return 'nothing';
-    else return stagedNow(fs, walk, aside) ? undo(fs, walk, move) : 'returned';
-  }
+  const isHalf = old !== undefined && now !== undefined && walk.stat(move.path) === undefined;
+  if (isHalf && putBack(fs, walk, aside) && !stagedNow(fs, walk, aside)) return 'returned';
+  // Between the link and the last step of a replacement: done, but for that.
   if (old) fs.rename(old.fd, Buffer.from(aside.name), old.fd, Buffer.from(move.name));
   const taken = old ?? now;
   if (!taken || (!old && isStaged(taken.stat, move))) return 'nothing';
   const live = walk.stat(move.path);
-  if (live === undefined) return putBack(fs, walk, move, taken.stat) ? 'returned' : 'nothing';
+  if (live === undefined) return putBack(fs, walk, move) ? 'returned' : 'nothing';
   // Saved in the last gap and swapped out with the old file: it is newer than ours, and was about to be given back.
   const isNewer = move.before !== undefined && !isExpected(taken.stat, move.before.seen);
   if (!fs.exchange || !isNewer || !isStaged(live, move)) return 'nothing';
@@ -155,14 +202,15 @@ export function undo(fs: Fs, walk: Walk, move: Move): Undone {
 }
 
 /** The folder may have gone with its last file. Where a file has its name, what was taken stays to be recorded. */
-function putBack(fs: Fs, walk: Walk, move: Move, taken: Stat): boolean {
+function putBack(fs: Fs, walk: Walk, move: Move): boolean {
+  const folder = parentOf(move.path);
   try {
-    walk.makeFolder(parentOf(move.path), () => {});
+    walk.makeFolder(folder, () => {});
   } catch (error) {
-    if (['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;
+    if (walk.isBlocked(folder, error)) return false;
     throw error;
   }
-  giveBack(fs, walk, move, taken);
+  giveBack(fs, walk, move);
   return true;
 }
 

@@ -3,6 +3,8 @@ import type { SiteLimits } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { Repository } from '../sync/ports.ts';
+import { close, unlessErrno } from './errno.ts';
+import { openRoot } from './root.ts';
 
 export interface RoomTools {
   readonly limits: SiteLimits;
@@ -45,13 +47,13 @@ export async function checkRoom({ blobs, large }: Coming, tools: RoomTools): Pro
     throw new Problem('disk-full', { folder: tools.folder, needs: mebibytes(needed), free: mebibytes(free) });
 }
 
-/** Bytes free on the disk of a folder. */
+/** Bytes free on the disk of a folder; without end where the disk does not tell. Throws what {@link openRoot} throws. */
 export function freeAt(fs: Fs, folder: string): number {
-  const fd = fs.openRoot(folder);
+  const fd = openRoot(fs, folder);
   try {
-    return fs.free(fd);
+    return unlessErrno(() => fs.free(fd)) ?? Number.POSITIVE_INFINITY;
   } finally {
-    fs.close(fd);
+    close(fs, fd);
   }
 }
 

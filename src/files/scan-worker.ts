@@ -19,6 +19,7 @@ export type ScanAnswer =
       readonly code: string;
       readonly problem: string;
       readonly facts: Record<string, string>;
+      readonly cause: string;
       readonly text: string;
     };
 
@@ -39,6 +40,7 @@ function answer({ id, root, manifest, rules }: ScanOrder): ScanAnswer {
       code,
       problem: problem.code,
       facts: { ...problem.facts },
+      cause: problem.toFacts().cause,
       text: error instanceof Error ? error.message : String(error),
     };
   }

@@ -3,11 +3,12 @@ import type { LeftByRule, NotSynced, NotSyncedReason } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import { errorCode } from './disk.ts';
+import { PathErrors, close, isAbsent } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
-import { Walk, nameOf } from './walk.ts';
+import { rootProblem } from './root.ts';
+import { Walk, foldersTo, nameOf } from './walk.ts';
 
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
@@ -26,6 +27,8 @@ export interface ScanRules {
   readonly files: number;
   /** Paths that wait for a person: passed over. */
   readonly held?: readonly SitePath[];
+  /** Paths that arrived and may be taken back by a power cut: passed over until that is over. */
+  readonly notDurable?: readonly NotSynced[];
   /**
    * Rules that count in place of the files of that folder, one character per byte: those a repository is about to bring.
    */
@@ -49,7 +52,7 @@ export interface Sighting {
   readonly rootEntries: number;
 }
 
-/** Looks at the whole folder. Throws when the root cannot be listed, or `too-many-files`. */
+/** Looks at the whole folder. Throws `too-many-files`, and the problem of the root, a disk or the process. */
 export function scanAll(
   fs: Fs,
   root: string,
@@ -67,7 +70,7 @@ export function scanAll(
   }
 }
 
-/** Looks at some paths: a file, or a folder with all below it. */
+/** Looks at some paths: a file, or a folder with all below it. Throws as {@link scanAll} does. */
 export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, paths: Iterable<SitePath>): Sighting {
   const walk = new Walk(fs, root);
   try {
@@ -84,6 +87,7 @@ class Scan {
   readonly #walk: Walk;
   readonly #known: Known;
   readonly #rules: ScanRules;
+  readonly #notDurable: ReadonlyMap<SitePath, NotSyncedReason>;
   readonly #ignore: IgnoreRules;
   readonly #rulesBefore: RulesBefore | undefined;
   readonly #met = new Set<SitePath>();
@@ -95,6 +99,7 @@ class Scan {
   readonly #unapplied = new Set<SitePath>();
   readonly #left = new Map<SitePath, NotSyncedReason>();
   readonly #byRule = new Map<string, Counted>();
+  readonly #errors: PathErrors;
   #ignored = 0;
   #files = 0;
   #rootEntries = 0;
@@ -105,8 +110,12 @@ class Scan {
     this.#walk = walk;
     this.#known = known;
     this.#rules = rules;
+    this.#notDurable = new Map(rules.notDurable?.map(({ path, reason }) => [path, reason]));
     this.#ignore = createIgnoreRules(rules);
     this.#rulesBefore = rules.comparesRules ? createRulesBefore(rules) : undefined;
+    this.#errors = new PathErrors(
+      (errno, cause) => new Problem('folder-unreadable', { folder: walk.site, errno }, { cause }),
+    );
   }
 
   sighting(): Sighting {
@@ -140,11 +149,12 @@ class Scan {
   /** One path that was touched; its parents' rules apply to it. */
   path(path: SitePath): void {
     if (path.split('/').some((name) => isStaging(name))) return;
+    this.#learn('');
     // From the root down: what a folder's rules say counts before those of the folders in it are asked.
-    for (const folder of foldersTo(path)) {
-      const refused = this.#known.get(folder as SitePath)?.refused;
-      if (refused) return this.#leave(folder as SitePath, refused);
-      if (folder !== '' && !this.#mayEnter(folder as SitePath)) return;
+    for (const folder of foldersTo(parentOf(path)) as SitePath[]) {
+      const way = this.#enters(folder);
+      if (way === 'no') return;
+      if (way === 'ends') break;
       this.#learn(folder);
     }
     let stat: Stat | undefined;
@@ -162,11 +172,31 @@ class Scan {
   /** Of these known paths, those that were not met. */
   absent(lines: Iterable<[SitePath, Line | undefined]>): void {
     for (const [path, line] of lines) {
-      if (!line || line.refused || this.#met.has(path) || this.#left.has(path)) continue;
+      if (!line || line.refused || this.#met.has(path) || this.#left.has(path) || this.#passesOver(path)) continue;
       if (this.#blind.some((folder) => folder === '' || path === folder || path.startsWith(`${folder}/`))) continue;
       if (line.seen) this.#gone.add(path);
       else this.#unapplied.add(path);
     }
+  }
+
+  /**
+   * Whether the way to a touched path leads into a folder. It `ends` where there is none; `no`: what is below is left
+   * out, for the reason that a look at everything would find.
+   */
+  #enters(path: SitePath): 'yes' | 'ends' | 'no' {
+    let kind: Stat['kind'] | undefined;
+    try {
+      kind = this.#walk.folderIfThere(path) === undefined ? this.#walk.stat(path)?.kind : 'directory';
+    } catch (error) {
+      this.#unreadable(path, error);
+      return 'no';
+    }
+    if (kind === 'directory') return this.#admits(path) ? 'yes' : 'no';
+    if (kind === 'link' || kind === 'other') {
+      this.#leave(path, { kind: kind === 'link' ? 'link' : 'special' });
+      return 'no';
+    }
+    return this.#mayEnter(path) ? 'ends' : 'no';
   }
 
   #subfolder(path: SitePath): void {
@@ -179,15 +209,18 @@ class Scan {
       this.#leave(path, { kind: 'bad-name' });
       return;
     }
+    if (this.#admits(path)) this.folder(path);
+  }
+
+  /** Whether a folder is looked into; one that is not is named, or counted for the rule that leaves it out. */
+  #admits(path: SitePath): boolean {
     // The branch has something at this name that is not written here; what the folder holds there cannot travel.
     const refused = this.#known.get(path)?.refused;
-    if (refused) return this.#leave(path, refused);
-    if (!this.#mayEnter(path)) return;
-    if (this.#isRepository(path) && !this.#tracks(path)) {
-      this.#leave(path, { kind: 'nested-repository' });
-      return;
+    if (refused) {
+      this.#leave(path, refused);
+      return false;
     }
-    this.folder(path);
+    return this.#tracks(path) || (this.#mayEnter(path) && !this.#isRepository(path));
   }
 
   /** False for an ignored folder with nothing tracked in it. */
@@ -204,6 +237,7 @@ class Scan {
     if (this.#met.has(path)) return;
     const line = this.#known.get(path);
     if (line?.refused) return;
+    if (this.#passesOver(path)) return;
     if (this.#rules.held?.includes(path)) return this.#leave(path, { kind: 'conflict' });
     if (kind === 'link') return this.#leave(path, { kind: 'link' });
     if (kind === 'other') return this.#leave(path, { kind: 'special' });
@@ -226,7 +260,8 @@ class Scan {
       return this.#unreadable(path, error);
     }
     // Gone or replaced since the folder was listed: the next look tells.
-    if (!stat || stat.kind !== 'file') return;
+    if (!stat) return;
+    if (stat.kind !== 'file') return void this.#blind.push(path);
     this.#met.add(path);
     if (sameSeen(line?.seen, stat)) return;
     if (stat.size > this.#rules.fileBytes) {
@@ -235,34 +270,37 @@ class Scan {
     if (this.#opens(path)) this.#changed.push({ path, stat });
   }
 
-  /** A file we may not read is named, not tried again and again. */
+  /** A file that cannot be opened is named, not tried again and again. */
   #opens(path: SitePath): boolean {
     try {
-      this.#fs.close(this.#fs.openFile(this.#walk.folder(parentOf(path)), nameOf(path)));
+      close(this.#fs, this.#fs.openFile(this.#walk.folder(parentOf(path)), nameOf(path)));
       return true;
     } catch (error) {
-      if (['EACCES', 'EPERM'].includes(errorCode(error))) this.#unreadable(path, error);
-      else if (isTrouble(error)) throw error;
-      // Gone or replaced since it was listed: the next look tells.
+      // Gone since it was listed: the next look tells.
+      if (!isAbsent(error)) this.#unreadable(path, error);
       return false;
     }
+  }
+
+  #passesOver(path: SitePath): boolean {
+    const reason = this.#notDurable.get(path);
+    if (reason) this.#leave(path, reason);
+    return reason !== undefined;
   }
 
   #list(path: string): ReturnType<Fs['list']> | undefined {
     try {
       return this.#fs.list(this.#walk.folder(path));
     } catch (error) {
-      if (path === '') throw error;
-      if (errorCode(error) === 'ENOENT') return undefined;
-      this.#unreadable(path as SitePath, error);
+      if (path === '') throw rootProblem(error, this.#walk.site);
+      if (!isAbsent(error)) this.#unreadable(path as SitePath, error);
       return undefined;
     }
   }
 
   /** An error on the way to a path is never «the file is gone». */
   #unreadable(path: SitePath, error: unknown): void {
-    if (isTrouble(error)) throw error;
-    this.#leave(path, { kind: 'unreadable' });
+    this.#leave(path, this.#errors.reason('unreadable', error));
   }
 
   #leave(path: SitePath, reason: NotSyncedReason): void {
@@ -285,22 +323,39 @@ class Scan {
     this.#left.set(path, { kind: 'was-ignored', ...(isFolder ? { folder: true } : {}) });
   }
 
+  /** Names a folder that is a repository of its own, or may be. */
   #isRepository(path: SitePath): boolean {
     try {
-      return this.#fs.stat(this.#walk.folder(path), Buffer.from('.git')) !== undefined;
-    } catch {
-      return false;
+      if (!this.#fs.stat(this.#walk.folder(path), Buffer.from('.git'))) return false;
+      this.#leave(path, { kind: 'nested-repository' });
+    } catch (error) {
+      if (isAbsent(error)) return false;
+      this.#unreadable(path, error);
     }
+    return true;
   }
 
   #learn(folder: string): void {
     if (this.#learned.has(folder)) return;
     this.#learned.add(folder);
     const given = this.#rules.gitignores?.find(([place]) => place === folder)?.[1];
-    const content = given ?? readRules(this.#fs, this.#walk, folder);
+    const content = given ?? this.#readRules(folder);
     if (!content) return;
     this.#ignore.learn(folder, content);
     this.#rulesBefore?.learn(folder, content);
+  }
+
+  /** A folder's own rules; undefined where it has none. Those that cannot be read keep out everything new. */
+  #readRules(folder: string): string | undefined {
+    try {
+      return readText(this.#fs, this.#walk, folder, '.gitignore');
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      // Rules we could not read are not rules that do not exist: what they keep out would travel.
+      const file = (folder === '' ? '.gitignore' : `${folder}/.gitignore`) as SitePath;
+      this.#left.set(file, this.#errors.reason('unreadable', error));
+      return everything;
+    }
   }
 
   /** Whether anything at or below a folder is tracked. */
@@ -318,24 +373,6 @@ class Scan {
       }
     }
     return this.#trackedFolders.has(path);
-  }
-}
-
-/** The folders a path lies in, the root first. */
-function foldersTo(path: string): string[] {
-  const folders: string[] = [];
-  for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) folders.unshift(folder);
-  return ['', ...folders];
-}
-
-/** A folder's own rules; undefined where it has none. */
-function readRules(fs: Fs, walk: Walk, folder: string): string | undefined {
-  try {
-    return readText(fs, walk, folder, '.gitignore');
-  } catch (error) {
-    // Rules we could not read are not rules that do not exist: what they keep out would travel.
-    if (isTrouble(error)) throw error;
-    return ['EACCES', 'EPERM'].includes(errorCode(error)) ? everything : undefined;
   }
 }
 
@@ -362,8 +399,5 @@ interface Counted extends LeftByRule {
 /** No file of rules is read that has more bytes. */
 export const rulesBytes = 262_144;
 
-/** While its rules may not be read, nothing new of a folder travels. */
+/** While its rules cannot be read, nothing new of a folder travels. */
 const everything = '*';
-
-/** The machine’s trouble, not the path’s: what was seen so far is no picture of the folder. */
-const isTrouble = (error: unknown): boolean => ['EMFILE', 'ENFILE', 'EIO', 'ENOMEM'].includes(errorCode(error));

@@ -55,6 +55,8 @@ export function createScanner(): Scanner {
 }
 
 function revive(answer: Exclude<ScanAnswer, { sighting: Sighting }>): Error {
-  if (answer.problem !== 'unexpected') return new Problem(answer.problem as ProblemCode, answer.facts);
+  const { cause } = answer;
+  if (answer.problem !== 'unexpected')
+    return new Problem(answer.problem as ProblemCode, answer.facts, cause === '' ? {} : { cause });
   return Object.assign(new Error(answer.text), { code: answer.code });
 }

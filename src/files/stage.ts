@@ -4,6 +4,7 @@ import { type Entry, type SitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { ApplyRequest, LargeContents, TreeFile } from '../sync/ports.ts';
 import { type NewEntries, giveAccess, keptAccess, newFileAccess } from './access.ts';
+import { type PathErrors, close } from './errno.ts';
 import { type Manifest, sameSeen } from './manifest.ts';
 import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
 import type { Coming } from './room.ts';
@@ -41,15 +42,30 @@ export interface Task {
 /** The folder itself, by its own descriptor. */
 const here = Buffer.from('.');
 
+/** An empty file beside its place. */
+interface Staged {
+  readonly folder: { readonly path: SitePath; readonly fd: number };
+  readonly name: string;
+  readonly fd: number;
+  /** The folder the file will lie in, or the deepest on the way to it that is there. */
+  readonly nearest: { readonly path: string; readonly stat: Stat };
+}
+
 /** Hands a content over piece by piece. */
 type Fill = (write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 
-/** Writes new contents beside their places, synced and announced, before the first name changes. */
+/**
+ * Writes new contents beside their places, synced and announced, before the first name changes. Where the disk fails for
+ * one of them, that one is refused and leaves nothing behind.
+ */
 export class Stage {
   readonly #tools: StageTools;
   readonly #request: ApplyRequest;
   readonly #walk: Walk;
   readonly #refuse: (task: Task, reason: NotSyncedReason) => void;
+  readonly #errors: PathErrors;
+  /** Written, and not synced: what the system answered. */
+  readonly #unsynced = new Map<Task, unknown>();
   /** What the repository only points to, and is followed. */
   #pointers: ReadonlyMap<SitePath, Pointer> = new Map();
 
@@ -58,11 +74,13 @@ export class Stage {
     request: ApplyRequest,
     walk: Walk,
     refuse: (task: Task, reason: NotSyncedReason) => void,
+    errors: PathErrors,
   ) {
     this.#tools = tools;
     this.#request = request;
     this.#walk = walk;
     this.#refuse = refuse;
+    this.#errors = errors;
   }
 
   /** What will have to be written. */
@@ -106,15 +124,24 @@ export class Stage {
       }
       await Promise.all(syncs);
       signal?.throwIfAborted();
+      for (const [task, error] of this.#unsynced) this.#refuseStaged(task, this.#errors.reason('unwritable', error));
+      this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
     } catch (error) {
-      await Promise.allSettled(syncs);
+      await Promise.all(syncs);
       this.#tools.staging.release(
         this.#walk,
         wanted.flatMap(({ move }) => move ?? []),
       );
       throw error;
     }
-    this.#tools.staging.announce(wanted.flatMap(({ move }) => move ?? []));
+  }
+
+  /** What is not synced may be gone after a power cut: it must not take the place of anything. */
+  #refuseStaged(task: Task, reason: NotSyncedReason): void {
+    const { move } = task;
+    delete task.move;
+    if (move) this.#tools.staging.release(this.#walk, [move]);
+    this.#refuse(task, reason);
   }
 
   /** Copies what these point to, each content once asked for. `tell`: bytes of the one under way. */
@@ -140,44 +167,69 @@ export class Stage {
 
   async #stageOne(task: Task, fill: Fill, syncs: Set<Promise<void>>): Promise<void> {
     const { fs, staging } = this.#tools;
-    const folder = staging.folderFor(this.#walk, this.#walk.nearestFolder(task.path));
-    const name = staging.freshName();
-    const folderStat = fs.statOpen(this.#walk.folder(this.#walk.nearestFolder(task.path)));
-    const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
-    const discard = (): void => {
-      fs.close(fd);
-      fs.unlink(folder.fd, Buffer.from(name));
-    };
-    let copied: Copied;
-    let refused: NotSyncedReason | undefined;
+    let staged: Staged;
     try {
-      copied = await fill(async (chunk) => {
-        this.#request.signal?.throwIfAborted();
-        await fs.write(fd, chunk);
-      });
-      refused = this.#giveAccess(task, fd, folderStat);
+      staged = this.#create(task);
     } catch (error) {
+      return this.#refuse(task, this.#errors.reason('unwritable', error));
+    }
+    const { fd, folder, name } = staged;
+    const discard = (): void => {
+      close(fs, fd);
+      staging.drop(folder.fd, Buffer.from(name));
+    };
+    const reason = await this.#filled(task, staged, fill).catch((error: unknown) => {
       discard();
       throw error;
-    }
-    if (copied !== 'done') {
+    });
+    if (reason) {
       discard();
-      return this.#refuse(task, notHad(copied));
+      return this.#refuse(task, reason);
     }
-    if (refused) {
-      discard();
-      return this.#refuse(task, refused);
-    }
-    const stat = fs.statOpen(fd);
-    task.stagedStat = stat;
-    task.move = this.#moveFor(task, folder.path, name, stat);
     const sync: Promise<void> = fs
       .fsync(fd)
-      .then(() => void syncs.delete(sync))
-      .finally(() => fs.close(fd));
+      .catch((error: unknown) => void this.#unsynced.set(task, error))
+      .then(() => {
+        close(fs, fd);
+        syncs.delete(sync);
+      });
     syncs.add(sync);
-    // One that failed stays in the set for whoever waits for it; until then it must not end the process.
-    sync.catch(() => {});
+  }
+
+  #create(task: Task): Staged {
+    const { fs, staging } = this.#tools;
+    const nearest = this.#walk.nearestFolder(task.path);
+    const folder = staging.folderFor(this.#walk, nearest);
+    const name = staging.freshName();
+    const stat = fs.statOpen(this.#walk.folder(nearest));
+    const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
+    return { folder, name, fd, nearest: { path: nearest, stat } };
+  }
+
+  /** Gives a staged file its content and its rights; a reason where it must not take its place. */
+  async #filled(task: Task, staged: Staged, fill: Fill): Promise<NotSyncedReason | undefined> {
+    const { fs } = this.#tools;
+    let failed: NotSyncedReason | undefined;
+    const copied = await fill(async (chunk) => {
+      this.#request.signal?.throwIfAborted();
+      // Only the disk failed, and only here: what git or GitLab still has to send is taken and dropped.
+      if (!failed)
+        await fs.write(staged.fd, chunk).catch((error: unknown) => {
+          failed = this.#errors.reason('unwritable', error);
+        });
+    });
+    if (failed) return failed;
+    if (copied !== 'done') return notHad(copied);
+    try {
+      const refused = this.#giveAccess(task, staged);
+      if (refused) return refused;
+      const stat = fs.statOpen(staged.fd);
+      task.stagedStat = stat;
+      task.move = this.#moveFor(task, staged.folder.path, staged.name, stat);
+      return undefined;
+    } catch (error) {
+      return this.#errors.reason('unwritable', error);
+    }
   }
 
   #moveFor(task: Task, folder: SitePath, name: string, stat: Stat): Move {
@@ -192,18 +244,20 @@ export class Stage {
   }
 
   /** What the staged file needs to be before it takes its name; a reason where it must not take it. */
-  #giveAccess(task: Task, fd: number, folder: Stat): NotSyncedReason | undefined {
+  #giveAccess(task: Task, { fd, nearest }: Staged): NotSyncedReason | undefined {
     const { fs, users, newEntries } = this.#tools;
     const name = nameOf(task.path);
-    const nearest = this.#walk.folder(this.#walk.nearestFolder(task.path));
-    const there = this.#walk.statQuietly(task.path);
+    const folder = nearest.stat;
+    const dir = this.#walk.folder(nearest.path);
+    // Taken for a new file where it cannot be looked at, it would be open to whoever may read the folder.
+    const there = this.#walk.stat(task.path);
     const kept = this.#request.modes?.get(task.path) ?? (there?.kind === 'file' ? there : undefined);
     const replaces = there?.kind === 'file';
-    const of = (dir: number, at: Buffer): ReadonlyMap<string, Buffer> => fs.attributes?.(dir, at) ?? new Map();
+    const of = (at: Buffer): ReadonlyMap<string, Buffer> => fs.attributes?.(dir, at) ?? new Map();
     const isNew = !kept;
     const wanted = isNew
-      ? newFileAccess(folder, of(nearest, here), newEntries())
-      : keptAccess(kept, replaces ? of(nearest, name) : new Map());
+      ? newFileAccess(folder, of(here), newEntries())
+      : keptAccess(kept, replaces ? of(name) : new Map());
     const given = giveAccess({ fs, users }, fd, wanted, { folder, replaces });
     if (given.lost.length > 0) this.#tools.lostAttributes(task.path, given.lost);
     return given.refused;

@@ -1,8 +1,10 @@
-import { appendFileSync, closeSync, existsSync, fsyncSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, closeSync, fsyncSync, openSync, unlinkSync } from 'node:fs';
 import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
-import { errorCode } from './disk.ts';
+import { isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import type { Seen } from './manifest.ts';
+import { unwritable } from './root.ts';
+import { inState, readIfThere } from './state.ts';
 import { type Walk, nameOf } from './walk.ts';
 
 /** One file on its way in, or the one it took the place of, which waits here until nobody can be writing to it. */
@@ -31,7 +33,8 @@ type Row =
 /**
  * The site's staging folders and the journal of what is in them. A staging folder lies inside the site, one on each
  * mount, because a rename cannot leave a mount; it has a name nobody can guess and only its owner may enter. The
- * journal lies in the state directory and is synced before the first file moves.
+ * journal lies in the state directory and is synced before the first file moves; where it can be neither read nor
+ * written, everything here throws `disk-full`, `out-of-resources` or `state-failed`.
  */
 export class Staging {
   readonly #fs: Fs;
@@ -40,6 +43,7 @@ export class Staging {
   readonly #journal: string;
   readonly #folders = new Set<SitePath>();
   readonly #moves = new Map<string, Held & { settled: boolean }>();
+  #isRead = false;
   /** Names of an earlier life of the process may still be held. */
   readonly #run: string;
   #next = 0;
@@ -51,17 +55,35 @@ export class Staging {
     this.#clock = clock;
     this.#journal = journal;
     this.#run = random.bytes(4).toString('hex');
-    for (const row of readRows(journal)) this.#take(row);
   }
 
-  /** The staging folder on the mount of the folder `path`, made at its topmost place there. */
+  /** Before anything else here, and not when the daemon starts: a journal that cannot be read is its site's problem. */
+  #read(): void {
+    if (this.#isRead) return;
+    for (const row of inState(this.#journal, () => readRows(this.#journal))) this.#take(row);
+    this.#isRead = true;
+  }
+
+  /**
+   * The staging folder on the mount of the folder `path`, made at its topmost place there. Throws `folder-unwritable`
+   * where that is the site's own folder, through which everything has to go.
+   */
   folderFor(walk: Walk, path: string): { path: SitePath; fd: number } {
+    this.#read();
     const { dev } = this.#fs.statOpen(walk.folder(path));
     let top = path;
     while (top !== '' && this.#fs.statOpen(walk.folder(parentOf(top))).dev === dev) top = parentOf(top);
+    try {
+      return this.#folderIn(walk, top);
+    } catch (error) {
+      throw top === '' ? unwritable(error, walk.site) : error;
+    }
+  }
+
+  #folderIn(walk: Walk, top: string): { path: SitePath; fd: number } {
     for (const known of this.#folders) {
       if (parentOf(known) !== top) continue;
-      const fd = openIfThere(walk, known);
+      const fd = walk.folderIfThere(known);
       if (fd !== undefined) return { path: known, fd };
     }
     const name = `.mooring-${this.#random.bytes(12).toString('hex')}`;
@@ -82,45 +104,76 @@ export class Staging {
     if (moves.length > 0) this.#write(moves.map((move) => ({ kind: 'move', move })));
   }
 
-  /** All moves so far are final: after a crash nothing of them is put back. */
-  settle(): void {
-    if ([...this.#moves.values()].some((move) => !move.settled)) this.#write([{ kind: 'settled' }]);
+  /** All moves so far are final, but for those that are `open`: after a crash nothing of them is put back. */
+  settle(open: readonly Move[] = []): void {
+    if (this.unsettled().length === 0) return;
+    this.#write([{ kind: 'settled' }, ...open.map((move): Row => ({ kind: 'move', move }))]);
   }
 
   unsettled(): readonly Held[] {
+    this.#read();
     return [...this.#moves.values()].filter((move) => !move.settled);
   }
 
   /** What was replaced at least `ms` ago. */
   heldFor(ms: number): readonly Held[] {
+    this.#read();
     const now = this.#clock.monotonic();
     return [...this.#moves.values()].filter((move) => move.settled && now - move.since >= ms);
   }
 
-  /** Forgets moves and removes what is left of them under their staging names. */
+  /**
+   * Forgets moves and removes what is left of them under their staging names. What cannot be removed now is not
+   * forgotten, and tried again when its time comes.
+   */
   release(walk: Walk, moves: readonly Move[]): void {
-    if (moves.length === 0) return;
-    for (const { folder, name } of moves) {
-      const fd = openIfThere(walk, folder);
-      // A folder that was captured is somebody's: it stays, and so does the staging folder around it.
-      const isFile = fd !== undefined && this.#fs.stat(fd, Buffer.from(name))?.kind !== 'directory';
-      if (fd !== undefined && isFile) ignoreMissing(() => this.#fs.unlink(fd, Buffer.from(name)));
-    }
-    this.#write(moves.map(({ folder, name }) => ({ kind: 'released', folder, name })));
+    const gone = moves.filter(({ folder, name }) => {
+      const fd = unlessErrno(() => walk.folderIfThere(folder) ?? 'gone');
+      return fd === 'gone' || (fd !== undefined && this.drop(fd, Buffer.from(name)));
+    });
+    const announced = gone.filter((move) => this.#moves.has(keyOf(move)));
+    if (announced.length > 0) this.#write(announced.map(({ folder, name }) => ({ kind: 'released', folder, name })));
   }
 
-  /** Removes what a crash left before it was announced: our own content, which git has too. Once in a process's life. */
+  /** Removes a file from an open staging folder. False: it cannot be removed now, and `sweep` finds it. */
+  drop(dir: number, name: Buffer): boolean {
+    try {
+      // A folder that was captured is somebody's: it stays, and so does the staging folder around it.
+      if (this.#fs.stat(dir, name)?.kind !== 'directory') ignoreMissing(() => this.#fs.unlink(dir, name));
+      return true;
+    } catch (error) {
+      this.#swept = false;
+      pathErrno(error);
+      return false;
+    }
+  }
+
+  /**
+   * Removes what was left before it was announced, by a crash or since it could not be removed: our own content, which
+   * git has too. Only while nothing is being staged.
+   */
   sweep(walk: Walk): void {
     if (this.#swept) return;
+    this.#swept = true;
     for (const folder of this.#folders) {
-      const fd = openIfThere(walk, folder);
-      for (const { name } of fd === undefined ? [] : this.#fs.list(fd)) {
-        const text = name.toString('latin1');
-        if (!/^[0-9a-f]{8}-\d+/.test(text) || this.#moves.has(`${folder}/${text}`)) continue;
-        ignoreMissing(() => this.#fs.unlink(fd as number, name));
+      try {
+        this.#sweepFolder(walk, folder);
+      } catch (error) {
+        this.#swept = false;
+        pathErrno(error);
       }
     }
-    this.#swept = true;
+  }
+
+  #sweepFolder(walk: Walk, folder: SitePath): void {
+    const fd = walk.folderIfThere(folder);
+    if (fd === undefined) return;
+    for (const { name } of this.#fs.list(fd)) {
+      const text = name.toString('latin1');
+      // A file on its way to the name of a move belongs to that move.
+      const isHeld = this.#moves.has(keyOf({ folder, name: text.replace(/-old$/, '') }));
+      if (/^[0-9a-f]{8}-\d+/.test(text) && !isHeld) this.drop(fd, name);
+    }
   }
 
   /** Removes empty staging folders and, when nothing is held, the journal. */
@@ -133,67 +186,67 @@ export class Staging {
         this.#fs.removeDirectory(walk.folder(parentOf(folder)), nameOf(folder));
       } catch (error) {
         // Not empty, or its mount is away: it is looked at again next time.
-        if (errorCode(error) !== 'ENOENT') continue;
+        if (!isAbsent(error)) continue;
       }
       this.#folders.delete(folder);
     }
-    if (this.#folders.size === 0 && this.#moves.size === 0) rmSync(this.#journal, { force: true });
+    if (this.#folders.size > 0 || this.#moves.size > 0) return;
+    inState(this.#journal, () => ignoreMissing(() => unlinkSync(this.#journal)));
   }
 
   #write(rows: readonly Row[]): void {
-    const fd = openSync(this.#journal, 'a', 0o600);
-    try {
-      // A line break first: a row that a crash or a full disk cut short must not spoil this one.
-      appendFileSync(fd, `\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    this.#read();
+    inState(this.#journal, () => append(this.#journal, rows));
     for (const row of rows) this.#take(row);
   }
 
   #take(row: Row): void {
     if (row.kind === 'folder') this.#folders.add(row.path);
     else if (row.kind === 'move') {
-      this.#moves.set(`${row.move.folder}/${row.move.name}`, {
+      this.#moves.set(keyOf(row.move), {
         ...row.move,
         since: this.#clock.monotonic(),
         settled: false,
       });
-    } else if (row.kind === 'released') this.#moves.delete(`${row.folder}/${row.name}`);
+    } else if (row.kind === 'released') this.#moves.delete(keyOf(row));
     else for (const [key, move] of this.#moves) this.#moves.set(key, { ...move, settled: true });
   }
 }
 
-/** What is at a move's staging name now. */
+const keyOf = ({ folder, name }: Pick<Move, 'folder' | 'name'>): string => `${folder}/${name}`;
+
+/**
+ * What is at a move's staging name now. Throws what the system throws: taken for «nothing is there», what was moved aside
+ * would be forgotten.
+ */
 export function stagedNow(fs: Fs, walk: Walk, move: Move): { fd: number; stat: Stat } | undefined {
-  const fd = openIfThere(walk, move.folder);
+  const fd = walk.folderIfThere(move.folder);
   const stat = fd === undefined ? undefined : fs.stat(fd, Buffer.from(move.name));
   return fd !== undefined && stat ? { fd, stat } : undefined;
 }
 
-function openIfThere(walk: Walk, path: SitePath): number | undefined {
-  try {
-    return walk.folder(path);
-  } catch (error) {
-    // Anything else is not «nothing is there»: what was moved aside would be forgotten.
-    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error))) throw error;
-    return undefined;
-  }
-}
-
-export function ignoreMissing(act: () => void): void {
+function ignoreMissing(act: () => void): void {
   try {
     act();
   } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
+    if (!isAbsent(error)) throw error;
+  }
+}
+
+function append(journal: string, rows: readonly Row[]): void {
+  const fd = openSync(journal, 'a', 0o600);
+  try {
+    // A line break first: a row that a crash or a full disk cut short must not spoil this one.
+    appendFileSync(fd, `\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 
 function readRows(journal: string): Row[] {
-  if (!existsSync(journal)) return [];
   const rows: Row[] = [];
-  for (const text of readFileSync(journal, 'utf8').split('\n').filter(Boolean)) {
+  for (const text of readIfThere(journal).split('\n').filter(Boolean)) {
     try {
       rows.push(JSON.parse(text) as Row);
     } catch {

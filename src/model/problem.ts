@@ -50,6 +50,7 @@ export type ProblemCode =
   | 'folder-unwritable'
   | 'folder-changed'
   | 'folder-emptied'
+  | 'file-unreadable'
   | 'disk-full'
   | 'too-many-files'
   // connect
@@ -65,6 +66,8 @@ export type ProblemCode =
   | 'key-missing'
   | 'key-wrong'
   | 'state-in-use'
+  | 'state-failed'
+  | 'out-of-resources'
   | 'port-in-use'
   | 'config-invalid'
   | 'git-too-old'
@@ -127,7 +130,24 @@ export class Problem extends Error {
 
 /** Any thrown thing as a Problem; what is none of ours becomes `unexpected`. */
 export function asProblem(error: unknown): Problem {
-  return error instanceof Problem ? error : new Problem('unexpected', {}, { cause: error });
+  if (error instanceof Problem) return error;
+  return machineProblem(error) ?? new Problem('unexpected', {}, { cause: error });
+}
+
+/** An error of the system that concerns a whole disk or the whole process, wherever it was met; undefined for any other. */
+export function machineProblem(error: unknown, facts: Problem['facts'] = {}): Problem | undefined {
+  const errno = error instanceof Error && 'code' in error ? error.code : undefined;
+  switch (errno) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new Problem('disk-full', facts, { cause: error });
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOMEM':
+      return new Problem('out-of-resources', { errno }, { cause: error });
+    default:
+      return undefined;
+  }
 }
 
 function describeCause(cause: unknown): string {

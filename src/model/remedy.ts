@@ -1,3 +1,4 @@
+import { errnoWords, isAboutRights } from './errno.ts';
 import type { ProblemCode, ProblemFacts, RetryWhen } from './problem.ts';
 
 /**
@@ -57,6 +58,8 @@ const noFile = (): string => 'No file and no repository was changed.';
 const bothSides = (): string =>
   'The folder and the branch were not changed. New edits are committed locally and pushed later.';
 const nothing = (): string => 'Nothing was changed.';
+const checkDisk =
+  'Check the disk and how it is mounted: the system’s log says more. Mooring looks again by itself and goes on when it can.';
 
 export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   // ---- Instance and network. Facts: url, host, address, status, text, seconds.
@@ -374,7 +377,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
 
-  // ---- Folder. Facts: folder or path, root, site, owner, limit, hint.
+  // ---- Folder. Facts: folder or path, root, site, owner, limit, hint, errno.
   'folder-invalid': {
     title: () => 'This is not a valid folder path',
     happened: (f) => f['hint'] ?? `${f['folder'] === undefined ? 'The path' : `“${f['folder']}”`} cannot be used.`,
@@ -425,20 +428,31 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'folder-unreadable': {
-    title: () => 'Mooring may not read the folder',
-    happened: (f) => `The system refuses to list ${folder(f)}.`,
+    title: (f) => (isAboutRights(f['errno']) ? 'Mooring may not read the folder' : 'The folder could not be read'),
+    happened: (f) =>
+      isAboutRights(f['errno'])
+        ? `The system refuses to list ${folder(f)}.`
+        : `Reading in ${folder(f)} failed: ${errnoWords(f['errno'])}.`,
     untouched: bothSides,
     todo: (f) =>
-      `Give ${f['user'] ?? 'the user that runs Mooring'} the right to read and enter it, for example through its group.`,
+      isAboutRights(f['errno'])
+        ? `Give ${f['user'] ?? 'the user that runs Mooring'} the right to read and enter it, for example through its group.`
+        : checkDisk,
     status: 409,
     retry: 'after-admin',
   },
   'folder-unwritable': {
-    title: () => 'Mooring may not write into the folder',
-    happened: (f) => `The system refuses to write into ${folder(f)}.`,
+    title: (f) =>
+      isAboutRights(f['errno']) ? 'Mooring may not write into the folder' : 'The folder could not be written to',
+    happened: (f) =>
+      isAboutRights(f['errno'])
+        ? `The system refuses to write into ${folder(f)}.`
+        : `Writing in ${folder(f)} failed: ${errnoWords(f['errno'])}.`,
     untouched: bothSides,
     todo: (f) =>
-      `Give ${f['user'] ?? 'the user that runs Mooring'} the right to write there, for example through its group.`,
+      isAboutRights(f['errno'])
+        ? `Give ${f['user'] ?? 'the user that runs Mooring'} the right to write there, for example through its group.`
+        : checkDisk,
     status: 409,
     retry: 'after-admin',
   },
@@ -455,6 +469,18 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) => `${folderFirst(f)} contained files before and is empty now.`,
     untouched: () => 'Nothing was removed from the branch.',
     todo: () => 'Open the site and choose whether this was intended.',
+    status: 409,
+    retry: 'after-admin',
+  },
+  'file-unreadable': {
+    title: () => 'A file could not be read',
+    happened: (f) =>
+      `Reading ${f['path'] ?? 'a file of the site'} failed${f['errno'] === undefined ? '' : `: ${errnoWords(f['errno'])}`}.`,
+    untouched: nothing,
+    todo: (f) =>
+      isAboutRights(f['errno'])
+        ? 'Give the user that runs Mooring the right to read it, for example through its group, and try again.'
+        : 'Check the disk it lies on: the system’s log says more. Then try again.',
     status: 409,
     retry: 'after-admin',
   },
@@ -523,7 +549,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'never',
   },
 
-  // ---- Store and process. Facts: path, version, needed, address, port, text.
+  // ---- Store and process. Facts: path, version, needed, address, port, text, errno.
   'store-missing': {
     title: () => 'Mooring’s state is missing',
     happened: (f) =>
@@ -573,6 +599,36 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     todo: () => 'Stop the other process, or use a separate state directory.',
     status: 500,
     retry: 'after-admin',
+  },
+  'state-failed': {
+    title: () => 'Mooring cannot use its state directory',
+    happened: (f) =>
+      `Reading or writing ${f['path'] ?? 'a file in it'} failed${f['errno'] === undefined ? '' : `: ${errnoWords(f['errno'])}`}.`,
+    untouched: bothSides,
+    todo: (f) =>
+      f['errno'] !== undefined && isAboutRights(f['errno'])
+        ? 'Give the state directory back to the user that runs Mooring. Mooring goes on by itself.'
+        : 'Check the disk it lies on: the system’s log says more. Mooring goes on by itself when it can be used again.',
+    status: 500,
+    retry: 'soon',
+  },
+  'out-of-resources': {
+    title: (f) => (f['errno'] === 'ENOMEM' ? 'The server is out of memory' : 'Too many files are open'),
+    happened: (f) =>
+      f['errno'] === 'ENOMEM'
+        ? 'The system gave Mooring no more memory (ENOMEM).'
+        : f['errno'] === 'ENFILE'
+          ? 'The whole system has as many files open as it can (ENFILE).'
+          : `Mooring has as many files open as it may (${f['errno'] ?? 'EMFILE'}).`,
+    untouched: bothSides,
+    todo: (f) =>
+      f['errno'] === 'ENOMEM'
+        ? 'Give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). Mooring tries again by itself.'
+        : f['errno'] === 'ENFILE'
+          ? 'Raise fs.file-max with sysctl, or find the program that opens so many. Mooring tries again by itself.'
+          : 'Raise the limit of open files: LimitNOFILE= in the systemd unit, or ulimit -n. Mooring tries again by itself.',
+    status: 503,
+    retry: 'soon',
   },
   'port-in-use': {
     title: () => 'The port is in use',

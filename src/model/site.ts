@@ -215,11 +215,12 @@ export type NotSyncedReason =
   | { readonly kind: 'submodule' }
   | { readonly kind: 'special' }
   | { readonly kind: 'nested-repository' }
-  | { readonly kind: 'unreadable' }
-  | { readonly kind: 'unwritable' }
+  /** `errno`, here and below: what the file system answered. Older versions stored none where rights are missing. */
+  | { readonly kind: 'unreadable'; readonly errno?: string }
+  | { readonly kind: 'unwritable'; readonly errno?: string }
   /** Replacing it would take it from its owner (`uid`) or its group (`gid`), who could use it until now. */
   | { readonly kind: 'owner'; readonly uid?: number; readonly gid?: number }
-  | { readonly kind: 'unremovable' }
+  | { readonly kind: 'unremovable'; readonly errno?: string }
   | { readonly kind: 'too-large'; readonly bytes: number; readonly limit: number }
   | { readonly kind: 'too-many' }
   | { readonly kind: 'secret' }

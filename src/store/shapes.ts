@@ -142,9 +142,6 @@ const plainReason = z.enum([
   'submodule',
   'special',
   'nested-repository',
-  'unreadable',
-  'unwritable',
-  'unremovable',
   'too-many',
   'secret',
   'control-file',
@@ -162,6 +159,7 @@ const notSynced = whole<NotSynced>()(
     path: sitePath,
     reason: z.union([
       z.strictObject({ kind: plainReason }),
+      z.strictObject({ kind: z.enum(['unreadable', 'unwritable', 'unremovable']), errno: z.string().exactOptional() }),
       z.strictObject({ kind: z.literal('too-large'), bytes: z.number(), limit: z.number() }),
       z.strictObject({ kind: z.literal('collides'), with: sitePath }),
       z.strictObject({ kind: z.literal('was-ignored'), folder: z.literal(true).exactOptional() }),

@@ -266,7 +266,8 @@ export async function bring(
   const stayed = new Set(left.letGo);
   const moved = new Set(applied.filter((path) => !stayed.has(path)));
   notes.pulled = changes.filter(({ path }) => moved.has(path));
-  notes.notSynced = [...notes.notSynced, ...refused, ...staying];
+  const named = new Set([...refused, ...staying].map(({ path }) => path));
+  notes.notSynced = [...notes.notSynced.filter(({ path }) => !named.has(path)), ...refused, ...staying];
   if (skipped.length === 0) {
     // The manifest first: only it knows what was refused, and while `pending` stands a crash leads to looking again.
     await directory.settled(target);

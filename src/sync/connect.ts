@@ -123,15 +123,10 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
     const reason =
       reasons.get(file.path) ??
       (rival === undefined ? undefined : { kind: 'collides' as const, with: rival }) ??
-      (!ours.has(file.path) && there(directory, file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
+      (!ours.has(file.path) && directory.has(file.path) ? { kind: 'ignored-in-the-way' as const } : undefined);
     if (reason) refused.push({ path: file.path, reason });
   }
   return { theirs, survey, refused, ...(commit ? { tip: commit } : {}), ...(from ? { isNew: true } : {}) };
-}
-
-/** Something that does not travel stands where the repository has a file. */
-function there(directory: Directory, path: SitePath): boolean {
-  return directory.modes([path]).size > 0;
 }
 
 function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {

@@ -1,4 +1,4 @@
-import { Problem } from '../model/problem.ts';
+import { Problem, asProblem } from '../model/problem.ts';
 import type { Entry, Oid, SitePath } from '../model/tree.ts';
 import { takeVersion } from './choice.ts';
 import type { Lost } from './conflict.ts';
@@ -53,7 +53,7 @@ export async function recallHeld(
 async function releaseRefused(repository: Repository, directory: Directory, isDue: boolean): Promise<void> {
   const again: SitePath[] = [];
   for (const { path, refused } of await repository.held()) {
-    if (refused && (isDue || (await directory.hash(path, refused.oid)) !== refused.oid)) again.push(path);
+    if (refused && (isDue || (await isAnother(directory, path, refused.oid)))) again.push(path);
   }
   if (again.length === 0) return;
   const { disk } = await repository.ledger();
@@ -70,6 +70,16 @@ async function releaseRefused(repository: Repository, directory: Directory, isDu
     await repository.move({ disk: commit }, { disk });
   }
   await repository.release(again);
+}
+
+/** Whether something else stands at a path than what GitLab refused; not, while that cannot be read. */
+async function isAnother(directory: Directory, path: SitePath, refused: Oid): Promise<boolean> {
+  try {
+    return (await directory.hash(path, refused)) !== refused;
+  } catch (error) {
+    if (asProblem(error).code === 'file-unreadable') return false;
+    throw error;
+  }
 }
 
 /** Whether the merge that held a path is part of what was agreed or applied, or may be yet. */

@@ -305,8 +305,13 @@ export interface Applied {
   readonly refused: readonly NotSynced[];
   /** Of the applied, files that the tree no longer has and that stayed where they are, untracked and ignored. */
   readonly letGo: readonly SitePath[];
-  /** Of the skipped, those that we are not allowed to remove: waiting a moment does not help. */
+  /** Of the skipped, those that the disk does not let us remove or replace: waiting a moment does not help. */
   readonly staying: readonly NotSynced[];
+  /**
+   * Of the staying, those that have arrived under names which a power cut may take back. `oid`: the content that is
+   * there now; absent: none.
+   */
+  readonly notDurable: readonly (NotSynced & { readonly oid?: Oid })[];
 }
 
 /** A content that was written into a file after it had been replaced. */
@@ -363,13 +368,17 @@ export interface LeftByRules {
 
 /** One site's folder. */
 export interface Directory {
-  /** The folder is there, a directory, listable, and not suddenly empty. Throws `folder-*`. */
+  /**
+   * The folder is there, a directory, listable, and not suddenly empty. Throws `folder-*`. As everything here that
+   * touches the disk, it also throws `disk-full`, `out-of-resources` and `state-failed`; what goes wrong at one path is
+   * told of that path, and only where many meet the same it becomes `folder-unreadable` or `folder-unwritable`.
+   */
   check(emptied?: 'not-emptied' | 'may-be-empty'): Promise<RootIdentity>;
   /** What was seen on disk counts no more: what the ledger says is there will be written again. */
   forget(): Promise<void>;
   /** Tells what the ledger says is on disk. Cheap when the manifest already agrees. */
   agree(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
-  /** Puts back what a crash left half-way. Before any look. */
+  /** Puts back what a crash or a failing disk left half-way. Before any look. */
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
   /** `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. */
   look(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<Found>;
@@ -380,19 +389,22 @@ export interface Directory {
   survey(gitignores?: readonly (readonly [folder: string, content: string])[], commit?: Oid): Promise<Survey>;
   /**
    * Contents of a path now, without recording them; undefined when it is gone or not a plain file. `expected`: what may
-   * stand there as it is, also where LFS would point to it.
+   * stand there as it is, also where LFS would point to it. Throws `file-unreadable` where that cannot be told.
    */
   hash(path: SitePath, expected?: Oid): Promise<Oid | undefined>;
-  /** Whether anything at all stands at a path. */
+  /** Whether anything at all stands at a path, or may, where that cannot be told. */
   has(path: SitePath): boolean;
-  /** What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. */
-  recorded(taken: Taken): Promise<void>;
+  /**
+   * What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. Gives those of the unsteady that
+   * could not be read: waiting a moment does not help.
+   */
+  recorded(taken: Taken): Promise<readonly NotSynced[]>;
   apply(request: ApplyRequest): Promise<Applied>;
   /** The ledger now says `commit`: `applied` paths are as in it. Durable before it returns. */
   settled(commit: Oid): Promise<void>;
   /** Looks once more at files replaced a while ago. */
   lateWrites(): Promise<readonly LateWrite[]>;
-  /** Permissions of the paths, for keeping. */
+  /** Permissions of the paths, for keeping; of those that can be looked at. */
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode>;
   /** Of the paths, those that would be one file here with another of them: the one they meet. */
   collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath>;
@@ -402,7 +414,7 @@ export interface Directory {
   taking(path: SitePath): Taking;
   /** Paths of the ledger that are not written here. */
   refused(): readonly SitePath[];
-  /** Paths that the branch no longer has and that we were not allowed to remove when we last tried. */
+  /** Paths that the branch has no longer, or otherwise, and that we could not remove or replace when we last tried. */
   staying(): readonly SitePath[];
   /** Of the refused, what may be tried again, since what stood against it is gone. */
   overdue(): Promise<readonly Change[]>;

@@ -1,3 +1,4 @@
+import { asProblem } from '../model/problem.ts';
 import type { Change, SitePath } from '../model/tree.ts';
 import { lettingGo } from './let-go.ts';
 import type { Directory, Repository } from './ports.ts';
@@ -47,7 +48,12 @@ export async function recover(
   return { returned, letGo };
 }
 
+/** What cannot be read has not arrived, as far as anybody knows: the next look that can read it tells. */
 async function arrived(directory: Directory, { path, after }: Change): Promise<boolean> {
-  const now = await directory.hash(path, after?.oid);
-  return now === after?.oid;
+  try {
+    return (await directory.hash(path, after?.oid)) === after?.oid;
+  } catch (error) {
+    if (asProblem(error).code === 'file-unreadable') return false;
+    throw error;
+  }
 }

@@ -118,10 +118,11 @@ async function takeEdits(deps: RunDeps, notes: Notes): Promise<void> {
       notes.snapshot = tally(await repository.changes(disk, taken.commit));
       await repository.move({ disk: taken.commit }, { disk });
     }
-    await directory.recorded(taken);
-    if (taken.unsteady.length > 0) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
+    const unread = await directory.recorded(taken);
+    notes.notSynced.push(...unread);
+    if (taken.unsteady.length > unread.length) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
   }
-  if (found.unapplied.length > 0) await writeUnapplied(deps, found.unapplied);
+  if (found.unapplied.length > 0) notes.notSynced.push(...(await writeUnapplied(deps, found.unapplied)));
   const late = new Set(found.whole ? await writeOverdue(deps) : []);
   notes.notSynced = notes.notSynced.filter(({ path }) => !late.has(path));
 }
@@ -138,15 +139,16 @@ async function writeOverdue(deps: RunDeps): Promise<readonly SitePath[]> {
 }
 
 /** The ledger says these are on disk and nobody ever saw them there: a lost manifest must not look like a removal. */
-async function writeUnapplied(deps: RunDeps, paths: readonly SitePath[]): Promise<void> {
+async function writeUnapplied(deps: RunDeps, paths: readonly SitePath[]): Promise<readonly NotSynced[]> {
   const { repository, directory, progress, signal } = deps;
   const { disk } = await repository.ledger();
-  if (!disk) return;
+  if (!disk) return [];
   const wanted = new Set(paths);
   const files = (await repository.files(disk, Number.POSITIVE_INFINITY)).filter(({ path }) => wanted.has(path));
   const changes = files.map(({ path, mode, oid }): Change => ({ path, after: { mode, oid } }));
-  await directory.apply({ changes, ...contentsOf(repository), progress, signal });
+  const { refused, staying } = await directory.apply({ changes, ...contentsOf(repository), progress, signal });
   await directory.settled(disk);
+  return [...refused, ...staying];
 }
 
 /** A content written into a file after it had been replaced is nobody's present version: it is kept, and told. */

@@ -1,6 +1,7 @@
 import type { ActRecord, RunRecord, Trigger } from '../model/event.ts';
 import type { KeptCause } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
+import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { describe } from '../model/remedy.ts';
 import type { HoldCode, NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
 import { displayPath, escapeControls, escapeLines, type Tally } from '../model/tree.ts';
@@ -31,15 +32,21 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'nested-repository':
       return 'A git repository of its own, which Mooring does not change';
     case 'unreadable':
-      return 'Mooring may not read it';
+      return isAboutRights(reason.errno)
+        ? `Mooring may not read it${inBrackets(reason.errno)}`
+        : `Could not be read: ${errnoWords(reason.errno)}`;
     case 'unwritable':
-      return 'Mooring may not write it';
+      return isAboutRights(reason.errno)
+        ? `Mooring may not write it${inBrackets(reason.errno)}`
+        : `Could not be written: ${errnoWords(reason.errno)}`;
     case 'owner':
       return reason.gid === undefined
         ? `Belongs to user ${reason.uid ?? ''}, who would lose access if Mooring replaced it`
         : `Belongs to group ${reason.gid}, whose members would lose access if Mooring replaced it`;
     case 'unremovable':
-      return 'Removed on GitLab, and Mooring may not remove it here';
+      return isAboutRights(reason.errno)
+        ? `Removed on GitLab, and Mooring may not remove it here${inBrackets(reason.errno)}`
+        : `Removed on GitLab, and could not be removed here: ${errnoWords(reason.errno)}`;
     case 'too-large':
       return `${mebibytes(reason.bytes)}, the limit is ${mebibytes(reason.limit)}`;
     case 'too-many':
@@ -70,6 +77,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'GitLab rejects this content. Pushed once the file or GitLab’s rule changes';
   }
 }
+
+const inBrackets = (errno: string | undefined): string => (errno === undefined ? '' : ` (${errno})`);
 
 /** One sentence under the state: cause, number, next try. Empty when the word says it all. */
 export function statusSentence(status: SiteStatus, now: number): string {

@@ -57,7 +57,7 @@ daemon(
       for (const [status, words] of [
         [410, /was not found/],
         [404, /was not found/],
-        [403, /may not/],
+        [403, /no access to/],
       ] as const) {
         const tip = await site.project.head();
         gitlab.faults.add({

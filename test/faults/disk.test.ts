@@ -249,23 +249,31 @@ for (const [call, name] of [
   ['openFile', 'a.md'],
   ['read', 'a.md'],
 ] as const) {
-  disk(`F6: EIO from ${call} is never a removal; the edit arrives when the disk reads again`, async () => {
-    const { fs, order } = failing(call, name, 'EIO');
-    await kept({ fs, scanner: inlineScanner(fs) }, async (world) => {
-      const tip = world.tip();
-      world.write('posts/a.md', 'edited\n');
-      order.on = true;
-      for (const trigger of ['rescan', 'watch', 'person', 'rescan'] as const) await world.rung(trigger);
-      assert.ok(order.met > 0, 'the fault was not met');
-      assert.is(world.tip(), tip);
-      assert.is.not(world.keeper.status().state, 'in-sync');
-      assert.equal(gitChildren(), [], 'a git was left behind');
-      order.on = false;
-      await world.rung('rescan');
-      assert.is(git(world.bare, 'show', 'main:posts/a.md'), 'edited');
-      assert.equal(world.files(), world.branch());
-    });
-  });
+  disk(
+    `F6: EIO from ${call} is never a removal; the path is named, and the edit arrives when the disk reads again`,
+    async () => {
+      const { fs, order } = failing(call, name, 'EIO');
+      await kept({ fs, scanner: inlineScanner(fs) }, async (world) => {
+        const tip = world.tip();
+        world.write('posts/a.md', 'edited\n');
+        order.on = true;
+        for (const trigger of ['rescan', 'watch', 'person', 'rescan'] as const) {
+          await world.rung(trigger);
+          const { problem, notSynced } = world.keeper.status();
+          assert.is(problem, undefined);
+          const path = name === 'posts' ? 'posts' : 'posts/a.md';
+          assert.equal(notSynced, [{ path, reason: { kind: 'unreadable', errno: 'EIO' } }]);
+        }
+        assert.ok(order.met > 0, 'the fault was not met');
+        assert.is(world.tip(), tip);
+        assert.equal(gitChildren(), [], 'a git was left behind');
+        order.on = false;
+        await world.rung('rescan');
+        assert.is(git(world.bare, 'show', 'main:posts/a.md'), 'edited');
+        assert.equal(world.files(), world.branch());
+      });
+    },
+  );
 }
 
 disk('F6: a .gitignore that cannot be read lets nothing through that it kept out', async () => {

@@ -251,6 +251,23 @@ hostile('S4: a repository inside the site runs nothing, is named, and never beco
   }),
 );
 
+hostile('S4: a file of a nested repository that is saved is as little looked at as the rest of it', () =>
+  connected({}, async (world) => {
+    const tip = world.tip();
+    world.write('plugin/.git/HEAD', 'ref: refs/heads/main\n');
+    world.write('plugin/lib/deep/code.php', '<?php\n');
+    for (const trigger of ['watch', 'person'] as const) {
+      const { notSynced } = await world.sync({ trigger });
+      assert.equal(
+        notSynced.filter(({ path }) => path === 'plugin'),
+        [{ path: 'plugin', reason: { kind: 'nested-repository' } }],
+      );
+      world.directory.touched(join(world.site, 'plugin/lib/deep/code.php'));
+    }
+    assert.is(world.tip(), tip, 'it was pushed');
+  }),
+);
+
 hostile('S5: attributes in the repository change no byte and run nothing, in either direction', () =>
   connected({}, async (world) => {
     const marker = join(world.dir, 'marker');

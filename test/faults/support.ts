@@ -48,11 +48,12 @@ export interface KeptWorld extends EngineWorld {
   forgetConflicts(): void;
 }
 
+/** `copied`: `keep` is the copy of a world that is connected, and nothing runs before the test rings. */
 export async function kept(
-  options: WorldOptions & { clock?: Clock; unconnected?: true },
+  options: WorldOptions & { clock?: Clock; unconnected?: true; copied?: true },
   test: (world: KeptWorld) => Promise<void>,
 ): Promise<void> {
-  const world = await engineWorld({ repository: website, ...options });
+  const world = await engineWorld({ ...(options.copied ? {} : { repository: website }), ...options });
   const clock: Clock = options.clock ?? {
     now: () => Date.now(),
     monotonic: () => performance.now(),
@@ -73,7 +74,7 @@ export async function kept(
   const events: SyncEvent[] = [];
   try {
     if (!options.unconnected) {
-      await world.connect();
+      if (!options.copied) await world.connect();
       site = { ...site, binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']> };
     }
     const keeper = createKeeper({
@@ -98,7 +99,7 @@ export async function kept(
       keeper.ring(trigger);
       await lane?.job(async () => {});
     };
-    if (!options.unconnected) await rung();
+    if (!options.unconnected && !options.copied) await rung();
     const forgetConflicts = (): void => void (conflicts = []);
     await test({ ...world, keeper, events, rung, site_: () => site, conflicts: () => conflicts, forgetConflicts });
   } finally {

@@ -24,6 +24,7 @@ const crash = (only: string): Run => ({
   env: { MOORING_ONLY: only, MOORING_BUDGET_S: '40', MOORING_FAILURES: '1' },
 });
 
+const errno = (only: string): Run => ({ ...test('faults/errno'), env: { MOORING_ONLY: only } });
 const guards = test('soak/guards');
 const model: Run = { ...test('soak/model'), env: { MOORING_BUDGET_S: '20' } };
 const power = test('faults/power');
@@ -44,8 +45,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/root.ts',
-        from: `fd = fs.openRoot(root);\n  } catch (error) {\n    throw rootProblem(error, root);`,
-        to: `fd = fs.openRoot(root);\n  } catch (error) {\n    if (errorCode(error) === 'ENOENT') return { dev: '0', ino: '0' };\n    throw rootProblem(error, root);`,
+        from: `  const fd = openRoot(fs, root);\n  try {\n    const stat`,
+        to: `  let fd: number;\n  try {\n    fd = openRoot(fs, root);\n  } catch {\n    return { dev: '0', ino: '0' };\n  }\n  try {\n    const stat`,
       },
       {
         file: 'src/files/scan.ts',
@@ -98,7 +99,7 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/read.ts',
-        from: `const steady = same(first, last) && named !== undefined && same(first, named);`,
+        from: `const steady = isWhole && same(first, last) && named !== undefined && same(first, named);`,
         to: `const steady = named !== undefined || same(first, last);`,
       },
     ],
@@ -182,8 +183,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/late.ts',
-        from: `if (now.oid === held.before?.oid) done.push(held);`,
-        to: `if (now) done.push(held);`,
+        from: `if (now.oid === held.before?.oid) return 'nothing';`,
+        to: `if (now) return 'nothing';`,
       },
     ],
     tests: [replace],
@@ -255,7 +256,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the journal is not synced',
-    patches: [{ file: 'src/files/staging.ts', from: `      fsyncSync(fd);\n`, to: `      void fsyncSync;\n` }],
+    patches: [{ file: 'src/files/staging.ts', from: `    fsyncSync(fd);\n`, to: `    void fsyncSync;\n` }],
     tests: [guards],
   },
 
@@ -270,6 +271,24 @@ export const mutants: readonly Mutant[] = [
       },
     ],
     tests: [guards],
+  },
+  {
+    name: 'a folder that cannot be opened is none',
+    patches: [
+      {
+        file: 'src/files/walk.ts',
+        from: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;`,
+        to: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return errorCode(error) !== 'ENOENT';`,
+      },
+    ],
+    tests: [errno('openDirectory')],
+  },
+  {
+    name: 'rules that cannot be read are none',
+    patches: [
+      { file: 'src/files/scan.ts', from: `      return everything;`, to: `      return everything && undefined;` },
+    ],
+    tests: [errno('readSmall')],
   },
   {
     name: 'a lost manifest is a removal',

@@ -3,15 +3,19 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFi
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { realFs } from '../../src/files/disk.ts';
 import { letGo, openLargeStore } from '../../src/files/large.ts';
 import { type GitDriver, createDriver } from '../../src/git/driver.ts';
 import { gitEnvironment } from '../../src/git/environment.ts';
 import { largeRemote, largeRepository, pointersNeeded } from '../../src/git/large.ts';
+import type { Trigger } from '../../src/model/event.ts';
 import { type Copied, type Pointer, pointerText } from '../../src/model/lfs.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { defaultSettings } from '../../src/model/site.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
 import type { LargeContents, PushResult, Remote, Repository } from '../../src/sync/ports.ts';
+import { faultyFs, newOrder } from '../faults/faulty-fs.ts';
+import { inlineScanner } from '../faults/support.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git, scratch } from '../support/plain-git.ts';
 
@@ -105,6 +109,39 @@ large('a download that is broken off leaves the folder as it is and nothing behi
     assert.is(textTo(Buffer.from(world.read('one.bin'))), textTo(Buffer.from(one.toString('utf8'))));
     assert.equal(git(world.bare, 'rev-list', '--count', 'main'), '2', 'nothing came of it on the branch');
   }),
+);
+
+large(
+  'while .gitattributes cannot be read, nothing below it is committed or written, and all of it comes later',
+  async () => {
+    const order = newOrder({ call: 'readSmall', errno: 'EIO', victim: { path: '.gitattributes' } });
+    const fs = faultyFs(realFs(), order);
+    const named = async (world: EngineWorld, trigger: Trigger): Promise<readonly string[]> => {
+      const { notSynced } = await world.sync({ trigger });
+      return notSynced
+        .map(({ path, reason }) => `${path} ${reason.kind} ${'errno' in reason ? reason.errno : ''}`)
+        .sort();
+    };
+    await worldOf(
+      async (world, contents) => {
+        const [ours, theirs] = [randomBytes(3_000), randomBytes(3_000)];
+        const tip = world.push({ 'theirs.bin': contents.put(theirs) });
+        world.write('ours.bin', ours);
+        order.on = true;
+        for (const trigger of ['poll', 'rescan'] as const) {
+          const expected = ['ours.bin unreadable EIO', 'theirs.bin unwritable EIO'];
+          assert.equal(await named(world, trigger), expected);
+          assert.not.ok(world.has('theirs.bin'), 'a pointer went live');
+          assert.is(world.tip(), tip, 'a large content was committed as an ordinary file');
+        }
+        order.on = false;
+        assert.equal(await named(world, 'rescan'), []);
+        assert.is(git(world.bare, 'show', 'main:ours.bin'), textTo(ours).trim());
+        assert.is(world.read('theirs.bin'), theirs.toString('utf8'));
+      },
+      { fs, scanner: inlineScanner(fs) },
+    );
+  },
 );
 
 large('broken off before the first file changes its name, an apply changes none', () =>

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Problem, machineProblem } from '../model/problem.ts';
+import { errnoOf, isAbsent } from './errno.ts';
+
+/** Reads or writes a file of the state directory. Throws `disk-full`, `out-of-resources` and `state-failed`. */
+export function inState<T>(file: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    throw (
+      machineProblem(error, { folder: dirname(file) }) ??
+      new Problem('state-failed', { path: file, errno }, { cause: error })
+    );
+  }
+}
+
+/** A file's text; empty where there is none. Throws what the system throws: one that cannot be read is not one that is missing. */
+export function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (isAbsent(error)) return '';
+    throw error;
+  }
+}
