@@ -57,6 +57,9 @@ export function unlessErrno<T>(look: () => T): T | undefined {
  */
 const mostPaths = 20;
 
+/** However many: whole folders that belong to others are ordinary, and the others are about one name or one file. */
+const oneByOne = new Set(['EACCES', 'EPERM', 'ENAMETOOLONG', 'EILSEQ', 'EFBIG']);
+
 /** Makes an error at one path the reason for which that path is not synced, and counts the paths that meet the same. */
 export class PathErrors {
   readonly #paths = new Map<string, number>();
@@ -66,10 +69,7 @@ export class PathErrors {
     this.#tooMany = tooMany;
   }
 
-  /**
-   * Throws as {@link pathErrno} does, and what was given where too many paths met the same errno. Missing rights are
-   * counted by nobody: whole folders that belong to others are ordinary.
-   */
+  /** Throws as {@link pathErrno} does, and what was given where too many paths met the same errno. */
   reason<K extends 'unreadable' | 'unwritable' | 'unremovable'>(
     kind: K,
     error: unknown,
@@ -77,7 +77,7 @@ export class PathErrors {
     const errno = pathErrno(error);
     const count = (this.#paths.get(errno) ?? 0) + 1;
     this.#paths.set(errno, count);
-    if (count >= mostPaths && errno !== 'EACCES' && errno !== 'EPERM') throw this.#tooMany(errno, error);
+    if (count >= mostPaths && !oneByOne.has(errno)) throw this.#tooMany(errno, error);
     return { kind, errno };
   }
 }

@@ -3,7 +3,7 @@ import type { LeftByRule, NotSynced, NotSyncedReason } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import { PathErrors, close, isAbsent } from './errno.ts';
+import { PathErrors, close, isAbsent, pathErrno } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
@@ -300,6 +300,8 @@ class Scan {
 
   /** An error on the way to a path is never «the file is gone». */
   #unreadable(path: SitePath, error: unknown): void {
+    // Each touched path below a folder leads there again; it is one path all the same.
+    if (this.#left.get(path)?.kind === 'unreadable') return void pathErrno(error);
     this.#leave(path, this.#errors.reason('unreadable', error));
   }
 

@@ -306,22 +306,22 @@ async function combinations(templateOf: TemplateOf): Promise<Case[]> {
 }
 
 /**
- * Every call with every second errno and every errno with every second call, by turns once and always, from one
+ * Every call with every third errno and every errno with every third call, by turns once and always, from one
  * beginning and another, and at another call of the kind.
  */
 function sample(cases: readonly Case[]): Case[] {
   const groups = Map.groupBy(cases, ({ order }) => order.call);
   return [...groups.values()].flatMap((ofCall, row) =>
     errnos.flatMap((errno, column) => {
-      const turn = row + column;
-      if (turn % 2 === 1) return [];
+      const turn = (row + column) / 3;
+      if (!Number.isInteger(turn)) return [];
       const ofErrno = ofCall.filter(({ order }) => order.errno === errno);
-      const { way, past } = beginnings[(turn / 2) % beginnings.length] as (typeof beginnings)[number];
+      const { way, past } = beginnings[turn % beginnings.length] as (typeof beginnings)[number];
       const here = ofErrno.filter((one) => one.way === way && one.past === past);
       const choice = here.length > 0 ? here : ofErrno;
       const once = choice.filter(({ order }) => order.at !== undefined);
       const always = choice.filter(({ order }) => order.at === undefined);
-      return ((turn / 2) % 3 === 0 ? always[0] : once[(turn * 13) % once.length]) ?? [];
+      return (turn % 3 === 0 ? always[0] : once[(turn * 13 + row) % once.length]) ?? [];
     }),
   );
 }
@@ -510,6 +510,19 @@ async function amongMany(order: Order, test: (world: KeptWorld) => Promise<void>
     assert.is(world.read('many/7.txt'), 'edited many/7.txt\n');
   });
 }
+
+table('many touched paths below one folder that cannot be opened are one path that fails', async () => {
+  const order = newOrder({ call: 'openDirectory', errno: 'EIO', victim: { path: 'many' } });
+  const fs = faultyFs(realFs(), order);
+  await kept({ fs, scanner: inlineScanner(fs), repository: { ...many, 'other.txt': 'other\n' } }, async (world) => {
+    for (const [path, content] of Object.entries({ ...edited, 'other.txt': 'edited\n' })) world.write(path, content);
+    order.on = true;
+    await world.rung('watch');
+    const { problem, notSynced } = world.keeper.status();
+    assert.equal([problem, notSynced.map(saidOf)], [undefined, ['many unreadable EIO']]);
+    assert.is(git(world.bare, 'show', 'main:other.txt'), 'edited');
+  });
+});
 
 table('a folder that became a link, a file or nothing looks the same to every look', async () => {
   for (const [what, become] of [

@@ -63,14 +63,14 @@ errno('what concerns the disk or the process is its problem, at whatever path', 
   }
 });
 
-errno('the same errno is counted by paths, and missing rights by nobody', () => {
+errno('the same errno is counted by paths; not one that is about rights, a name or a single file', () => {
   const errors = new PathErrors((code) => new Problem('folder-unreadable', { errno: code }));
   const meet = (code: string): unknown => errors.reason('unreadable', withCode(code));
   for (let i = 0; i < 19; i += 1) {
     assert.equal(meet('EIO'), { kind: 'unreadable', errno: 'EIO' });
     assert.equal(meet('EBUSY'), { kind: 'unreadable', errno: 'EBUSY' });
   }
-  for (let i = 0; i < 50; i += 1) for (const code of ['EACCES', 'EPERM']) meet(code);
+  for (let i = 0; i < 50; i += 1) for (const code of ['EACCES', 'EPERM', 'ENAMETOOLONG']) meet(code);
   const thrown = thrownBy(() => meet('EIO'));
   assert.ok(thrown instanceof Problem);
   assert.equal(thrown.facts, { errno: 'EIO' });
