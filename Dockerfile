@@ -1,12 +1,12 @@
-# Mooring in a container: `docker build -t mooring .`
-# BASE must be a Debian with Node 24 and npm; set it to your own mirror where Docker Hub is out of reach.
+# Builds the container image: `docker build -t mooring .`
+# BASE must be a Debian image with Node 24 and npm. If Docker Hub is not reachable, set BASE to an image on your mirror.
 ARG BASE=node:24-bookworm-slim
 
 FROM ${BASE} AS build
 WORKDIR /app
-# Packages first: they change less often than the sources, and their layer is kept.
+# Install the packages first. They change less often than the sources, so their layer stays in the cache.
 COPY package.json package-lock.json ./
-# No script of a package runs. Optional packages stay: koffi's binary is one.
+# Package scripts never run. Optional packages are included, because koffi's binary is one of them.
 RUN npm ci --ignore-scripts --include=dev --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
@@ -14,7 +14,7 @@ RUN npm run build \
     && npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM ${BASE}
-# git does the syncing; tini collects the children and passes signals on; flock and timeout are in the base.
+# Mooring needs git. tini reaps child processes and forwards signals. The base image already contains flock and timeout.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* \

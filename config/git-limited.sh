@@ -1,15 +1,16 @@
 #!/bin/sh
-# Runs one git command that talks to the network, under limits that also hold for its children: `timeout` ends the
-# whole process group, so no git-remote-https outlives its caller with a token in its environment; `prlimit` stops a
-# repository that unpacks to more than anybody meant.
-# MOORING_RUN_SECONDS, MOORING_RUN_FILE_BYTES: set by the daemon; git's own path comes in MOORING_GIT.
-# What moves no bytes for half a minute ends by git's own low-speed limit. Six hours are for what moves on and on: a
-# large repository over a slow line must come to an end some day.
+# Runs one git command that uses the network, under limits that also apply to its child processes. `timeout` ends the
+# whole process group, so that no git-remote-https outlives its caller with a token in its environment. `prlimit` limits
+# the size of each file, which stops a repository that unpacks to more than expected.
+# The daemon sets MOORING_RUN_SECONDS, MOORING_RUN_FILE_BYTES and MOORING_GIT, the path of git.
+# Git's own low-speed limit ends a transfer that stalls for half a minute. The limit of six hours is for transfers that
+# keep moving: even a large repository over a slow connection must end at some point.
 
-# For a daemon that starts after ours was killed: our process id and start time (see src/git/orphans.ts).
+# Records the process ID and start time of this process. If the daemon is killed, the next one finds the process by them
+# (see src/git/orphans.ts).
 note() {
   read -r stat <"/proc/$$/stat" || return
-  # The twentieth word after the name in brackets, which may hold spaces.
+  # The start time is the twentieth word after the name in parentheses. The name may contain spaces.
   set -- ${stat##*)}
   true >"$MOORING_RUN_NOTES/$$-${20}"
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /*
- * Starts Mooring, its demo or its tests straight after `git clone`, with nothing done before:
+ * Starts Mooring, its demo or its tests right after `git clone`, without any other preparation:
  *
  *     node config/launch.js start|demo|test|soak|mutants|lint|types [arguments …]
  *
- * Runs on whatever Node is there, from 18 on, hence plain JavaScript without a dependency. Where that Node is older than
- * package.json asks for, it fetches one outside the repository, once, and goes on with it.
+ * Runs on any installed Node from version 18 on, so it is plain JavaScript without dependencies. If that Node is older
+ * than package.json requires, the launcher downloads a newer one outside the repository, once, and continues with it.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -15,14 +15,14 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_MAJOR = 24;
-/** sysexits: a wrong command line, a wrong configuration. */
+/** Exit codes of sysexits(3) for an invalid command line and an invalid configuration. */
 const EXIT_USAGE = 64;
 const EXIT_CONFIG = 78;
 const LOCK_STALE_MS = 15 * 60_000;
 
 const prettier = 'node_modules/prettier/bin/prettier.cjs --config config/prettier.json --check --log-level warn .';
 const commands = {
-  // Trying it out must work for whoever cloned it. A service is started without this file, and not as root.
+  // Trying Mooring out must work for every user, including root. A service starts without this file and not as root.
   start: { build: true, run: ['dist/main.js serve'], env: { MOORING_ALLOW_ROOT: 'yes' } },
   demo: { build: false, run: ['test/support/demo.ts'] },
   test: { build: false, run: ['test/run.ts'] },
@@ -48,7 +48,7 @@ async function main([name, ...args]) {
   }
 }
 
-/** The Node to go on with: this one, if it is new enough. */
+/** Returns the path of the Node to use: the current one if it is new enough, otherwise a downloaded one. */
 async function findNode() {
   const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const needed = engines.node.replace(/^>=/, '');
@@ -57,7 +57,7 @@ async function findNode() {
   if (!['linux-x64', 'linux-arm64'].includes(platform)) {
     leave(
       EXIT_CONFIG,
-      `Mooring needs Node ${needed} or newer; this is ${process.versions.node}. Install Node ${NODE_MAJOR} and try again.`,
+      `Mooring requires Node ${needed} or newer; this is ${process.versions.node}. Install Node ${NODE_MAJOR} and try again.`,
     );
   }
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mooring', `node-${NODE_MAJOR}`);
@@ -65,9 +65,9 @@ async function findNode() {
   await alone(cache, () => {
     if (works(binary)) return;
     say(
-      `This is Node ${process.versions.node}; Mooring needs ${needed} or newer. Fetching Node ${NODE_MAJOR} into ${cache}, once …`,
+      `This is Node ${process.versions.node}; Mooring requires ${needed} or newer. Downloading Node ${NODE_MAJOR} to ${cache} (only once) …`,
     );
-    // A fresh start: half a package of a broken-off fetch would count as installed.
+    // Remove what an interrupted download left behind: an incomplete package would count as installed.
     rmSync(join(cache, 'node_modules'), { recursive: true, force: true });
     const fetched = npm(
       [
@@ -83,12 +83,12 @@ async function findNode() {
       cache,
     );
     if (fetched !== 0 || !works(binary))
-      leave(EXIT_CONFIG, `Node ${NODE_MAJOR} could not be fetched. Install it yourself and try again.`);
+      leave(EXIT_CONFIG, `Node ${NODE_MAJOR} could not be downloaded. Install it yourself and try again.`);
   });
   return binary;
 }
 
-/** Packages exactly as package-lock.json names them; done again only when that file changed. */
+/** Installs exactly the packages that package-lock.json lists. Does nothing if that file has not changed since. */
 async function install() {
   const stamp = join(root, 'node_modules', '.mooring-stamp');
   const lockfile = readFileSync(join(root, 'package-lock.json'), 'utf8');
@@ -97,8 +97,8 @@ async function install() {
   await alone(root, () => {
     if (done()) return;
     if (!matchesLockfile(lockfile)) {
-      say('Installing the packages named in package-lock.json (half a minute) …');
-      // Scripts of packages never run: nothing we use needs one, and an attack would.
+      say('Installing the packages listed in package-lock.json (about half a minute) …');
+      // Package scripts never run. Nothing that Mooring uses needs one, and a hijacked package could abuse them.
       const status = npm(['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'], root);
       if (status !== 0) leave(status || 1, 'npm ci failed.');
     }
@@ -106,7 +106,10 @@ async function install() {
   });
 }
 
-/** Packages that somebody else installed just so: npm leaves its own copy of the lock file, one entry per package. */
+/**
+ * Whether the installed packages already match the lock file, for example after a plain `npm ci`. In node_modules, npm
+ * leaves its own copy of the lock file with one entry per package.
+ */
 function matchesLockfile(lockfile) {
   const copy = join(root, 'node_modules', '.package-lock.json');
   if (!existsSync(copy)) return false;
@@ -117,7 +120,7 @@ function matchesLockfile(lockfile) {
   );
 }
 
-/** `dist` anew when it is missing or older than any source. */
+/** Builds `dist` if it is missing or older than any source file. */
 async function build(node) {
   const built = join(root, 'dist', '.built');
   const upToDate = () => existsSync(built) && newest(join(root, 'src')) <= statSync(built).mtimeMs;
@@ -130,32 +133,39 @@ async function build(node) {
     const began = new Date();
     const { status } = spawnSync(node, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
     if (status !== 0) leave(status ?? 1, 'The build failed.');
-    // The time at which it began: a source saved during the build is newer.
+    // Record the time at which the build began, so that a source saved during the build counts as newer.
     writeFileSync(built, `${began.toISOString()}\n`);
   });
 }
 
-/** Becomes the command, as nearly as Node can: same signals, same exit. */
+/** Runs the command in the foreground, forwards signals to it and resolves with its exit code. */
 async function run(node, args) {
   const child = spawn(node, args, { cwd: root, stdio: 'inherit' });
-  // Ctrl+C reaches the child by itself, for a terminal signals the whole group; a `kill` of this process does not.
+  // A terminal sends Ctrl+C to the whole process group, so the child receives it anyway. A `kill` of this process does
+  // not reach the child.
   process.on('SIGINT', () => {
     if (!process.stdin.isTTY) child.kill('SIGINT');
   });
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   const { code, signal } = await new Promise((resolve) => {
-    child.once('error', (error) => leave(1, `${node} could not be started: ${error.message}`));
+    child.once('error', (error) => leave(1, `Could not start ${node}: ${error.message}`));
     child.once('exit', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
   });
   return code ?? 128 + (signal === 'SIGKILL' ? 9 : signal === 'SIGINT' ? 2 : 15);
 }
 
-/** One launch at a time in a folder. A folder is made or not, on every file system; a dead owner's is taken over. */
+/**
+ * Runs `work` while holding a lock on `folder`, so that only one launch works there at a time. The lock is a folder,
+ * because creating one is atomic on every file system. The lock of a process that died is removed.
+ */
 async function alone(folder, work) {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
-    leave(EXIT_CONFIG, `${folder} cannot be made (${error.code}). Set XDG_CACHE_HOME to a folder that can be written.`);
+    leave(
+      EXIT_CONFIG,
+      `Could not create ${folder} (${error.code}). Set XDG_CACHE_HOME to a folder that you can write to.`,
+    );
   }
   const lock = join(folder, '.mooring-launch');
   for (let said = false; !take(lock); said = true) {
@@ -194,7 +204,7 @@ function isAbandoned(lock) {
   try {
     const age = Date.now() - statSync(lock).mtimeMs;
     if (age > LOCK_STALE_MS) return true;
-    // Just made: its owner has not written its number yet.
+    // Just created: its owner may not have written its process ID yet.
     if (!existsSync(join(lock, 'pid'))) return age > 5_000;
     process.kill(Number(readFileSync(join(lock, 'pid'), 'utf8')), 0);
     return false;
@@ -205,7 +215,7 @@ function isAbandoned(lock) {
 
 function npm(args, cwd) {
   const { status, error } = spawnSync('npm', args, { cwd, stdio: ['ignore', 2, 2] });
-  if (error) leave(EXIT_CONFIG, `npm could not be started: ${error.message}`);
+  if (error) leave(EXIT_CONFIG, `Could not start npm: ${error.message}`);
   return status ?? 1;
 }
 
@@ -230,7 +240,7 @@ function isAtLeast(version, needed) {
   return true;
 }
 
-/** On standard error, so that what the command itself prints stays clean. */
+/** Prints to standard error, so that standard output contains only what the command itself prints. */
 function say(text) {
   console.error(text);
 }
