@@ -2,15 +2,15 @@ import { mkdir } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createPulse } from './acts/pulse.ts';
-import { permissionsCheck } from './acts/system.ts';
+import { createSyncStats } from './actions/sync-stats.ts';
+import { permissionsCheck } from './actions/system.ts';
 import { ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
-import { isLocalAddress } from './acts/instance-checks.ts';
-import { createProjectLife } from './acts/project-life.ts';
-import { createTokenEnds } from './acts/token-ends.ts';
-import { type Webhooks, createWebhooks } from './acts/webhooks.ts';
+import { isLocalAddress } from './actions/instance-checks.ts';
+import { createProjectTracker } from './actions/project-tracker.ts';
+import { createTokenExpiry } from './actions/token-expiry.ts';
+import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
 import type { Config } from './config.ts';
 import { type Events, createEvents } from './events.ts';
 import { createGitlabClient } from './gitlab/client.ts';
@@ -23,12 +23,12 @@ import { gitStanding } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import { firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
-import { type Overrides, createMoorings } from './moorings.ts';
+import { type Overrides, createSiteRuntimes } from './site/runtime.ts';
 import { createNotices } from './notify-wiring.ts';
 import { createHttp } from './net/http.ts';
 import { resolveName } from './net/probe.ts';
 import { type Store, openStore } from './store/store.ts';
-import { createRounds } from './triggers/rounds.ts';
+import { createPeriodicChecks } from './triggers/periodic-checks.ts';
 import { createApp } from './web/app.ts';
 import { systemClock, systemRandom } from './world.ts';
 import { type Parts, saveCa } from './parts.ts';
@@ -68,16 +68,16 @@ export async function startDaemon(
     for (const root of config.roots) await mkdir(root, { recursive: true });
     if (config.admin) await ensureAdmin(store, config.admin);
     const parts = await build(config, store, { log, mask, clock, random, overrides });
-    for (const site of store.sites.all()) await parts.moorings.add(site);
+    for (const site of store.sites.all()) await parts.runtimes.add(site);
     const stopping = new AbortController();
     const app = createApp({ ...webDeps(parts), stopping: stopping.signal });
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
     const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
-    for (const site of store.sites.all()) await parts.moorings.changed(site);
+    for (const site of store.sites.all()) await parts.runtimes.changed(site);
     parts.rounds.start();
     parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
-    void parts.pulse.load(store.sites.all().map(({ id }) => id));
+    void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
     await logPermissions(store, clock, log);
     return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
@@ -88,13 +88,13 @@ export async function startDaemon(
 }
 
 async function stop(
-  { moorings, rounds, notices, http, store }: Parts,
+  { runtimes, rounds, notices, http, store }: Parts,
   server: Server,
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   const closed = new Promise((resolve) => server.close(resolve));
-  await moorings.stop(drainMs);
+  await runtimes.stop(drainMs);
   await Promise.all([rounds.stop(), notices.stop()]);
   server.closeAllConnections();
   await closed;
@@ -117,9 +117,9 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     onFault: (error) => log('error', 'A listener failed.', { error }),
   });
   tellHistory(events, store, log);
-  const pulse = createPulse({ runs: (id, page) => store.history.runs(id, page), now: () => clock.now() });
+  const syncStats = createSyncStats({ runs: (id, page) => store.history.runs(id, page), now: () => clock.now() });
   events.follow(undefined, (event) => {
-    if (event.kind === 'run') pulse.add(event.site, event.run);
+    if (event.kind === 'run') syncStats.add(event.site, event.run);
   });
   const redirectUri = `${config.publicUrl}/oauth/callback`;
   const http = createHttp({ instance, clock, random });
@@ -145,7 +145,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
   const client = createGitlabClient({ http, apiUrl: () => instance()?.apiUrl ?? '' });
   const report: Parts['report'] = (act) =>
     void events.publish({ kind: 'act', act: { ...act, id: random.bytes(8).toString('hex'), at: clock.now() } });
-  const life = createProjectLife({
+  const life = createProjectTracker({
     sites: store.sites,
     instance,
     project: (token, id, signal) => client.project(token, id, signal),
@@ -161,17 +161,17 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     client,
     sites: store.sites,
     isLocal: async (url) => (await resolveName(url).catch(() => [])).some(isLocalAddress),
-    siteChanged: (id) => moorings.rescheduled(id),
+    siteChanged: (id) => runtimes.rescheduled(id),
     random,
   });
-  const tokenEnds = createTokenEnds({
+  const tokenEnds = createTokenExpiry({
     connections: () => store.instance.connections(),
     isUsed: ({ id }) => store.sites.all().some(({ binding }) => binding?.connectionId === id),
     now: () => clock.now(),
     log,
   });
   tokenEnds.look();
-  const rounds = createRounds({
+  const rounds = createPeriodicChecks({
     sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
     async visit(id, signal) {
       tokenEnds.look();
@@ -183,7 +183,7 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     log,
     ...(overrides.roundsMs === undefined ? {} : { everyMs: overrides.roundsMs }),
   });
-  const moorings = createMoorings({
+  const runtimes = createSiteRuntimes({
     config,
     store,
     clock,
@@ -214,8 +214,8 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     config,
     store,
     events,
-    // A site that is just being added or removed has no keeper.
-    status: (id) => moorings.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    // A site that is just being added or removed has no worker.
+    status: (id) => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
     clock,
     log,
     mask,
@@ -231,8 +231,8 @@ async function build(config: Config, store: Store, { log, mask, clock, random, o
     http,
     oauth,
     tokens,
-    moorings,
-    pulse,
+    runtimes,
+    syncStats,
     redirectUri,
     caFile,
     client,

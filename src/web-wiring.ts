@@ -1,27 +1,27 @@
 import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createConnecting } from './acts/connecting.ts';
-import { createConnectionActs } from './acts/connections.ts';
-import { createDecisions } from './acts/decisions.ts';
+import { createConnecting } from './actions/connecting.ts';
+import { createConnectionActions } from './actions/connections.ts';
+import { createDecisions } from './actions/decisions.ts';
 import { explainPath } from './files/explain.ts';
 import { createSiteFolders } from './files/folders.ts';
 import { ownerOf, roomAt, watchesInUse } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import { createDriver } from './git/driver.ts';
-import { createInstanceActs } from './acts/instance.ts';
-import { createNotificationActs } from './acts/notifications.ts';
-import { createRepositoryActs } from './acts/repositories.ts';
-import { createSettingsActs, exampleChanges } from './acts/settings.ts';
-import { createSiteActs } from './acts/sites.ts';
-import { createSystemActs } from './acts/system.ts';
+import { createInstanceActions } from './actions/instance.ts';
+import { createNotificationActions } from './actions/notifications.ts';
+import { createRepositoryActions } from './actions/repositories.ts';
+import { createSettingsActions, exampleChanges } from './actions/settings.ts';
+import { createSiteActions } from './actions/sites.ts';
+import { createSystemActions } from './actions/system.ts';
 import { makePkce } from './gitlab/oauth.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
 import { setUpOf } from './model/set-up.ts';
 import type { Connection } from './model/instance.ts';
 import type { SiteId } from './model/site.ts';
-import { authorOf } from './moorings.ts';
+import { authorOf } from './site/runtime.ts';
 import { openPort, resolveName } from './net/probe.ts';
 import { parseHookUrl } from './net/outgoing.ts';
 import { proxyFor, readNoProxy } from './net/proxy.ts';
@@ -36,11 +36,11 @@ import { version } from './version.ts';
 
 /** What the pages are handed. */
 export function webDeps(parts: Parts): WebDeps {
-  const { config, log, clock, random, store, events, tokens, client, moorings, report } = parts;
+  const { config, log, clock, random, store, events, tokens, client, runtimes, report } = parts;
   const instance = () => store.instance.get();
   const { withToken } = tokens;
-  const keeper = (id: SiteId) => moorings.keeper(id);
-  const siteChanged = moorings.changed;
+  const worker = (id: SiteId) => runtimes.worker(id);
+  const siteChanged = runtimes.changed;
   const connections = connectionActs(parts);
   const folders = createSiteFolders({ roots: config.roots, stateDir: config.stateDir, sites: () => store.sites.all() });
   return {
@@ -57,7 +57,7 @@ export function webDeps(parts: Parts): WebDeps {
     sessions: store.sessions,
     instance: instanceActs(parts),
     connections,
-    repositories: createRepositoryActs({
+    repositories: createRepositoryActions({
       instance,
       client,
       withToken,
@@ -65,18 +65,18 @@ export function webDeps(parts: Parts): WebDeps {
         store.sites.all().find(({ binding }) => binding?.projectId === id && binding.subfolder === undefined)?.name,
     }),
     sites: {
-      ...createSiteActs({
+      ...createSiteActions({
         store: store.sites,
-        keeper,
+        worker,
         siteChanged,
         report,
-        nextCheck: moorings.nextCheck,
-        patience: moorings.patience,
+        nextCheck: runtimes.nextCheck,
+        patience: runtimes.patience,
         now: () => clock.now(),
-        siteAdded: moorings.add,
+        siteAdded: runtimes.add,
         async siteRemoved(id) {
-          await moorings.remove(id);
-          parts.pulse.forget(id);
+          await runtimes.remove(id);
+          parts.syncStats.forget(id);
         },
         checkFolder: (path) => folders.checkFolder(path),
       }),
@@ -85,8 +85,8 @@ export function webDeps(parts: Parts): WebDeps {
     apiTokens: apiTokens(parts),
     settings: settings(parts),
     system: system(parts),
-    pulse: parts.pulse,
-    notifications: createNotificationActs({
+    syncStats: parts.syncStats,
+    notifications: createNotificationActions({
       mail: config.mail,
       store: store.notify,
       notifier: parts.notices.notifier,
@@ -100,14 +100,14 @@ export function webDeps(parts: Parts): WebDeps {
       instance,
       client,
       withToken,
-      keeper,
+      worker,
       siteChanged,
       report,
       clock,
       random,
       connection: (id) => store.instance.connection(id),
       mine: connections.mine,
-      remote: moorings.remote,
+      remote: runtimes.remote,
       author: (id) => authorOf(store, id),
       message: (site) => editMessage(exampleChanges, wording(site, clock.now())),
       async revoke(id) {
@@ -119,13 +119,13 @@ export function webDeps(parts: Parts): WebDeps {
       hasTokens: (id) => store.instance.tokens(id).accessToken.open() !== '',
     }),
     decisions: createDecisions({
-      keeper,
+      worker,
       report,
       now: () => clock.now(),
       runs: async (id) => (await store.history.runs(id, { limit: 500, offset: 0 })).rows,
-      conflicts: moorings.conflicts,
-      saveConflicts: moorings.saveConflicts,
-      followed: moorings.followed,
+      conflicts: runtimes.conflicts,
+      saveConflicts: runtimes.saveConflicts,
+      followed: runtimes.followed,
       adoptProject: (id, created) => parts.life.adopt(id, created),
       askAgain: (id) => askAgain(parts, id),
     }),
@@ -138,7 +138,7 @@ export function webDeps(parts: Parts): WebDeps {
         const fault = await store.fault();
         return [
           ...(fault === undefined ? [] : ['the state directory cannot be written']),
-          ...(moorings.isScheduling() ? [] : ['the scheduler does not run']),
+          ...(runtimes.isScheduling() ? [] : ['the scheduler does not run']),
         ];
       },
     },
@@ -213,7 +213,7 @@ async function askAgain({ store }: Parts, site: SiteId): Promise<void> {
 
 /** No grant outlives its owner: their sites wait until another admin reconnects them. */
 async function endGrants(parts: Parts, owner: string): Promise<void> {
-  const { store, moorings, log } = parts;
+  const { store, runtimes, log } = parts;
   for (const connection of store.instance.connections().filter((each) => each.owner === owner)) {
     await store.instance.setHealth(connection.id, 'reconnect');
     // Not waited for: a GitLab that is away must not keep anybody from being removed.
@@ -221,24 +221,24 @@ async function endGrants(parts: Parts, owner: string): Promise<void> {
       log('warn', 'A removed admin’s grant could not be ended at GitLab.', { error }),
     );
     for (const { id, binding } of store.sites.all())
-      if (binding?.connectionId === connection.id) moorings.keeper(id).ring('person');
+      if (binding?.connectionId === connection.id) runtimes.worker(id).trigger('person');
   }
 }
 
-function system({ config, store, moorings, notices, clock }: Parts): WebDeps['system'] {
+function system({ config, store, runtimes, notices, clock }: Parts): WebDeps['system'] {
   const driver = createDriver(config.git);
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   const ms = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e6 - 20) : 0);
-  return createSystemActs({
+  return createSystemActions({
     version,
     stateDir: config.stateDir,
     sites: () => store.sites.all(),
-    status: (id) => moorings.keeper(id).status(),
+    status: (id) => runtimes.worker(id).status(),
     connections: () => store.instance.connections(),
     storeNotes: store.notes,
     notices: notices.on,
-    queue: moorings.load,
+    queue: runtimes.load,
     now: () => clock.now(),
     machine: {
       host: hostname(),
@@ -258,12 +258,12 @@ function system({ config, store, moorings, notices, clock }: Parts): WebDeps['sy
   });
 }
 
-function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'] {
-  const acts = createSettingsActs({
+function settings({ store, runtimes, report, clock }: Parts): WebDeps['settings'] {
+  const acts = createSettingsActions({
     store: store.sites,
-    siteChanged: moorings.changed,
-    wasIgnored: (id) => moorings.keeper(id).wasIgnored(),
-    acceptRules: (id, step) => moorings.keeper(id).acceptRules(step),
+    siteChanged: runtimes.changed,
+    wasIgnored: (id) => runtimes.worker(id).wasIgnored(),
+    acceptRules: (id, step) => runtimes.worker(id).acceptRules(step),
     report,
     cronFault: checkCron,
     message: (changes, site) => editMessage(changes, wording(site, clock.now())),
@@ -281,8 +281,8 @@ function settings({ store, moorings, report, clock }: Parts): WebDeps['settings'
       if (!site) throw new Problem('not-found', { what: 'site' });
       return explainPath({ folder: site.folder, ...site.settings }, path);
     },
-    wasIgnored: (id) => moorings.find(id)?.wasIgnored() ?? { step: '', left: [] },
-    leftByRule: (id) => moorings.find(id)?.leftByRule(),
+    wasIgnored: (id) => runtimes.find(id)?.wasIgnored() ?? { step: '', left: [] },
+    leftByRule: (id) => runtimes.find(id)?.leftByRule(),
   };
 }
 
@@ -295,20 +295,20 @@ function instanceActs({
   oauth,
   tokens,
   client,
-  moorings,
+  runtimes,
   rounds,
   report,
   redirectUri,
   caFile,
 }: Parts): WebDeps['instance'] {
-  return createInstanceActs({
+  return createInstanceActions({
     urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, likelyInstead, noProxy: readNoProxy },
     store: {
       get: () => store.instance.get(),
       async configure(instance) {
         await store.instance.configure(instance);
         await saveCa(caFile, store);
-        wakeTroubled(store, moorings);
+        wakeTroubled(store, runtimes);
         // Webhooks follow the address by which GitLab reaches this daemon at once, not within the hour.
         for (const { id, binding, paused } of store.sites.all()) if (binding && !paused) rounds.soon(id);
       },
@@ -339,16 +339,16 @@ function instanceActs({
 }
 
 /** New settings: what waited for them goes on at once, and what they cut off says so. */
-function wakeTroubled(store: Parts['store'], moorings: Parts['moorings']): void {
+function wakeTroubled(store: Parts['store'], runtimes: Parts['runtimes']): void {
   for (const { id, binding } of store.sites.all()) {
-    const keeper = moorings.find(id);
+    const worker = runtimes.find(id);
     const connection = binding && store.instance.connection(binding.connectionId);
-    if (keeper?.status().problem || connection?.health !== 'good') keeper?.ring('retry');
+    if (worker?.status().problem || connection?.health !== 'good') worker?.trigger('retry');
   }
 }
 
-function connectionActs({ store, oauth, client, clock, random, report, moorings, log }: Parts): WebDeps['connections'] {
-  return createConnectionActs({
+function connectionActs({ store, oauth, client, clock, random, report, runtimes, log }: Parts): WebDeps['connections'] {
+  return createConnectionActions({
     instance: () => store.instance.get(),
     oauth,
     makePkce,
@@ -369,21 +369,21 @@ function connectionActs({ store, oauth, client, clock, random, report, moorings,
         });
         // A site that waited for a new grant goes on at once.
         const waiting = store.sites.all().filter(({ binding }) => binding?.connectionId === connection.id);
-        for (const { id } of waiting) moorings.keeper(id).ring('person');
+        for (const { id } of waiting) runtimes.worker(id).trigger('person');
         return { connection, ...rest };
       },
     },
   });
 }
 
-function webhook({ store, moorings, webhooks, clock, log }: Parts): WebDeps['webhook'] {
+function webhook({ store, runtimes, webhooks, clock, log }: Parts): WebDeps['webhook'] {
   return createWebhook({
     clock,
     secretsOf(id) {
       const secrets = store.sites.hookSecrets(id);
       return secrets && { site: id as SiteId, secrets };
     },
-    onRing: (id) => moorings.find(id)?.ring('webhook'),
+    onTrigger: (id) => runtimes.find(id)?.trigger('webhook'),
     onDelivery(id, delivery) {
       webhooks
         .delivered(id, delivery)
@@ -392,7 +392,7 @@ function webhook({ store, moorings, webhooks, clock, log }: Parts): WebDeps['web
   });
 }
 
-function systemHook({ store, moorings, webhooks, life, rounds, clock, log }: Parts): WebDeps['systemHook'] {
+function systemHook({ store, runtimes, webhooks, life, rounds, clock, log }: Parts): WebDeps['systemHook'] {
   return createSystemHook({
     clock,
     secret: () => store.instance.systemHookSecret(),
@@ -403,7 +403,7 @@ function systemHook({ store, moorings, webhooks, life, rounds, clock, log }: Par
       const lies = (at: string | undefined): boolean => at?.toLowerCase().startsWith(start) ?? false;
       return store.sites.all().flatMap(({ id, binding }) => (lies(binding?.projectPath) ? [id] : []));
     },
-    onRing: (id) => moorings.find(id)?.ring('webhook'),
+    onTrigger: (id) => runtimes.find(id)?.trigger('webhook'),
     onMoved(id) {
       life.doubt(id);
       rounds.soon(id);

@@ -6,13 +6,13 @@ import * as assert from 'uvu/assert';
 
 const imports = suite('imports');
 
-/** Who may import whom; a room not named here is an error. `everything` is for those that put the others together. */
-const rooms: Readonly<Record<string, readonly string[] | 'everything'>> = {
+/** Which module may import which; one not named here is an error. `everything` is for those that compose the others. */
+const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   model: [],
   sync: ['model'],
   net: ['model'],
   store: ['model'],
-  acts: ['model'],
+  actions: ['model'],
   notify: ['model'],
   git: ['model', 'net'],
   files: ['model', 'net'],
@@ -28,7 +28,7 @@ const rooms: Readonly<Record<string, readonly string[] | 'everything'>> = {
   'web-wiring': 'everything',
   'notify-wiring': 'everything',
   daemon: 'everything',
-  moorings: 'everything',
+  site: 'everything',
   cli: 'everything',
   main: 'everything',
 };
@@ -36,14 +36,14 @@ const rooms: Readonly<Record<string, readonly string[] | 'everything'>> = {
 /** The engine's own words, which those who serve it may read as types. */
 const ports = { file: 'sync/ports.ts', readers: ['git', 'files'] };
 
-/** What reaches outside, and where alone it may: rooms, or single files. */
+/** What reaches outside, and where alone it may: modules, or single files. */
 const seams: readonly { what: string; found: RegExp; allowed: readonly string[] }[] = [
   { what: 'process.env', found: /\bprocess\s*\.\s*env\b/, allowed: ['config', 'daemon', 'cli', 'main'] },
   { what: 'node:child_process', found: /from 'node:child_process'/, allowed: ['git', 'store/lock.ts'] },
   {
     what: 'node:fs',
     found: /from 'node:fs(\/promises)?'/,
-    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'parts', 'moorings', 'cli', 'main'],
+    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'parts', 'site', 'cli', 'main'],
   },
   {
     what: 'a timer',
@@ -72,23 +72,23 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
 function breaches(sources: ReadonlyMap<string, string>): string[] {
   const found: string[] = [];
   for (const [file, source] of sources) {
-    const room = roomOf(file);
-    const mayImport = rooms[room];
-    if (mayImport === undefined) found.push(`${file}: no room is called ${room}`);
+    const module = moduleOf(file);
+    const mayImport = modules[module];
+    if (mayImport === undefined) found.push(`${file}: no module is called ${module}`);
     for (const { fileName: specifier } of ts.preProcessFile(source).importedFiles) {
       if (!specifier.startsWith('.')) {
-        if (room === 'model' && !['zod', 'node:util'].includes(specifier))
+        if (module === 'model' && !['zod', 'node:util'].includes(specifier))
           found.push(`${file}: model imports ${specifier}`);
         continue;
       }
       const target = posix.join(posix.dirname(file), specifier);
-      if (mayImport === 'everything' || roomOf(target) === room || mayImport?.includes(roomOf(target))) continue;
-      if (target === ports.file && ports.readers.includes(room) && isTypeImport(source, specifier)) continue;
-      found.push(`${file}: ${room} imports ${target}`);
+      if (mayImport === 'everything' || moduleOf(target) === module || mayImport?.includes(moduleOf(target))) continue;
+      if (target === ports.file && ports.readers.includes(module) && isTypeImport(source, specifier)) continue;
+      found.push(`${file}: ${module} imports ${target}`);
     }
     const code = withoutComments(source);
     for (const seam of seams) {
-      if (seam.found.test(code) && !seam.allowed.includes(room) && !seam.allowed.includes(file)) {
+      if (seam.found.test(code) && !seam.allowed.includes(module) && !seam.allowed.includes(file)) {
         found.push(`${file}: uses ${seam.what}`);
       }
     }
@@ -115,7 +115,7 @@ function circles(sources: ReadonlyMap<string, string>): string[] {
   return [...left.keys()].sort();
 }
 
-function roomOf(file: string): string {
+function moduleOf(file: string): string {
   return file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
 }
 
@@ -139,7 +139,7 @@ function realSources(): Map<string, string> {
   return new Map(files.map((file) => [file.replaceAll('\\', '/'), readFileSync(join(root, file), 'utf8')]));
 }
 
-imports('every room imports only what the table allows, and reaches outside only where it may', () => {
+imports('every module imports only what the table allows, and reaches outside only where it may', () => {
   const sources = realSources();
   assert.ok(sources.size > 20);
   assert.equal(breaches(sources), []);
@@ -166,7 +166,7 @@ imports('a planted breach is found', () => {
     ['git/x.ts', `import { y } from '../sync/ports.ts';`, 'git/x.ts: git imports sync/ports.ts'],
     ['gitlab/x.ts', `import type { Y } from '../sync/ports.ts';`, 'gitlab/x.ts: gitlab imports sync/ports.ts'],
     ['log.ts', `import type { L } from './config.ts';`, 'log.ts: log imports config.ts'],
-    ['helpers/x.ts', ``, 'helpers/x.ts: no room is called helpers'],
+    ['helpers/x.ts', ``, 'helpers/x.ts: no module is called helpers'],
     ['web/x.ts', `const home = process.env['HOME'];`, 'web/x.ts: uses process.env'],
     ['store/y.ts', `import { spawn } from 'node:child_process';`, 'store/y.ts: uses node:child_process'],
     ['sync/y.ts', `import { readFile } from 'node:fs/promises';`, 'sync/y.ts: uses node:fs'],

@@ -13,7 +13,7 @@ import { unwritable } from './root.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
 import { Stage, type StageTools, type Task } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
-import { Walk, nameOf } from './walk.ts';
+import { DirectoryHandles, nameOf } from './directory-handles.ts';
 
 export interface ApplyTools extends StageTools {
   readonly root: string;
@@ -39,19 +39,19 @@ export interface ApplyTools extends StageTools {
  * `folder-*`, `disk-full` and `out-of-resources` where more than single paths are concerned.
  */
 export async function apply(tools: ApplyTools, request: ApplyRequest): Promise<Applied> {
-  const walk = new Walk(tools.fs, tools.root);
-  const run = new ApplyRun(tools, request, walk);
+  const handles = new DirectoryHandles(tools.fs, tools.root);
+  const run = new ApplyRun(tools, request, handles);
   try {
     return await run.all();
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
 class ApplyRun {
   readonly #tools: ApplyTools;
   readonly #request: ApplyRequest;
-  readonly #walk: Walk;
+  readonly #handles: DirectoryHandles;
   readonly #stage: Stage;
   readonly #errors: PathErrors;
   readonly #applied = new Set<SitePath>();
@@ -70,14 +70,14 @@ class ApplyRun {
   /** What the manifest said before of the paths that it says something else of now. */
   readonly #linesBefore = new Map<SitePath, Line | undefined>();
 
-  constructor(tools: ApplyTools, request: ApplyRequest, walk: Walk) {
+  constructor(tools: ApplyTools, request: ApplyRequest, handles: DirectoryHandles) {
     this.#tools = tools;
     this.#request = request;
-    this.#walk = walk;
+    this.#handles = handles;
     this.#errors = new PathErrors(
       (errno, cause) => new Problem('folder-unwritable', { folder: tools.root, errno }, { cause }),
     );
-    this.#stage = new Stage(tools, request, walk, (task, reason) => this.#refuse(task, reason), this.#errors);
+    this.#stage = new Stage(tools, request, handles, (task, reason) => this.#refuse(task, reason), this.#errors);
   }
 
   async all(): Promise<Applied> {
@@ -111,9 +111,9 @@ class ApplyRun {
     );
     this.#removeEmptied();
     await this.#syncFolders();
-    this.#tools.staging.release(this.#walk, this.#leftovers);
+    this.#tools.staging.release(this.#handles, this.#leftovers);
     this.#tools.staging.settle(this.#open);
-    this.#tools.staging.tidy(this.#walk);
+    this.#tools.staging.tidy(this.#handles);
     return {
       ...{ applied: [...this.#applied], skipped: this.#skipped, refused: this.#refused },
       ...{ letGo: this.#letGo, staying: this.#staying, notDurable: this.#unsynced },
@@ -134,7 +134,7 @@ class ApplyRun {
     const added = writes.filter(({ before }) => !before);
     if (added.length === 0) return { case: false, form: false };
     const { staging, manifest } = this.#tools;
-    const folding = this.#folding(staging.folderFor(this.#walk, '').fd);
+    const folding = this.#folding(staging.folderFor(this.#handles, '').fd);
     const going = new Set(removals.map(({ path }) => path));
     const rivals = collisions(
       folding,
@@ -178,7 +178,7 @@ class ApplyRun {
   #inTheWay(task: Task): NotSyncedReason | undefined {
     const line = this.#tools.manifest.get(task.path);
     if (line ? !line.refused || line.was : task.before) return undefined;
-    const there = this.#walk.statQuietly(task.path);
+    const there = this.#handles.statQuietly(task.path);
     if (there?.kind === 'link') return { kind: 'link' };
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
   }
@@ -210,7 +210,7 @@ class ApplyRun {
       return;
     }
     if (this.#blockedByFile(task.path)) return this.#skip(task);
-    const folder = this.#walk.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd, task));
+    const folder = this.#handles.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd, task));
     const there = fs.stat(folder, nameOf(task.path));
     if (there?.kind === 'link') {
       // Somebody's link is no file that will come to rest: asked again each second, it would never end.
@@ -256,7 +256,7 @@ class ApplyRun {
       task.move = { ...task.move, before };
       this.#tools.staging.announce([task.move]);
     }
-    return replace(this.#tools.fs, this.#walk, task.move);
+    return replace(this.#tools.fs, this.#handles, task.move);
   }
 
   /**
@@ -276,7 +276,7 @@ class ApplyRun {
   #createIn(task: Task, line: Line | undefined): Swap {
     // Seen there once and gone now: somebody removed it, and that is an edit.
     if (line?.seen || !task.move) return 'busy';
-    const swap = create(this.#tools.fs, this.#walk, task.move);
+    const swap = create(this.#tools.fs, this.#handles, task.move);
     this.#leftovers.push(task.move);
     return swap;
   }
@@ -292,15 +292,15 @@ class ApplyRun {
       this.#applied.add(task.path);
       return;
     }
-    const there = this.#walk.stat(task.path);
+    const there = this.#handles.stat(task.path);
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);
       if (!before || before === 'same') return this.#skip(task);
-      const aside = staging.folderFor(this.#walk, folder);
+      const aside = staging.folderFor(this.#handles, folder);
       task.move = { folder: aside.path, name: staging.freshName(), path: task.path, before };
       staging.announce([task.move]);
-      if (remove(fs, this.#walk, task.move) === 'busy') return this.#skip(task);
+      if (remove(fs, this.#handles, task.move) === 'busy') return this.#skip(task);
     }
     this.#note(task.path, undefined);
     addTo(this.#touchedFolders, folder, [task.path]);
@@ -313,7 +313,7 @@ class ApplyRun {
    * leave it alone: otherwise the next look would commit it again.
    */
   async #leaveIgnored(task: Task): Promise<void> {
-    if (!this.#walk.stat(task.path)) return this.#remove(task);
+    if (!this.#handles.stat(task.path)) return this.#remove(task);
     if (this.#tools.ignored(task.path)) {
       this.#note(task.path, undefined);
       this.#letGo.push(task.path);
@@ -348,7 +348,7 @@ class ApplyRun {
    */
   #leaveOrRelease(move: Move): void {
     const isOurs = unlessErrno(() => {
-      const now = stagedNow(this.#tools.fs, this.#walk, move);
+      const now = stagedNow(this.#tools.fs, this.#handles, move);
       return !now || isStaged(now.stat, move);
     });
     if (isOurs) this.#leftovers.push(move);
@@ -356,7 +356,7 @@ class ApplyRun {
 
   #blockedByFile(path: SitePath): boolean {
     for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
-      const there = this.#walk.stat(folder as SitePath);
+      const there = this.#handles.stat(folder as SitePath);
       if (there) return there.kind !== 'directory';
     }
     return false;
@@ -364,7 +364,7 @@ class ApplyRun {
 
   #madeFolder(path: string, fd: number, { path: by }: Task): void {
     const { fs, users, newEntries } = this.#tools;
-    const around = this.#walk.folder(parentOf(path));
+    const around = this.#handles.folder(parentOf(path));
     const folder = fs.statOpen(around);
     const attributes = fs.attributes?.(around, Buffer.from('.')) ?? new Map();
     giveAccess({ fs, users }, fd, newFolderAccess(folder, attributes, newEntries()), { folder, replaces: false });
@@ -377,9 +377,9 @@ class ApplyRun {
     for (const [start, paths] of deepestFirst) {
       for (let folder = start; folder !== ''; folder = parentOf(folder)) {
         const name = nameOf(folder);
-        this.#walk.forget(folder);
+        this.#handles.forget(folder);
         try {
-          this.#tools.fs.removeDirectory(this.#walk.folder(parentOf(folder)), name);
+          this.#tools.fs.removeDirectory(this.#handles.folder(parentOf(folder)), name);
         } catch {
           break;
         }
@@ -394,7 +394,7 @@ class ApplyRun {
   async #syncFolders(): Promise<void> {
     for (const [folder, paths] of this.#touchedFolders) {
       try {
-        await this.#tools.fs.fsync(this.#walk.folder(folder));
+        await this.#tools.fs.fsync(this.#handles.folder(folder));
       } catch (error) {
         // Many network disks sync no folders: there it is the server that keeps names.
         if (!isAbsent(error) && !isUnsupported(error)) this.#notDurable(paths, error);

@@ -6,7 +6,7 @@ import type {
   Applied,
   Bringing,
   Directory,
-  Found,
+  ScanReport,
   KeptMode,
   LargeContents,
   LateWrite,
@@ -14,7 +14,7 @@ import type {
   OpenFile,
   Repository,
   SurveyedFile,
-  Taking,
+  PendingFile,
   TreeFile,
 } from '../sync/ports.ts';
 import type { NewEntries } from './access.ts';
@@ -25,20 +25,20 @@ import { type Folding, collisions, foldingSeen, probeFolding } from './folding.t
 import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
-import { LeftOut } from './left-out.ts';
+import { ExcludedPaths } from './excluded-paths.ts';
 import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
-import { Quiet } from './quiet.ts';
+import { Debouncer } from './debouncer.ts';
 import type { Reading } from './read.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
 import { checkRoot, rootProblem } from './root.ts';
 import { RulesVersion } from './rules-version.ts';
-import { type ScanRules, type Sighting, scanPaths } from './scan.ts';
+import { type ScanRules, type ScanResult, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
 import { Staging } from './staging.ts';
 import { type Users, systemUsers } from './users.ts';
-import { Walk } from './walk.ts';
+import { DirectoryHandles } from './directory-handles.ts';
 
 export interface DirectoryOptions {
   readonly fs: Fs;
@@ -92,9 +92,9 @@ class SiteDirectory implements Directory, Touchable {
   readonly #manifestFile: string;
   readonly #manifest: Manifest;
   readonly #staging: Staging;
-  readonly #quiet: Quiet;
+  readonly #debouncer: Debouncer;
   readonly #largePaths: LargePaths;
-  readonly #leftOut: LeftOut;
+  readonly #excluded: ExcludedPaths;
   readonly #contents: Contents;
   readonly #users: Users;
   readonly #rulesVersion: RulesVersion;
@@ -117,14 +117,14 @@ class SiteDirectory implements Directory, Touchable {
     this.#manifest = new Manifest(this.#manifestFile);
     this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
     this.#rulesVersion = new RulesVersion(`${options.stateDir}/rules.json`);
-    this.#quiet = new Quiet(options.clock, options.settings);
+    this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
     this.#largePaths = new LargePaths({
       ...{ fs: options.fs, root: options.root, isOn },
       above: (commit) => options.repository.attributesAbove(commit),
       commit: () => this.#manifest.commit,
     });
-    this.#leftOut = new LeftOut({
+    this.#excluded = new ExcludedPaths({
       manifest: this.#manifest,
       settings: options.settings,
       folds: () => this.#folds(),
@@ -158,7 +158,7 @@ class SiteDirectory implements Directory, Touchable {
     else {
       const path = pathFromText(below);
       this.#touched.add(path);
-      this.#quiet.noticed(path);
+      this.#debouncer.noticed(path);
     }
   }
 
@@ -185,7 +185,7 @@ class SiteDirectory implements Directory, Touchable {
     return false;
   }
 
-  async agree(...[disk, files]: Parameters<Directory['agree']>): Promise<void> {
+  async resetBaseline(...[disk, files]: Parameters<Directory['resetBaseline']>): Promise<void> {
     // What is connected anew has nothing that was left out by other rules: the warning showed all of it.
     if (!disk) this.#rulesVersion.makeCurrent();
     if (disk === this.#manifest.commit) return;
@@ -215,7 +215,7 @@ class SiteDirectory implements Directory, Touchable {
     return { returned };
   }
 
-  async look(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<Found> {
+  async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
     this.#largePaths.forget();
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
@@ -223,20 +223,20 @@ class SiteDirectory implements Directory, Touchable {
     this.#errors = this.#readErrors();
     if (whole) this.#all = false;
     try {
-      const sighting = await this.#sight(whole, asked);
-      if (whole) this.#leftOut.counted({ at: this.#o.clock.now(), rules: sighting.byRule });
-      this.#leftOut.looked(sighting.left, whole ? 'everything' : asked);
+      const result = await this.#scan(whole, asked);
+      if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
+      this.#excluded.looked(result.left, whole ? 'everything' : asked);
       // What could not be read may hold what only the rules of before leave out.
-      const isComplete = whole && !sighting.left.some(({ reason }) => reason.kind === 'unreadable');
-      if (isComplete && this.#leftOut.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
-      return await this.#judge(sighting, whole, burst);
+      const isComplete = whole && !result.left.some(({ reason }) => reason.kind === 'unreadable');
+      if (isComplete && this.#excluded.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
+      return await this.#judge(result, whole, burst);
     } catch (error) {
       this.#all = true;
       throw error;
     }
   }
 
-  async #sight(whole: boolean, asked: readonly SitePath[]): Promise<Sighting> {
+  async #scan(whole: boolean, asked: readonly SitePath[]): Promise<ScanResult> {
     const rules = this.#rules();
     // The thread reads what is on disk.
     if (whole) this.#manifest.save(this.#manifest.commit);
@@ -245,17 +245,17 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** What of the differences may be recorded now, and what must settle first. */
-  async #judge(sighting: Sighting, whole: boolean, burst: 'gather' | 'take'): Promise<Found> {
+  async #judge(result: ScanResult, whole: boolean, burst: 'gather' | 'take'): Promise<ScanReport> {
     const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
     const unread: SitePath[] = [];
     const mayCover: Covered[] = [];
-    for (const { path, stat } of sighting.changed) {
+    for (const { path, stat } of result.changed) {
       try {
         // Read for nothing first: a commit that is begun and given up again leaves half a pack behind.
         if (this.#unread.delete(path)) await this.#contents.hash(path);
-        if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#quiet.forget(path);
-        else if (!this.#quiet.settled(path, stat)) unsettled.push(path);
+        if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
+        else if (!this.#debouncer.settled(path, stat)) unsettled.push(path);
         else if (!(await this.#knownContent(path, stat))) {
           mayCover.push(...(await this.#mayCover(path)));
           edited.push(path);
@@ -267,27 +267,27 @@ class SiteDirectory implements Directory, Touchable {
     }
     this.#nameUnread(unread);
     const overPointers = await this.#overPointers(mayCover);
-    this.#leftOut.looked(
+    this.#excluded.looked(
       [...overPointers].map((path) => ({ path, reason: asPointer })),
       [...overPointers],
     );
-    const taking = edited.filter((path) => !overPointers.has(path)).map((path) => this.taking(path));
-    for (const path of sighting.gone) {
-      if (this.#quiet.settled(path, undefined)) taking.push({ path });
+    const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
+    for (const path of result.gone) {
+      if (this.#debouncer.settled(path, undefined)) pending.push({ path });
       else unsettled.push(path);
     }
-    if (burst === 'gather' && this.#quiet.gathers(taking.length, unsettled.length)) {
-      for (const { path } of taking.splice(0)) unsettled.push(path);
+    if (burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length)) {
+      for (const { path } of pending.splice(0)) unsettled.push(path);
     }
     for (const path of unsettled) this.#touched.add(path);
-    this.#found = taking.map(({ path }) => path);
+    this.#found = pending.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
-      taking,
+      pending,
       unsettled,
-      ...(unsettled.length > 0 ? { againInMs: this.#quiet.againInMs(unsettled) } : {}),
-      unapplied: sighting.unapplied,
-      notSynced: this.#leftOut.all(),
+      ...(unsettled.length > 0 ? { againInMs: this.#debouncer.againInMs(unsettled) } : {}),
+      unapplied: result.unapplied,
+      notSynced: this.#excluded.all(),
       whole,
       files: this.#manifest.size,
     };
@@ -319,7 +319,7 @@ class SiteDirectory implements Directory, Touchable {
 
   #nameUnread(paths: readonly SitePath[]): readonly NotSynced[] {
     const unread = paths.map((path) => ({ path, reason: this.#unread.get(path) as NotSyncedReason }));
-    this.#leftOut.looked(unread, paths);
+    this.#excluded.looked(unread, paths);
     return unread;
   }
 
@@ -344,7 +344,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** `points`: recorded as a pointer or not, whatever the rules say. */
-  taking(path: SitePath, points?: boolean): Taking {
+  pendingFile(path: SitePath, points?: boolean): PendingFile {
     // The x bit does not travel by itself: what the tree says stays.
     const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
@@ -382,26 +382,26 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   has(path: SitePath): boolean {
-    return this.#walking((walk) => walk.mayHold(path));
+    return this.#walking((handles) => handles.mayHold(path));
   }
 
-  #walking<T>(use: (walk: Walk) => T): T {
-    const walk = new Walk(this.#o.fs, this.#o.root);
+  #walking<T>(use: (handles: DirectoryHandles) => T): T {
+    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
     try {
-      return use(walk);
+      return use(handles);
     } finally {
-      walk.close();
+      handles.close();
     }
   }
 
-  async recorded(
-    ...[{ commit, entries, unsteady }]: Parameters<Directory['recorded']>
-  ): ReturnType<Directory['recorded']> {
+  async recordFiles(
+    ...[{ commit, entries, unsteady }]: Parameters<Directory['recordFiles']>
+  ): ReturnType<Directory['recordFiles']> {
     for (const [path, entry] of entries) {
       const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
       else if (seen) this.#manifest.set(path, { ...entry, seen });
-      this.#quiet.forget(path);
+      this.#debouncer.forget(path);
     }
     this.#reads.clear();
     this.#found = [];
@@ -423,7 +423,7 @@ class SiteDirectory implements Directory, Touchable {
         manifest: this.#manifest,
         staging: this.#staging,
         now: () => clock.now(),
-        refusal: (file) => this.#leftOut.refusal(file),
+        refusal: (file) => this.#excluded.refusal(file),
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
@@ -479,7 +479,7 @@ class SiteDirectory implements Directory, Touchable {
   /** What goes wrong there is the problem of the root. */
   #atRoot<T>(look: (root: number) => T): T {
     try {
-      return this.#walking((walk) => look(walk.root));
+      return this.#walking((handles) => look(handles.root));
     } catch (error) {
       throw rootProblem(error, this.#o.root);
     }
@@ -507,26 +507,26 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async overdue(): Promise<readonly Change[]> {
-    const walk = new Walk(this.#o.fs, this.#o.root);
+    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
     try {
-      return await this.#leftOut.overdue(walk);
+      return await this.#excluded.overdue(handles);
     } finally {
-      walk.close();
+      handles.close();
     }
   }
 
-  async settled(commit: Parameters<Directory['settled']>[0]): Promise<void> {
+  async saveBaseline(commit: Parameters<Directory['saveBaseline']>[0]): Promise<void> {
     this.#manifest.save(commit);
   }
 
   hold(paths: readonly SitePath[]): void {
-    for (const path of this.#leftOut.hold(paths)) this.#touched.add(path);
+    for (const path of this.#excluded.hold(paths)) this.#touched.add(path);
   }
 
   async refusals(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlyMap<SitePath, NotSyncedReason>> {
     const reasons = new Map<SitePath, NotSyncedReason>();
     for (const file of files) {
-      const reason = this.#leftOut.refusal(file);
+      const reason = this.#excluded.refusal(file);
       if (reason) reasons.set(file.path, reason);
     }
     const others = files.filter(({ path }) => !reasons.has(path));
@@ -547,7 +547,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   leftByRule(): LeftByRules | undefined {
-    return this.#leftOut.byRule;
+    return this.#excluded.byRule;
   }
 
   ignoredBy(...[gitignores, paths]: Parameters<Directory['ignoredBy']>): ReadonlySet<SitePath> {
@@ -559,7 +559,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   wasIgnored(): readonly NotSynced[] {
-    return this.#leftOut.wasIgnored();
+    return this.#excluded.wasIgnored();
   }
 
   async acceptRules(): Promise<void> {
@@ -568,7 +568,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   refused(): readonly SitePath[] {
-    return this.#leftOut.refused();
+    return this.#excluded.refused();
   }
 
   /** Looked at outside a scan: the rules of the folders on the way apply. Throws what the system throws. */
@@ -577,12 +577,12 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** A path that cannot be looked at, or whose rules cannot be read, is neither ignored nor not. */
-  #sightOf(path: SitePath): Sighting {
-    const sighting = scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]);
-    for (const { reason } of sighting.left) {
+  #sightOf(path: SitePath): ScanResult {
+    const result = scanPaths(this.#o.fs, this.#o.root, noManifest, this.#rules(), [path]);
+    for (const { reason } of result.left) {
       if (reason.kind === 'unreadable') throw Object.assign(new Error('cannot be looked at'), { code: reason.errno });
     }
-    return sighting;
+    return result;
   }
 
   #onlyIgnored(folder: SitePath): boolean {
@@ -594,23 +594,23 @@ class SiteDirectory implements Directory, Touchable {
     this.#largePaths.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), comparesRules: false, held: [], notDurable: [], gitignores };
-    const sighting = await this.#o.scanner.scan(this.#o.root, empty, rules);
+    const result = await this.#o.scanner.scan(this.#o.root, empty, rules);
     const errors = this.#readErrors();
-    const left: NotSynced[] = [...sighting.left];
+    const left: NotSynced[] = [...result.left];
     const files: SurveyedFile[] = [];
     const changing: SitePath[] = [];
-    for (const { path, stat } of sighting.changed) {
+    for (const { path, stat } of result.changed) {
       try {
         const now = await this.#contents.hash(path);
         // Recorded as it was told, by whatever rules the ledger goes until then.
-        if (now) files.push({ path, oid: now.oid, size: stat.size, taking: this.taking(path, !now.asItIs) });
+        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, !now.asItIs) });
         else changing.push(path);
       } catch (error) {
         left.push({ path, reason: errors.reason('unreadable', error) });
       }
     }
     this.#largePaths.forget();
-    return { files, changing, left, ignored: sighting.ignored };
+    return { files, changing, left, ignored: result.ignored };
   }
 
   lateWrites(): Promise<readonly LateWrite[]> {
@@ -624,10 +624,10 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode> {
-    return this.#walking((walk) => {
+    return this.#walking((handles) => {
       const modes = new Map<SitePath, KeptMode>();
       for (const path of paths) {
-        const stat = walk.statQuietly(path);
+        const stat = handles.statQuietly(path);
         if (stat) modes.set(path, { mode: stat.mode, uid: stat.uid, gid: stat.gid });
       }
       return modes;
@@ -644,7 +644,7 @@ class SiteDirectory implements Directory, Touchable {
       ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
       comparesRules: !this.#rulesVersion.isCurrent,
       notDurable: [...this.#notDurable.values()].map(({ path, reason }) => ({ path, reason })),
-      ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#leftOut.held },
+      ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#excluded.held },
     };
   }
 }

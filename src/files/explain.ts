@@ -7,7 +7,7 @@ import type { Fs } from '../model/world.ts';
 import { realFs } from './disk.ts';
 import { foldingSeen } from './folding.ts';
 import { type RuleSettings, createIgnoreRules, isAllowed } from './ignore.ts';
-import { Walk } from './walk.ts';
+import { DirectoryHandles } from './directory-handles.ts';
 
 /** Larger ones are no rules that people wrote. */
 const mostBytes = 1024 * 1024;
@@ -40,11 +40,11 @@ export async function explainPath(
 
 function foldsCase(fs: Fs, root: string): boolean {
   try {
-    const walk = new Walk(fs, root);
+    const handles = new DirectoryHandles(fs, root);
     try {
-      return foldingSeen(fs, walk.root).case;
+      return foldingSeen(fs, handles.root).case;
     } finally {
-      walk.close();
+      handles.close();
     }
   } catch {
     return false;

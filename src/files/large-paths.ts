@@ -4,7 +4,7 @@ import type { Above, ApplyRequest, Repository } from '../sync/ports.ts';
 import { createTracked } from './attributes.ts';
 import { errorCode } from './errno.ts';
 import { rulesBytes } from './scan.ts';
-import { Walk } from './walk.ts';
+import { DirectoryHandles } from './directory-handles.ts';
 
 interface LargePathsTools {
   readonly fs: Fs;
@@ -81,9 +81,9 @@ export class LargePaths {
 
   /** One character per byte, as paths are. */
   #attributesOf(folder: string): string | undefined {
-    const [walk, name] = [new Walk(this.#t.fs, this.#t.root), Buffer.from('.gitattributes')];
+    const [handles, name] = [new DirectoryHandles(this.#t.fs, this.#t.root), Buffer.from('.gitattributes')];
     try {
-      const dir = walk.folderIfThere(folder);
+      const dir = handles.folderIfThere(folder);
       if (dir === undefined) return undefined;
       const stat = this.#t.fs.stat(dir, name);
       if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
@@ -93,7 +93,7 @@ export class LargePaths {
       if (!this.#t.isOn() && ['EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
       throw error;
     } finally {
-      walk.close();
+      handles.close();
     }
   }
 }

@@ -5,7 +5,7 @@ import { pathErrno } from './errno.ts';
 import type { hashFile } from './read.ts';
 import { isStaged } from './replace.ts';
 import { type Held, type Staging, stagedNow } from './staging.ts';
-import { Walk } from './walk.ts';
+import { DirectoryHandles } from './directory-handles.ts';
 
 export interface LateTools {
   readonly fs: Fs;
@@ -24,27 +24,31 @@ export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]
   const { fs, root, staging } = tools;
   const due = staging.heldFor(graceMs);
   if (due.length === 0) return [];
-  const walk = new Walk(fs, root);
+  const handles = new DirectoryHandles(fs, root);
   try {
     const late: LateWrite[] = [];
     const done: Held[] = [];
     for (const held of due) {
-      const now = await becameOf(held, tools, walk);
+      const now = await becameOf(held, tools, handles);
       if (now === 'nothing') done.push(held);
       else if (now === 'written') late.push(lateWrite(tools, held));
     }
-    staging.release(walk, done);
-    staging.tidy(walk);
+    staging.release(handles, done);
+    staging.tidy(handles);
     return late;
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
 /** `unknown`: still being written, or not readable at the moment. It stays until that can be told. */
-async function becameOf(held: Held, { fs, hash }: LateTools, walk: Walk): Promise<'nothing' | 'written' | 'unknown'> {
+async function becameOf(
+  held: Held,
+  { fs, hash }: LateTools,
+  handles: DirectoryHandles,
+): Promise<'nothing' | 'written' | 'unknown'> {
   try {
-    const there = stagedNow(fs, walk, held);
+    const there = stagedNow(fs, handles, held);
     // Our own content, which never had a name that anybody could open, or has it still.
     if (!there || isStaged(there.stat, held)) return 'nothing';
     const now = await hash(placeOf(held), held.path, held.before?.oid);
@@ -61,12 +65,12 @@ function lateWrite({ fs, root, staging, open }: LateTools, held: Held): LateWrit
   return {
     path: held.path,
     before: held.before?.oid ?? ('' as never),
-    taking: { path: held.path, file: { mode: '100644', open: () => open(placeOf(held), held.path) } },
+    file: { path: held.path, file: { mode: '100644', open: () => open(placeOf(held), held.path) } },
     done() {
-      const walk = new Walk(fs, root);
-      staging.release(walk, [held]);
-      staging.tidy(walk);
-      walk.close();
+      const handles = new DirectoryHandles(fs, root);
+      staging.release(handles, [held]);
+      staging.tidy(handles);
+      handles.close();
     },
   };
 }

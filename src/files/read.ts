@@ -4,7 +4,7 @@ import { type Pointer, pointerLimit, pointerText, readPointer } from '../model/l
 import type { Fs, Stat } from '../model/world.ts';
 import type { OpenFile } from '../sync/ports.ts';
 import { close, isAbsent } from './errno.ts';
-import { Walk, nameOf } from './walk.ts';
+import { DirectoryHandles, nameOf } from './directory-handles.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -138,9 +138,9 @@ async function* onlyOne(content: Buffer): AsyncGenerator<Buffer> {
 }
 
 function openPlain(fs: Fs, root: string, path: SitePath): { fd: number; stat: Stat } | undefined {
-  const walk = new Walk(fs, root);
+  const handles = new DirectoryHandles(fs, root);
   try {
-    const fd = openIfFile(fs, walk, path);
+    const fd = openIfFile(fs, handles, path);
     if (fd === undefined) return undefined;
     try {
       const stat = fs.statOpen(fd);
@@ -152,13 +152,13 @@ function openPlain(fs: Fs, root: string, path: SitePath): { fd: number; stat: St
     close(fs, fd);
     return undefined;
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
 /** What is in the way of opening a file may be that it is none, such as a link or a socket: then its name shows that too. */
-function openIfFile(fs: Fs, walk: Walk, path: SitePath): number | undefined {
-  const folder = walk.folderIfThere(parentOf(path));
+function openIfFile(fs: Fs, handles: DirectoryHandles, path: SitePath): number | undefined {
+  const folder = handles.folderIfThere(parentOf(path));
   if (folder === undefined) return undefined;
   try {
     return fs.openFile(folder, nameOf(path));
@@ -169,11 +169,11 @@ function openIfFile(fs: Fs, walk: Walk, path: SitePath): number | undefined {
 }
 
 function lookAgain(fs: Fs, root: string, path: SitePath): Stat | undefined {
-  const walk = new Walk(fs, root);
+  const handles = new DirectoryHandles(fs, root);
   try {
-    return walk.stat(path);
+    return handles.stat(path);
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 

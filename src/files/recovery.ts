@@ -4,7 +4,7 @@ import { isUnsupported } from './errno.ts';
 import { isStaged, undo } from './replace.ts';
 import { unwritable } from './root.ts';
 import { type Held, type Staging, stagedNow } from './staging.ts';
-import { Walk, foldersTo } from './walk.ts';
+import { DirectoryHandles, foldersTo } from './directory-handles.ts';
 
 /**
  * Puts back what a crash, or a disk that failed, left half-way between staging and its name. `moves`: how many there
@@ -17,30 +17,30 @@ export async function recoverMoves(
   staging: Staging,
 ): Promise<{ readonly moves: number; readonly returned: readonly SitePath[] }> {
   const moves = staging.unsettled();
-  const walk = new Walk(fs, root);
+  const handles = new DirectoryHandles(fs, root);
   const isOurs = (move: Held): boolean => {
-    const now = stagedNow(fs, walk, move);
+    const now = stagedNow(fs, handles, move);
     return !now || isStaged(now.stat, move);
   };
   try {
-    const undone = moves.map((move) => ({ move, how: undo(fs, walk, move) }));
+    const undone = moves.map((move) => ({ move, how: undo(fs, handles, move) }));
     const returned = undone.filter(({ how }) => how !== 'nothing').map(({ move }) => move.path);
     staging.release(
-      walk,
+      handles,
       undone.filter(({ move, how }) => how !== 'was-live' && isOurs(move)).map(({ move }) => move),
     );
     // Somebody may be writing into what was live for a while: looked at once more, like a replaced file.
     const wereLive = undone.filter(({ how }) => how === 'was-live').map(({ move }) => move);
     staging.announce(wereLive.map(({ folder, name, path }) => ({ folder, name, path })));
-    await syncFolders(fs, walk, moves);
-    staging.sweep(walk);
+    await syncFolders(fs, handles, moves);
+    staging.sweep(handles);
     staging.settle();
-    staging.tidy(walk);
+    staging.tidy(handles);
     return { moves: moves.length, returned };
   } catch (error) {
     throw unwritable(error, root);
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
@@ -48,10 +48,10 @@ export async function recoverMoves(
  * What arrived before the end came counts from now on, and its names may not be safe yet: a power cut would take them
  * back, and that would look like an edit.
  */
-async function syncFolders(fs: Fs, walk: Walk, moves: readonly Held[]): Promise<void> {
+async function syncFolders(fs: Fs, handles: DirectoryHandles, moves: readonly Held[]): Promise<void> {
   const folders = new Set(['', ...moves.flatMap(({ path }) => foldersTo(parentOf(path)))]);
   for (const folder of moves.length === 0 ? [] : folders) {
-    const fd = walk.folderIfThere(folder);
+    const fd = handles.folderIfThere(folder);
     if (fd !== undefined) await fs.fsync(fd).catch(unlessUnsupported);
   }
 }

@@ -3,7 +3,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import { errnoOf, errorCode, isAbsent, unlessErrno } from './errno.ts';
 import { type Seen, sameInode } from './manifest.ts';
 import { type Move, stagedNow } from './staging.ts';
-import { type Walk, nameOf } from './walk.ts';
+import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 
 /**
  * Puts a staged file in the place of another, or takes one away, without losing a save that happens in the same
@@ -30,9 +30,9 @@ export class Unfinished extends Error {
 }
 
 /** The path must be free: a link fails if anything has taken the name. */
-export function create(fs: Fs, walk: Walk, move: Move): Swap {
-  const staging = walk.folder(move.folder);
-  const folder = walk.folder(parentOf(move.path));
+export function create(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
+  const staging = handles.folder(move.folder);
+  const folder = handles.folder(parentOf(move.path));
   try {
     fs.link(staging, Buffer.from(move.name), folder, nameOf(move.path));
   } catch (error) {
@@ -42,23 +42,23 @@ export function create(fs: Fs, walk: Walk, move: Move): Swap {
   return 'done';
 }
 
-export function replace(fs: Fs, walk: Walk, move: Move): Swap {
+export function replace(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
   const expected = move.before?.seen;
   if (!expected) throw new Error('a replacement needs to know what it replaces');
-  return fs.exchange ? replaceByExchange(fs, walk, move, expected) : replaceByLink(fs, walk, move, expected);
+  return fs.exchange ? replaceByExchange(fs, handles, move, expected) : replaceByLink(fs, handles, move, expected);
 }
 
 /** Moves the file aside; a name that holds something else gets it back. */
-export function remove(fs: Fs, walk: Walk, move: Move): Swap {
+export function remove(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
   const expected = move.before?.seen;
   if (!expected) throw new Error('a removal needs to know what it removes');
-  return moveAside(fs, walk, move, expected);
+  return moveAside(fs, handles, move, expected);
 }
 
 /** One system call: the name is never free, and what it held is in our hands in the same instant. */
-function replaceByExchange(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
-  const staging = walk.folder(move.folder);
-  const folder = walk.folder(parentOf(move.path));
+function replaceByExchange(fs: Fs, handles: DirectoryHandles, move: Move, expected: Seen): Swap {
+  const staging = handles.folder(move.folder);
+  const folder = handles.folder(parentOf(move.path));
   const staged = Buffer.from(move.name);
   const live = nameOf(move.path);
   const swap = (): void => fs.exchange?.(staging, staged, folder, live);
@@ -99,26 +99,26 @@ function orUnfinished<T>(step: () => T): T {
 }
 
 /** Where exchange is missing: a gap of some microseconds without the name, but nothing is ever overwritten. */
-function replaceByLink(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
+function replaceByLink(fs: Fs, handles: DirectoryHandles, move: Move, expected: Seen): Swap {
   const aside = { ...move, name: asideName(move) };
-  if (moveAside(fs, walk, aside, expected) === 'busy') return 'busy';
+  if (moveAside(fs, handles, aside, expected) === 'busy') return 'busy';
   let linked: Swap;
   try {
-    linked = create(fs, walk, move);
+    linked = create(fs, handles, move);
   } catch (error) {
-    orUnfinished(() => giveBack(fs, walk, aside));
+    orUnfinished(() => giveBack(fs, handles, aside));
     throw error;
   }
-  const staging = walk.folder(move.folder);
+  const staging = handles.folder(move.folder);
   orUnfinished(() => fs.rename(staging, Buffer.from(aside.name), staging, Buffer.from(move.name)));
   return linked;
 }
 
 const asideName = (move: Move): string => `${move.name}-old`;
 
-function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
-  const staging = walk.folder(move.folder);
-  const folder = walk.folder(parentOf(move.path));
+function moveAside(fs: Fs, handles: DirectoryHandles, move: Move, expected: Seen): Swap {
+  const staging = handles.folder(move.folder);
+  const folder = handles.folder(parentOf(move.path));
   const aside = Buffer.from(move.name);
   try {
     fs.rename(folder, nameOf(move.path), staging, aside);
@@ -130,11 +130,11 @@ function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
   try {
     captured = fs.stat(staging, aside);
   } catch (error) {
-    orUnfinished(() => giveBack(fs, walk, move));
+    orUnfinished(() => giveBack(fs, handles, move));
     throw error;
   }
   if (captured && isExpected(captured, expected)) return 'done';
-  orUnfinished(() => giveBack(fs, walk, move));
+  orUnfinished(() => giveBack(fs, handles, move));
   return 'busy';
 }
 
@@ -142,9 +142,9 @@ function moveAside(fs: Fs, walk: Walk, move: Move, expected: Seen): Swap {
  * Puts what lies under a staging name back to its path, unless something newer has taken the path: then it stays, to
  * be recorded with the late writes. Tries one way after another, where the system refuses one.
  */
-function giveBack(fs: Fs, walk: Walk, move: Move): void {
-  const staging = walk.folder(move.folder);
-  const folder = walk.folder(parentOf(move.path));
+function giveBack(fs: Fs, handles: DirectoryHandles, move: Move): void {
+  const staging = handles.folder(move.folder);
+  const folder = handles.folder(parentOf(move.path));
   const aside = Buffer.from(move.name);
   const name = nameOf(move.path);
   let refused: unknown;
@@ -182,35 +182,35 @@ export type Undone = 'nothing' | 'returned' | 'was-live';
  * After a crash: finishes nothing, puts back what was taken. The journal says what was meant, the inodes how far it
  * came. Throws what the system throws; may be called again then.
  */
-export function undo(fs: Fs, walk: Walk, move: Move): Undone {
+export function undo(fs: Fs, handles: DirectoryHandles, move: Move): Undone {
   const aside = { ...move, name: asideName(move) };
-  const old = stagedNow(fs, walk, aside);
-  const now = stagedNow(fs, walk, move);
-  const isHalf = old !== undefined && now !== undefined && walk.stat(move.path) === undefined;
-  if (isHalf && putBack(fs, walk, aside) && !stagedNow(fs, walk, aside)) return 'returned';
+  const old = stagedNow(fs, handles, aside);
+  const now = stagedNow(fs, handles, move);
+  const isHalf = old !== undefined && now !== undefined && handles.stat(move.path) === undefined;
+  if (isHalf && putBack(fs, handles, aside) && !stagedNow(fs, handles, aside)) return 'returned';
   // Between the link and the last step of a replacement: done, but for that.
   if (old) fs.rename(old.fd, Buffer.from(aside.name), old.fd, Buffer.from(move.name));
   const taken = old ?? now;
   if (!taken || (!old && isStaged(taken.stat, move))) return 'nothing';
-  const live = walk.stat(move.path);
-  if (live === undefined) return putBack(fs, walk, move) ? 'returned' : 'nothing';
+  const live = handles.stat(move.path);
+  if (live === undefined) return putBack(fs, handles, move) ? 'returned' : 'nothing';
   // Saved in the last gap and swapped out with the old file: it is newer than ours, and was about to be given back.
   const isNewer = move.before !== undefined && !isExpected(taken.stat, move.before.seen);
   if (!fs.exchange || !isNewer || !isStaged(live, move)) return 'nothing';
-  fs.exchange(taken.fd, Buffer.from(move.name), walk.folder(parentOf(move.path)), nameOf(move.path));
+  fs.exchange(taken.fd, Buffer.from(move.name), handles.folder(parentOf(move.path)), nameOf(move.path));
   return 'was-live';
 }
 
 /** The folder may have gone with its last file. Where a file has its name, what was taken stays to be recorded. */
-function putBack(fs: Fs, walk: Walk, move: Move): boolean {
+function putBack(fs: Fs, handles: DirectoryHandles, move: Move): boolean {
   const folder = parentOf(move.path);
   try {
-    walk.makeFolder(folder, () => {});
+    handles.makeFolder(folder, () => {});
   } catch (error) {
-    if (walk.isBlocked(folder, error)) return false;
+    if (handles.isBlocked(folder, error)) return false;
     throw error;
   }
-  giveBack(fs, walk, move);
+  giveBack(fs, handles, move);
   return true;
 }
 

@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { asProblem } from '../model/problem.ts';
 import { realFs } from './disk.ts';
 import { Manifest } from './manifest.ts';
-import { type ScanRules, type Sighting, scanAll } from './scan.ts';
+import { type ScanRules, type ScanResult, scanAll } from './scan.ts';
 
 /** The thread that looks at whole folders: a hundred thousand calls that must not hold up the daemon. */
 export interface ScanOrder {
@@ -13,7 +13,7 @@ export interface ScanOrder {
 }
 
 export type ScanAnswer =
-  | { readonly id: number; readonly sighting: Sighting }
+  | { readonly id: number; readonly result: ScanResult }
   | {
       readonly id: number;
       readonly code: string;
@@ -31,7 +31,7 @@ parentPort?.on('message', (order: ScanOrder) => {
 
 function answer({ id, root, manifest, rules }: ScanOrder): ScanAnswer {
   try {
-    return { id, sighting: scanAll(fs, root, new Manifest(manifest), rules) };
+    return { id, result: scanAll(fs, root, new Manifest(manifest), rules) };
   } catch (error) {
     const problem = asProblem(error);
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -8,7 +8,7 @@ import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
 import { rootProblem } from './root.ts';
-import { Walk, foldersTo, nameOf } from './walk.ts';
+import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
 
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
@@ -36,7 +36,7 @@ export interface ScanRules {
 }
 
 /** The differences between a folder and what we believe of it. Values only: it crosses from the worker. */
-export interface Sighting {
+export interface ScanResult {
   /** Files that are new, or not as last seen. */
   readonly changed: readonly { readonly path: SitePath; readonly stat: Stat }[];
   /** Files we saw and that are there no more. */
@@ -58,33 +58,33 @@ export function scanAll(
   root: string,
   known: Known & { entries(): Iterable<[SitePath, Line]> },
   rules: ScanRules,
-): Sighting {
-  const walk = new Walk(fs, root);
+): ScanResult {
+  const handles = new DirectoryHandles(fs, root);
   try {
-    const scan = new Scan(fs, walk, known, rules);
+    const scan = new Scan(fs, handles, known, rules);
     scan.folder('');
     scan.absent(known.entries());
-    return scan.sighting();
+    return scan.result();
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
 /** Looks at some paths: a file, or a folder with all below it. Throws as {@link scanAll} does. */
-export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, paths: Iterable<SitePath>): Sighting {
-  const walk = new Walk(fs, root);
+export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, paths: Iterable<SitePath>): ScanResult {
+  const handles = new DirectoryHandles(fs, root);
   try {
-    const scan = new Scan(fs, walk, known, rules);
+    const scan = new Scan(fs, handles, known, rules);
     for (const path of paths) scan.path(path);
-    return scan.sighting();
+    return scan.result();
   } finally {
-    walk.close();
+    handles.close();
   }
 }
 
 class Scan {
   readonly #fs: Fs;
-  readonly #walk: Walk;
+  readonly #handles: DirectoryHandles;
   readonly #known: Known;
   readonly #rules: ScanRules;
   readonly #notDurable: ReadonlyMap<SitePath, NotSyncedReason>;
@@ -105,20 +105,20 @@ class Scan {
   #rootEntries = 0;
   #trackedFolders: Set<string> | undefined;
 
-  constructor(fs: Fs, walk: Walk, known: Known, rules: ScanRules) {
+  constructor(fs: Fs, handles: DirectoryHandles, known: Known, rules: ScanRules) {
     this.#fs = fs;
-    this.#walk = walk;
+    this.#handles = handles;
     this.#known = known;
     this.#rules = rules;
     this.#notDurable = new Map(rules.notDurable?.map(({ path, reason }) => [path, reason]));
     this.#ignore = createIgnoreRules(rules);
     this.#rulesBefore = rules.comparesRules ? createRulesBefore(rules) : undefined;
     this.#errors = new PathErrors(
-      (errno, cause) => new Problem('folder-unreadable', { folder: walk.site, errno }, { cause }),
+      (errno, cause) => new Problem('folder-unreadable', { folder: handles.site, errno }, { cause }),
     );
   }
 
-  sighting(): Sighting {
+  result(): ScanResult {
     return {
       changed: this.#changed,
       gone: [...this.#gone],
@@ -159,7 +159,7 @@ class Scan {
     }
     let stat: Stat | undefined;
     try {
-      stat = this.#walk.stat(path);
+      stat = this.#handles.stat(path);
     } catch (error) {
       this.#unreadable(path, error);
       return;
@@ -186,7 +186,7 @@ class Scan {
   #enters(path: SitePath): 'yes' | 'ends' | 'no' {
     let kind: Stat['kind'] | undefined;
     try {
-      kind = this.#walk.folderIfThere(path) === undefined ? this.#walk.stat(path)?.kind : 'directory';
+      kind = this.#handles.folderIfThere(path) === undefined ? this.#handles.stat(path)?.kind : 'directory';
     } catch (error) {
       this.#unreadable(path, error);
       return 'no';
@@ -255,7 +255,7 @@ class Scan {
     if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
     let stat: Stat | undefined;
     try {
-      stat = this.#walk.stat(path);
+      stat = this.#handles.stat(path);
     } catch (error) {
       return this.#unreadable(path, error);
     }
@@ -273,7 +273,7 @@ class Scan {
   /** A file that cannot be opened is named, not tried again and again. */
   #opens(path: SitePath): boolean {
     try {
-      close(this.#fs, this.#fs.openFile(this.#walk.folder(parentOf(path)), nameOf(path)));
+      close(this.#fs, this.#fs.openFile(this.#handles.folder(parentOf(path)), nameOf(path)));
       return true;
     } catch (error) {
       // Gone since it was listed: the next look tells.
@@ -290,9 +290,9 @@ class Scan {
 
   #list(path: string): ReturnType<Fs['list']> | undefined {
     try {
-      return this.#fs.list(this.#walk.folder(path));
+      return this.#fs.list(this.#handles.folder(path));
     } catch (error) {
-      if (path === '') throw rootProblem(error, this.#walk.site);
+      if (path === '') throw rootProblem(error, this.#handles.site);
       if (!isAbsent(error)) this.#unreadable(path as SitePath, error);
       return undefined;
     }
@@ -328,7 +328,7 @@ class Scan {
   /** Names a folder that is a repository of its own, or may be. */
   #isRepository(path: SitePath): boolean {
     try {
-      if (!this.#fs.stat(this.#walk.folder(path), Buffer.from('.git'))) return false;
+      if (!this.#fs.stat(this.#handles.folder(path), Buffer.from('.git'))) return false;
       this.#leave(path, { kind: 'nested-repository' });
     } catch (error) {
       if (isAbsent(error)) return false;
@@ -350,7 +350,7 @@ class Scan {
   /** A folder's own rules; undefined where it has none. Those that cannot be read keep out everything new. */
   #readRules(folder: string): string | undefined {
     try {
-      return readText(this.#fs, this.#walk, folder, '.gitignore');
+      return readText(this.#fs, this.#handles, folder, '.gitignore');
     } catch (error) {
       if (isAbsent(error)) return undefined;
       // Rules we could not read are not rules that do not exist: what they keep out would travel.
@@ -382,8 +382,8 @@ class Scan {
  * A small file of rules, at most 256 KiB, one character per byte; undefined where there is none. Throws what the system
  * throws.
  */
-function readText(fs: Fs, walk: Walk, folder: string, name: string): string | undefined {
-  const dir = walk.folder(folder);
+function readText(fs: Fs, handles: DirectoryHandles, folder: string, name: string): string | undefined {
+  const dir = handles.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
   return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('latin1');

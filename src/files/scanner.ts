@@ -1,12 +1,12 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Problem, type ProblemCode } from '../model/problem.ts';
-import type { ScanRules, Sighting } from './scan.ts';
+import type { ScanRules, ScanResult } from './scan.ts';
 import type { ScanAnswer, ScanOrder } from './scan-worker.ts';
 
 /** Looks at whole folders in a thread of its own, one after another. */
 export interface Scanner {
-  scan(root: string, manifest: string, rules: ScanRules): Promise<Sighting>;
+  scan(root: string, manifest: string, rules: ScanRules): Promise<ScanResult>;
   close(): Promise<void>;
 }
 
@@ -14,7 +14,7 @@ export interface Scanner {
 export function createScanner(): Scanner {
   let worker: Worker | undefined;
   let nextId = 1;
-  const waiting = new Map<number, { resolve: (sighting: Sighting) => void; reject: (error: unknown) => void }>();
+  const waiting = new Map<number, { resolve: (result: ScanResult) => void; reject: (error: unknown) => void }>();
 
   const start = (): Worker => {
     // The same file as it is here: `.ts` from the sources, `.js` from the build.
@@ -29,7 +29,7 @@ export function createScanner(): Scanner {
     const order = waiting.get(answer.id);
     waiting.delete(answer.id);
     if (waiting.size === 0) worker?.unref();
-    if ('sighting' in answer) order?.resolve(answer.sighting);
+    if ('result' in answer) order?.resolve(answer.result);
     else order?.reject(revive(answer));
   };
   const fail = (error: unknown): void => {
@@ -54,7 +54,7 @@ export function createScanner(): Scanner {
   };
 }
 
-function revive(answer: Exclude<ScanAnswer, { sighting: Sighting }>): Error {
+function revive(answer: Exclude<ScanAnswer, { result: ScanResult }>): Error {
   const { cause } = answer;
   if (answer.problem !== 'unexpected')
     return new Problem(answer.problem as ProblemCode, answer.facts, cause === '' ? {} : { cause });

@@ -10,7 +10,7 @@ import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
 import type { Coming } from './room.ts';
 import type { Move, Staging } from './staging.ts';
 import type { Users } from './users.ts';
-import { type Walk, nameOf } from './walk.ts';
+import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 
 export interface StageTools {
   readonly fs: Fs;
@@ -61,7 +61,7 @@ type Fill = (write: (chunk: Buffer) => Promise<void>) => Promise<Copied>;
 export class Stage {
   readonly #tools: StageTools;
   readonly #request: ApplyRequest;
-  readonly #walk: Walk;
+  readonly #handles: DirectoryHandles;
   readonly #refuse: (task: Task, reason: NotSyncedReason) => void;
   readonly #errors: PathErrors;
   /** Written, and not synced: what the system answered. */
@@ -72,13 +72,13 @@ export class Stage {
   constructor(
     tools: StageTools,
     request: ApplyRequest,
-    walk: Walk,
+    handles: DirectoryHandles,
     refuse: (task: Task, reason: NotSyncedReason) => void,
     errors: PathErrors,
   ) {
     this.#tools = tools;
     this.#request = request;
-    this.#walk = walk;
+    this.#handles = handles;
     this.#refuse = refuse;
     this.#errors = errors;
   }
@@ -129,7 +129,7 @@ export class Stage {
     } catch (error) {
       await Promise.all(syncs);
       this.#tools.staging.release(
-        this.#walk,
+        this.#handles,
         wanted.flatMap(({ move }) => move ?? []),
       );
       throw error;
@@ -140,7 +140,7 @@ export class Stage {
   #refuseStaged(task: Task, reason: NotSyncedReason): void {
     const { move } = task;
     delete task.move;
-    if (move) this.#tools.staging.release(this.#walk, [move]);
+    if (move) this.#tools.staging.release(this.#handles, [move]);
     this.#refuse(task, reason);
   }
 
@@ -198,10 +198,10 @@ export class Stage {
 
   #create(task: Task): Staged {
     const { fs, staging } = this.#tools;
-    const nearest = this.#walk.nearestFolder(task.path);
-    const folder = staging.folderFor(this.#walk, nearest);
+    const nearest = this.#handles.nearestFolder(task.path);
+    const folder = staging.folderFor(this.#handles, nearest);
     const name = staging.freshName();
-    const stat = fs.statOpen(this.#walk.folder(nearest));
+    const stat = fs.statOpen(this.#handles.folder(nearest));
     const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
     return { folder, name, fd, nearest: { path: nearest, stat } };
   }
@@ -248,9 +248,9 @@ export class Stage {
     const { fs, users, newEntries } = this.#tools;
     const name = nameOf(task.path);
     const folder = nearest.stat;
-    const dir = this.#walk.folder(nearest.path);
+    const dir = this.#handles.folder(nearest.path);
     // Taken for a new file where it cannot be looked at, it would be open to whoever may read the folder.
-    const there = this.#walk.stat(task.path);
+    const there = this.#handles.stat(task.path);
     const kept = this.#request.modes?.get(task.path) ?? (there?.kind === 'file' ? there : undefined);
     const replaces = there?.kind === 'file';
     const of = (at: Buffer): ReadonlyMap<string, Buffer> => fs.attributes?.(dir, at) ?? new Map();
@@ -267,7 +267,7 @@ export class Stage {
   #alreadyThere(task: Task): boolean {
     const line = this.#tools.manifest.get(task.path);
     if (!line?.seen || line.oid !== task.after?.oid) return false;
-    const there = this.#walk.statQuietly(task.path);
+    const there = this.#handles.statQuietly(task.path);
     return there !== undefined && sameSeen(line.seen, there);
   }
 }

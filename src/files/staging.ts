@@ -5,7 +5,7 @@ import { isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import type { Seen } from './manifest.ts';
 import { unwritable } from './root.ts';
 import { inState, readIfThere } from './state.ts';
-import { type Walk, nameOf } from './walk.ts';
+import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 
 /** One file on its way in, or the one it took the place of, which waits here until nobody can be writing to it. */
 export interface Move {
@@ -68,29 +68,29 @@ export class Staging {
    * The staging folder on the mount of the folder `path`, made at its topmost place there. Throws `folder-unwritable`
    * where that is the site's own folder, through which everything has to go.
    */
-  folderFor(walk: Walk, path: string): { path: SitePath; fd: number } {
+  folderFor(handles: DirectoryHandles, path: string): { path: SitePath; fd: number } {
     this.#read();
-    const { dev } = this.#fs.statOpen(walk.folder(path));
+    const { dev } = this.#fs.statOpen(handles.folder(path));
     let top = path;
-    while (top !== '' && this.#fs.statOpen(walk.folder(parentOf(top))).dev === dev) top = parentOf(top);
+    while (top !== '' && this.#fs.statOpen(handles.folder(parentOf(top))).dev === dev) top = parentOf(top);
     try {
-      return this.#folderIn(walk, top);
+      return this.#folderIn(handles, top);
     } catch (error) {
-      throw top === '' ? unwritable(error, walk.site) : error;
+      throw top === '' ? unwritable(error, handles.site) : error;
     }
   }
 
-  #folderIn(walk: Walk, top: string): { path: SitePath; fd: number } {
+  #folderIn(handles: DirectoryHandles, top: string): { path: SitePath; fd: number } {
     for (const known of this.#folders) {
       if (parentOf(known) !== top) continue;
-      const fd = walk.folderIfThere(known);
+      const fd = handles.folderIfThere(known);
       if (fd !== undefined) return { path: known, fd };
     }
     const name = `.mooring-${this.#random.bytes(12).toString('hex')}`;
     const made = (top === '' ? name : `${top}/${name}`) as SitePath;
     this.#write([{ kind: 'folder', path: made }]);
-    this.#fs.makeDirectory(walk.folder(top), nameOf(made), 0o700);
-    return { path: made, fd: walk.folder(made) };
+    this.#fs.makeDirectory(handles.folder(top), nameOf(made), 0o700);
+    return { path: made, fd: handles.folder(made) };
   }
 
   /** A name no other move uses. */
@@ -126,9 +126,9 @@ export class Staging {
    * Forgets moves and removes what is left of them under their staging names. What cannot be removed now is not
    * forgotten, and tried again when its time comes.
    */
-  release(walk: Walk, moves: readonly Move[]): void {
+  release(handles: DirectoryHandles, moves: readonly Move[]): void {
     const gone = moves.filter(({ folder, name }) => {
-      const fd = unlessErrno(() => walk.folderIfThere(folder) ?? 'gone');
+      const fd = unlessErrno(() => handles.folderIfThere(folder) ?? 'gone');
       return fd === 'gone' || (fd !== undefined && this.drop(fd, Buffer.from(name)));
     });
     const announced = gone.filter((move) => this.#moves.has(keyOf(move)));
@@ -152,12 +152,12 @@ export class Staging {
    * Removes what was left before it was announced, by a crash or since it could not be removed: our own content, which
    * git has too. Only while nothing is being staged.
    */
-  sweep(walk: Walk): void {
+  sweep(handles: DirectoryHandles): void {
     if (this.#swept) return;
     this.#swept = true;
     for (const folder of this.#folders) {
       try {
-        this.#sweepFolder(walk, folder);
+        this.#sweepFolder(handles, folder);
       } catch (error) {
         this.#swept = false;
         pathErrno(error);
@@ -165,8 +165,8 @@ export class Staging {
     }
   }
 
-  #sweepFolder(walk: Walk, folder: SitePath): void {
-    const fd = walk.folderIfThere(folder);
+  #sweepFolder(handles: DirectoryHandles, folder: SitePath): void {
+    const fd = handles.folderIfThere(folder);
     if (fd === undefined) return;
     for (const { name } of this.#fs.list(fd)) {
       const text = name.toString('latin1');
@@ -177,13 +177,13 @@ export class Staging {
   }
 
   /** Removes empty staging folders and, when nothing is held, the journal. */
-  tidy(walk: Walk): void {
+  tidy(handles: DirectoryHandles): void {
     const used = new Set([...this.#moves.values()].map(({ folder }) => folder));
     for (const folder of [...this.#folders]) {
       if (used.has(folder)) continue;
-      walk.forget(folder);
+      handles.forget(folder);
       try {
-        this.#fs.removeDirectory(walk.folder(parentOf(folder)), nameOf(folder));
+        this.#fs.removeDirectory(handles.folder(parentOf(folder)), nameOf(folder));
       } catch (error) {
         // Not empty, or its mount is away: it is looked at again next time.
         if (!isAbsent(error)) continue;
@@ -219,8 +219,8 @@ const keyOf = ({ folder, name }: Pick<Move, 'folder' | 'name'>): string => `${fo
  * What is at a move's staging name now. Throws what the system throws: taken for «nothing is there», what was moved aside
  * would be forgotten.
  */
-export function stagedNow(fs: Fs, walk: Walk, move: Move): { fd: number; stat: Stat } | undefined {
-  const fd = walk.folderIfThere(move.folder);
+export function stagedNow(fs: Fs, handles: DirectoryHandles, move: Move): { fd: number; stat: Stat } | undefined {
+  const fd = handles.folderIfThere(move.folder);
   const stat = fd === undefined ? undefined : fs.stat(fd, Buffer.from(move.name));
   return fd !== undefined && stat ? { fd, stat } : undefined;
 }

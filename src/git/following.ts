@@ -22,10 +22,10 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
     async head(signal, told = false) {
       const where = settle(whereabouts.check(told ? 0 : lookAgeMs, signal));
       const first = await settle(remote.head(signal));
-      const sighting = await where;
-      if ('value' in sighting && sighting.value.moved) return remote.head(signal);
+      const state = await where;
+      if ('value' in state && state.value.moved) return remote.head(signal);
       // Looking changes nothing: that GitLab cannot be asked just now is no reason not to.
-      if ('error' in sighting && isElsewhere.has(asProblem(sighting.error).code)) throw sighting.error;
+      if ('error' in state && isElsewhere.has(asProblem(state.error).code)) throw state.error;
       const tip = await unsettle(first).catch(async (error: unknown) => {
         if (!mayHaveMoved.has(asProblem(error).code)) throw error;
         // The number's answer is the better cause: deleted, withdrawn, archived or simply elsewhere.

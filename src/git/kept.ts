@@ -6,7 +6,7 @@ import type { startFastImport } from './fast-import.ts';
 
 interface KeptTools {
   readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
-  readonly make: Repository['make'];
+  readonly createCommit: Repository['createCommit'];
   /** The tree of a commit, as far as it is the site's. */
   readonly treeOf: (commit: Oid) => Promise<Oid>;
   readonly files: (oid: Oid) => Promise<readonly TreeFile[]>;

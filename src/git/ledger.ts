@@ -13,7 +13,7 @@ export function createLedger(
 ): {
   read: Repository['ledger'];
   /** `also`: lines of `update-ref --stdin` that belong to the same transaction. */
-  move: (...args: [...Parameters<Repository['move']>, also?: readonly string[]]) => Promise<void>;
+  move: (...args: [...Parameters<Repository['updateRefs']>, also?: readonly string[]]) => Promise<void>;
   forget(): void;
 } {
   /** The refs as last read, and what told that nobody touched them since: an idle site starts no process. */

@@ -13,7 +13,7 @@ import { startFastImport } from './fast-import.ts';
 import { heldPaths } from './held.ts';
 import { keptVersions } from './kept.ts';
 import { createLedger, refsStamp } from './ledger.ts';
-import { Memory } from './memory.ts';
+import { LruCache } from './lru-cache.ts';
 import { conflictsOf, parseMergeTree } from './merge-tree.ts';
 import { endOrphans } from './orphans.ts';
 import { listTree, parseRaw, parseTreeRow, readRows } from './rows.ts';
@@ -56,7 +56,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   const open = (args: readonly string[]): GitProcess => driver.open({ args, environment: environment() });
   const view = createView({ ask, open, git: withPathspecs }, options.subfolder ?? '');
 
-  const commits = new Memory<CommitFacts>(200);
+  const commits = new LruCache<CommitFacts>(200);
   const commit: Repository['commit'] = (oid) => commits.get(view.key(oid), () => readCommit(oid));
   const readCommit = async (oid: Oid): Promise<CommitFacts> => {
     const text = (await ask(['log', '-1', '--no-walk', '--format=%T%n%P%n%ct%n%an%n%s%n%b', oid])).toString('utf8');
@@ -73,7 +73,7 @@ export function openRepository(options: RepositoryOptions): Repository {
 
   const ledger = createLedger(dir, ask);
 
-  const diffs = new Memory<readonly Change[]>(8);
+  const diffs = new LruCache<readonly Change[]>(8);
   const changes: Repository['changes'] = (from = emptyTree, to = emptyTree) =>
     diffs.get(view.key(`${from} ${to}`), async () => {
       const flags = ['-r', '-z', '--raw', '--no-renames', '--ignore-submodules=none'];
@@ -87,7 +87,7 @@ export function openRepository(options: RepositoryOptions): Repository {
   const rows = (args: readonly string[], fields: number): AsyncGenerator<readonly Buffer[]> =>
     readRows(driver, { args, environment: environment() }, fields);
 
-  const relations = new Memory<Relation>(50);
+  const relations = new LruCache<Relation>(50);
   const relate = async (ours: Oid, theirs: Oid): Promise<Relation> => {
     const { code, stdout } = await git(['merge-base', ours, theirs]);
     if (code === 1) return 'unrelated';
@@ -97,7 +97,7 @@ export function openRepository(options: RepositoryOptions): Repository {
     return known[base] ?? 'diverged';
   };
 
-  const distances = new Memory<Apart>(50);
+  const distances = new LruCache<Apart>(50);
   const measure = async (ours: Oid, theirs: Oid): Promise<Apart> => {
     const counted = await ask(['rev-list', '--left-right', '--count', `${ours}...${theirs}`]);
     const [left = 0, right = 0] = counted.toString('latin1').trim().split('\t').map(Number);
@@ -105,7 +105,7 @@ export function openRepository(options: RepositoryOptions): Repository {
     return { ours: left, theirs: right, ...(base ? { since: (await commit(base)).at } : {}) };
   };
 
-  const make: Repository['make'] = async ({ parents, tree, edits = [], message, author: by }) => {
+  const createCommit: Repository['createCommit'] = async ({ parents, tree, edits = [], message, author: by }) => {
     const at = await Promise.all(parents.map((parent) => commit(parent)));
     const stream = startFastImport(driver, environment());
     const mark = await stream.commit({
@@ -134,7 +134,7 @@ export function openRepository(options: RepositoryOptions): Repository {
     },
 
     ledger: ledger.read,
-    move: ledger.move,
+    updateRefs: ledger.move,
 
     async setAside() {
       const stamp = new Date(clock.now()).toISOString().replace(/\D/g, '').slice(0, 14);
@@ -163,7 +163,7 @@ export function openRepository(options: RepositoryOptions): Repository {
     commit,
     attributesAbove: view.above,
     changes,
-    make,
+    createCommit,
 
     async files(oid, limit) {
       const files: TreeFile[] = [];
@@ -183,7 +183,7 @@ export function openRepository(options: RepositoryOptions): Repository {
       }
     },
 
-    async take(parent, taking, message) {
+    async commitFiles(parent, pending, message) {
       const known = parent && { oid: parent, tree: await view.tree(parent) };
       const parentAt = parent ? (await commit(parent)).at : 0;
       const taken = await take(
@@ -195,7 +195,7 @@ export function openRepository(options: RepositoryOptions): Repository {
           date: () => date(parentAt),
         },
         known,
-        taking,
+        pending,
         message,
       );
       if (parent && taken.commit !== parent) relations.learn(`${taken.commit} ${parent}`, 'ahead');
@@ -275,7 +275,7 @@ export function openRepository(options: RepositoryOptions): Repository {
 
     ...keptVersions({
       ask,
-      make,
+      createCommit,
       treeOf: async (oid) => (await commit(oid)).tree,
       files: (oid) => listTree(ask, oid),
       startStream: () => startFastImport(driver, environment()),

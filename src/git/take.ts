@@ -1,6 +1,6 @@
 import { unsafePath } from '../model/path-safety.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
-import type { Author, Repository, Taken, Taking } from '../sync/ports.ts';
+import type { Author, Repository, CommittedFiles, PendingFile } from '../sync/ports.ts';
 import type { Ask } from './driver.ts';
 import type { ImportEdit, startFastImport } from './fast-import.ts';
 import { parseTree } from './rows.ts';
@@ -19,15 +19,15 @@ interface TakeTools {
 export async function take(
   { ask, startStream, below, author, date }: TakeTools,
   parent: { readonly oid: Oid; readonly tree: Oid } | undefined,
-  taking: readonly Taking[],
-  message: Parameters<Repository['take']>[2],
-): Promise<Taken> {
-  const bad = taking.find(({ path }) => unsafePath(path) !== undefined);
+  pending: readonly PendingFile[],
+  message: Parameters<Repository['commitFiles']>[2],
+): Promise<CommittedFiles> {
+  const bad = pending.find(({ path }) => unsafePath(path) !== undefined);
   if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
-  const paths = taking.map(({ path }) => path);
+  const paths = pending.map(({ path }) => path);
   const before = parent ? await entriesOf(ask, parent.tree, paths) : new Map<SitePath, Entry>();
   const stream = startStream();
-  const read = await readAll(stream, taking).catch(async (error: unknown) => {
+  const read = await readAll(stream, pending).catch(async (error: unknown) => {
     await stream.abandon();
     throw error;
   });
@@ -58,11 +58,11 @@ export async function take(
 
 async function readAll(
   stream: ReturnType<typeof startFastImport>,
-  taking: readonly Taking[],
+  pending: readonly PendingFile[],
 ): Promise<{ steady: { path: SitePath; mode?: Mode; mark: number }[]; unsteady: SitePath[] }> {
   const steady: { path: SitePath; mode?: Mode; mark: number }[] = [];
   const unsteady: SitePath[] = [];
-  for (const { path, file } of taking) {
+  for (const { path, file } of pending) {
     if (!file) {
       steady.push({ path, mark: 0 });
       continue;

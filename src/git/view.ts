@@ -5,7 +5,7 @@ import type { Above } from '../sync/ports.ts';
 import { ByteReader } from './bytes.ts';
 import type { Ask, GitProcess, GitResult } from './driver.ts';
 import { localFailure } from './failure.ts';
-import { Memory } from './memory.ts';
+import { LruCache } from './lru-cache.ts';
 
 interface ViewTools {
   readonly ask: Ask;
@@ -21,9 +21,9 @@ export const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
  */
 export function createView({ ask, git, open }: ViewTools, first: Subfolder) {
   let prefix = first;
-  const folders = new Memory<Folder>(500);
+  const folders = new LruCache<Folder>(500);
   /** What the newest files of attributes say, by their ids: few commits change one. */
-  const texts = new Memory<string>(16);
+  const texts = new LruCache<string>(16);
   const key = (what: string): string => (prefix === '' ? what : `${prefix} ${what}`);
 
   const folderOf = (commit: Oid): Promise<Folder> => folders.get(key(commit), () => readFolder(commit));

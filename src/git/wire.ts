@@ -6,7 +6,7 @@ import type { Pins } from '../net/pins.ts';
 import type { RemoteAddress } from './remote.ts';
 
 /**
- * One POST on a kept-alive connection. Throws the HTTP room's Problems, for a 401 that is not GitLab's too; the status is
+ * One POST on a kept-alive connection. Throws the Problems of the `net` module, for a 401 that is not GitLab's too; the status is
  * the caller's to read.
  */
 export type WirePost = (request: {
@@ -57,7 +57,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
  * The address for git's own commands. Git tells that it was asked for a password, not by whom: one small question by our
  * own way out shows whether GitLab refuses the token, or something before GitLab that wants a sign-in of its own.
  */
-export function judged(post: WirePost, address: WireRemoteOptions['address']): WireRemoteOptions['address'] {
+export function withAuthDiagnosis(post: WirePost, address: WireRemoteOptions['address']): WireRemoteOptions['address'] {
   return (use, signal) =>
     address(async (where) => {
       try {
@@ -74,7 +74,7 @@ export function judged(post: WirePost, address: WireRemoteOptions['address']): W
  * The address for git's own commands, with where its name leads: looked up here, where what is never called is refused,
  * and handed to git, which would look again and might find another. Behind a proxy it is the proxy that looks.
  */
-export function pinned(address: WireRemoteOptions['address'], pins: Pins): WireRemoteOptions['address'] {
+export function withPinnedAddress(address: WireRemoteOptions['address'], pins: Pins): WireRemoteOptions['address'] {
   return (use, signal) =>
     address(async (where) => {
       const { proxy, baseUrl } = where.network;

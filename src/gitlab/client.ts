@@ -86,14 +86,14 @@ export interface GitlabClient {
    * Makes the hook of this URL, or renews address and secrets of the one that has its tail; doubles are removed:
    * GitLab itself would pile them up.
    */
-  setHook(token: Secret, id: ProjectId, hook: HookWish, signal?: AbortSignal): Promise<Hook | HookRefusal>;
+  setHook(token: Secret, id: ProjectId, hook: HookRequest, signal?: AbortSignal): Promise<Hook | HookRefusal>;
   /** Also succeeds when it is gone already. */
   deleteHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<void>;
   /** Asks GitLab for a test delivery, and waits for what came of it. */
   testHook(token: Secret, id: ProjectId, hookId: number, signal?: AbortSignal): Promise<HookTrial>;
 }
 
-interface HookWish {
+interface HookRequest {
   readonly url: string;
   readonly token: Secret;
   /** `whsec_` and 32 bytes in base64; GitLab before 19.0 drops it silently. */
@@ -230,19 +230,19 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
       return toHook(readJson(answer, hookAnswer));
     },
 
-    async setHook(token, id, wish, signal) {
+    async setHook(token, id, wanted, signal) {
       const present = await this.hooks(token, id, signal);
       // Ours may have another host by now; one of the known number that was never ours stays as it is.
-      const ours = present.filter(({ url }) => tailOf(url) === tailOf(wish.url));
-      const same = ours.find(({ id: hookId }) => hookId === wish.known) ?? ours[0];
+      const ours = present.filter(({ url }) => tailOf(url) === tailOf(wanted.url));
+      const same = ours.find(({ id: hookId }) => hookId === wanted.known) ?? ours[0];
       const json = {
-        url: wish.url,
-        token: wish.token.open(),
+        url: wanted.url,
+        token: wanted.token.open(),
         push_events: true,
         tag_push_events: false,
         enable_ssl_verification: true,
         name: 'Mooring',
-        ...(wish.signingToken && { signing_token: wish.signingToken.open() }),
+        ...(wanted.signingToken && { signing_token: wanted.signingToken.open() }),
       };
       const path = `/projects/${id}/hooks${same ? `/${same.id}` : ''}`;
       const answer = await call({ method: same ? 'PUT' : 'POST', path, token, json, ...(signal && { signal }) });

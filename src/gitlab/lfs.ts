@@ -51,7 +51,7 @@ const batchAnswer = z.object({ objects: z.array(z.unknown()) });
 const refusal = z.object({ message: z.string() });
 
 /** How an answer's body is taken. */
-type Taking = Required<Pick<ElsewhereRequest, 'take' | 'limits'>> & Pick<ElsewhereRequest, 'signal'>;
+type TransferOptions = Required<Pick<ElsewhereRequest, 'take' | 'limits'>> & Pick<ElsewhereRequest, 'signal'>;
 type Answered = HttpAnswer | Tried;
 
 type BatchObject = z.infer<typeof batchObject>;
@@ -143,7 +143,7 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
   async function fetchOne(place: LfsPlace, href: string, pointer: Pointer, write: Write): Promise<Tried> {
     const hash = createHash('sha256');
     let size = 0;
-    const taking: Taking = {
+    const options: TransferOptions = {
       limits: { ...wireLimits, maxBytes: pointer.size + 1 },
       async take(chunk) {
         hash.update(chunk);
@@ -152,32 +152,37 @@ export function createLfsClient({ http }: { http: Http }): LfsClient {
       },
       ...(place.signal ? { signal: place.signal } : {}),
     };
-    const answer = await askGitlab(place, href, pointer, taking);
+    const answer = await askGitlab(place, href, pointer, options);
     if (!('status' in answer)) return answer;
     if (answer.status !== 200) return tried({ missing: refused(answer) }, mayBeOver.has(answer.status));
     return tried(hash.digest('hex') === pointer.sha && size === pointer.size ? 'done' : 'damaged');
   }
 
   /** GitLab gives a content itself, or says where it lies: at once, or when it is asked for it. */
-  async function askGitlab(place: LfsPlace, href: string, pointer: Pointer, taking: Taking): Promise<Answered> {
+  async function askGitlab(
+    place: LfsPlace,
+    href: string,
+    pointer: Pointer,
+    options: TransferOptions,
+  ): Promise<Answered> {
     const url = here(place, href, pointer);
-    if (url === undefined) return askStorage(href, place.url, taking);
+    if (url === undefined) return askStorage(href, place.url, options);
     const headers = { ...headersOf(place, 'application/octet-stream'), accept: '*/*' };
     const answer = await http
-      .request({ method: 'GET', url, headers, redirect: 'tell', ...taking })
+      .request({ method: 'GET', url, headers, redirect: 'tell', ...options })
       .catch((error: unknown) => ofOne(error));
     if (!('status' in answer)) return answer;
     if (answer.status === 401) throw new Problem('grant-lost', {});
     if (answer.status < 300 || answer.status >= 400) return answer;
-    return askStorage(answer.headers.location ?? '', url, taking);
+    return askStorage(answer.headers.location ?? '', url, options);
   }
 
   /** An object storage takes no token of ours: its address holds a signature. That it fails concerns this content alone. */
-  async function askStorage(address: string, base: string, taking: Taking): Promise<Answered> {
+  async function askStorage(address: string, base: string, options: TransferOptions): Promise<Answered> {
     if (address === '' || !URL.canParse(address, base)) return tried({ missing: '' });
     const { href, host } = new URL(address, base);
     try {
-      const answer = await http.elsewhere({ url: href, ...taking });
+      const answer = await http.elsewhere({ url: href, ...options });
       if (answer.status === 200) return answer;
       return tried(
         { missing: `${host}, where GitLab keeps it, answered ${answer.status}.` },

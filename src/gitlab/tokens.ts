@@ -34,7 +34,7 @@ export interface TokenKeeper {
 }
 
 /** One connection's state in memory. */
-interface Lane {
+interface RefreshQueue {
   holders: number;
   /** The last link of this connection's queue of looks and refreshes. */
   tail: Promise<unknown>;
@@ -56,32 +56,32 @@ export function createTokenKeeper(deps: {
   /** ms a refresh waits for holders of the old token; then it goes ahead, and they renew and repeat. */
   holderWaitMs?: number;
 }): TokenKeeper {
-  const lanes = new Map<ConnectionId, Lane>();
-  const laneOf = (id: ConnectionId): Lane => {
-    const lane = lanes.get(id) ?? { holders: 0, tail: Promise.resolve(), waiting: [] };
-    lanes.set(id, lane);
-    return lane;
+  const queues = new Map<ConnectionId, RefreshQueue>();
+  const queueOf = (id: ConnectionId): RefreshQueue => {
+    const queue = queues.get(id) ?? { holders: 0, tail: Promise.resolve(), waiting: [] };
+    queues.set(id, queue);
+    return queue;
   };
 
   /** Runs `act` after everything queued before it for this connection. */
-  function inTurn<T>(lane: Lane, act: () => Promise<T>): Promise<T> {
-    const turn = lane.tail.then(act, act);
-    lane.tail = turn.catch(() => undefined);
+  function inTurn<T>(queue: RefreshQueue, act: () => Promise<T>): Promise<T> {
+    const turn = queue.tail.then(act, act);
+    queue.tail = turn.catch(() => undefined);
     return turn;
   }
 
   /** The present pair, renewed if it is near its end, or if it still is the one GitLab has just refused. */
-  function current(id: ConnectionId, refused?: Secret, onChosen?: (lane: Lane) => void): Promise<Tokens> {
-    const lane = laneOf(id);
-    return inTurn(lane, async () => {
-      const tokens = await choose(id, lane, refused);
-      onChosen?.(lane);
+  function current(id: ConnectionId, refused?: Secret, onChosen?: (queue: RefreshQueue) => void): Promise<Tokens> {
+    const queue = queueOf(id);
+    return inTurn(queue, async () => {
+      const tokens = await choose(id, queue, refused);
+      onChosen?.(queue);
       return tokens;
     });
   }
 
-  async function choose(id: ConnectionId, lane: Lane, refused: Secret | undefined): Promise<Tokens> {
-    const tokens = await stored(id, lane);
+  async function choose(id: ConnectionId, queue: RefreshQueue, refused: Secret | undefined): Promise<Tokens> {
+    const tokens = await stored(id, queue);
     const isForPeople = tokens.refreshToken.open() === '';
     if (tokens.accessToken.open() === '') throw new Problem('grant-lost', { reason: 'dropped' });
     if (deps.store.isLost?.(id)) throw new Problem('grant-lost', { reason: isForPeople ? 'entered' : 'known' });
@@ -89,31 +89,31 @@ export function createTokenKeeper(deps: {
     if (isRefused && isForPeople) throw await lost(id, tokens, new Problem('grant-lost', { reason: 'entered' }));
     // Of a token that nobody renews GitLab says itself when it ends: the day may have been typed by hand.
     if (!isRefused && (isForPeople || !endsWithin(tokens, Math.min(freshMs, lifetimeOf(tokens) / 4)))) return tokens;
-    await holdersGone(lane, tokens);
+    await holdersGone(queue, tokens);
     // Dropped, or authorised anew, while it waited: the old one goes nowhere any more.
-    if (!isStill(id, tokens)) return choose(id, lane, refused);
+    if (!isStill(id, tokens)) return choose(id, queue, refused);
     // Whoever still holds it would be cut off in mid-operation; while it lasts, let them finish.
-    if (lane.holders > 0 && !isRefused && !endsWithin(tokens, Math.min(lastMs, lifetimeOf(tokens) / 8))) return tokens;
-    return renew(id, lane, tokens);
+    if (queue.holders > 0 && !isRefused && !endsWithin(tokens, Math.min(lastMs, lifetimeOf(tokens) / 8))) return tokens;
+    return renew(id, queue, tokens);
   }
 
   /** What the store has, once it has what GitLab issued last. A new connect meanwhile beats both. */
-  async function stored(id: ConnectionId, lane: Lane): Promise<Tokens> {
-    const { unsaved } = lane;
+  async function stored(id: ConnectionId, queue: RefreshQueue): Promise<Tokens> {
+    const { unsaved } = queue;
     if (unsaved && isStill(id, unsaved.old)) await deps.store.saveTokens(id, unsaved.fresh);
-    delete lane.unsaved;
+    delete queue.unsaved;
     return deps.store.tokens(id);
   }
 
-  async function renew(id: ConnectionId, lane: Lane, old: Tokens): Promise<Tokens> {
+  async function renew(id: ConnectionId, queue: RefreshQueue, old: Tokens): Promise<Tokens> {
     try {
       const fresh = await deps.refresh(old.refreshToken);
       const keepsRefresh = fresh.refreshToken.open() === '';
-      lane.unsaved = { old, fresh: keepsRefresh ? { ...fresh, refreshToken: old.refreshToken } : fresh };
+      queue.unsaved = { old, fresh: keepsRefresh ? { ...fresh, refreshToken: old.refreshToken } : fresh };
     } catch (error) {
       throw isGrantLost(error) ? await lost(id, old, error) : error;
     }
-    return stored(id, lane);
+    return stored(id, queue);
   }
 
   /** Marks the connection, unless somebody has authorised anew meanwhile. */
@@ -125,11 +125,11 @@ export function createTokenKeeper(deps: {
   const isStill = (id: ConnectionId, { accessToken }: Tokens): boolean =>
     same(deps.store.tokens(id).accessToken, accessToken);
 
-  async function holdersGone(lane: Lane, { accessToken }: Tokens): Promise<void> {
-    if (lane.holders === 0 || (lane.waitedFor && same(lane.waitedFor, accessToken))) return;
-    lane.waitedFor = accessToken;
+  async function holdersGone(queue: RefreshQueue, { accessToken }: Tokens): Promise<void> {
+    if (queue.holders === 0 || (queue.waitedFor && same(queue.waitedFor, accessToken))) return;
+    queue.waitedFor = accessToken;
     const stop = new AbortController();
-    const gone = new Promise<void>((resolve) => lane.waiting.push(resolve));
+    const gone = new Promise<void>((resolve) => queue.waiting.push(resolve));
     const tooLong = deps.clock.sleep(deps.holderWaitMs ?? 60_000, stop.signal).catch(() => undefined);
     await Promise.race([gone, tooLong]);
     stop.abort();
@@ -139,7 +139,7 @@ export function createTokenKeeper(deps: {
 
   /** Takes hold in the same turn that chose the pair, so that no refresh can slip in between. */
   async function take(id: ConnectionId, signal: AbortSignal | undefined, refused?: Secret): Promise<Tokens> {
-    const taken = current(id, refused, (lane) => (lane.holders += 1));
+    const taken = current(id, refused, (queue) => (queue.holders += 1));
     return abortable(taken, signal).catch((error: unknown) => {
       // Given up while waiting: whenever the turn comes, nobody holds.
       void taken.then(() => release(id)).catch(() => undefined);
@@ -148,9 +148,9 @@ export function createTokenKeeper(deps: {
   }
 
   function release(id: ConnectionId): void {
-    const lane = laneOf(id);
-    lane.holders -= 1;
-    if (lane.holders === 0) for (const wake of lane.waiting.splice(0)) wake();
+    const queue = queueOf(id);
+    queue.holders -= 1;
+    if (queue.holders === 0) for (const wake of queue.waiting.splice(0)) wake();
   }
 
   async function hold<T>(id: ConnectionId, tokens: Tokens, use: (token: Secret) => Promise<T>): Promise<T> {
@@ -177,7 +177,7 @@ export function createTokenKeeper(deps: {
       }
     },
 
-    forget: (id) => void lanes.delete(id),
+    forget: (id) => void queues.delete(id),
   };
 }
 

@@ -2,14 +2,14 @@ import type { ProblemFacts } from './problem.ts';
 import type { HoldCode, SiteId, SiteStatus } from './site.ts';
 import type { Oid, SitePath, Tally } from './tree.ts';
 
-/** Why a site is looked at. A ring carries no facts: the run looks for itself. */
+/** Why a run starts. A trigger carries no facts: the run checks for itself. */
 export type Trigger = 'watch' | 'poll' | 'webhook' | 'rescan' | 'start' | 'person' | 'retry';
 
 /** Everything worth telling. The bus adds `id` and `at`. */
 export type SyncEvent =
   | { readonly kind: 'status'; readonly site: SiteId; readonly status: SiteStatus }
   | { readonly kind: 'run'; readonly site: SiteId; readonly run: RunRecord }
-  | { readonly kind: 'act'; readonly act: ActRecord };
+  | { readonly kind: 'act'; readonly act: AuditEntry };
 
 export type Numbered = SyncEvent & { readonly id: number; readonly at: number };
 
@@ -44,7 +44,7 @@ export interface RunRecord {
 }
 
 /** What a person did. */
-export interface ActRecord {
+export interface AuditEntry {
   readonly id: string;
   readonly at: number;
   readonly by: string;

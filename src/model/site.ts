@@ -4,7 +4,7 @@ import type { ProblemFacts } from './problem.ts';
 
 export type SiteId = string & { readonly __brand: 'SiteId' };
 
-/** A folder on disk with a name, and the branch it is moored to, if any. */
+/** A folder on disk with a name, and the branch it is connected to, if any. */
 export interface Site {
   readonly id: SiteId;
   readonly name: string;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { z } from 'zod';
-import type { ActRecord, RunRecord } from '../model/event.ts';
+import type { AuditEntry, RunRecord } from '../model/event.ts';
 import type { SiteId } from '../model/site.ts';
 import { lineFile, type LineFile } from './lines.ts';
 import { actRecord, runRecord } from './records.ts';
@@ -8,10 +8,10 @@ import { actRecord, runRecord } from './records.ts';
 /** What happened: one file of lines per site, and one for what people did. Bounded, newest first. */
 export interface History {
   addRun(site: SiteId, run: RunRecord): Promise<void>;
-  addAct(act: ActRecord): Promise<void>;
+  addAct(act: AuditEntry): Promise<void>;
   /** `total` counts what is still kept. */
   runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
-  acts(page: { limit: number; offset: number; site?: SiteId }): Promise<{ rows: readonly ActRecord[]; total: number }>;
+  acts(page: { limit: number; offset: number; site?: SiteId }): Promise<{ rows: readonly AuditEntry[]; total: number }>;
   /** Removes a site's runs; what people did to it stays. */
   forget(site: SiteId): Promise<void>;
   /** Resolves when everything added so far is on disk. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ActRecord, RunRecord } from '../model/event.ts';
+import type { AuditEntry, RunRecord } from '../model/event.ts';
 import { fileMoved, holdCode, oid, problemFacts, siteId, sitePath, tally, whole } from './shapes.ts';
 
 /** One line of a site's history file. */
@@ -26,7 +26,7 @@ export const runRecord = whole<RunRecord>()(
 );
 
 /** One line of `acts.jsonl`. */
-export const actRecord = whole<ActRecord>()(
+export const actRecord = whole<AuditEntry>()(
   z.strictObject({
     id: z.string(),
     at: z.number(),

@@ -83,7 +83,7 @@ export async function makeAnew(
   }
   await deps.repository.replaceLine(line.disk, commit, waiting);
   deps.directory.hold((await deps.repository.held()).map(({ path }) => path));
-  await deps.directory.agree(commit, () => deps.repository.files(commit, Number.POSITIVE_INFINITY));
+  await deps.directory.resetBaseline(commit, () => deps.repository.files(commit, Number.POSITIVE_INFINITY));
   return { commit, waiting };
 }
 
@@ -183,14 +183,14 @@ async function build(
     );
     const message = about.replace('\n\n', '\n\nVersions that lost a conflict, so that they stay in the history.\n\n');
     const [{ author }] = layer as [Version, ...Version[]];
-    aside.push(await repository.make({ ...(await on(repository, line.tip)), edits, message, author }));
+    aside.push(await repository.createCommit({ ...(await on(repository, line.tip)), edits, message, author }));
   }
   let present = line.tip;
   for (const [at, { author, changes }] of groups.entries()) {
     const isLast = at === groups.length - 1;
     const start = await on(repository, present);
     const edits = changes.map(({ path, after }) => (after ? { path, entry: after } : { path }));
-    present = await repository.make({
+    present = await repository.createCommit({
       ...start,
       // The line's own side first, as in every merge of ours.
       ...(isLast && aside.length > 0 ? { parents: [aside[0] as Oid, ...start.parents, ...aside.slice(1)] } : {}),
@@ -202,7 +202,11 @@ async function build(
   if (groups.length === 0 && aside.length > 0) {
     const { tree, parents } = await on(repository, present);
     const message = mergeMessage(lost.length);
-    present = await repository.make({ parents: [aside[0] as Oid, ...parents, ...aside.slice(1)], tree, message });
+    present = await repository.createCommit({
+      parents: [aside[0] as Oid, ...parents, ...aside.slice(1)],
+      tree,
+      message,
+    });
   }
   return present as Oid;
 }

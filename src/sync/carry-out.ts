@@ -11,7 +11,7 @@ import { mergeCommit } from './merge-commit.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
 import { partialCommit } from './partial.ts';
 import type { Ledger } from './ports.ts';
-import type { Standing, Step } from './reconcile.ts';
+import type { Divergence, Step } from './reconcile.ts';
 import { wentBack } from './went-back.ts';
 
 type Done = Oid | undefined | 'again' | 'anew';
@@ -21,29 +21,29 @@ export async function carryOut(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
-  standing: Standing,
+  divergence: Divergence,
   step: Step,
 ): Promise<Done> {
   switch (step.kind) {
     case 'nothing':
       return undefined;
     case 'branch-missing':
-      notes.hold = heldStep(deps, 'branch-missing', stepId(standing), [], 0, ['try-again', 'put-back']);
+      notes.hold = heldStep(deps, 'branch-missing', stepId(divergence), [], 0, ['try-again', 'put-back']);
       if (deps.consent !== notes.hold.step) return undefined;
       delete notes.hold;
-      return offer(deps, notes, ledger, standing, standing.local);
+      return pushCommit(deps, notes, ledger, divergence, divergence.local);
     case 'rewritten':
-      return rewritten(deps, notes, ledger, standing, step);
+      return rewritten(deps, notes, ledger, divergence, step);
     case 'went-back':
       return wentBack(deps, notes, ledger, step);
     case 'push':
-      if (standing.fresh) await keepOldLine(deps, ledger);
-      return offer(deps, notes, ledger, standing, step.commit);
+      if (divergence.fresh) await keepOldLine(deps, ledger);
+      return pushCommit(deps, notes, ledger, divergence, step.commit);
     case 'pull':
       if (step.rewritten && ledger.remote) await keepOldTip(deps, ledger.remote);
-      return follow(deps, notes, ledger, standing, step.target);
+      return pullCommit(deps, notes, ledger, divergence, step.target);
     case 'merge':
-      return merge(deps, notes, ledger, standing, step);
+      return merge(deps, notes, ledger, divergence, step);
     default:
       return step satisfies never;
   }
@@ -54,18 +54,18 @@ async function rewritten(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
-  standing: Standing,
+  divergence: Divergence,
   step: Step & { kind: 'rewritten' },
 ): Promise<Done> {
   const changes = await deps.repository.changes(step.ours, step.theirs);
-  const asked = heldStep(deps, 'history-rewritten', stepId(standing), changes, deps.directory.tracked(), ['go-on']);
+  const asked = heldStep(deps, 'history-rewritten', stepId(divergence), changes, deps.directory.tracked(), ['go-on']);
   await keepOldTip(deps, step.known);
   if (deps.consent !== asked.step) {
     notes.hold = asked;
     return undefined;
   }
   // Only the new history as parent: what somebody removed from it must not come back through ours.
-  return merge(deps, notes, ledger, standing, {
+  return merge(deps, notes, ledger, divergence, {
     kind: 'merge',
     ours: step.ours,
     theirs: step.theirs,
@@ -89,7 +89,7 @@ async function merge(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
-  standing: Standing,
+  divergence: Divergence,
   step: Step & { kind: 'merge' },
 ): Promise<Done> {
   const { repository, now } = deps;
@@ -104,11 +104,11 @@ async function merge(
   // that lost is something new, although no file shows it: as a parent it stays on GitLab.
   if (made.tree === theirs.tree && lost.length === 0) {
     if (step.parents.includes(step.ours)) await keepOwnBytes(deps, ledger, step);
-    return follow(deps, notes, ledger, standing, step.theirs);
+    return pullCommit(deps, notes, ledger, divergence, step.theirs);
   }
   await holdPaths(deps, lost, commit);
   if (lost.length > 0) await deps.noteLost?.(lost);
-  return offer(deps, notes, ledger, standing, commit);
+  return pushCommit(deps, notes, ledger, divergence, commit);
 }
 
 /** A text that merged into exactly what the branch has: as it stood in the folder it would be in no ref any more. */
@@ -124,18 +124,24 @@ async function keepOwnBytes(
 }
 
 /** Pushes `commit` and then lets the folder follow it. */
-async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Standing, commit: Oid): Promise<Done> {
+async function pushCommit(
+  deps: RunDeps,
+  notes: Notes,
+  ledger: Ledger,
+  divergence: Divergence,
+  commit: Oid,
+): Promise<Done> {
   const { repository, remote, site, signal } = deps;
-  const expected = standing.remote === 'absent' ? null : standing.remote;
+  const expected = divergence.remote === 'absent' ? null : divergence.remote;
   const going = await repository.changes(expected ?? undefined, commit);
   const coming = ledger.disk === commit ? [] : await losing(deps, notes, ledger, commit);
   // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
-  const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(standing), expected));
+  const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(divergence), expected));
   if (asked) {
     notes.hold = asked;
     return undefined;
   }
-  const tip = standing.remote === 'absent' ? undefined : standing.remote;
+  const tip = divergence.remote === 'absent' ? undefined : divergence.remote;
   const without = notes.refused ? undefined : agreedToLeave(deps);
   if (without && deps.refusal && ledger.disk === commit) {
     const done = await leaveOut(deps, notes, tip, deps.refusal, without);
@@ -145,7 +151,7 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
     notes.refused = deps.refusal;
     return undefined;
   }
-  await repository.move({ offered: commit });
+  await repository.updateRefs({ offered: commit });
   deps.progress?.({ act: 'pushing', done: 0, total: 0 });
   const result = await remote.push(commit, expected, { skipCi: site.settings.skipCi }, signal, deps.progress);
   if (result.output) notes.output.push(result.output);
@@ -155,8 +161,8 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
     // What GitLab sent keeps arriving: the merge is applied here although it could not be offered there. That much is
     // agreed on before: if the branch is rewritten after this, what it lost is known to have been there.
     if (ledger.disk !== commit) {
-      if (tip && ledger.remote !== tip) await repository.move({ remote: tip });
-      await bring(deps, notes, { ...ledger, ...(tip ? { remote: tip } : {}) }, commit);
+      if (tip && ledger.remote !== tip) await repository.updateRefs({ remote: tip });
+      await applyCommit(deps, notes, { ...ledger, ...(tip ? { remote: tip } : {}) }, commit);
     }
     const first = (notes.refused ?? deps.refusal)?.first ?? firstPaths(going);
     const refusal = { commit, text: result.text, ...(first ? { first } : {}) };
@@ -168,8 +174,8 @@ async function offer(deps: RunDeps, notes: Notes, ledger: Ledger, standing: Stan
   const again = new Set(going.map(({ path }) => path));
   notes.pushed = [...notes.pushed.filter(({ path }) => !again.has(path)), ...going];
   const agreed = { remote: commit, offered: null };
-  if (ledger.disk === commit) await repository.move({ ...agreed, choice: null, base: null });
-  else await bring(deps, notes, ledger, commit, agreed);
+  if (ledger.disk === commit) await repository.updateRefs({ ...agreed, choice: null, base: null });
+  else await applyCommit(deps, notes, ledger, commit, agreed);
   return commit;
 }
 
@@ -207,20 +213,20 @@ async function leaveOut(
 }
 
 /** Nothing to push: the folder follows the branch. */
-async function follow(
+async function pullCommit(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
-  standing: Standing,
+  divergence: Divergence,
   target: Oid,
 ): Promise<Oid | undefined> {
   const coming = await losing(deps, notes, ledger, target);
-  const asked = await ask(deps, [], coming, stepId(standing), null);
+  const asked = await ask(deps, [], coming, stepId(divergence), null);
   if (asked) {
     notes.hold = asked;
     return undefined;
   }
-  await bring(deps, notes, ledger, target, { remote: target, offered: null });
+  await applyCommit(deps, notes, ledger, target, { remote: target, offered: null });
   return target;
 }
 
@@ -239,7 +245,7 @@ async function losing(deps: RunDeps, notes: Notes, { disk }: Ledger, target: Oid
  * Paths that are busy are left out, and a commit says so: without it the next snapshot
  * would hold the old content of those paths against the branch's new one, and silently revert it.
  */
-export async function bring(
+export async function applyCommit(
   deps: RunDeps,
   notes: Notes,
   ledger: Ledger,
@@ -251,7 +257,7 @@ export async function bring(
   const changes = await repository.changes(disk, target);
   const letGo = await lettingGo(deps, changes, disk, target);
   await keepLetGo(deps, disk, letGo);
-  await repository.move({ pending: target });
+  await repository.updateRefs({ pending: target });
   const modes = ledger.choice && (await modesOf(repository, ledger.choice));
   const { applied, skipped, refused, staying, ...left } = await directory.apply({
     changes,
@@ -270,8 +276,8 @@ export async function bring(
   notes.notSynced = [...notes.notSynced.filter(({ path }) => !named.has(path)), ...refused, ...staying];
   if (skipped.length === 0) {
     // The manifest first: only it knows what was refused, and while `pending` stands a crash leads to looking again.
-    await directory.settled(target);
-    await repository.move({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
+    await directory.saveBaseline(target);
+    await repository.updateRefs({ disk: target, pending: null, choice: null, base: null, ...moves }, { disk });
     return;
   }
   const busy = skipped.length - staying.length;
@@ -279,15 +285,15 @@ export async function bring(
   if (busy > 0) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
   if (applied.length + refused.length === 0) {
     // Nothing arrived, so there is nothing to agree on: the next run decides anew from where the folder stands.
-    await repository.move({ pending: null, ...moves });
+    await repository.updateRefs({ pending: null, ...moves });
     return;
   }
   const partial = await partialCommit(repository, { ...ledger, disk }, target, changes, new Set(skipped));
-  await repository.move(
+  await repository.updateRefs(
     { disk: partial.commit, pending: null, choice: null, ...(partial.base ? { base: partial.base } : {}), ...moves },
     { disk },
   );
-  await directory.settled(partial.commit);
+  await directory.saveBaseline(partial.commit);
 }
 
 /** A hold, if the step would take too much away from either side and nobody agreed to exactly this. */

@@ -55,7 +55,7 @@ async function arrival(
   const parents = instead ? [incoming] : [disk, incoming];
   const merged = await repository.merge(disk, incoming, instead ? (base ?? remote) : undefined);
   const { edits } = settle(merged, 'repository');
-  const target = await repository.make({ parents, tree: merged.tree, edits, message: `Merge\n\n${trailer}\n` });
+  const target = await repository.createCommit({ parents, tree: merged.tree, edits, message: `Merge\n\n${trailer}\n` });
   return { target, parents, instead };
 }
 
@@ -75,7 +75,7 @@ export async function restoreKept(sides: Sides, keptId: string, path: SitePath |
     const edits = present
       .filter((file) => stays.has(file.path))
       .map(({ path, mode, oid }) => ({ path, entry: { mode, oid } }));
-    await move(repository, await repository.make({ parents: [disk], tree, edits, message }));
+    await move(repository, await repository.createCommit({ parents: [disk], tree, edits, message }));
     return;
   }
   const file = files.find((kept) => kept.path === path);
@@ -150,11 +150,14 @@ async function choose(
   subject: string,
 ): Promise<void> {
   const { tree } = await repository.commit(from);
-  await move(repository, await repository.make({ parents, tree, edits, message: `${subject}\n\n${trailer}\n` }));
+  await move(
+    repository,
+    await repository.createCommit({ parents, tree, edits, message: `${subject}\n\n${trailer}\n` }),
+  );
 }
 
 async function move(repository: Repository, choice: Oid): Promise<void> {
-  await repository.move({ choice });
+  await repository.updateRefs({ choice });
 }
 
 function restored(path: SitePath, entry: Change['before']): { path: SitePath; entry?: Entry } {

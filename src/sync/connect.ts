@@ -82,7 +82,7 @@ export async function connect(
   const { repository } = deps;
   // A connected site without a ledger would be broken by a crash here; its ledger is replaced in one step below.
   if (!deps.switching)
-    await repository.move({
+    await repository.updateRefs({
       disk: null,
       remote: null,
       pending: null,
@@ -91,7 +91,7 @@ export async function connect(
       base: null,
       back: null,
     });
-  await deps.directory.agree(undefined, async () => []);
+  await deps.directory.resetBaseline(undefined, async () => []);
   deps.directory.hold([]);
   const kept = await keepFolder(deps, sides);
   if (sides.isNew && sides.tip) await begin(deps, sides.tip);
@@ -177,9 +177,9 @@ function digest({ tip, isNew, survey, refused }: Sides, what: string): string {
 
 /** The folder as it is, under its own ref: a commit that no pushed commit ever descends from. */
 async function keepFolder({ repository, directory, now }: ConnectDeps, { survey, ...sides }: Sides): Promise<Oid> {
-  const taken = await repository.take(
+  const taken = await repository.commitFiles(
     undefined,
-    survey.files.map(({ taking }) => taking),
+    survey.files.map(({ pending }) => pending),
     () => 'Folder before it was connected\n',
   );
   const changed = survey.files.some(({ path, oid }) => taken.entries.get(path)?.oid !== oid);
@@ -200,7 +200,7 @@ async function keepFolder({ repository, directory, now }: ConnectDeps, { survey,
   const theirs = new Map(sides.theirs.map(({ path, oid }) => [path, oid]));
   const pointers = new Set(sides.refused.flatMap(({ path, reason }) => (reason.kind === 'lfs-pointer' ? [path] : [])));
   const agreed = [...taken.entries].filter(([path, entry]) => !pointers.has(path) || theirs.get(path) !== entry?.oid);
-  await directory.recorded({ ...taken, entries: new Map(agreed) });
+  await directory.recordFiles({ ...taken, entries: new Map(agreed) });
   return taken.commit;
 }
 
@@ -219,7 +219,15 @@ async function replaceFolder(
 ): Promise<void> {
   const changes = await repository.changes(kept, tip);
   await switching?.(tip);
-  await repository.move({ disk: kept, pending: tip, remote: tip, offered: null, choice: null, base: null, back: null });
+  await repository.updateRefs({
+    disk: kept,
+    pending: tip,
+    remote: tip,
+    offered: null,
+    choice: null,
+    base: null,
+    back: null,
+  });
   await releaseAll(repository);
   await bound();
   const { skipped } = await directory.apply({
@@ -230,14 +238,14 @@ async function replaceFolder(
     signal,
   });
   if (skipped.length === 0) {
-    await repository.move({ disk: tip, pending: null });
-    await directory.agree(tip, () => repository.files(tip, fileLimit));
+    await repository.updateRefs({ disk: tip, pending: null });
+    await directory.resetBaseline(tip, () => repository.files(tip, fileLimit));
     return;
   }
   // Edited in the instant of the swap: that edit is a conflict of the next cycle, with both versions kept.
   const partial = await partialCommit(repository, { disk: kept, remote: tip }, tip, changes, new Set(skipped));
-  await repository.move({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
-  await directory.agree(partial.commit, () => repository.files(partial.commit, fileLimit));
+  await repository.updateRefs({ disk: partial.commit, pending: null, ...(partial.base ? { base: partial.base } : {}) });
+  await directory.resetBaseline(partial.commit, () => repository.files(partial.commit, fileLimit));
 }
 
 /** Only when the ledger has stepped: where that fails, what waited for a person waits on. */
@@ -256,7 +264,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
     .map(({ path, before }) => (before ? { path, entry: before } : { path }));
   const going = changes.filter(({ path }) => !refused.has(path));
   const { tree } = await repository.commit(kept);
-  const commit = await repository.make({
+  const commit = await repository.createCommit({
     parents: sides.tip ? [sides.tip] : [],
     tree,
     edits,
@@ -266,7 +274,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
   if (result.kind === 'moved') throw new Problem('plan-outdated', {});
   if (result.kind === 'refused') throw new Problem('push-refused', { text: result.text, branch: deps.branch });
   await deps.switching?.(commit);
-  await repository.move({
+  await repository.updateRefs({
     disk: commit,
     remote: commit,
     pending: null,
@@ -276,7 +284,7 @@ async function startFromFolder(deps: ConnectDeps, kept: Oid, sides: Sides, bound
     back: null,
   });
   await releaseAll(repository);
-  await directory.agree(commit, () => repository.files(commit, deps.fileLimit));
+  await directory.resetBaseline(commit, () => repository.files(commit, deps.fileLimit));
   await bound();
 }
 

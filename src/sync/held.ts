@@ -66,8 +66,8 @@ async function releaseRefused(repository: Repository, directory: Directory, isDu
   if (disk && removed.length > 0) {
     const { tree } = await repository.commit(disk);
     const edits = removed.map(({ path }) => ({ path }));
-    const commit = await repository.make({ parents: [disk], tree, edits, message: editMessage(removed) });
-    await repository.move({ disk: commit }, { disk });
+    const commit = await repository.createCommit({ parents: [disk], tree, edits, message: editMessage(removed) });
+    await repository.updateRefs({ disk: commit }, { disk });
   }
   await repository.release(again);
 }
@@ -119,7 +119,11 @@ async function followRepository(
 ): Promise<void> {
   const { disk } = await repository.ledger();
   if (ours !== undefined) {
-    const taken = await repository.take(undefined, [directory.taking(path)], () => `Held version\n\n${trailer}\n`);
+    const taken = await repository.commitFiles(
+      undefined,
+      [directory.pendingFile(path)],
+      () => `Held version\n\n${trailer}\n`,
+    );
     if (taken.entries.get(path)?.oid !== ours) throw new Problem('plan-outdated', {});
     await repository.keep({ cause: 'conflict', at: now(), commit: taken.commit, files: 1, bytes: 0 });
   }
@@ -130,5 +134,5 @@ async function followRepository(
   const { skipped } = await directory.apply({ changes: [change], ...contentsOf(repository) });
   // Edited in the instant of the swap: it is held as before.
   if (skipped.length > 0) throw new Problem('plan-outdated', {});
-  await directory.settled(disk as Oid);
+  await directory.saveBaseline(disk as Oid);
 }

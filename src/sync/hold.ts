@@ -4,7 +4,7 @@ import type { Hold, HoldChoice, HoldCode } from '../model/site.ts';
 import type { Refusal } from '../model/refusal.ts';
 import { type Change, type Oid, type SitePath, markOf, tally } from '../model/tree.ts';
 import type { Outcome, RunDeps } from './notes.ts';
-import type { Standing } from './reconcile.ts';
+import type { Divergence } from './reconcile.ts';
 
 const none = { added: 0, changed: 0, removed: 0 };
 
@@ -22,7 +22,7 @@ export function heldStep(
 }
 
 /** Names exactly what a person is asked about: another tip or another snapshot is another question. */
-export function stepId({ local, remote }: Standing): string {
+export function stepId({ local, remote }: Divergence): string {
   return `${local}:${remote}`;
 }
 

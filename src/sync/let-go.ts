@@ -57,12 +57,16 @@ export async function removeLetGo(
   if (files.some((file) => file.path === path)) throw new Problem('plan-outdated', {});
   const oid = await directory.hash(path);
   if (!oid) throw new Problem('not-found', { what: 'file' });
-  const taken = await repository.take(disk, [directory.taking(path)], () => `File that was let go\n\n${trailer}\n`);
+  const taken = await repository.commitFiles(
+    disk,
+    [directory.pendingFile(path)],
+    () => `File that was let go\n\n${trailer}\n`,
+  );
   if (taken.entries.get(path)?.oid !== oid) throw new Problem('plan-outdated', {});
   const modes = directory.modes([path]);
   await repository.keep({ cause: 'let-go', at: now(), commit: taken.commit, files: files.length + 1, bytes: 0, modes });
   const before = { mode: '100644', oid } as const;
   const { applied } = await directory.apply({ changes: [{ path, before }], ...contentsOf(repository) });
-  await directory.settled(disk);
+  await directory.saveBaseline(disk);
   if (!applied.includes(path)) throw new Problem('plan-outdated', {});
 }

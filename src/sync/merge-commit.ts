@@ -25,6 +25,6 @@ export async function mergeCommit(
   );
   const { edits, lost } = settle(merged, site.settings.policy, await pointersLeft(deps, rivals));
   const message = mergeMessage(lost.length, parents.includes(ours) ? 'parents' : 'kept');
-  const commit = await repository.make({ parents, tree: merged.tree, edits, message });
+  const commit = await repository.createCommit({ parents, tree: merged.tree, edits, message });
   return { commit, lost };
 }

@@ -19,7 +19,7 @@ export async function partialCommit(
     .filter(({ path }) => skipped.has(path))
     .map(({ path, before }) => (before ? { path, entry: before } : { path }));
   const { tree } = await repository.commit(target);
-  const commit = await repository.make({
+  const commit = await repository.createCommit({
     parents: [ours ? ledger.disk : target],
     tree,
     edits,

@@ -50,7 +50,7 @@ export interface Author {
 }
 
 /** A path to record, and how to read it. `read` gives undefined when the file changed meanwhile: then it waits. */
-export interface Taking {
+export interface PendingFile {
   readonly path: SitePath;
   /** Absent: the path is gone. */
   readonly file?: { readonly mode: Mode; readonly open: () => Promise<OpenFile | undefined> };
@@ -64,7 +64,7 @@ export interface OpenFile {
   finish(): boolean;
 }
 
-export interface Taken {
+export interface CommittedFiles {
   /** The new commit, or the parent when nothing differed. */
   readonly commit: Oid;
   readonly entries: ReadonlyMap<SitePath, Entry | undefined>;
@@ -157,7 +157,7 @@ export interface Repository {
   view(subfolder: Subfolder): void;
   ledger(): Promise<Ledger>;
   /** Moves refs in one transaction; `null` removes one. Fails if a ref is not what `expect` says. */
-  move(
+  updateRefs(
     changes: Partial<Record<LedgerName, Oid | null>>,
     expect?: Partial<Record<LedgerName, Oid | null>>,
   ): Promise<void>;
@@ -187,15 +187,15 @@ export interface Repository {
   /** Differences between two commits; `undefined` stands for the empty tree. */
   changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
   /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
-  take(
+  commitFiles(
     parent: Oid | undefined,
-    taking: readonly Taking[],
+    pending: readonly PendingFile[],
     message: (changes: readonly Change[]) => string,
-  ): Promise<Taken>;
+  ): Promise<CommittedFiles>;
   /** Three-way merge of two commits; `base` where history cannot tell it. Nothing is written but objects. */
   merge(ours: Oid, theirs: Oid, base?: Oid): Promise<Merged>;
   /** Makes a commit from a tree and edits. */
-  make(request: CommitRequest): Promise<Oid>;
+  createCommit(request: CommitRequest): Promise<Oid>;
   /** Bytes of each content, in the order asked. */
   sizes(oids: readonly Oid[]): Promise<readonly number[]>;
   /** Contents, in the order asked. The chunks of one must be read before the next comes. */
@@ -267,9 +267,9 @@ export type PushResult =
   | { readonly kind: 'refused'; readonly text: string; readonly output: string };
 
 /** What a look at the directory found. */
-export interface Found {
+export interface ScanReport {
   /** Paths to record, settled and readable. */
-  readonly taking: readonly Taking[];
+  readonly pending: readonly PendingFile[];
   /** Paths that changed too recently; look again in `againInMs`. */
   readonly unsettled: readonly SitePath[];
   readonly againInMs?: number;
@@ -318,7 +318,7 @@ export interface Applied {
 export interface LateWrite {
   readonly path: SitePath;
   readonly before: Oid;
-  readonly taking: Taking;
+  readonly file: PendingFile;
   /** Call once it is recorded: only then the last copy on disk goes. */
   done(): void;
 }
@@ -328,7 +328,7 @@ export interface SurveyedFile {
   readonly path: SitePath;
   readonly oid: Oid;
   readonly size: number;
-  readonly taking: Taking;
+  readonly pending: PendingFile;
 }
 
 /** A folder's contents, read without writing anything anywhere. */
@@ -377,11 +377,11 @@ export interface Directory {
   /** What was seen on disk counts no more: what the ledger says is there will be written again. */
   forget(): Promise<void>;
   /** Tells what the ledger says is on disk. Cheap when the manifest already agrees. */
-  agree(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
+  resetBaseline(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
   /** Puts back what a crash or a failing disk left half-way. Before any look. */
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
   /** `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. */
-  look(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<Found>;
+  scan(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<ScanReport>;
   /**
    * Everything that would travel, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
    * repository will bring, which count already. `commit`: as in {@link Bringing}.
@@ -398,10 +398,10 @@ export interface Directory {
    * What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. Gives those of the unsteady that
    * could not be read: waiting a moment does not help.
    */
-  recorded(taken: Taken): Promise<readonly NotSynced[]>;
+  recordFiles(taken: CommittedFiles): Promise<readonly NotSynced[]>;
   apply(request: ApplyRequest): Promise<Applied>;
   /** The ledger now says `commit`: `applied` paths are as in it. Durable before it returns. */
-  settled(commit: Oid): Promise<void>;
+  saveBaseline(commit: Oid): Promise<void>;
   /** Looks once more at files replaced a while ago. */
   lateWrites(): Promise<readonly LateWrite[]>;
   /** Permissions of the paths, for keeping; of those that can be looked at. */
@@ -411,7 +411,7 @@ export interface Directory {
   /** These paths wait for a person: neither looked at nor written. Others that did are ordinary again. */
   hold(paths: readonly SitePath[]): void;
   /** How to record what is at a path now. */
-  taking(path: SitePath): Taking;
+  pendingFile(path: SitePath): PendingFile;
   /** Paths of the ledger that are not written here. */
   refused(): readonly SitePath[];
   /** Paths that the branch has no longer, or otherwise, and that we could not remove or replace when we last tried. */

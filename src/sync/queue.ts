@@ -3,31 +3,31 @@ import type { Trigger } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
 import type { Clock } from '../model/world.ts';
 
-/** What a run asks of its lane: when to be called again by itself, in ms; absent: when the next ring comes. */
+/** What a run asks of its queue: when to run again, in ms; absent: at the next trigger. */
 export interface Again {
   readonly inMs?: number;
   /** `watch`: paths come to rest; `retry`: something failed. */
   readonly trigger?: 'watch' | 'retry';
 }
 
-interface LaneWork {
+interface SiteWork {
   /** One run. Never throws: it judges its own failures and says when to try again. */
   run(triggers: ReadonlySet<Trigger>, signal: AbortSignal): Promise<Again>;
 }
 
-export interface Lane {
-  /** Something may have changed. Rings collapse: one run sees what all of them meant. `inMs`: not before. */
-  ring(trigger: Trigger, inMs?: number): void;
+export interface SiteQueue {
+  /** Something may have changed. Triggers coalesce: one run handles all that came before it. `inMs`: not before. */
+  trigger(trigger: Trigger, inMs?: number): void;
   /** Something a person asked for, in its turn between the runs. */
   job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Ends what is under way, wherever it is: the next run goes on from there. False: nothing was. */
   breakOff(): boolean;
-  /** No new runs. Resolves when nothing of this lane is under way. */
+  /** No new runs. Resolves when nothing of this site is under way. */
   close(): Promise<void>;
 }
 
 export interface Queue {
-  lane(work: LaneWork): Lane;
+  forSite(work: SiteWork): SiteQueue;
   /** Runs and jobs under way, and those that wait for a place. */
   load(): { running: number; waiting: number };
   /** Lets what is under way finish for at most `ms`, then breaks it off. */
@@ -38,16 +38,16 @@ export interface Queue {
 export function createQueue({ clock, concurrency }: { clock: Clock; concurrency: number }): Queue {
   const slots = new PQueue({ concurrency });
   const stop = new AbortController();
-  const lanes = new Set<Lane>();
+  const queues = new Set<SiteQueue>();
   return {
-    lane(work) {
-      const lane = new SiteLane(work, clock, slots, stop.signal);
-      lanes.add(lane);
-      return lane;
+    forSite(work) {
+      const queue = new SerialQueue(work, clock, slots, stop.signal);
+      queues.add(queue);
+      return queue;
     },
     load: () => ({ running: slots.pending, waiting: slots.size }),
     async drain(ms) {
-      const closed = Promise.all([...lanes].map((lane) => lane.close()));
+      const closed = Promise.all([...queues].map((queue) => queue.close()));
       const timer = new AbortController();
       const limit = clock.sleep(ms, timer.signal).then(
         () => stop.abort(new Error('the daemon is stopping')),
@@ -60,12 +60,12 @@ export function createQueue({ clock, concurrency }: { clock: Clock; concurrency:
   };
 }
 
-class SiteLane implements Lane {
-  readonly #work: LaneWork;
+class SerialQueue implements SiteQueue {
+  readonly #work: SiteWork;
   readonly #clock: Clock;
   readonly #slots: PQueue;
   readonly #signal: AbortSignal;
-  readonly #rings = new Set<Trigger>();
+  readonly #triggers = new Set<Trigger>();
   #wake: { readonly at: number; readonly cancel: AbortController } | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   /** What is under way now. */
@@ -73,16 +73,16 @@ class SiteLane implements Lane {
   #queued = false;
   #closed = false;
 
-  constructor(work: LaneWork, clock: Clock, slots: PQueue, signal: AbortSignal) {
+  constructor(work: SiteWork, clock: Clock, slots: PQueue, signal: AbortSignal) {
     this.#work = work;
     this.#clock = clock;
     this.#slots = slots;
     this.#signal = signal;
   }
 
-  ring(trigger: Trigger, inMs = 0): void {
+  trigger(trigger: Trigger, inMs = 0): void {
     if (this.#closed) return;
-    this.#rings.add(trigger);
+    this.#triggers.add(trigger);
     const at = this.#clock.monotonic() + inMs;
     if (this.#queued || (this.#wake && this.#wake.at <= at)) return;
     this.#wake?.cancel.abort();
@@ -125,10 +125,10 @@ class SiteLane implements Lane {
     void this.#inTurn(async (signal) => {
       this.#queued = false;
       if (this.#closed) return;
-      const triggers = new Set(this.#rings);
-      this.#rings.clear();
+      const triggers = new Set(this.#triggers);
+      this.#triggers.clear();
       const again = await this.#work.run(triggers, signal);
-      if (again.inMs !== undefined) this.ring(again.trigger ?? 'retry', again.inMs);
+      if (again.inMs !== undefined) this.trigger(again.trigger ?? 'retry', again.inMs);
     });
   }
 

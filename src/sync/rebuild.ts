@@ -19,7 +19,7 @@ export async function rebuild(
   if (!agreed || tip === 'absent' || !(await holds(repository, agreed, tip))) {
     throw new Problem('git-damaged', { text: 'The last agreement is not part of the branch any more.' });
   }
-  await repository.move({ disk: agreed, remote: agreed });
+  await repository.updateRefs({ disk: agreed, remote: agreed });
 }
 
 async function holds(repository: Repository, agreed: Oid, tip: Oid): Promise<boolean> {

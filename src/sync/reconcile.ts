@@ -2,7 +2,7 @@ import type { Oid } from '../model/tree.ts';
 import type { Relation } from './ports.ts';
 
 /** Where a site stands: what its folder holds, what the branch holds, and how the two came about. */
-export interface Standing {
+export interface Divergence {
   /** The folder's side: the last snapshot, or a person's choice on top of it. */
   readonly local: Oid;
   /** The branch's tip, or that there is no such branch. */
@@ -41,8 +41,8 @@ export type Step =
   | { readonly kind: 'branch-missing' };
 
 /** Decides by looking at nothing but how the commits stand to each other. Pure. */
-export function reconcile(standing: Standing): Step {
-  const { local, remote, known, relation, history, base, fresh } = standing;
+export function reconcile(divergence: Divergence): Step {
+  const { local, remote, known, relation, history, base, fresh } = divergence;
   if (remote === 'absent') return known ? { kind: 'branch-missing' } : { kind: 'push', commit: local, expected: null };
   // First of all: on rewritten history «the tip is an ancestor of ours» would push the removed commits back.
   if (history !== 'continued' && known) {

@@ -19,7 +19,7 @@ export async function recover(
   const { disk, pending, remote } = ledger;
   if (!pending) return undone;
   if (!disk) {
-    await repository.move({ pending: null });
+    await repository.updateRefs({ pending: null });
     return undone;
   }
   const changes = await repository.changes(disk, pending);
@@ -33,18 +33,18 @@ export async function recover(
     else missing.add(change.path);
   }
   if (missing.size === 0) {
-    await repository.move({ disk: pending, pending: null, choice: null }, { disk });
+    await repository.updateRefs({ disk: pending, pending: null, choice: null }, { disk });
     return { returned, letGo };
   }
   // Nothing arrived: the next cycle decides anew. Only a first connect must go on from here, since its plan had a yes.
   if (missing.size === changes.length && remote !== pending) {
-    await repository.move({ pending: null });
+    await repository.updateRefs({ pending: null });
     return undone;
   }
   const partial = await partialCommit(repository, { ...ledger, disk }, pending, changes, missing);
   // A base of its own means that `pending` is the branch's new line: it is what was agreed on so far.
   const base = partial.base ? { base: partial.base, remote: pending } : {};
-  await repository.move({ disk: partial.commit, pending: null, ...base }, { disk });
+  await repository.updateRefs({ disk: partial.commit, pending: null, ...base }, { disk });
   return { returned, letGo };
 }
 

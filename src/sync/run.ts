@@ -2,14 +2,14 @@ import type { Trigger } from '../model/event.ts';
 import type { NotSynced } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
-import { bring, carryOut } from './carry-out.ts';
+import { applyCommit, carryOut } from './carry-out.ts';
 import { insteadOf, standsFor } from './choice.ts';
 import { settle } from './conflict.ts';
 import { recallHeld } from './held.ts';
 import { editMessage, mergeMessage, trailer, wording } from './message.ts';
 import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } from './notes.ts';
 import type { Ledger, Repository } from './ports.ts';
-import { type Standing, reconcile } from './reconcile.ts';
+import { type Divergence, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
 import { tipWhenBack } from './went-back.ts';
 
@@ -29,28 +29,28 @@ export async function run(deps: RunDeps): Promise<Outcome> {
   notes.returned.push(...returned);
   notes.letGo.push(...letGo);
   await recallHeld(repository, directory, deps);
-  await takeEdits(deps, notes);
+  await commitEdits(deps, notes);
   await keepLateWrites(deps, notes);
   let anew = 0;
   for (let round = 1; ; round += 1) {
     signal?.throwIfAborted();
     let ledger = await repository.ledger();
-    let standing = await stand(deps, ledger, round);
+    let divergence = await compareSides(deps, ledger, round);
     notes.before ??= ledger.remote;
-    if (!standing) return end(deps, notes);
-    if (await rejoin(deps, ledger, standing)) {
+    if (!divergence) return end(deps, notes);
+    if (await rejoin(deps, ledger, divergence)) {
       ledger = await repository.ledger();
-      standing = (await stand(deps, ledger, round + 1)) as Standing;
+      divergence = (await compareSides(deps, ledger, round + 1)) as Divergence;
     }
     // The branch has again what it lost.
-    if (ledger.back && standing.remote !== 'absent' && standing.history === 'continued')
-      await repository.move({ back: null });
-    const step = reconcile(standing);
+    if (ledger.back && divergence.remote !== 'absent' && divergence.history === 'continued')
+      await repository.updateRefs({ back: null });
+    const step = reconcile(divergence);
     if (step.kind === 'nothing') {
-      await agree(deps, notes, ledger, standing.remote as Oid);
-      return end(deps, notes, standing.remote as Oid);
+      await resetBaseline(deps, notes, ledger, divergence.remote as Oid);
+      return end(deps, notes, divergence.remote as Oid);
     }
-    const done = await carryOut(deps, notes, ledger, standing, step);
+    const done = await carryOut(deps, notes, ledger, divergence, step);
     if (done !== 'again' && done !== 'anew') return end(deps, notes, done);
     if (done === 'anew') anew += 1;
     if (anew === mostAnew) return end(deps, notes);
@@ -77,7 +77,7 @@ async function end({ repository }: RunDeps, notes: Notes, after?: Oid): Promise<
 async function rejoin(
   deps: RunDeps,
   ledger: Ledger,
-  { local, remote, relation, history, base }: Standing,
+  { local, remote, relation, history, base }: Divergence,
 ): Promise<boolean> {
   const { repository, directory } = deps;
   if (relation !== 'diverged' || history !== 'continued' || base || remote === 'absent') return false;
@@ -85,40 +85,43 @@ async function rejoin(
   const arrived = await repository.arrived(remote, local);
   if (arrived.length === 0) return false;
   const { tree } = await repository.commit(local);
-  const disk = await repository.make({ parents: [local, ...arrived], tree, message: mergeMessage(0) });
-  await repository.move({ disk }, { disk: local });
-  await directory.agree(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
+  const disk = await repository.createCommit({ parents: [local, ...arrived], tree, message: mergeMessage(0) });
+  await repository.updateRefs({ disk }, { disk: local });
+  await directory.resetBaseline(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
   return true;
 }
 
 /** Both sides are the same; what a crash left open about it is closed. An unchanged site starts no process for this. */
-async function agree(deps: RunDeps, notes: Notes, ledger: Ledger, tip: Oid): Promise<void> {
+async function resetBaseline(deps: RunDeps, notes: Notes, ledger: Ledger, tip: Oid): Promise<void> {
   const { disk, remote, offered, choice } = ledger;
   // A choice that was pushed, and the process ended before the folder followed.
-  if (choice && choice !== disk) return bring(deps, notes, ledger, choice, { remote: tip, offered: null });
-  if (remote !== tip || offered || choice) await deps.repository.move({ remote: tip, offered: null, choice: null });
+  if (choice && choice !== disk) return applyCommit(deps, notes, ledger, choice, { remote: tip, offered: null });
+  if (remote !== tip || offered || choice)
+    await deps.repository.updateRefs({ remote: tip, offered: null, choice: null });
 }
 
 /** From here on, no settled edit on disk can be lost. */
-async function takeEdits(deps: RunDeps, notes: Notes): Promise<void> {
+async function commitEdits(deps: RunDeps, notes: Notes): Promise<void> {
   const { repository, directory, triggers, site, now } = deps;
   const ledger = await repository.ledger();
   const { disk } = ledger;
   if (!disk) throw new Problem('not-connected', {});
-  await directory.agree(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
+  await directory.resetBaseline(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
   const everything = triggers.has('rescan') || triggers.has('start');
   const hurried = [...triggers].some((trigger) => trigger !== 'watch');
-  const found = await directory.look(everything ? 'all' : 'touched', hurried ? 'take' : 'gather');
+  const found = await directory.scan(everything ? 'all' : 'touched', hurried ? 'take' : 'gather');
   notes.unsettled = found.unsettled.length;
   if (found.againInMs !== undefined) notes.againInMs = found.againInMs;
   notes.notSynced = [...found.notSynced];
-  if (found.taking.length > 0) {
-    const taken = await repository.take(disk, found.taking, (changes) => editMessage(changes, wording(site, now())));
+  if (found.pending.length > 0) {
+    const taken = await repository.commitFiles(disk, found.pending, (changes) =>
+      editMessage(changes, wording(site, now())),
+    );
     if (taken.commit !== disk) {
       notes.snapshot = tally(await repository.changes(disk, taken.commit));
-      await repository.move({ disk: taken.commit }, { disk });
+      await repository.updateRefs({ disk: taken.commit }, { disk });
     }
-    const unread = await directory.recorded(taken);
+    const unread = await directory.recordFiles(taken);
     notes.notSynced.push(...unread);
     if (taken.unsteady.length > unread.length) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
   }
@@ -134,7 +137,7 @@ async function writeOverdue(deps: RunDeps): Promise<readonly SitePath[]> {
   const { disk } = await repository.ledger();
   if (changes.length === 0 || !disk) return [];
   const { applied } = await directory.apply({ changes, ...contentsOf(repository), progress, signal });
-  await directory.settled(disk);
+  await directory.saveBaseline(disk);
   return applied;
 }
 
@@ -147,14 +150,14 @@ async function writeUnapplied(deps: RunDeps, paths: readonly SitePath[]): Promis
   const files = (await repository.files(disk, Number.POSITIVE_INFINITY)).filter(({ path }) => wanted.has(path));
   const changes = files.map(({ path, mode, oid }): Change => ({ path, after: { mode, oid } }));
   const { refused, staying } = await directory.apply({ changes, ...contentsOf(repository), progress, signal });
-  await directory.settled(disk);
+  await directory.saveBaseline(disk);
   return [...refused, ...staying];
 }
 
 /** A content written into a file after it had been replaced is nobody's present version: it is kept, and told. */
 async function keepLateWrites({ repository, directory, now }: RunDeps, notes: Notes): Promise<void> {
   for (const late of await directory.lateWrites()) {
-    const taken = await repository.take(undefined, [late.taking], () => `Late write\n\n${trailer}\n`);
+    const taken = await repository.commitFiles(undefined, [late.file], () => `Late write\n\n${trailer}\n`);
     if (taken.entries.size === 0) continue;
     await repository.keep({ cause: 'late-write', at: now(), commit: taken.commit, files: 1, bytes: 0 });
     late.done();
@@ -166,7 +169,7 @@ async function keepLateWrites({ repository, directory, now }: RunDeps, notes: No
 const lookingTriggers: readonly Trigger[] = ['poll', 'webhook', 'start', 'person', 'retry'];
 
 /** Where both sides stand; undefined when nobody has reason to look and nothing waits to be pushed. */
-async function stand(deps: RunDeps, ledger: Ledger, round: number): Promise<Standing | undefined> {
+async function compareSides(deps: RunDeps, ledger: Ledger, round: number): Promise<Divergence | undefined> {
   const { repository, remote, triggers, signal } = deps;
   const local = await localSide(deps, ledger);
   // While the branch is known to have gone back, a push on top of what it lost can only fail.
@@ -206,7 +209,7 @@ async function historyOf(
   repository: Repository,
   { remote: known, back }: Ledger,
   tip: Oid | 'absent',
-): Promise<Standing['history']> {
+): Promise<Divergence['history']> {
   if (!known || tip === 'absent' || tip === known) return 'continued';
   const since = await repository.relation(known, tip);
   if (since === 'behind' || since === 'equal') return 'continued';
@@ -232,12 +235,12 @@ async function localSide({ repository }: RunDeps, ledger: Ledger): Promise<Oid> 
   // Edits came after the choice: both count, and the newer edit wins where they meet.
   const merged = await repository.merge(disk, ledger.choice, before);
   const { edits } = settle(merged, 'site');
-  const choice = await repository.make({
+  const choice = await repository.createCommit({
     parents: before ? [ledger.choice] : [disk, ledger.choice],
     tree: merged.tree,
     edits,
     message: before ? `${mergeMessage(0)}${insteadOf(disk)}\n` : mergeMessage(0),
   });
-  await repository.move({ choice });
+  await repository.updateRefs({ choice });
   return choice;
 }

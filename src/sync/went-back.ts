@@ -58,8 +58,8 @@ async function answerTo(
 async function noteSeen({ repository }: RunDeps, tip: Oid): Promise<Oid> {
   const { tree } = await repository.commit(tip);
   const message = `The branch went back\n\n${tipKey}${tip}\n${trailer}\n`;
-  const back = await repository.make({ parents: [], tree, message });
-  await repository.move({ back });
+  const back = await repository.createCommit({ parents: [], tree, message });
+  await repository.updateRefs({ back });
   return back;
 }
 
@@ -113,9 +113,9 @@ async function keepLargeFiles({ repository, directory, site }: RunDeps, { known,
     before && !refused.has(path) && directory.has(path) ? [{ path, oid: before.oid }] : [],
   );
   const sizes = await repository.sizes(here.map(({ oid }) => oid));
-  const taking = here.filter((_, at) => mayPoint(sizes[at] ?? 0)).map(({ path }) => directory.taking(path));
+  const pending = here.filter((_, at) => mayPoint(sizes[at] ?? 0)).map(({ path }) => directory.pendingFile(path));
   // Reading is what keeps it; the commit is in no ref and goes.
-  if (taking.length > 0) await repository.take(undefined, taking, () => `Large files\n\n${trailer}\n`);
+  if (pending.length > 0) await repository.commitFiles(undefined, pending, () => `Large files\n\n${trailer}\n`);
 }
 
 /** Pushes exactly what GitLab lost, merged with what was pushed since. The folder and its edits follow in the next round. */
@@ -136,7 +136,7 @@ async function putBack(
   await holdPaths(deps, lost, commit);
   if (lost.length > 0) await deps.noteLost?.(lost);
   notes.lost = [...lost];
-  await repository.move({ offered: commit });
+  await repository.updateRefs({ offered: commit });
   deps.progress?.({ act: 'pushing', done: 0, total: 0 });
   const result = await remote.push(commit, theirs, { skipCi: site.settings.skipCi }, signal, deps.progress);
   if (result.output) notes.output.push(result.output);
@@ -146,7 +146,7 @@ async function putBack(
     return 'again';
   }
   // The merge came to nothing, and so did what it left open.
-  await repository.move({ offered: null });
+  await repository.updateRefs({ offered: null });
   await recallHeld(repository, deps.directory);
   notes.lost = [];
   if (result.kind === 'moved') return 'again';
@@ -165,7 +165,10 @@ async function follow(deps: RunDeps, notes: Notes, ledger: Ledger, step: WentBac
   const { known, theirs } = step;
   await keepLargeFiles(deps, step);
   await repository.keep({ cause: 'went-back', at: now(), commit: known, files: 0, bytes: 0 });
-  await repository.move({ remote: theirs, base: ledger.base ?? known, offered: null, back: null }, { remote: known });
+  await repository.updateRefs(
+    { remote: theirs, base: ledger.base ?? known, offered: null, back: null },
+    { remote: known },
+  );
   const shown = await repository.changes(known, theirs);
   notes.mayGo = new Set(shown.filter(({ after }) => !after).map(({ path }) => path));
   return 'again';

@@ -3,7 +3,7 @@ import type { Site, SiteId } from '../model/site.ts';
 import type { Clock, Random } from '../model/world.ts';
 
 export interface PollDeps {
-  readonly onRing: (site: SiteId, trigger: 'poll' | 'rescan') => void;
+  readonly onTrigger: (site: SiteId, trigger: 'poll' | 'rescan') => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -21,7 +21,7 @@ export interface Poll {
   patience(id: SiteId): number | undefined;
   /** False when the scheduler itself has not run for minutes: then nothing is looked at by the clock any more. */
   isAlive(): boolean;
-  /** Ends every schedule; rings that were being delayed never come. */
+  /** Ends every schedule; triggers that were being delayed never come. */
   stop(): Promise<void>;
 }
 
@@ -30,12 +30,12 @@ type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
 };
 
 /**
- * Rings each site by its two schedules: look at the branch, compare the whole folder. Jitter keeps a thousand sites with
+ * Triggers each site by its two schedules: look at the branch, compare the whole folder. Jitter keeps a thousand sites with
  * the same minute from asking GitLab in the same second. A site whose webhook works is looked at every ten minutes at
  * most. A schedule that cannot be read is logged and left out.
  */
 export function createPoll(deps: PollDeps): Poll {
-  const lanes = new Map<SiteId, Lane>();
+  const schedules = new Map<SiteId, SiteSchedule>();
   const { jitterMs = 15_000 } = deps;
   let beatAt: number | undefined = deps.clock.monotonic();
   const heart = createTask('* * * * *', () => void (beatAt &&= deps.clock.monotonic()), {
@@ -43,28 +43,28 @@ export function createPoll(deps: PollDeps): Poll {
   });
   void heart.start();
 
-  function schedule(lane: Lane, id: SiteId, trigger: 'poll' | 'rescan', expression: string): void {
+  function schedule(siteSchedule: SiteSchedule, id: SiteId, trigger: 'poll' | 'rescan', expression: string): void {
     const fault = checkCron(expression);
     if (fault !== undefined) return deps.log('error', `The ${trigger} schedule of site ${id} is not used: ${fault}`);
-    const ring = async () => {
-      if (trigger === 'poll' && restsUntil(lane) > deps.clock.now()) return;
-      if (trigger === 'poll') lane.polledAt = deps.clock.now();
-      await deps.clock.sleep(deps.random.fraction() * jitterMs, lane.stopped.signal);
-      deps.onRing(id, trigger);
+    const fire = async () => {
+      if (trigger === 'poll' && restsUntil(siteSchedule) > deps.clock.now()) return;
+      if (trigger === 'poll') siteSchedule.polledAt = deps.clock.now();
+      await deps.clock.sleep(deps.random.fraction() * jitterMs, siteSchedule.stopped.signal);
+      deps.onTrigger(id, trigger);
     };
     const run = () =>
-      ring().catch((error: unknown) => void (lane.stopped.signal.aborted || deps.log('error', String(error))));
+      fire().catch((error: unknown) => void (siteSchedule.stopped.signal.aborted || deps.log('error', String(error))));
     const options = { noOverlap: true, name: `${trigger} ${id}`, logger: quietLogger(deps.log), unref: true };
     const task = createTask(expression, run, options);
-    lane.tasks.push(task);
+    siteSchedule.tasks.push(task);
     void task.start();
   }
 
   async function remove(id: SiteId): Promise<void> {
-    const lane = lanes.get(id);
-    lanes.delete(id);
-    lane?.stopped.abort();
-    for (const task of lane?.tasks ?? []) await task.destroy();
+    const siteSchedule = schedules.get(id);
+    schedules.delete(id);
+    siteSchedule?.stopped.abort();
+    for (const task of siteSchedule?.tasks ?? []) await task.destroy();
   }
 
   return {
@@ -72,37 +72,37 @@ export function createPoll(deps: PollDeps): Poll {
       const key = JSON.stringify(site.settings);
       const isOff = site.paused || !site.binding;
       const isProven = ['working', 'system'].includes(site.binding?.webhook.kind ?? '');
-      const present = lanes.get(site.id);
+      const present = schedules.get(site.id);
       if (present) present.isProven = isProven;
       if (!isOff && present?.key === key) return;
       void remove(site.id);
       if (isOff) return;
-      const lane: Lane = { key, tasks: [], stopped: new AbortController(), isProven, polledAt: 0 };
-      lanes.set(site.id, lane);
-      schedule(lane, site.id, 'poll', site.settings.poll);
-      schedule(lane, site.id, 'rescan', site.settings.rescan);
+      const siteSchedule: SiteSchedule = { key, tasks: [], stopped: new AbortController(), isProven, polledAt: 0 };
+      schedules.set(site.id, siteSchedule);
+      schedule(siteSchedule, site.id, 'poll', site.settings.poll);
+      schedule(siteSchedule, site.id, 'rescan', site.settings.rescan);
     },
     remove: (id) => void remove(id),
     next(id) {
-      const lane = lanes.get(id);
-      const next = lane?.tasks[0]?.getNextRun()?.getTime();
-      return lane && next !== undefined ? Math.max(next, restsUntil(lane)) : next;
+      const siteSchedule = schedules.get(id);
+      const next = siteSchedule?.tasks[0]?.getNextRun()?.getTime();
+      return siteSchedule && next !== undefined ? Math.max(next, restsUntil(siteSchedule)) : next;
     },
     patience(id) {
-      const lane = lanes.get(id);
-      const [first, , , fourth] = lane?.tasks[0]?.getNextRuns(4) ?? [];
-      if (!lane || !first || !fourth) return undefined;
-      return Math.max(fourth.getTime() - first.getTime(), lane.isProven ? 3 * restMs : 0) + jitterMs;
+      const siteSchedule = schedules.get(id);
+      const [first, , , fourth] = siteSchedule?.tasks[0]?.getNextRuns(4) ?? [];
+      if (!siteSchedule || !first || !fourth) return undefined;
+      return Math.max(fourth.getTime() - first.getTime(), siteSchedule.isProven ? 3 * restMs : 0) + jitterMs;
     },
     isAlive: () => beatAt !== undefined && deps.clock.monotonic() - beatAt < beatLateMs,
     async stop() {
       beatAt = undefined;
-      await Promise.all([heart.destroy(), ...[...lanes.keys()].map(remove)]);
+      await Promise.all([heart.destroy(), ...[...schedules.keys()].map(remove)]);
     },
   };
 }
 
-interface Lane {
+interface SiteSchedule {
   /** What it was made from. */
   readonly key: string;
   readonly tasks: ScheduledTask[];
@@ -114,7 +114,7 @@ interface Lane {
 }
 
 /** While the webhook proves itself, one look in ten minutes is enough; without proof this is over at once. */
-function restsUntil({ isProven, polledAt }: Lane): number {
+function restsUntil({ isProven, polledAt }: SiteSchedule): number {
   // A little less, so that the tenth minute's own look is not skipped for a second.
   return isProven ? polledAt + restMs - 30_000 : 0;
 }

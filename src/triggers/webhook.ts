@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { Hearing } from '../model/hearing.ts';
+import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SiteId } from '../model/site.ts';
 import type { Clock } from '../model/world.ts';
@@ -20,7 +20,7 @@ export interface WebhookDeps {
   /** Undefined: no such site, or it has no webhook. */
   readonly secretsOf: (siteId: string) => { readonly site: SiteId; readonly secrets: HookSecrets } | undefined;
   /** Look now. Must not throw and not take long: GitLab waits. */
-  readonly onRing: (site: SiteId) => void;
+  readonly onTrigger: (site: SiteId) => void;
   /** A genuine delivery arrived, a repeat included; `signed`: remember it. Must not throw. */
   readonly onDelivery: (site: SiteId, delivery: { readonly at: number; readonly signed: boolean }) => void;
   readonly clock: Clock;
@@ -30,7 +30,7 @@ export interface WebhookDeps {
  * GitLab's calls. A delivery says only "look now": nothing in its body is read, so a forged, late or replayed one costs
  * a look at most. Anything genuine is `accepted`, whatever its event, because GitLab disables hooks that answer 4xx.
  */
-export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Headers) => Hearing {
+export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Headers) => DeliveryVerifier {
   const seen = createMemory();
 
   return (siteId, headers) => {
@@ -49,7 +49,7 @@ export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Head
         if (proven === 'none') return 'refused';
         deps.onDelivery(site, { at: now, signed: proven === 'signature' });
         const id = text(headers['webhook-id']) || text(headers['idempotency-key']);
-        if (id === '' || seen.isNew(`${site} ${id}`)) deps.onRing(site);
+        if (id === '' || seen.isNew(`${site} ${id}`)) deps.onTrigger(site);
         return 'accepted';
       },
     };
@@ -63,7 +63,7 @@ export interface SystemHookDeps {
   /** Those whose repository lies somewhere below this group or user. */
   readonly sitesBelow: (path: string) => readonly SiteId[];
   /** Look now. Must not throw and not take long. */
-  readonly onRing: (site: SiteId) => void;
+  readonly onTrigger: (site: SiteId) => void;
   /** The project may have another name or place now. Must not throw. */
   readonly onMoved: (site: SiteId) => void;
   /** A genuine call told of a push: one of another kind does not prove that pushes are told. Must not throw. */
@@ -76,7 +76,7 @@ export interface SystemHookDeps {
  * path of a group, is read, and only to choose which of our sites to look at. A body that is too long to be held tells
  * nothing: the next look at the branch finds what it was about.
  */
-export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => Hearing {
+export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => DeliveryVerifier {
   return (headers) => {
     const secret = deps.secret();
     if (!hasToken(headers, secret)) return deaf;
@@ -94,7 +94,7 @@ export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => He
         for (const site of projectId === undefined ? [] : deps.sitesOf(projectId)) {
           if (/^(push|tag_push|repository_update)$/.test(event)) deps.onDelivery(site, deps.clock.now());
           if (/^project_(rename|transfer|update)$/.test(event)) deps.onMoved(site);
-          deps.onRing(site);
+          deps.onTrigger(site);
         }
         for (const site of below === '' ? [] : deps.sitesBelow(below)) deps.onMoved(site);
         return 'accepted';
@@ -106,7 +106,7 @@ export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => He
 const mostRead = 1024 * 1024;
 
 /** Nothing it says counts. */
-const deaf: Hearing = { trusted: false, take: () => undefined, end: () => 'refused' };
+const deaf: DeliveryVerifier = { trusted: false, take: () => undefined, end: () => 'refused' };
 
 /** Groups and users have calls without a project; a custom template may send anything. */
 function readEvent(body: Buffer): { projectId?: number; event: string; below: string } {

@@ -4,7 +4,7 @@ import Koa from 'koa';
 import serve from 'koa-static';
 import { createAddress, type Address } from './address.ts';
 import { clientAddress } from './client-address.ts';
-import type { App, Context, Next, Room, State } from './context.ts';
+import type { App, Context, Next, WebContext, State } from './context.ts';
 import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
@@ -44,7 +44,7 @@ import { wentBack } from './routes/went-back.ts';
 /** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
 export function createApp(deps: WebDeps): Koa {
   const address = createAddress(deps.about.publicUrl);
-  const room = createRoom(deps, address);
+  const web = createRoom(deps, address);
   const app: App = new Koa<State>();
   // A reader who went away in the middle of a stream is no error of ours.
   app.on('error', (error: NodeJS.ErrnoException) => {
@@ -54,16 +54,16 @@ export function createApp(deps: WebDeps): Koa {
 
   app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
-  app.use(failure(room));
+  app.use(failure(web));
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
-  app.use(open(room));
+  app.use(open(web));
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));
   app.use(gate(deps, address));
   app.use(bodyParser({ enableTypes: ['form'], formLimit: '256kb' }));
   app.use(formTokens(deps));
-  app.use(pages(room));
+  app.use(pages(web));
   return app as unknown as Koa;
 }
 
@@ -81,15 +81,15 @@ function staticFiles() {
 }
 
 /** For programs: no session, no form token, no page around the answer. */
-function open(room: Room) {
+function open(web: WebContext) {
   const router = new Router<State>();
-  health(router, room);
-  hooks(router, room);
-  api(router, room);
+  health(router, web);
+  hooks(router, web);
+  api(router, web);
   return router.routes();
 }
 
-function pages(room: Room) {
+function pages(web: WebContext) {
   const router = new Router<State>();
   const screens = [setup, signInRoutes, theme, sites, addSite, syncing, connect, repository, confirm, disconnect];
   for (const add of [
@@ -110,6 +110,6 @@ function pages(room: Room) {
     events,
     site,
   ])
-    add(router, room);
+    add(router, web);
   return router.routes();
 }

@@ -1,4 +1,4 @@
-import type { Beat, Pulse, Took } from './deps.ts';
+import type { Bucket, SyncStats, Durations } from './deps.ts';
 import { count, duration, number } from './times.ts';
 
 /** A small chart as SVG paths, and the same numbers in words. */
@@ -17,40 +17,40 @@ export interface Chart {
 const height = 24;
 const step = 6;
 
-export function hoursChart(beats: readonly Beat[]): Chart {
-  return chart(beats, 'Last 24 hours', 'hour');
+export function hoursChart(buckets: readonly Bucket[]): Chart {
+  return chart(buckets, 'Last 24 hours', 'hour');
 }
 
-export function daysChart(beats: readonly Beat[]): Chart {
-  return chart(beats, 'Last 30 days', 'day');
+export function daysChart(buckets: readonly Bucket[]): Chart {
+  return chart(buckets, 'Last 30 days', 'day');
 }
 
 /** One bar for each stretch of time: pulled below, pushed on it, failed on top. */
-function chart(beats: readonly Beat[], title: string, unit: string): Chart {
-  const most = Math.max(0, ...beats.map(total));
+function chart(buckets: readonly Bucket[], title: string, unit: string): Chart {
+  const most = Math.max(0, ...buckets.map(total));
   const paths = { pulled: '', pushed: '', failed: '' };
-  for (const [i, beat] of beats.entries()) {
+  for (const [i, bucket] of buckets.entries()) {
     let y = height;
     for (const kind of ['pulled', 'pushed', 'failed'] as const) {
-      if (beat[kind] === 0) continue;
+      if (bucket[kind] === 0) continue;
       // One sync among hundreds is still to be seen.
-      const h = Math.max(2, Math.round((beat[kind] / most) * (height - 4)));
+      const h = Math.max(2, Math.round((bucket[kind] / most) * (height - 4)));
       paths[kind] += `M${i * step + step / 2} ${y}v-${h}`;
       y -= h;
     }
   }
-  const sum = beats.reduce(add, { pulled: 0, pushed: 0, failed: 0 });
+  const sum = buckets.reduce(add, { pulled: 0, pushed: 0, failed: 0 });
   const words = `${number(sum.pulled)} pulled, ${number(sum.pushed)} pushed, ${number(sum.failed)} failed or held`;
   const label =
     most === 0 ? `${title}: no syncs` : `${title}, by ${unit}: ${words}; at most ${number(most)} in one ${unit}`;
-  return { title, words, label, viewBox: `0 0 ${beats.length * step} ${height}`, ...paths, empty: most === 0 };
+  return { title, words, label, viewBox: `0 0 ${buckets.length * step} ${height}`, ...paths, empty: most === 0 };
 }
 
-function total({ pulled, pushed, failed }: Beat): number {
+function total({ pulled, pushed, failed }: Bucket): number {
   return pulled + pushed + failed;
 }
 
-function add(a: Beat, b: Beat): Beat {
+function add(a: Bucket, b: Bucket): Bucket {
   return { pulled: a.pulled + b.pulled, pushed: a.pushed + b.pushed, failed: a.failed + b.failed };
 }
 
@@ -77,7 +77,7 @@ export interface TookChart {
 const tall = 60;
 const dayMs = 86_400_000;
 
-export function tookChart({ days, whole }: Pulse['took'], now: number): TookChart {
+export function tookChart({ days, whole }: SyncStats['took'], now: number): TookChart {
   const title = 'Time a sync took';
   const first = Math.floor(now / dayMs) - days.length + 1;
   const seen = days.map((took, i) => ({ took, x: i * step + step / 2, day: dayFormat.format((first + i) * dayMs) }));
@@ -108,7 +108,7 @@ export function tookChart({ days, whole }: Pulse['took'], now: number): TookChar
 }
 
 /** From a tenth of a second to hours in one picture: each line is ten times the one below it. */
-function scale(moved: readonly Took[]): { ticks: number[]; y: (ms: number) => number } {
+function scale(moved: readonly Durations[]): { ticks: number[]; y: (ms: number) => number } {
   const shown = moved.flatMap(({ medianMs, slowestMs }) => [decade(medianMs), decade(slowestMs)]);
   const low = Math.floor(Math.min(...shown, 3));
   const high = Math.max(low + 1, Math.ceil(Math.max(...shown, low)));

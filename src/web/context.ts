@@ -29,13 +29,13 @@ export interface Notice {
 }
 
 /** Everything a route works with. */
-export interface Room {
+export interface WebContext {
   readonly deps: WebDeps;
   readonly address: Address;
   /** Renders a page of `views/`; `status` defaults to 200. */
-  show(ctx: Context, template: string, model: Readonly<Record<string, unknown>>, status?: number): void;
+  render(ctx: Context, template: string, model: Readonly<Record<string, unknown>>, status?: number): void;
   /** Renders the problem page, or the problem inside a dialog. */
   showProblem(ctx: Context, problem: Problem, status?: number): void;
   /** 303 to a path of ours, with a notice that the next page shows. */
-  leave(ctx: Context, path: string, notice?: Notice): void;
+  redirect(ctx: Context, path: string, notice?: Notice): void;
 }

@@ -1,5 +1,5 @@
 import type { Account, ApiToken, Session } from '../model/account.ts';
-import type { ActRecord, Numbered, RunRecord } from '../model/event.ts';
+import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
 import type {
   BranchChoice,
   BranchName,
@@ -10,7 +10,7 @@ import type {
   ProjectId,
   Scopes,
 } from '../model/instance.ts';
-import type { Hearing } from '../model/hearing.ts';
+import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import type { Channel, Delivery, NoticeWebhookForm, NotificationsView } from '../model/notice.ts';
 import type { ProblemFacts } from '../model/problem.ts';
@@ -123,7 +123,7 @@ export interface WebDeps {
     /** `now`: what is under way is broken off; otherwise it ends first. */
     pause(id: SiteId, by: string, when?: 'now'): Promise<void>;
     resume(id: SiteId, by: string): Promise<void>;
-    /** Rings; the run happens on its own time. */
+    /** Triggers a run and does not wait for it. */
     syncNow(id: SiteId, by: string): Promise<void>;
   };
 
@@ -169,7 +169,7 @@ export interface WebDeps {
     /** The site's branch is the one that is meant, whatever the default one is. */
     stay(id: SiteId): Promise<void>;
     /** What GitLab refused goes to a new branch; the site stays on its own. Gives GitLab's words about it, if any. */
-    pushElsewhere(id: SiteId, wish: { branch: string; mergeRequest: boolean }, by: string): Promise<string>;
+    pushElsewhere(id: SiteId, wanted: { branch: string; mergeRequest: boolean }, by: string): Promise<string>;
     /** The connected site uses this connection from now on. One made `for-this` is forgotten if the site cannot. */
     handOver(id: SiteId, connection: Connection, by: string, made?: 'for-this' | 'before'): Promise<void>;
   };
@@ -216,7 +216,7 @@ export interface WebDeps {
       limit: number;
       offset: number;
       site?: SiteId;
-    }): Promise<{ rows: readonly ActRecord[]; total: number }>;
+    }): Promise<{ rows: readonly AuditEntry[]; total: number }>;
   };
 
   readonly system: {
@@ -235,10 +235,10 @@ export interface WebDeps {
   };
 
   /** What sites pulled, pushed and failed to, and how long it took, oldest first. */
-  readonly pulse: {
-    of(id: SiteId): Promise<Pulse>;
+  readonly syncStats: {
+    of(id: SiteId): Promise<SyncStats>;
     /** `complete`: every site's history was read. */
-    all(): Pulse & { readonly complete: boolean };
+    all(): SyncStats & { readonly complete: boolean };
   };
 
   readonly events: {
@@ -247,10 +247,13 @@ export interface WebDeps {
   };
 
   /** GitLab's call after a push. Answers at once; checks token and signature in constant time, on the raw body. */
-  readonly webhook: (siteId: string, headers: Readonly<Record<string, string | string[] | undefined>>) => Hearing;
+  readonly webhook: (
+    siteId: string,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ) => DeliveryVerifier;
 
   /** The call of the instance's system hook, for whichever site it concerns. */
-  readonly systemHook: (headers: Readonly<Record<string, string | string[] | undefined>>) => Hearing;
+  readonly systemHook: (headers: Readonly<Record<string, string | string[] | undefined>>) => DeliveryVerifier;
 
   /** What keeps Mooring from doing its work, a few words each; empty when nothing does. */
   readonly health: { faults(): Promise<readonly string[]> };
@@ -259,14 +262,14 @@ export interface WebDeps {
   readonly stopping?: AbortSignal;
 }
 
-export interface Beat {
+export interface Bucket {
   readonly pulled: number;
   readonly pushed: number;
   readonly failed: number;
 }
 
 /** How long the syncs took that moved something. */
-export interface Took {
+export interface Durations {
   readonly syncs: number;
   /** Right to a tenth. */
   readonly medianMs: number;
@@ -274,10 +277,10 @@ export interface Took {
 }
 
 /** The last 24 hours and the last 30 days; the last entry is the present hour or day. */
-export interface Pulse {
-  readonly hours: readonly Beat[];
-  readonly days: readonly Beat[];
-  readonly took: { readonly days: readonly Took[]; readonly whole: Took };
+export interface SyncStats {
+  readonly hours: readonly Bucket[];
+  readonly days: readonly Bucket[];
+  readonly took: { readonly days: readonly Durations[]; readonly whole: Durations };
 }
 
 export interface InstanceForm {

@@ -1,12 +1,12 @@
 import { asProblem, Problem, type ProblemCode } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
-import type { Context, Next, Room } from './context.ts';
+import type { Context, Next, WebContext } from './context.ts';
 
 /**
  * Any error becomes the problem page. Stands first: koa's own handler would drop the security headers and answer in
  * plain text. What is no Problem is our bug: the page says so, the log has the stack.
  */
-export function failure(room: Room) {
+export function failure(web: WebContext) {
   return async (ctx: Context, next: Next): Promise<void> => {
     try {
       await next();
@@ -14,18 +14,18 @@ export function failure(room: Room) {
     } catch (error) {
       const problem = translate(error);
       if (problem.code === 'unexpected') {
-        room.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
+        web.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
       }
-      answer(room, ctx, problem);
+      answer(web, ctx, problem);
     }
   };
 }
 
-function answer(room: Room, ctx: Context, problem: Problem): void {
+function answer(web: WebContext, ctx: Context, problem: Problem): void {
   try {
-    room.showProblem(ctx, problem);
+    web.showProblem(ctx, problem);
   } catch (error) {
-    room.deps.log('error', 'The problem page itself failed.', { path: ctx.path, error: stackOf(error) });
+    web.deps.log('error', 'The problem page itself failed.', { path: ctx.path, error: stackOf(error) });
     ctx.status = 500;
     ctx.type = 'text/plain';
     ctx.body = describe(problem.toFacts()).title;

@@ -3,7 +3,7 @@ import type { Obstacle, Plan, PlanSample } from '../model/plan.ts';
 import type { NotSynced, Site } from '../model/site.ts';
 import { subfolder } from '../model/subfolder.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
-import type { Room } from './context.ts';
+import type { WebContext } from './context.ts';
 import { subfolderView } from './site-frame.ts';
 import type { ConnectRequest } from './deps.ts';
 import { obstacleWords } from './obstacle-words.ts';
@@ -11,7 +11,13 @@ import { bytes, count, number, when } from './times.ts';
 import { notSyncedWords } from './words.ts';
 
 /** The warning before a first connect: what goes, what stays, how to undo, in numbers from the dry run. */
-export function planView({ deps, address }: Room, site: Site, request: ConnectRequest, plan: Plan, project: Project) {
+export function planView(
+  { deps, address }: WebContext,
+  site: Site,
+  request: ConnectRequest,
+  plan: Plan,
+  project: Project,
+) {
   const home = address.link(`/sites/${site.id}`);
   const name = escapeControls(site.name);
   const kept = plan.replaced + plan.removed;

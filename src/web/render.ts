@@ -7,7 +7,7 @@ import { describe } from '../model/remedy.ts';
 import { escapeControls, escapeLines } from '../model/tree.ts';
 import { rawOf } from './words.ts';
 import type { Address } from './address.ts';
-import type { Context, Notice, Room } from './context.ts';
+import type { Context, Notice, WebContext } from './context.ts';
 import type { WebDeps } from './deps.ts';
 import { wayOut } from './failure.ts';
 import { createFlash } from './flash.ts';
@@ -19,13 +19,13 @@ export const publicFolder = fileURLToPath(new URL('../../public', import.meta.ur
 const viewsFolder = fileURLToPath(new URL('../../views', import.meta.url));
 
 /** Nunjucks, and what every page receives beside its own model. */
-export function createRoom(deps: WebDeps, address: Address): Room {
+export function createRoom(deps: WebDeps, address: Address): WebContext {
   const views = environment(address);
   const flash = createFlash();
-  const room: Room = {
+  const web: WebContext = {
     deps,
     address,
-    show(ctx, template, model, status = 200) {
+    render(ctx, template, model, status = 200) {
       const shared = frame(ctx, deps, address);
       // Script that follows a redirect throws the page away: the notice waits for the one that is seen.
       const seen = askedPart(ctx) === 'page' && ctx.state.sessionId !== undefined;
@@ -36,14 +36,14 @@ export function createRoom(deps: WebDeps, address: Address): Room {
       ctx.vary('X-Part');
       ctx.body = views.render(template, { ...shared, notice: notice ?? null, ...model });
     },
-    showProblem: (ctx, problem, status) => showProblem(room, ctx, problem, status),
-    leave(ctx, path, notice?: Notice) {
+    showProblem: (ctx, problem, status) => showProblem(web, ctx, problem, status),
+    redirect(ctx, path, notice?: Notice) {
       if (notice && ctx.state.sessionId !== undefined) flash.put(ctx.state.sessionId, notice);
       ctx.status = 303;
       ctx.redirect(address.link(path));
     },
   };
-  return room;
+  return web;
 }
 
 /** Which frame a page is asked for in: the whole, its live parts, or the inside of a dialog. */
@@ -97,16 +97,16 @@ function pageOf(url: string): string {
   return url.replace(/^(\/sites\/[^/?]+)?\/live(?=\?|$)/, (_whole, site?: string) => site ?? '/');
 }
 
-function showProblem(room: Room, ctx: Context, problem: Problem, status?: number): void {
+function showProblem(web: WebContext, ctx: Context, problem: Problem, status?: number): void {
   const facts = problem.toFacts();
   const words = describe(facts);
   const { site, session } = ctx.state;
   const out = wayOut(problem.code);
   const back = site
-    ? { name: escapeControls(site.name), href: room.address.link(`/sites/${site.id}/settings/syncing`) }
+    ? { name: escapeControls(site.name), href: web.address.link(`/sites/${site.id}/settings/syncing`) }
     : null;
   if (facts.retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(facts.retryAfterMs / 1_000)));
-  room.show(
+  web.render(
     ctx,
     askedPart(ctx) === 'dialog' ? 'pages/problem-dialog.njk' : 'pages/problem.njk',
     {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Account } from '../model/account.ts';
 import type { Address } from './address.ts';
-import type { Context, Next, Room } from './context.ts';
+import type { Context, Next, WebContext } from './context.ts';
 import type { WebDeps } from './deps.ts';
 
 /** Opaque id in a cookie <-> session on the server. Also gives visitors the random value their form token hangs on. */
@@ -20,7 +20,7 @@ export function sessions(deps: WebDeps, address: Address) {
 }
 
 /** A fresh id at every sign-in, so that a cookie planted before is worth nothing afterwards. */
-export async function signIn(ctx: Context, { deps, address }: Room, account: Account): Promise<void> {
+export async function signIn(ctx: Context, { deps, address }: WebContext, account: Account): Promise<void> {
   if (ctx.state.sessionId !== undefined) await deps.sessions.end(ctx.state.sessionId);
   const { id, session } = await deps.sessions.create(account);
   ctx.state.session = session;
@@ -29,7 +29,7 @@ export async function signIn(ctx: Context, { deps, address }: Room, account: Acc
   writeCookie(ctx, address, 'mooring-visitor', '');
 }
 
-export async function signOut(ctx: Context, { deps, address }: Room): Promise<void> {
+export async function signOut(ctx: Context, { deps, address }: WebContext): Promise<void> {
   if (ctx.state.sessionId !== undefined) await deps.sessions.end(ctx.state.sessionId);
   delete ctx.state.session;
   delete ctx.state.sessionId;
@@ -46,7 +46,7 @@ export function formToken(ctx: Context, deps: WebDeps, address: Address): string
   return deps.sessions.visitorToken(ctx.state.visitor);
 }
 
-/** What other rooms may know of a session: it cannot be turned back into the cookie. */
+/** What other modules may know of a session: it cannot be turned back into the cookie. */
 export function sessionKey(id: string): string {
   return createHash('sha256').update(`key ${id}`).digest('hex');
 }

@@ -3,7 +3,7 @@ import type { Subfolder } from '../model/subfolder.ts';
 import { type Binding, type Site, type SiteStatus, newDefault } from '../model/site.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import { webUrl } from './address.ts';
-import type { Context, Room } from './context.ts';
+import type { Context, WebContext } from './context.ts';
 import { holdMeanwhile } from './hold-words.ts';
 import { number, when } from './times.ts';
 import { stateWords, statusSentence } from './words.ts';
@@ -26,7 +26,7 @@ const sides = [
 ] as const;
 
 /** The site that the address names; from here on a problem page leads back to it. */
-export function siteOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): Site {
+export function siteOf(ctx: Context & { params: Record<string, string> }, { deps }: WebContext): Site {
   const site = deps.sites.get(ctx.params['id'] ?? '');
   if (!site) throw new Problem('not-found', { what: 'site' });
   ctx.state.site = site;
@@ -34,7 +34,7 @@ export function siteOf(ctx: Context & { params: Record<string, string> }, { deps
 }
 
 /** What the head of every page of a site shows: name, state with its time, folder, rope, branch, tabs. */
-export function siteFrame({ deps, address }: Room, site: Site, tab: Tab, side: Side = 'syncing') {
+export function siteFrame({ deps, address }: WebContext, site: Site, tab: Tab, side: Side = 'syncing') {
   const now = deps.now();
   const status = deps.sites.status(site.id);
   const home = address.link(`/sites/${site.id}`);

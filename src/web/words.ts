@@ -1,4 +1,4 @@
-import type { ActRecord, RunRecord, Trigger } from '../model/event.ts';
+import type { AuditEntry, RunRecord, Trigger } from '../model/event.ts';
 import type { KeptCause } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
 import { errnoWords, isAboutRights } from '../model/errno.ts';
@@ -190,7 +190,7 @@ export const triggerWords: Record<Trigger, string> = {
 };
 
 /** What a person did, before and after the site's name. */
-export function actWords({ act, detail }: ActRecord): { readonly before: string; readonly after: string } {
+export function actWords({ act, detail }: AuditEntry): { readonly before: string; readonly after: string } {
   const what = escapeControls(detail);
   switch (act) {
     case 'set-up':
@@ -250,7 +250,7 @@ export function actWords({ act, detail }: ActRecord): { readonly before: string;
   }
 }
 
-export const actIcons: Record<ActRecord['act'], string> = {
+export const actIcons: Record<AuditEntry['act'], string> = {
   'set-up': 'user',
   'configured-instance': 'settings',
   'connected-gitlab': 'key',

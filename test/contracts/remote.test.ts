@@ -9,7 +9,7 @@ import { createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
 import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
 import { openRepository } from '../../src/git/repository.ts';
-import { pinned, wireRemote } from '../../src/git/wire.ts';
+import { withPinnedAddress, wireRemote } from '../../src/git/wire.ts';
 import { Problem, asProblem } from '../../src/model/problem.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
 import { createHttp } from '../../src/net/http.ts';
@@ -260,7 +260,7 @@ overhttp.run();
 async function commitOn(repository: Repository, parent: Oid | undefined, path: string): Promise<Oid> {
   const bytes = Buffer.from(`${path}\n`);
   const open = async () => ({ size: bytes.length, chunks: one(bytes), finish: () => true });
-  const taken = await repository.take(
+  const taken = await repository.commitFiles(
     parent,
     [{ path: path as SitePath, file: { mode: '100644', open } }],
     () => 'Ours\n',
@@ -357,7 +357,7 @@ async function overHttp(
       author,
       // A clock on which nothing is remembered.
       address: resolve
-        ? pinned(address, createPins({ clock: { ...systemClock, monotonic: () => NaN }, resolve }))
+        ? withPinnedAddress(address, createPins({ clock: { ...systemClock, monotonic: () => NaN }, resolve }))
         : address,
       maxFileBytes: () => 2 ** 30,
       ...(options.silenceSeconds ? { silenceSeconds: options.silenceSeconds } : {}),

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../src/world.ts';
-import type { Overrides } from '../../src/moorings.ts';
+import type { Overrides } from '../../src/site/runtime.ts';
 import { until } from '../support/until.ts';
 import { admin, freePort, inHarbour, inProcess, practice } from '../support/daemon.ts';
 import { type MooredSite, filesOf, mooredSite, signedIn } from '../support/moored.ts';

@@ -37,18 +37,18 @@ disk('F4: the site’s disk is full: nothing is truncated, nothing half applied,
       'posts/b.md': null,
       'many/1.txt': '1\n',
     });
-    await world.rung('poll');
-    assert.is(world.keeper.status().problem?.code, 'disk-full');
-    assert.is(world.keeper.status().state, 'retrying');
+    await world.triggered('poll');
+    assert.is(world.worker.status().problem?.code, 'disk-full');
+    assert.is(world.worker.status().state, 'retrying');
     assert.equal(world.files(), before);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.is(world.tip(), tip, 'a full disk was taken for an edit');
     const room = Buffer.alloc(1024 * 1024);
     writeFileSync(join(world.site, 'room'), room);
     rmSync(join(world.site, 'room'));
     small.grow('size=8m');
-    await world.rung('retry');
-    assert.is(world.keeper.status().problem, undefined);
+    await world.triggered('retry');
+    assert.is(world.worker.status().problem, undefined);
     assert.equal(Object.keys(world.files()).sort(), Object.keys(world.branch()).sort());
     assert.is(world.read('index.html'), 'new\n');
     assert.is(world.tip(), tip);
@@ -70,8 +70,8 @@ disk('F4: what does not fit is told before a byte is written, with how much is n
     const before = world.files();
     created = 0;
     world.push({ 'big.bin': randomBytes(3 * 1024 * 1024), 'index.html': 'new\n' });
-    await world.rung('poll');
-    const { problem } = world.keeper.status();
+    await world.triggered('poll');
+    const { problem } = world.worker.status();
     assert.is(problem?.code, 'disk-full');
     assert.match(problem?.facts['needs'] ?? '', /^3(\.\d)? MiB$/);
     assert.is(problem?.facts['free'], '2 MiB');
@@ -84,13 +84,13 @@ disk('S7: what would make the site larger than allowed is held, and comes once t
   kept({ settings: { limits: { ...defaultSettings.limits, siteBytes: 1024 * 1024 } } }, async (world) => {
     const before = world.files();
     const tip = world.push({ 'a.bin': randomBytes(700_000), 'b.bin': randomBytes(700_000) });
-    await world.rung('poll');
-    assert.is(world.keeper.status().problem?.code, 'repository-too-large');
+    await world.triggered('poll');
+    assert.is(world.worker.status().problem?.code, 'repository-too-large');
     assert.equal(world.files(), before);
     assert.is(world.tip(), tip);
     Object.assign(world.siteModel.settings.limits, { siteBytes: 4 * 1024 * 1024 });
-    await world.rung('person');
-    assert.is(world.keeper.status().problem, undefined);
+    await world.triggered('person');
+    assert.is(world.worker.status().problem, undefined);
     assert.ok(world.has('b.bin'));
   }),
 );
@@ -98,13 +98,13 @@ disk('S7: what would make the site larger than allowed is held, and comes once t
 disk('S7: a file over the limit comes once the limit allows it, and an edit of what stood there is not lost', () =>
   kept({ settings: { limits: { ...defaultSettings.limits, fileBytes: 100 } } }, async (world) => {
     const tip = world.push({ 'index.html': 'x'.repeat(200), 'about.md': 'y'.repeat(200), 'new.md': 'z'.repeat(200) });
-    for (const trigger of ['poll', 'rescan'] as const) await world.rung(trigger);
+    for (const trigger of ['poll', 'rescan'] as const) await world.triggered(trigger);
     assert.is(world.read('index.html'), 'home\n');
     world.write('about.md', 'edited here\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.is(world.tip(), tip);
     Object.assign(world.siteModel.settings.limits, { fileBytes: 1_000 });
-    for (const trigger of ['rescan', 'person'] as const) await world.rung(trigger);
+    for (const trigger of ['rescan', 'person'] as const) await world.triggered(trigger);
     assert.is(world.read('index.html'), 'x'.repeat(200));
     assert.is(world.read('new.md'), 'z'.repeat(200));
     assert.is(world.read('about.md'), 'edited here\n', 'an edit was replaced');
@@ -114,12 +114,12 @@ disk('S7: a file over the limit comes once the limit allows it, and an edit of w
 disk('F4: an edit made while the disk is full still reaches the branch', () =>
   onSmallSite('size=2m,nr_inodes=200', async (world, small) => {
     world.push({ 'big.bin': randomBytes(3 * 1024 * 1024) });
-    await world.rung('poll');
+    await world.triggered('poll');
     world.write('about.md', 'edited on a full disk\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.ok(isFound(world, 'edited on a full disk'));
     small.grow('size=16m');
-    await world.rung('retry');
+    await world.triggered('retry');
     assert.is(git(world.bare, 'show', 'main:about.md'), 'edited on a full disk');
     assert.ok(world.has('big.bin'));
   }),
@@ -171,13 +171,13 @@ disk('F6: a site without inodes takes nothing rather than a part, and heals', ()
   onSmallSite('size=8m,nr_inodes=40', async (world, small) => {
     const before = world.files();
     const tip = world.push(Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`many/${i}.txt`, `${i}\n`])));
-    await world.rung('poll');
-    assert.is(world.keeper.status().problem?.code, 'disk-full');
+    await world.triggered('poll');
+    assert.is(world.worker.status().problem?.code, 'disk-full');
     assert.equal(world.files(), before);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.is(world.tip(), tip);
     small.grow('size=8m,nr_inodes=400');
-    await world.rung('retry');
+    await world.triggered('retry');
     assert.equal(world.files(), world.branch());
     assert.is(world.tip(), tip);
   }),
@@ -188,15 +188,15 @@ disk('F6: a site mounted read-only loses nothing on either side, and takes up th
     const before = world.files();
     const tip = world.push({ 'index.html': 'new\n', 'posts/b.md': null, 'added.txt': 'added\n' });
     small.grow('ro');
-    await world.rung('poll');
-    await world.rung('rescan');
+    await world.triggered('poll');
+    await world.triggered('rescan');
     assert.equal(world.files(), before);
     assert.is(world.tip(), tip);
-    assert.is.not(world.keeper.status().state, 'in-sync');
+    assert.is.not(world.worker.status().state, 'in-sync');
     small.grow('rw');
-    await world.rung('retry');
-    await world.rung('rescan');
-    await world.rung('person');
+    await world.triggered('retry');
+    await world.triggered('rescan');
+    await world.triggered('person');
     assert.equal(world.files(), world.branch());
     assert.is(world.tip(), tip);
   }),
@@ -258,8 +258,8 @@ for (const [call, name] of [
         world.write('posts/a.md', 'edited\n');
         order.on = true;
         for (const trigger of ['rescan', 'watch', 'person', 'rescan'] as const) {
-          await world.rung(trigger);
-          const { problem, notSynced } = world.keeper.status();
+          await world.triggered(trigger);
+          const { problem, notSynced } = world.worker.status();
           assert.is(problem, undefined);
           const path = name === 'posts' ? 'posts' : 'posts/a.md';
           assert.equal(notSynced, [{ path, reason: { kind: 'unreadable', errno: 'EIO' } }]);
@@ -268,7 +268,7 @@ for (const [call, name] of [
         assert.is(world.tip(), tip);
         assert.equal(gitChildren(), [], 'a git was left behind');
         order.on = false;
-        await world.rung('rescan');
+        await world.triggered('rescan');
         assert.is(git(world.bare, 'show', 'main:posts/a.md'), 'edited');
         assert.equal(world.files(), world.branch());
       });
@@ -284,12 +284,12 @@ disk('F6: a .gitignore that cannot be read lets nothing through that it kept out
       const tip = world.tip();
       world.write('cache/private.txt', 'must not travel\n');
       order.on = true;
-      await world.rung('rescan');
-      await world.rung('watch');
+      await world.triggered('rescan');
+      await world.triggered('watch');
       assert.ok(order.met > 0);
       assert.is(world.tip(), tip, 'an ignored file was pushed');
       order.on = false;
-      await world.rung('rescan');
+      await world.triggered('rescan');
       assert.is(world.tip(), tip);
     },
   );
@@ -314,15 +314,15 @@ for (const code of ['EIO', 'EMFILE'] as const) {
     await kept({ fs, scanner: inlineScanner(fs) }, async (world) => {
       const tip = world.push({ 'index.html': 'new\n' });
       order.crash = true;
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.not(world.has('index.html'), 'the crash was not met');
       order.blind = true;
-      await world.rung('rescan');
+      await world.triggered('rescan');
       order.crash = false;
-      await world.rung('rescan');
+      await world.triggered('rescan');
       order.blind = false;
-      await world.rung('rescan');
-      await world.rung('person');
+      await world.triggered('rescan');
+      await world.triggered('person');
       assert.is(git(world.bare, 'rev-list', '--count', `${tip}..main`), '0', 'the gap was taken for a removal');
       assert.is(world.read('index.html'), 'new\n');
       assert.equal(world.files(), world.branch());

@@ -193,8 +193,8 @@ async function during(world: KeptWorld, order: Order): Promise<readonly Said[]> 
   order.on = true;
   for (const trigger of rounds) {
     if (said.length === 2) world.later(660_000);
-    await world.rung(trigger);
-    const { problem, notSynced } = world.keeper.status();
+    await world.triggered(trigger);
+    const { problem, notSynced } = world.worker.status();
     said.push({ problem: problem?.code, text: JSON.stringify(problem ?? ''), notSynced });
     // What a crash left aside comes back as soon as a run gets through.
     if (!problem) nothingGone(world);
@@ -211,11 +211,11 @@ function nothingGone(world: KeptWorld, but: readonly string[] = []): void {
 
 async function heals(world: KeptWorld): Promise<void> {
   for (const trigger of ['poll', 'rescan', 'poll', 'rescan'] as const) {
-    await world.rung(trigger);
+    await world.triggered(trigger);
     nothingGone(world);
     if (trigger === 'rescan' && isWell(world)) break;
   }
-  const { state, notSynced, problem } = world.keeper.status();
+  const { state, notSynced, problem } = world.worker.status();
   assert.equal({ state, notSynced, problem }, { state: 'in-sync', notSynced: [], problem: undefined }, 'not healed');
   assert.equal(branchOf(world), agreed, 'the branch');
   assert.equal(folderOf(world), agreed, 'the folder');
@@ -233,7 +233,7 @@ async function heals(world: KeptWorld): Promise<void> {
     'lost',
   );
   world.later(2_000_000);
-  await world.rung('rescan');
+  await world.triggered('rescan');
   assert.equal(
     leftovers(world).filter((text) => text.startsWith('site: ')),
     [],
@@ -241,8 +241,8 @@ async function heals(world: KeptWorld): Promise<void> {
   );
 }
 
-function isWell({ keeper }: KeptWorld): boolean {
-  const { state, notSyncedCount, problem } = keeper.status();
+function isWell({ worker }: KeptWorld): boolean {
+  const { state, notSyncedCount, problem } = worker.status();
   return state === 'in-sync' && notSyncedCount === 0 && problem === undefined;
 }
 
@@ -438,9 +438,9 @@ async function suffers(templateOf: TemplateOf, one: Sufferer & { errno: string }
   await inCopy(templateOf, { way, past: '', order }, async (world) => {
     order.on = true;
     for (const trigger of ['poll', 'rescan'] as const) {
-      await world.rung(trigger);
+      await world.triggered(trigger);
       nothingGone(world);
-      const { problem, notSynced } = world.keeper.status();
+      const { problem, notSynced } = world.worker.status();
       assert.is(problem, undefined, JSON.stringify(problem));
       const wanted = Object.entries(named).map(([at, kind]) => `${at} ${kind} ${errno}`);
       assert.equal(notSynced.map(saidOf).sort(), wanted.sort());
@@ -470,8 +470,8 @@ for (const [call, code, happened] of [
     const order = newOrder({ call, errno: 'EIO', victim: { path: /^many\/.+/ } });
     await amongMany(order, async (world) => {
       for (const trigger of ['poll', 'rescan'] as const) {
-        await world.rung(trigger);
-        const { problem, state } = world.keeper.status();
+        await world.triggered(trigger);
+        const { problem, state } = world.worker.status();
         assert.equal([state, problem?.code, problem?.facts['errno']], ['hold', code, 'EIO']);
         const words = describe(problem as NonNullable<typeof problem>);
         assert.ok(words.happened.startsWith(happened) && words.happened.endsWith(': input/output error (EIO).'));
@@ -484,8 +484,8 @@ for (const [call, code, happened] of [
     const order = newOrder({ call, errno: 'EACCES', victim: { path: /^many\/.+/ } });
     await amongMany(order, async (world) => {
       for (const trigger of ['poll', 'rescan'] as const) {
-        await world.rung(trigger);
-        const { problem, notSyncedCount } = world.keeper.status();
+        await world.triggered(trigger);
+        const { problem, notSyncedCount } = world.worker.status();
         assert.equal([problem, notSyncedCount], [undefined, 30]);
       }
     });
@@ -504,8 +504,8 @@ async function amongMany(order: Order, test: (world: KeptWorld) => Promise<void>
     assert.is(world.tip(), tip);
     assert.is(Object.keys(world.files()).length, 31);
     order.on = false;
-    for (const trigger of ['rescan', 'poll', 'rescan'] as const) await world.rung(trigger);
-    assert.ok(isWell(world), JSON.stringify(world.keeper.status()));
+    for (const trigger of ['rescan', 'poll', 'rescan'] as const) await world.triggered(trigger);
+    assert.ok(isWell(world), JSON.stringify(world.worker.status()));
     assert.equal(branchOf(world), new Map([...folderFiles(world.site)].sort()));
     assert.is(world.read('many/7.txt'), 'edited many/7.txt\n');
   });
@@ -517,8 +517,8 @@ table('many touched paths below one folder that cannot be opened are one path th
   await kept({ fs, scanner: inlineScanner(fs), repository: { ...many, 'other.txt': 'other\n' } }, async (world) => {
     for (const [path, content] of Object.entries({ ...edited, 'other.txt': 'edited\n' })) world.write(path, content);
     order.on = true;
-    await world.rung('watch');
-    const { problem, notSynced } = world.keeper.status();
+    await world.triggered('watch');
+    const { problem, notSynced } = world.worker.status();
     assert.equal([problem, notSynced.map(saidOf)], [undefined, ['many unreadable EIO']]);
     assert.is(git(world.bare, 'show', 'main:other.txt'), 'edited');
   });
@@ -536,9 +536,9 @@ table('a folder that became a link, a file or nothing looks the same to every lo
       const reason = { kind: what === 'link' ? 'link' : 'special' };
       for (const trigger of ['watch', 'rescan', 'watch'] as const) {
         world.directory.touched(join(world.site, 'posts/a.md'));
-        await world.rung(trigger);
+        await world.triggered(trigger);
         assert.is(world.tip(), tip, `a removal was pushed after ${trigger}`);
-        assert.equal(world.keeper.status().notSynced, [{ path: 'posts', reason }]);
+        assert.equal(world.worker.status().notSynced, [{ path: 'posts', reason }]);
       }
     });
   }
@@ -548,7 +548,7 @@ table('a folder that became a link, a file or nothing looks the same to every lo
       if (trigger === 'watch') world.write('posts', 'a file now\n');
       world.directory.touched(join(world.site, 'posts/a.md'));
       world.directory.touched(join(world.site, 'posts/b.md'));
-      await world.rung(trigger);
+      await world.triggered(trigger);
       assert.equal(world.branch(), world.files());
     });
   }
@@ -563,13 +563,13 @@ table('what a folder answers is not believed where its name shows otherwise', as
       order.on = true;
       world.write('posts/a.md', 'edited\n');
       for (const trigger of ['watch', 'rescan'] as const) {
-        await world.rung(trigger);
+        await world.triggered(trigger);
         assert.is(world.tip(), tip);
-        assert.equal(world.keeper.status().notSynced, [{ path: 'posts', reason: { kind: 'unreadable', errno } }]);
+        assert.equal(world.worker.status().notSynced, [{ path: 'posts', reason: { kind: 'unreadable', errno } }]);
       }
       order.on = false;
       world.directory.touched(join(world.site, 'posts/a.md'));
-      await world.rung('watch');
+      await world.triggered('watch');
       assert.ok(isWell(world));
       assert.equal(world.branch(), world.files());
     });
@@ -611,16 +611,16 @@ table('between two steps of a replacement: the name is never empty for long, and
     await kept({ fs, scanner: inlineScanner(fs) }, async (world) => {
       const tip = world.push({ 'index.html': 'new of GitLab\n', 'posts/a.md': 'a of GitLab\n' });
       broken.on = true;
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.ok(swaps > 0, 'the point was not reached');
       for (const trigger of ['rescan', 'poll'] as const) {
-        await world.rung(trigger);
-        assert.is(world.keeper.status().problem?.code, 'folder-unwritable', way);
+        await world.triggered(trigger);
+        assert.is(world.worker.status().problem?.code, 'folder-unwritable', way);
         assert.is(world.tip(), tip);
       }
       broken.on = false;
-      for (const trigger of ['poll', 'rescan', 'poll'] as const) await world.rung(trigger);
-      assert.ok(isWell(world), JSON.stringify(world.keeper.status()));
+      for (const trigger of ['poll', 'rescan', 'poll'] as const) await world.triggered(trigger);
+      assert.ok(isWell(world), JSON.stringify(world.worker.status()));
       assert.is(
         git(world.bare, 'log', '--diff-filter=D', '--format=%H', 'main'),
         '',
@@ -658,14 +658,14 @@ table('the state directory fails: the site stops by its name, no move is lost, a
         renameSync(at, `${at}-away`);
         blocked(at);
       };
-      await world.rung('poll');
-      const { problem, state } = world.keeper.status();
+      await world.triggered('poll');
+      const { problem, state } = world.worker.status();
       assert.equal([state, problem?.code], ['retrying', code], `${file}: ${JSON.stringify(problem)}`);
       if (file === journal) assert.equal(world.files(), before);
       rmSync(at, { recursive: true });
       renameSync(`${at}-away`, at);
-      for (const trigger of ['retry', 'rescan'] as const) await world.rung(trigger);
-      assert.ok(isWell(world), `${file}: ${JSON.stringify(world.keeper.status())}`);
+      for (const trigger of ['retry', 'rescan'] as const) await world.triggered(trigger);
+      assert.ok(isWell(world), `${file}: ${JSON.stringify(world.worker.status())}`);
       assert.is(world.read('index.html'), 'new of GitLab\n');
       assert.equal(world.files(), world.branch());
     });
@@ -688,21 +688,21 @@ for (const file of ['staging.jsonl', 'manifest.jsonl']) {
         tip = world.push({ 'index.html': 'new of GitLab\n' });
       });
       await kept({ keep: dir, fs: crashing, scanner: inlineScanner(crashing), copied: true }, async (world) => {
-        await world.rung('poll');
+        await world.triggered('poll');
       });
       assert.not.ok(existsSync(join(dir, 'site/index.html')), 'the crash was not met');
       renameSync(at, `${at}-away`);
       mkdirSync(at);
       await kept({ keep: dir, fs, scanner: inlineScanner(fs), copied: true }, async (world) => {
         for (const trigger of ['start', 'rescan', 'watch'] as const) {
-          await world.rung(trigger);
-          assert.is(world.keeper.status().problem?.code, 'state-failed');
+          await world.triggered(trigger);
+          assert.is(world.worker.status().problem?.code, 'state-failed');
           assert.is(world.tip(), tip);
         }
         rmSync(at, { recursive: true });
         renameSync(`${at}-away`, at);
-        for (const trigger of ['retry', 'rescan', 'poll'] as const) await world.rung(trigger);
-        assert.ok(isWell(world), JSON.stringify(world.keeper.status()));
+        for (const trigger of ['retry', 'rescan', 'poll'] as const) await world.triggered(trigger);
+        assert.ok(isWell(world), JSON.stringify(world.worker.status()));
         assert.is(world.tip(), tip);
         assert.is(world.read('index.html'), 'new of GitLab\n');
       });

@@ -122,11 +122,11 @@ folder('F34: five hundred files from the branch make no commit, and three more l
     const tip = world.push(
       Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`d${i % 10}/${i}.txt`, `${i}\n`])),
     );
-    await world.rung('poll');
+    await world.triggered('poll');
     // As the watcher would: every path that was just written.
     for (let i = 0; i < 500; i += 1) world.directory.touched(join(world.site, `d${i % 10}/${i}.txt`));
     const refs = git(world.gitDir, 'for-each-ref');
-    for (const trigger of ['watch', 'rescan', 'poll'] as const) await world.rung(trigger);
+    for (const trigger of ['watch', 'rescan', 'poll'] as const) await world.triggered(trigger);
     assert.is(world.tip(), tip);
     assert.is(git(world.gitDir, 'for-each-ref'), refs);
     assert.equal(world.files(), world.branch());

@@ -28,14 +28,14 @@ for (const [what, folding, first, second] of kinds) {
     () =>
       kept(options, async (world) => {
         const tip = world.push({ [first]: 'first\n', [second]: 'second\n', 'other.md': 'other\n' });
-        for (const trigger of ['poll', 'rescan', 'person', 'start'] as const) await world.rung(trigger);
+        for (const trigger of ['poll', 'rescan', 'person', 'start'] as const) await world.triggered(trigger);
         assert.is(world.tip(), tip, 'a name that cannot be here was pushed back as a removal');
-        const left = world.keeper.status().notSynced.find(({ reason }) => reason.kind === 'collides');
+        const left = world.worker.status().notSynced.find(({ reason }) => reason.kind === 'collides');
         assert.equal([left?.path, left?.reason], [two, { kind: 'collides', with: one }]);
         assert.is(world.read(textOf(one)), textOf(one) === first ? 'first\n' : 'second\n');
         assert.is(world.read('other.md'), 'other\n');
         world.write(textOf(one), 'edited here\n');
-        await world.rung('watch');
+        await world.triggered('watch');
         assert.is(git(world.bare, 'show', `main:${textOf(one)}`), 'edited here');
         assert.is(git(world.bare, 'show', `main:${textOf(two)}`), textOf(two) === first ? 'first' : 'second');
       }),
@@ -44,11 +44,11 @@ for (const [what, folding, first, second] of kinds) {
   names(`F36: a new name that differs in ${what} from one that is here is written once the other is gone`, () =>
     kept({ ...options, repository: { [first]: 'first\n', 'index.html': 'home\n' } }, async (world) => {
       world.push({ [second]: 'second\n' });
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.is(world.read(first), 'first\n');
       world.push({ [first]: null });
-      for (const trigger of ['poll', 'rescan', 'person'] as const) await world.rung(trigger);
-      assert.equal(world.keeper.status().notSynced, []);
+      for (const trigger of ['poll', 'rescan', 'person'] as const) await world.triggered(trigger);
+      assert.equal(world.worker.status().notSynced, []);
       assert.equal(world.files(), { [second]: 'second', 'index.html': 'home' });
       assert.is(world.branch()[second], 'second');
     }),
@@ -57,7 +57,7 @@ for (const [what, folding, first, second] of kinds) {
   names(`F36: a rename that changes ${what} only arrives`, () =>
     kept({ ...options, repository: { [`a/${first}`]: 'same\n', 'index.html': 'home\n' } }, async (world) => {
       const tip = world.push({ [`a/${first}`]: null, [`a/${second}`]: 'same\n' });
-      for (const trigger of ['poll', 'rescan', 'person'] as const) await world.rung(trigger);
+      for (const trigger of ['poll', 'rescan', 'person'] as const) await world.triggered(trigger);
       assert.is(world.tip(), tip);
       assert.equal(world.files(), { [`a/${second}`]: 'same', 'index.html': 'home' });
     }),
@@ -99,8 +99,8 @@ names('F36: a folder in another spelling holds what is in it back too', () => {
 names('F36: where names do not fold, nothing is held back', () =>
   kept({}, async (world) => {
     world.push({ 'README.md': 'one\n', 'readme.md': 'two\n', 'Posts/x.md': 'x\n' });
-    await world.rung('poll');
-    assert.equal(world.keeper.status().notSynced, []);
+    await world.triggered('poll');
+    assert.equal(world.worker.status().notSynced, []);
     assert.equal(world.files(), world.branch());
     assert.ok(world.has(join('Posts', 'x.md')));
   }),

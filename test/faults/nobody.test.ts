@@ -14,14 +14,14 @@ nobody('F35: an unreadable file and folder are named and never taken for removed
     chmodSync(join(world.site, 'index.html'), 0);
     chmodSync(join(world.site, 'posts'), 0);
     world.write('about.md', 'edited\n');
-    for (const trigger of ['watch', 'rescan', 'person', 'start'] as const) await world.rung(trigger);
+    for (const trigger of ['watch', 'rescan', 'person', 'start'] as const) await world.triggered(trigger);
     assert.is(git(world.bare, 'diff', '--name-status', tip, 'main'), 'M\tabout.md');
     assert.ok(
-      world.keeper.status().notSynced.some(({ path, reason }) => path === 'posts' && reason.kind === 'unreadable'),
+      world.worker.status().notSynced.some(({ path, reason }) => path === 'posts' && reason.kind === 'unreadable'),
     );
     chmodSync(join(world.site, 'posts'), 0o755);
     chmodSync(join(world.site, 'index.html'), 0o644);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.equal(world.files(), world.branch());
   }),
 );
@@ -31,13 +31,13 @@ nobody('F35: while a .gitignore may not be read, nothing new of its folder trave
     const tip = world.tip();
     chmodSync(join(world.site, '.gitignore'), 0);
     world.write('cache/private.txt', 'must not travel\n');
-    for (const trigger of ['watch', 'rescan'] as const) await world.rung(trigger);
+    for (const trigger of ['watch', 'rescan'] as const) await world.triggered(trigger);
     assert.is(world.tip(), tip, 'an ignored file was pushed');
     world.write('index.html', 'edited\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.is(git(world.bare, 'diff', '--name-status', tip, 'main'), 'M\tindex.html');
     chmodSync(join(world.site, '.gitignore'), 0o644);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.not.ok(world.branch()['cache/private.txt']);
   }),
 );
@@ -52,14 +52,14 @@ nobody('F6: a folder without write permission is left as it is, named, and pushe
       'posts/new.md': 'new\n',
       'index.html': 'new\n',
     });
-    for (const trigger of ['poll', 'rescan', 'person'] as const) await world.rung(trigger);
+    for (const trigger of ['poll', 'rescan', 'person'] as const) await world.triggered(trigger);
     assert.is(world.tip(), tip, 'what could not be written was pushed back as an edit');
     assert.is(world.read('index.html'), 'new\n');
     assert.is(world.read('posts/a.md'), 'a\n');
     chmodSync(join(world.site, 'posts'), 0o755);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.equal(world.files(), world.branch());
-    assert.equal(world.keeper.status().notSynced, []);
+    assert.equal(world.worker.status().notSynced, []);
   }),
 );
 

@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFi
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createSystemActs } from '../../src/acts/system.ts';
+import { createSystemActions } from '../../src/actions/system.ts';
 import { gitStanding } from '../../src/model/git-version.ts';
 import { until } from '../support/until.ts';
 import { freePort, hasEnded, inHarbour, spawnServe } from '../support/daemon.ts';
@@ -187,7 +187,7 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
       privileges: () => ({ uid: 1500, userName: 'mooring', capabilities: new Set<string>() }),
       ownerOf: () => Promise.resolve(1500),
     };
-    const acts = createSystemActs({
+    const acts = createSystemActions({
       ...{
         version: '1',
         stateDir: '/s',

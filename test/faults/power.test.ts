@@ -259,10 +259,10 @@ async function then<T>(work: Promise<T>, act: () => void): Promise<T> {
 function photographed(repository: Repository, photograph: () => void): Repository {
   return {
     ...repository,
-    take: (...all) => then(repository.take(...all), photograph),
+    commitFiles: (...all) => then(repository.commitFiles(...all), photograph),
     merge: (...all) => then(repository.merge(...all), photograph),
-    make: (...all) => then(repository.make(...all), photograph),
-    move: (...all) => then(repository.move(...all), photograph),
+    createCommit: (...all) => then(repository.createCommit(...all), photograph),
+    updateRefs: (...all) => then(repository.updateRefs(...all), photograph),
   };
 }
 

@@ -45,7 +45,7 @@ repo(
       const before = world.files();
       rmSync(world.gitDir, { recursive: true });
       world.write('index.html', 'edited without a repository\n');
-      for (const trigger of ['watch', 'rescan', 'poll', 'person', 'start'] as const) await world.rung(trigger);
+      for (const trigger of ['watch', 'rescan', 'poll', 'person', 'start'] as const) await world.triggered(trigger);
       assert.equal(world.files(), { ...before, 'index.html': 'edited without a repository' });
       assert.is(git(world.bare, 'diff', '--name-status', tip, 'main'), 'M\tindex.html');
       git(world.bare, 'merge-base', '--is-ancestor', tip, 'main');
@@ -158,9 +158,9 @@ repo('F16: a lock left by a git of ours that died while the daemon runs does not
   kept({}, async (world) => {
     for (const lock of locks) writeFileSync(join(world.gitDir, lock), '');
     world.write('index.html', 'edited\n');
-    await world.rung('watch');
-    await world.rung('retry');
-    await world.rung('retry');
+    await world.triggered('watch');
+    await world.triggered('retry');
+    await world.triggered('retry');
     assert.is(git(world.bare, 'show', 'main:index.html'), 'edited');
     equal(world);
   }),
@@ -171,7 +171,7 @@ repo('F16: a lock of a living git is not removed while it lives', () =>
     const git_ = join(world.gitDir, 'refs', 'sync', 'disk.lock');
     writeFileSync(git_, '');
     // Only a run of our own may clear it, never a page that reads kept versions meanwhile.
-    await world.keeper.kept();
+    await world.worker.kept();
     assert.ok(existsSync(git_));
   }),
 );
@@ -303,10 +303,10 @@ repo('F19: somebody pushes before each of our pushes: after a few tries it waits
   return kept({ remote: rival }, async (world) => {
     world_ = world;
     world.write('posts/a.md', 'ours\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.ok(n >= 2 && n <= 6, `${n} tries`);
-    assert.is(world.keeper.status().problem?.code, 'remote-moved');
-    assert.is(world.keeper.status().state, 'retrying');
+    assert.is(world.worker.status().problem?.code, 'remote-moved');
+    assert.is(world.worker.status().state, 'retrying');
     assert.is(git(world.bare, 'show', 'main:posts/b.md'), `theirs ${n}`, 'something was forced');
     assert.is(world.read('posts/a.md'), 'ours\n');
   });
@@ -325,8 +325,8 @@ repo('F20: GitLab refuses the push: the edit stays and waits, what others push k
   kept({}, async (world) => {
     const allow = refusing(world, 'GitLab: not on \\033[2JSunday');
     world.write('posts/a.md', 'ours\n');
-    for (const trigger of ['watch', 'poll', 'poll', 'rescan', 'retry'] as const) await world.rung(trigger);
-    const { hold, state } = world.keeper.status();
+    for (const trigger of ['watch', 'poll', 'poll', 'rescan', 'retry'] as const) await world.triggered(trigger);
+    const { hold, state } = world.worker.status();
     assert.is(state, 'hold');
     assert.is(hold?.code, 'push-refused');
     assert.is(statSync(join(world.dir, 'tries')).size, 2, 'it was offered more than once');
@@ -338,13 +338,13 @@ repo('F20: GitLab refuses the push: the edit stays and waits, what others push k
     const rules = refusing.bind(undefined, world, 'GitLab: no');
     world.push({ 'posts/b.md': 'theirs\n' });
     const again = rules();
-    await world.rung('poll');
+    await world.triggered('poll');
     assert.is(world.read('posts/b.md'), 'theirs\n', 'what others pushed did not arrive');
     assert.is(world.read('posts/a.md'), 'ours\n');
     again();
-    await world.rung('person');
+    await world.triggered('person');
     assert.is(git(world.bare, 'show', 'main:posts/a.md'), 'ours');
-    assert.is(world.keeper.status().state, 'in-sync');
+    assert.is(world.worker.status().state, 'in-sync');
     equal(world);
   }),
 );
@@ -413,20 +413,20 @@ repo('F22: the branch is deleted: no file goes, edits are taken meanwhile, and i
     const before = world.files();
     const tip = world.tip();
     git(world.bare, 'update-ref', '-d', 'refs/heads/main');
-    for (const trigger of ['poll', 'rescan', 'start', 'person'] as const) await world.rung(trigger);
-    assert.is(world.keeper.status().hold?.code, 'branch-missing');
+    for (const trigger of ['poll', 'rescan', 'start', 'person'] as const) await world.triggered(trigger);
+    assert.is(world.worker.status().hold?.code, 'branch-missing');
     // To look again is no word to make it again.
-    await world.keeper.choose(world.keeper.status().hold?.step ?? '', 'try-again');
-    await world.rung('poll');
+    await world.worker.choose(world.worker.status().hold?.step ?? '', 'try-again');
+    await world.triggered('poll');
     assert.is(git(world.bare, 'for-each-ref'), '');
     world.write('posts/a.md', 'edited meanwhile\n');
-    await world.rung('watch');
-    await world.rung('poll');
+    await world.triggered('watch');
+    await world.triggered('poll');
     assert.equal(world.files(), { ...before, 'posts/a.md': 'edited meanwhile' });
     assert.is(git(world.bare, 'for-each-ref'), '');
     git(world.bare, 'update-ref', 'refs/heads/main', tip);
-    await world.rung('poll');
-    assert.is(world.keeper.status().hold, undefined);
+    await world.triggered('poll');
+    assert.is(world.worker.status().hold, undefined);
     assert.is(git(world.bare, 'show', 'main:posts/a.md'), 'edited meanwhile');
     equal(world);
   }),
@@ -437,7 +437,7 @@ repo(
   () =>
     kept({}, async (world) => {
       git(world.bare, 'update-ref', '-d', 'refs/heads/main');
-      await world.rung('poll');
+      await world.triggered('poll');
       const clone = join(world.dir, 'clone');
       git(clone, 'checkout', '-q', '--orphan', 'again');
       git(clone, 'rm', '-rqf', '.');
@@ -446,8 +446,8 @@ repo(
       git(clone, 'commit', '-q', '-m', 'Again');
       git(clone, 'push', '-q', 'origin', 'HEAD:main');
       const before = world.files();
-      await world.rung('poll');
-      assert.is(world.keeper.status().state, 'hold');
+      await world.triggered('poll');
+      assert.is(world.worker.status().state, 'hold');
       assert.equal(world.files(), before);
     }),
 );

@@ -27,15 +27,15 @@ async function holdsThenGoesOn(
   const tip = world.push({ 'index.html': 'new from gitlab\n' });
   happens();
   for (const trigger of ['watch', 'rescan', 'poll', 'person', 'start'] as const) {
-    await world.rung(trigger);
-    assert.is(world.keeper.status().hold?.code, hold, `after ${trigger}`);
-    assert.ok(['hold', 'retrying'].includes(world.keeper.status().state));
+    await world.triggered(trigger);
+    assert.is(world.worker.status().hold?.code, hold, `after ${trigger}`);
+    assert.ok(['hold', 'retrying'].includes(world.worker.status().state));
     assert.is(world.tip(), tip, `pushed after ${trigger}`);
   }
   mended();
-  await world.rung('retry');
-  await world.rung('rescan');
-  assert.is(world.keeper.status().hold, undefined);
+  await world.triggered('retry');
+  await world.triggered('rescan');
+  assert.is(world.worker.status().hold, undefined);
   assert.is(world.tip(), tip);
   assert.is(world.read('index.html'), 'new from gitlab\n');
   assert.equal(world.files(), world.branch());
@@ -84,13 +84,13 @@ root('F30: the folder is emptied: nothing is removed on the branch; â€œput backâ
   kept({}, async (world) => {
     const tip = world.tip();
     for (const name of readdirSync(world.site)) rmSync(join(world.site, name), { recursive: true });
-    for (const trigger of ['watch', 'rescan', 'poll', 'person'] as const) await world.rung(trigger);
-    const { hold } = world.keeper.status();
+    for (const trigger of ['watch', 'rescan', 'poll', 'person'] as const) await world.triggered(trigger);
+    const { hold } = world.worker.status();
     assert.is(hold?.code, 'root-emptied');
     assert.is(world.tip(), tip);
-    await world.keeper.choose(hold?.step ?? '', 'put-back');
-    await world.rung();
-    await world.rung('rescan');
+    await world.worker.choose(hold?.step ?? '', 'put-back');
+    await world.triggered();
+    await world.triggered('rescan');
     assert.is(world.tip(), tip);
     assert.equal(world.files(), world.branch());
     assert.is(world.read('index.html'), 'home\n');
@@ -119,11 +119,11 @@ root('F30: another folder with the same files is taken for the same site without
     const tip = world.tip();
     renameSync(world.site, `${world.site}-away`);
     cpSync(`${world.site}-away`, world.site, { recursive: true });
-    await world.rung('start');
-    assert.is(world.keeper.status().state, 'in-sync');
+    await world.triggered('start');
+    assert.is(world.worker.status().state, 'in-sync');
     assert.is.not(world.site_().root?.ino, before?.ino);
     world.write('index.html', 'edited after the move\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.is(git(world.bare, 'rev-list', '--count', `${tip}..main`), '1');
     assert.equal(world.files(), world.branch());
   }),
@@ -135,14 +135,14 @@ root('F30: half of the files removed at once is a question; neither side changes
     async (world) => {
       const tip = world.push({ 'f49.txt': 'new from gitlab\n' });
       for (let i = 0; i < 25; i += 1) world.remove(`f${i}.txt`);
-      for (const trigger of ['watch', 'rescan', 'poll'] as const) await world.rung(trigger);
-      const { hold } = world.keeper.status();
+      for (const trigger of ['watch', 'rescan', 'poll'] as const) await world.triggered(trigger);
+      const { hold } = world.worker.status();
       assert.is(hold?.code, 'folder-lost-files');
       assert.is(hold?.tally.removed, 25);
       assert.is(world.tip(), tip);
       assert.is(world.read('f49.txt'), '49\n', 'applied while held');
-      await world.keeper.choose(hold?.step ?? '', 'put-back');
-      await world.rung();
+      await world.worker.choose(hold?.step ?? '', 'put-back');
+      await world.triggered();
       assert.is(Object.keys(world.files()).length, 50);
       assert.equal(world.files(), world.branch());
     },
@@ -160,8 +160,8 @@ root('F30: the disk of the site is unmounted: the empty mount point is no site w
       disk.unmount();
       assert.is.not(statSync(site).dev, dev, 'it is still mounted');
       for (const trigger of ['watch', 'rescan', 'poll', 'start'] as const) {
-        await world.rung(trigger);
-        assert.ok(['root-changed', 'root-emptied'].includes(world.keeper.status().hold?.code ?? ''), trigger);
+        await world.triggered(trigger);
+        assert.ok(['root-changed', 'root-emptied'].includes(world.worker.status().hold?.code ?? ''), trigger);
       }
       assert.is(world.tip(), tip);
       assert.equal(readdirSync(site), [], 'something was written into the mount point');
@@ -178,15 +178,15 @@ root('F30: another disk with other files is mounted over the site', async () => 
     const disk = smallDisk(world.site, 'size=4m');
     try {
       writeFileSync(join(world.site, 'foreign.txt'), 'foreign\n');
-      for (const trigger of ['rescan', 'poll', 'start'] as const) await world.rung(trigger);
-      assert.is(world.keeper.status().hold?.code, 'root-changed');
+      for (const trigger of ['rescan', 'poll', 'start'] as const) await world.triggered(trigger);
+      assert.is(world.worker.status().hold?.code, 'root-changed');
       assert.is(world.tip(), tip);
       assert.equal(readdirSync(world.site), ['foreign.txt']);
     } finally {
       disk.unmount();
     }
-    await world.rung('retry');
-    assert.is(world.keeper.status().hold, undefined);
+    await world.triggered('retry');
+    assert.is(world.worker.status().hold, undefined);
     assert.equal(world.files(), world.branch());
   });
 });

@@ -11,9 +11,9 @@ import { Problem, type ProblemCode } from '../../src/model/problem.ts';
 import type { Site } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
-import { type Keeper, createKeeper } from '../../src/sync/keeper.ts';
+import { type SiteWorker, createSiteWorker } from '../../src/sync/site-worker.ts';
 import type { Refusal } from '../../src/model/refusal.ts';
-import { type Lane, createQueue } from '../../src/sync/queue.ts';
+import { type SiteQueue, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 
@@ -37,12 +37,12 @@ export const website = {
 
 /** The world with a keeper around it: what the daemon has for each site. */
 export interface KeptWorld extends EngineWorld {
-  readonly keeper: Keeper;
+  readonly worker: SiteWorker;
   readonly events: SyncEvent[];
   /** The site as the store has it; a test may change it. */
   site_(): Site;
   /** Rings and waits until the run that follows is over. */
-  rung(trigger?: Trigger): Promise<void>;
+  triggered(trigger?: Trigger): Promise<void>;
   conflicts(): readonly Conflict[];
   /** The store loses its list. */
   forgetConflicts(): void;
@@ -66,7 +66,7 @@ export async function kept(
       }),
   };
   const queue = createQueue({ clock, concurrency: 2 });
-  let lane: Lane | undefined;
+  let siteQueue: SiteQueue | undefined;
   let site = world.siteModel;
   let conflicts: readonly Conflict[] = [];
   let agreed: Oid | undefined;
@@ -77,12 +77,12 @@ export async function kept(
       if (!options.copied) await world.connect();
       site = { ...site, binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']> };
     }
-    const keeper = createKeeper({
+    const worker = createSiteWorker({
       site: () => site,
       repository: world.repository,
       directory: world.directory,
       remote: world.remote,
-      queue: { ...queue, lane: (work) => (lane = queue.lane(work)) },
+      queue: { ...queue, forSite: (work) => (siteQueue = queue.forSite(work)) },
       clock,
       random: { bytes: (n) => randomBytes(n), fraction: () => 0.5 },
       report: (event) => void events.push(event),
@@ -95,13 +95,13 @@ export async function kept(
       saveRefusal: async (next) => void (refusal = next),
       switching: { begin: async () => {}, end: async () => {} },
     });
-    const rung = async (trigger: Trigger = 'person'): Promise<void> => {
-      keeper.ring(trigger);
-      await lane?.job(async () => {});
+    const triggered = async (trigger: Trigger = 'person'): Promise<void> => {
+      worker.trigger(trigger);
+      await siteQueue?.job(async () => {});
     };
-    if (!options.unconnected && !options.copied) await rung();
+    if (!options.unconnected && !options.copied) await triggered();
     const forgetConflicts = (): void => void (conflicts = []);
-    await test({ ...world, keeper, events, rung, site_: () => site, conflicts: () => conflicts, forgetConflicts });
+    await test({ ...world, worker, events, triggered, site_: () => site, conflicts: () => conflicts, forgetConflicts });
   } finally {
     await world.close();
   }

@@ -7,7 +7,7 @@ import { createSiteFolders } from '../../src/files/folders.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { problemOf } from '../net/support.ts';
 
-const folders = suite('acts/folders');
+const folders = suite('files/folders');
 
 function arrange() {
   const home = realpathSync(mkdtempSync(join(tmpdir(), 'mooring-folders-')));

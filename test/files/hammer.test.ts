@@ -11,7 +11,7 @@ import { realFs } from '../../src/files/disk.ts';
 import { defaultSettings } from '../../src/model/site.ts';
 import type { Change, Entry, Oid, SitePath } from '../../src/model/tree.ts';
 import type { Fs } from '../../src/model/world.ts';
-import type { Directory, Repository, Taking } from '../../src/sync/ports.ts';
+import type { Directory, Repository, PendingFile } from '../../src/sync/ports.ts';
 import { inlineScanner } from '../soak/doom.ts';
 import { folderFiles } from '../soak/oracle.ts';
 import { scratch } from '../support/plain-git.ts';
@@ -95,7 +95,7 @@ for (const way of ['exchange', 'link'] as const) {
       // What was written through an old descriptor is looked for when its time has come.
       ahead = 700_000;
       for (const late of await directory.lateWrites()) {
-        await kept.read(late.taking);
+        await kept.read(late.file);
         late.done();
       }
       for (const text of folderFiles(site).values()) kept.add(text);
@@ -132,10 +132,10 @@ class Keep {
   }
 
   async look(): Promise<void> {
-    const { taking } = await this.#directory.look('touched');
+    const { pending } = await this.#directory.scan('touched');
     const entries = new Map<SitePath, Entry | undefined>();
     const unsteady: SitePath[] = [];
-    for (const take of taking) {
+    for (const take of pending) {
       const oid = take.file ? await this.read(take) : undefined;
       if (take.file && !oid) unsteady.push(take.path);
       else entries.set(take.path, oid ? { mode: '100644', oid } : undefined);
@@ -145,11 +145,11 @@ class Keep {
       else this.#disk.delete(path);
     }
     this.#commit += 1;
-    await this.#directory.recorded({ commit: `${this.#commit}` as Oid, entries, unsteady });
+    await this.#directory.recordFiles({ commit: `${this.#commit}` as Oid, entries, unsteady });
   }
 
   /** The content's id, once it is kept. */
-  async read({ file }: Taking): Promise<Oid | undefined> {
+  async read({ file }: PendingFile): Promise<Oid | undefined> {
     const open = await file?.open();
     if (!open) return undefined;
     const chunks: Buffer[] = [];
@@ -178,7 +178,7 @@ class Keep {
     const { applied } = await this.#directory.apply({ changes, blobs, sizes });
     for (const path of applied) this.#disk.set(path, after);
     this.#commit += 1;
-    await this.#directory.settled(`${this.#commit}` as Oid);
+    await this.#directory.saveBaseline(`${this.#commit}` as Oid);
   }
 }
 

@@ -201,11 +201,11 @@ for (const [name, when, branch] of [
     let armed = false;
     const breaks = (repository: Repository): Repository => ({
       ...repository,
-      async move(changes, expect) {
+      async updateRefs(changes, expect) {
         const isStep = armed && changes.disk !== undefined && changes.remote !== undefined;
         if (isStep) armed = false;
         if (isStep && when === 'before') throw new Error('cut off');
-        await repository.move(changes, expect);
+        await repository.updateRefs(changes, expect);
         if (isStep) throw new Error('cut off');
       },
     });

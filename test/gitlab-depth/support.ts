@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Overrides } from '../../src/moorings.ts';
+import type { Overrides } from '../../src/site/runtime.ts';
 import { admin, freePort, type Harbour, inProcess, practice } from '../support/daemon.ts';
 import type { GitLabOptions } from '../support/gitlab/server.ts';
 

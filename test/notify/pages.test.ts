@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createNotificationActs } from '../../src/acts/notifications.ts';
+import { createNotificationActions } from '../../src/actions/notifications.ts';
 import type { NoticeWebhook, NoticeWebhookForm } from '../../src/model/notice.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
@@ -141,7 +141,7 @@ test('a failing way is told under Attention, with the way to its page', async ()
 function acts(before?: NoticeWebhook) {
   const held: { webhook: NoticeWebhook | undefined } = { webhook: before };
   const done: string[] = [];
-  const made = createNotificationActs({
+  const made = createNotificationActions({
     mail: undefined,
     store: { webhook: () => held.webhook, setWebhook: async (webhook) => void (held.webhook = webhook) },
     notifier: {
@@ -186,7 +186,7 @@ test('a change is saved, tried anew and stands in the activity', async () => {
 
 test('what was altered in the file closes neither the page nor the way to put it right', async () => {
   let saved: NoticeWebhook | undefined;
-  const made = createNotificationActs({
+  const made = createNotificationActions({
     mail: undefined,
     store: {
       webhook() {

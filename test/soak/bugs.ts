@@ -50,8 +50,8 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: 'src/files/scan.ts',
-        from: `  const walk = new Walk(fs, root);\n  try {\n    const scan = new Scan(fs, walk, known, rules);\n    scan.folder('');`,
-        to: `  let walk: Walk;\n  try {\n    walk = new Walk(fs, root);\n  } catch {\n    return { changed: [], gone: [...known.entries()].map(([path]) => path), unapplied: [], left: [], ignored: 0, files: 0, rootEntries: 1 };\n  }\n  try {\n    const scan = new Scan(fs, walk, known, rules);\n    scan.folder('');`,
+        from: `  const handles = new DirectoryHandles(fs, root);\n  try {\n    const scan = new Scan(fs, handles, known, rules);\n    scan.folder('');`,
+        to: `  let handles: DirectoryHandles;\n  try {\n    handles = new DirectoryHandles(fs, root);\n  } catch {\n    return { changed: [], gone: [...known.entries()].map(([path]) => path), unapplied: [], left: [], ignored: 0, files: 0, rootEntries: 1 };\n  }\n  try {\n    const scan = new Scan(fs, handles, known, rules);\n    scan.folder('');`,
       },
     ],
     tests: [root],
@@ -110,7 +110,7 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/gitlab/tokens.ts',
-        from: `const turn = lane.tail.then(act, act);`,
+        from: `const turn = queue.tail.then(act, act);`,
         to: `const turn = act();`,
       },
     ],
@@ -266,7 +266,7 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/recovery.ts',
-        from: `({ move, how: undo(fs, walk, move) })`,
+        from: `({ move, how: undo(fs, handles, move) })`,
         to: `({ move, how: String(undo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
       },
     ],
@@ -276,7 +276,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a folder that cannot be opened is none',
     patches: [
       {
-        file: 'src/files/walk.ts',
+        file: 'src/files/directory-handles.ts',
         from: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;`,
         to: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return errorCode(error) !== 'ENOENT';`,
       },

@@ -105,7 +105,7 @@ export function doomedRepository(real: Repository, doom: Doom): Repository {
   }
   return {
     ...(wrapped as unknown as Repository),
-    take: (parent, taking, message) => doom.under('take', () => real.take(parent, taking, message)),
+    commitFiles: (parent, taking, message) => doom.under('take', () => real.commitFiles(parent, taking, message)),
     async *blobs(oids) {
       doom.step('blobs');
       for await (const blob of real.blobs(oids)) {

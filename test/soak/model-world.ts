@@ -8,9 +8,9 @@ import { Problem } from '../../src/model/problem.ts';
 import type { HoldChoice, RootIdentity, Site } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import type { Clock, Fs } from '../../src/model/world.ts';
-import { type Keeper, type KeeperDeps, createKeeper } from '../../src/sync/keeper.ts';
+import { type SiteWorker, type SiteWorkerDeps, createSiteWorker } from '../../src/sync/site-worker.ts';
 import type { Remote, Repository } from '../../src/sync/ports.ts';
-import { type Lane, createQueue } from '../../src/sync/queue.ts';
+import { type SiteQueue, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 import type { Chance } from './chance.ts';
@@ -38,7 +38,7 @@ interface Stored {
   readonly root?: RootIdentity;
   readonly agreed?: Oid;
   readonly conflicts: readonly Conflict[];
-  readonly refusal?: Parameters<KeeperDeps['saveRefusal']>[0];
+  readonly refusal?: Parameters<SiteWorkerDeps['saveRefusal']>[0];
 }
 
 /**
@@ -174,7 +174,7 @@ export class ModelWorld {
     this.trace.push(kind);
     if (kind === 'pause' || kind === 'resume') {
       this.#site = { ...site, paused: kind === 'pause' };
-      if (kind === 'pause') this.#live?.keeper.paused();
+      if (kind === 'pause') this.#live?.worker.paused();
       else await this.#ring('start');
     } else if (kind === 'choose') await this.#choose();
     else await this.#restore();
@@ -183,7 +183,7 @@ export class ModelWorld {
   /** A person answers what the site asks. */
   async #choose(): Promise<void> {
     const live = await this.#process();
-    const { hold } = live.keeper.status();
+    const { hold } = live.worker.status();
     if (!hold || hold.choices.length === 0) return;
     const choice = this.#chance.oneOf(hold.choices);
     this.count.holds += 1;
@@ -193,14 +193,14 @@ export class ModelWorld {
       this.#answers.set(known, { step: hold.step, choice, losses: this.edits.losses });
       this.count.backs += 1;
     }
-    await this.#asked(() => live.keeper.choose(hold.step, choice));
+    await this.#asked(() => live.worker.choose(hold.step, choice));
   }
 
   /** An agreement is given up for an older tip, or what came on top of one, only where a person said so of both. */
   #asksFirst(repository: Repository): Repository {
     return {
       ...repository,
-      move: async (changes, expect) => {
+      updateRefs: async (changes, expect) => {
         const { remote: known, back } = await repository.ledger();
         const next = changes.remote;
         const relation = known && next ? await repository.relation(known, next) : 'equal';
@@ -208,7 +208,7 @@ export class ModelWorld {
           const { step, choice } = this.#answers.get(known) ?? {};
           assert.equal([step, choice], [`${known}:${next}`, 'go-on'], 'a branch that went back was followed unasked');
         }
-        return repository.move(changes, expect);
+        return repository.updateRefs(changes, expect);
       },
     };
   }
@@ -222,16 +222,16 @@ export class ModelWorld {
   }
 
   async #restore(): Promise<void> {
-    const { keeper } = await this.#process();
+    const { worker } = await this.#process();
     if (this.#site?.paused) return;
     await this.#asked(async () => {
-      const kept = await keeper.kept();
+      const kept = await worker.kept();
       if (kept.length === 0) return;
       const { id } = this.#chance.oneOf(kept);
-      const files = await keeper.keptFiles(id);
+      const files = await worker.keptFiles(id);
       const path = this.#chance.once(2) ? files[this.#chance.pick(files.length || 1)]?.path : undefined;
       this.trace.push(path === undefined ? 'restore all' : 'restore one');
-      await keeper.restore(id, path);
+      await worker.restore(id, path);
     });
   }
 
@@ -255,10 +255,10 @@ export class ModelWorld {
   }
 
   async #ring(...triggers: readonly Trigger[]): Promise<void> {
-    const { keeper } = await this.#process();
+    const { worker } = await this.#process();
     this.trace.push(...triggers);
     this.count.runs += 1;
-    for (const trigger of triggers) keeper.ring(trigger);
+    for (const trigger of triggers) worker.trigger(trigger);
     await this.#runsEnd();
   }
 
@@ -274,7 +274,7 @@ export class ModelWorld {
       if (this.#chance.once(4)) rmSync(join(this.#dir, 'state', 'manifest.jsonl'), { force: true });
       return;
     }
-    const { state, problem, hold } = live.keeper.status();
+    const { state, problem, hold } = live.worker.status();
     this.trace.push(problem?.code ?? hold?.code ?? state);
     assert.is.not(problem?.code, 'unexpected', JSON.stringify(problem));
   }
@@ -304,16 +304,16 @@ export class ModelWorld {
       remote: (remote) => doomedRemote(this.#faulty(remote), doom, (from, to) => this.#pushes.push([from, to])),
     });
     const clock = new ModelClock();
-    let lane: Lane | undefined;
+    let siteQueue: SiteQueue | undefined;
     const queue = createQueue({ clock, concurrency: 1 });
-    const keeper = createKeeper({
+    const worker = createSiteWorker({
       ...this.#keeperDeps(world, doom),
       clock,
-      queue: { ...queue, lane: (work) => (lane = queue.lane(work)) },
+      queue: { ...queue, forSite: (work) => (siteQueue = queue.forSite(work)) },
     });
     doom.armed = true;
-    this.#live = { world, keeper, doom, clock, lane: () => lane as Lane };
-    keeper.ring('start');
+    this.#live = { world, worker, doom, clock, lane: () => siteQueue as SiteQueue };
+    worker.trigger('start');
     this.count.runs += 1;
     await this.#runsEnd();
     if (this.#live) this.#honest(this.#live);
@@ -327,7 +327,7 @@ export class ModelWorld {
     return new Doom(1 + this.#chance.pick(4), state, this.#chance.oneOf(namedSteps));
   }
 
-  #keeperDeps(world: EngineWorld, doom: Doom): Omit<KeeperDeps, 'clock' | 'queue'> {
+  #keeperDeps(world: EngineWorld, doom: Doom): Omit<SiteWorkerDeps, 'clock' | 'queue'> {
     const stored = (): Stored => this.#stored.at(-1) as Stored;
     const save = async (change: Partial<Stored>): Promise<void> => {
       doom.step('save');
@@ -385,13 +385,13 @@ export class ModelWorld {
   }
 
   /** After a look at everything, «in sync» is what it says. */
-  #honest({ keeper, world }: Live): void {
-    if (keeper.status().state !== 'in-sync') return;
-    this.#assertEqual(keeper, world);
+  #honest({ worker, world }: Live): void {
+    if (worker.status().state !== 'in-sync') return;
+    this.#assertEqual(worker, world);
   }
 
-  #assertEqual(keeper: Keeper, world: EngineWorld): void {
-    const apart = keeper.status().notSynced.map(({ path }) => path as string);
+  #assertEqual(worker: SiteWorker, world: EngineWorld): void {
+    const apart = worker.status().notSynced.map(({ path }) => path as string);
     const isApart = (path: string): boolean => apart.some((at) => path === at || path.startsWith(`${at}/`));
     const without = (files: Map<string, string>) => new Map([...files].filter(([path]) => !isApart(path)));
     assertSame(without(folderFiles(world.site)), without(treeFiles(world.bare, 'main')));
@@ -411,14 +411,14 @@ export class ModelWorld {
       const before = this.#refs();
       await this.#ring('rescan');
       await this.#ring('person');
-      const { hold } = (await this.#process(true)).keeper.status();
+      const { hold } = (await this.#process(true)).worker.status();
       if (hold) await this.#choose();
       else if (round > 1 && before === this.#refs()) break;
     }
-    const { keeper, world } = await this.#process(true);
-    assert.equal(keeper.status().problem, undefined);
-    assert.is(keeper.status().hold, undefined, 'it still asks');
-    this.#assertEqual(keeper, world);
+    const { worker, world } = await this.#process(true);
+    assert.equal(worker.status().problem, undefined);
+    assert.is(worker.status().hold, undefined, 'it still asks');
+    this.#assertEqual(worker, world);
     const before = this.#refs();
     for (const trigger of ['rescan', 'poll', 'person'] as const) await this.#ring(trigger);
     assert.is(this.#refs(), before, 'a further look made a commit');
@@ -448,10 +448,10 @@ export class ModelWorld {
 
 interface Live {
   readonly world: EngineWorld;
-  readonly keeper: Keeper;
+  readonly worker: SiteWorker;
   readonly doom: Doom;
   readonly clock: ModelClock;
-  lane(): Lane;
+  lane(): SiteQueue;
 }
 
 /** Stands still until it is told to go on. */

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } fro
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ActRecord, RunRecord } from '../../src/model/event.ts';
+import type { AuditEntry, RunRecord } from '../../src/model/event.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
 import { createHistory } from '../../src/store/history.ts';
@@ -27,7 +27,7 @@ function run(n: number, output = ''): RunRecord {
   };
 }
 
-const act = (n: number, site?: SiteId): ActRecord => ({
+const act = (n: number, site?: SiteId): AuditEntry => ({
   id: `act-${n}`,
   at: n,
   by: 'Ada',

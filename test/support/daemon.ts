@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { type Mask, createLog, createMask } from '../../src/log.ts';
-import type { Overrides } from '../../src/moorings.ts';
+import type { Overrides } from '../../src/site/runtime.ts';
 import { until } from './until.ts';
 import { writeBeginning } from './beginnings.ts';
 import { type Example, startExample } from './gitlab/example.ts';

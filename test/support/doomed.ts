@@ -7,8 +7,8 @@ import { startDaemon } from '../../src/daemon.ts';
 import { realFs } from '../../src/files/disk.ts';
 import { createLog, createMask } from '../../src/log.ts';
 import type { Fs } from '../../src/model/world.ts';
-import type { Overrides } from '../../src/moorings.ts';
-import type { Taking } from '../../src/sync/ports.ts';
+import type { Overrides } from '../../src/site/runtime.ts';
+import type { PendingFile } from '../../src/sync/ports.ts';
 
 /**
  * The real daemon, which SIGKILLs itself when it reaches the point named in MOORING_TEST_KILL for the n-th time
@@ -42,15 +42,15 @@ const overrides: Overrides = {
   fs: doomedFs(realFs()),
   repository: (repository) => ({
     ...repository,
-    async take(parent, taking, message) {
-      const taken = await repository.take(parent, taking.map(doomedReading), message);
+    async commitFiles(parent, taking, message) {
+      const taken = await repository.commitFiles(parent, taking.map(doomedReading), message);
       if (taking.length > 0) reached('snapshot.made');
       return taken;
     },
-    async move(moves, expect) {
+    async updateRefs(moves, expect) {
       const isSnapshot = Object.keys(moves).join() === 'disk';
       if (isSnapshot) reached('snapshot.moving');
-      await repository.move(moves, expect);
+      await repository.updateRefs(moves, expect);
       if (isSnapshot) reached('snapshot.moved');
     },
   }),
@@ -80,7 +80,7 @@ const overrides: Overrides = {
   }),
 };
 
-function doomedReading(taking: Taking): Taking {
+function doomedReading(taking: PendingFile): PendingFile {
   const { file } = taking;
   if (!file) return taking;
   const open = async () => {

@@ -195,14 +195,18 @@ anew('one commit for each author, and none for one whose edits were replaced', (
     const edit = async (path: string, by: string): Promise<void> => {
       const { disk: parent } = await world.repository.ledger();
       const { tree } = await world.repository.commit(parent as Oid);
-      const taken = await world.repository.take(undefined, [world.directory.taking(path as SitePath)], () => 'x');
+      const taken = await world.repository.commitFiles(
+        undefined,
+        [world.directory.pendingFile(path as SitePath)],
+        () => 'x',
+      );
       const entry = taken.entries.get(path as SitePath);
       const author = { name: by, email: `${by.toLowerCase()}@harbour.example` };
-      const made = await world.repository.make({
+      const made = await world.repository.createCommit({
         ...{ parents: [parent as Oid], tree, author, message: 'Edit\n\nSynced-by: Mooring\n' },
         edits: [entry ? { path: path as SitePath, entry } : { path: path as SitePath }],
       });
-      await world.repository.move({ disk: made });
+      await world.repository.updateRefs({ disk: made });
     };
     assert.ok(disk);
     world.write('about.md', 'by Ben\n');
@@ -285,14 +289,14 @@ anew('a person agrees to leave out what came with the refused push: it stays in 
   kept({}, async (world) => {
     forbid(world.bare, 'secret');
     world.write('secret.txt', 'hunter2\n');
-    await world.rung('rescan');
+    await world.triggered('rescan');
     world.write('about.md', 'edited\n');
-    await world.rung('rescan');
-    const { hold } = world.keeper.status();
+    await world.triggered('rescan');
+    const { hold } = world.worker.status();
     assert.equal([hold?.code, hold?.choices], ['push-refused', ['try-again', 'leave-out']]);
-    await world.keeper.choose(hold?.step ?? '', 'leave-out');
-    await world.rung('rescan');
-    const status = world.keeper.status();
+    await world.worker.choose(hold?.step ?? '', 'leave-out');
+    await world.triggered('rescan');
+    const status = world.worker.status();
     assert.equal([status.state, status.waiting.toPush, status.notSyncedCount], ['in-sync', 0, 1]);
     assert.is(world.branch()['about.md'], 'edited');
     assert.is(world.read('secret.txt'), 'hunter2\n');
@@ -304,10 +308,10 @@ anew('Push to a new branch takes the commits made anew, not those that were refu
   kept({}, async (world) => {
     forbid(world.bare, 'secret');
     world.write('secret.txt', 'hunter2\n');
-    await world.rung('rescan');
+    await world.triggered('rescan');
     world.write('about.md', 'edited\n');
     // The rule of the branch refuses everything now, so that the commits made anew are refused as well.
-    await world.rung('rescan');
+    await world.triggered('rescan');
     world.remove('secret.txt');
     installHook(world.bare, [
       'while read old new ref; do',
@@ -318,9 +322,9 @@ anew('Push to a new branch takes the commits made anew, not those that were refu
       'done',
       'exit 0',
     ]);
-    await world.rung('rescan');
-    assert.is(world.keeper.status().hold?.code, 'push-refused');
-    await world.keeper.pushElsewhere(plainRemote({ gitDir: world.gitDir, bare: world.bare, branch: 'proposal' }));
+    await world.triggered('rescan');
+    assert.is(world.worker.status().hold?.code, 'push-refused');
+    await world.worker.pushElsewhere(plainRemote({ gitDir: world.gitDir, bare: world.bare, branch: 'proposal' }));
     assert.is(git(world.bare, 'show', 'proposal:about.md'), 'edited');
     assert.is(count(world, 'main..proposal'), 1);
   }),

@@ -20,7 +20,7 @@ function apart(test: (world: KeptWorld) => Promise<void>, path = 'about.md'): Pr
   return kept({ settings }, async (world) => {
     world.push({ [path]: 'theirs\n', 'index.html': 'new\n' });
     world.write(path, 'ours\n');
-    await world.rung('person');
+    await world.triggered('person');
     await test(world);
   });
 }
@@ -38,11 +38,11 @@ held('each side keeps its own version, everything else goes on, and the path is 
     const parents = git(world.bare, 'log', '-1', '--format=%P', 'main').split(' ');
     assert.is(parents.length, 2);
     const tip = world.tip();
-    for (const trigger of ['watch', 'rescan', 'poll', 'start'] as const) await world.rung(trigger);
+    for (const trigger of ['watch', 'rescan', 'poll', 'start'] as const) await world.triggered(trigger);
     assert.is(world.tip(), tip, 'it resolved itself');
     assert.equal(sides(world), ['ours', 'theirs']);
     assert.ok(
-      world.keeper.status().notSynced.some(({ path, reason }) => path === 'about.md' && reason.kind === 'conflict'),
+      world.worker.status().notSynced.some(({ path, reason }) => path === 'about.md' && reason.kind === 'conflict'),
     );
     assert.is(world.conflicts().length, 1);
   }),
@@ -53,7 +53,7 @@ held('edits of a held path stay where they were made', () =>
     world.write('about.md', 'ours, later\n');
     world.write('posts/a.md', 'an ordinary edit\n');
     world.push({ 'about.md': 'theirs, later\n' });
-    for (const trigger of ['person', 'rescan'] as const) await world.rung(trigger);
+    for (const trigger of ['person', 'rescan'] as const) await world.triggered(trigger);
     assert.equal(sides(world), ['ours, later', 'theirs, later']);
     assert.is(world.branch()['posts/a.md'], 'an ordinary edit');
   }),
@@ -68,12 +68,12 @@ held('a disconnected site waits for nobody, although GitLab was down before', ()
   return kept({ settings, remote }, async (world) => {
     world.push({ 'about.md': 'theirs\n' });
     world.write('about.md', 'ours\n');
-    await world.rung('person');
+    await world.triggered('person');
     assert.is((await world.repository.held()).length, 1);
     down = true;
-    await world.rung('person');
-    assert.is(world.keeper.status().problem?.code, 'gitlab-unreachable');
-    await world.keeper.disconnected();
+    await world.triggered('person');
+    assert.is(world.worker.status().problem?.code, 'gitlab-unreachable');
+    await world.worker.disconnected();
     assert.equal(await world.repository.held(), []);
     const file = { path: 'about.md' as SitePath, mode: '100644' as const, oid: 'a'.repeat(40) as Oid, size: 1 };
     assert.is((await world.directory.refusals([file])).size, 0);
@@ -84,11 +84,11 @@ held('neither a lost manifest nor a removal on the branch decides for a person',
   apart(async (world) => {
     await world.directory.forget();
     rmSync(join(world.dir, 'state', 'manifest.jsonl'));
-    await world.directory.agree(undefined, async () => []);
-    await world.rung('rescan');
+    await world.directory.resetBaseline(undefined, async () => []);
+    await world.triggered('rescan');
     assert.equal(sides(world), ['ours', 'theirs']);
     world.push({ 'about.md': null });
-    for (const trigger of ['poll', 'rescan', 'person'] as const) await world.rung(trigger);
+    for (const trigger of ['poll', 'rescan', 'person'] as const) await world.triggered(trigger);
     assert.equal(sides(world), ['ours', 'none']);
   }),
 );
@@ -99,7 +99,7 @@ for (const choice of ['repository', 'site'] as const) {
     apart(async (world) => {
       world.write('about.md', 'ours, later\n');
       world.push({ 'about.md': 'theirs, later\n' });
-      await world.rung('person');
+      await world.triggered('person');
       await choose(world, choice);
       assert.equal(sides(world), [wanted, wanted]);
       assert.equal(world.files(), world.branch());
@@ -113,7 +113,7 @@ for (const choice of ['repository', 'site'] as const) {
     apart(async (world) => {
       if (choice === 'site') rmSync(join(world.site, 'about.md'));
       else world.push({ 'about.md': null });
-      await world.rung('person');
+      await world.triggered('person');
       await choose(world, choice);
       assert.equal(sides(world), ['none', 'none']);
       assert.ok(isKept(world, 'ours\n') && isKept(world, 'theirs\n'));
@@ -136,10 +136,10 @@ held('the answer to the push is lost, then the list too: the path is listed agai
     world.push({ 'about.md': 'theirs\n' });
     world.write('about.md', 'ours\n');
     isCut = true;
-    await world.rung('person');
+    await world.triggered('person');
     assert.is(world.conflicts().length, 1);
     world.forgetConflicts();
-    for (const trigger of ['retry', 'rescan', 'poll'] as const) await world.rung(trigger);
+    for (const trigger of ['retry', 'rescan', 'poll'] as const) await world.triggered(trigger);
     assert.equal(sides(world), ['ours', 'theirs']);
     const listed = world.conflicts().map(({ path, live, repository, site }) => [path, live, repository, site]);
     const [ours, theirs] = ['ours\n', 'theirs\n'].map(blobOf);
@@ -157,15 +157,15 @@ held('a switch of branches that GitLab refuses decides nothing', () =>
       fetch: async () => 'absent',
       push: async () => ({ kind: 'refused', text: 'no', output: '' }),
     };
-    const plan = await world.keeper.plan(next, 'replace', remote);
-    const ended = await world.keeper
+    const plan = await world.worker.plan(next, 'replace', remote);
+    const ended = await world.worker
       .connect(next, 'replace', plan.id, remote, async () => {}, 'switch')
       .then(
         () => 'connected',
         (error: Problem) => error.code,
       );
     assert.is(ended, 'push-refused');
-    for (const trigger of ['rescan', 'poll'] as const) await world.rung(trigger);
+    for (const trigger of ['rescan', 'poll'] as const) await world.triggered(trigger);
     assert.equal(sides(world), ['ours', 'theirs']);
   }),
 );
@@ -173,10 +173,10 @@ held('a switch of branches that GitLab refuses decides nothing', () =>
 held('a remount with nothing else new asks nobody, also right after a restart', () =>
   apart(async (world) => {
     // As after a restart: what is not synced is known from the ledger and the manifest alone.
-    Object.assign(world.keeper.status(), { notSynced: [] });
+    Object.assign(world.worker.status(), { notSynced: [] });
     Object.assign(world.site_(), { root: { dev: '1', ino: '1' } });
-    await world.rung('start');
-    assert.is(world.keeper.status().hold, undefined);
+    await world.triggered('start');
+    assert.is(world.worker.status().hold, undefined);
     assert.equal(sides(world), ['ours', 'theirs']);
   }),
 );
@@ -192,7 +192,7 @@ held('a path whose merge was overtaken is an ordinary one again', () =>
     const lone = git(world.gitDir, 'commit-tree', '-m', 'x', `${before}^{tree}`);
     await world.repository.hold([{ path: 'posts/a.md' as SitePath }], lone as never);
     world.write('posts/a.md', 'edited\n');
-    await world.rung('person');
+    await world.triggered('person');
     assert.is(world.branch()['posts/a.md'], 'edited');
   }),
 );
@@ -200,10 +200,10 @@ held('a path whose merge was overtaken is an ordinary one again', () =>
 async function choose(world: KeptWorld, choice: 'repository' | 'site'): Promise<void> {
   const [conflict] = world.conflicts();
   assert.ok(conflict);
-  await world.keeper.resolve(conflict, choice);
-  for (const trigger of ['person', 'rescan', 'person'] as const) await world.rung(trigger);
+  await world.worker.resolve(conflict, choice);
+  for (const trigger of ['person', 'rescan', 'person'] as const) await world.triggered(trigger);
   assert.equal(await world.repository.held(), []);
-  assert.equal(world.keeper.status().notSynced, []);
+  assert.equal(world.worker.status().notSynced, []);
 }
 
 const blobOf = (content: string): string =>

@@ -5,7 +5,7 @@ import type { HoldChoice, HoldCode } from '../../src/model/site.ts';
 import type { Change, Entry, Oid, SitePath } from '../../src/model/tree.ts';
 import { heldStep, problemHold, refusedHold, stepId } from '../../src/sync/hold.ts';
 import type { Outcome, RunDeps } from '../../src/sync/notes.ts';
-import type { Standing } from '../../src/sync/reconcile.ts';
+import type { Divergence } from '../../src/sync/reconcile.ts';
 
 const holding = suite('sync/hold');
 
@@ -13,7 +13,7 @@ const oid = (digit: string): Oid => digit.repeat(40) as Oid;
 const entry = (digit: string): Entry => ({ mode: '100644', oid: oid(digit) });
 const nothing = { total: 0, tally: { added: 0, changed: 0, removed: 0 }, samples: [] };
 const deps = { now: () => 77 } as RunDeps;
-const standing: Standing = { local: oid('1'), remote: oid('2'), relation: 'ahead', history: 'continued' };
+const standing: Divergence = { local: oid('1'), remote: oid('2'), relation: 'ahead', history: 'continued' };
 
 holding('a held step shows each path with its mark, the counts, and what can be chosen', () => {
   const changes: Change[] = [
@@ -51,7 +51,7 @@ holding('a step is named by the snapshot and the tip it is between', () => {
 });
 
 holding('another tip, another snapshot, or the two swapped is another step', () => {
-  const others: Standing[] = [
+  const others: Divergence[] = [
     { ...standing, remote: oid('3') },
     { ...standing, local: oid('3') },
     { ...standing, local: oid('2'), remote: oid('1') },

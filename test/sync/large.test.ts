@@ -241,7 +241,7 @@ large('a file that was committed without LFS stays as it is until somebody edits
       const survey = await world.directory.survey();
       const seen = survey.files.find(({ path }) => path === 'raw.bin');
       assert.is(seen?.oid, oid);
-      const taken = await world.repository.take(undefined, seen ? [seen.taking] : [], () => 'As seen\n');
+      const taken = await world.repository.commitFiles(undefined, seen ? [seen.pending] : [], () => 'As seen\n');
       assert.is(taken.entries.get('raw.bin' as SitePath)?.oid, oid, 'recorded otherwise than it was told');
 
       // Touched when the look was over already, it is replaced all the same.
@@ -317,7 +317,7 @@ large('the rule for it gone, a content still is what its pointer says until some
     const survey = await world.directory.survey();
     const seen = survey.files.find(({ path }) => path === 'big.bin');
     assert.is(seen?.oid, git(world.bare, 'rev-parse', 'main:big.bin'));
-    const taken = await world.repository.take(undefined, seen ? [seen.taking] : [], () => 'As seen\n');
+    const taken = await world.repository.commitFiles(undefined, seen ? [seen.pending] : [], () => 'As seen\n');
     assert.is(taken.entries.get('big.bin' as SitePath)?.oid, seen?.oid);
 
     world.write('big.bin', 'edited\n');
@@ -444,7 +444,7 @@ for (const direction of ['replace', 'start-from-folder'] as const)
 
       // With nothing left that tells what was seen, it is the same.
       const head = world.tip();
-      await world.directory.agree(undefined, async () => []);
+      await world.directory.resetBaseline(undefined, async () => []);
       rmSync(join(world.dir, 'state', 'manifest.jsonl'), { force: true });
       const { notSynced } = await world.sync({ trigger: 'start' });
       assert.equal([notSynced, world.directory.refused(), world.tip()], [[], [], head]);
@@ -533,7 +533,7 @@ large('cut off when one without LFS has its name and nothing is written down, it
     await worldOf(
       async (world) => {
         world.push({ 'raw.bin': raw() });
-        world.directory.settled = () => {
+        world.directory.saveBaseline = () => {
           cpSync(world.dir, after, { recursive: true, preserveTimestamps: true });
           return Promise.reject(new Error('the process ended here'));
         };
@@ -579,7 +579,10 @@ large('contents past their time go from the store, but none that GitLab may not 
     const ours = (await world.repository.files(held, 9)).find(({ path }) => path === 'held.bin');
     assert.ok(ours);
     await world.repository.hold([{ path: 'held.bin' as SitePath, ours: { mode: '100644', oid: ours.oid } }], held);
-    await world.repository.move({ disk: await commitOf('unpushed', tip), offered: await commitOf('offered', tip) });
+    await world.repository.updateRefs({
+      disk: await commitOf('unpushed', tip),
+      offered: await commitOf('offered', tip),
+    });
     for (const content of Object.values(contents)) await store.keep([content]);
     const old = new Date(Date.now() - 100 * 86_400_000);
     for (const name of Object.keys(contents)) {
@@ -614,12 +617,17 @@ large('contents past their time go from the store, but none that GitLab may not 
   }
 });
 
-async function commitWith({ take }: Repository, parent: Oid | undefined, path: SitePath, text: string): Promise<Oid> {
+async function commitWith(
+  { commitFiles }: Repository,
+  parent: Oid | undefined,
+  path: SitePath,
+  text: string,
+): Promise<Oid> {
   async function* chunks(): AsyncGenerator<Buffer> {
     yield Buffer.from(text);
   }
   const open = async () => ({ size: text.length, chunks: chunks(), finish: () => true });
-  const taken = await take(parent, [{ path, file: { mode: '100644', open } }], () => `${path}\n`);
+  const taken = await commitFiles(parent, [{ path, file: { mode: '100644', open } }], () => `${path}\n`);
   return taken.commit;
 }
 

@@ -62,21 +62,21 @@ for (const beside of ['b.txt', undefined])
         ...Object.fromEntries(many.map((path) => [path, null])),
         ...(beside ? { [beside]: 'theirs\n' } : {}),
       });
-      await world.rung('poll');
-      await world.keeper.choose(world.keeper.status().hold?.step ?? '', 'go-on');
+      await world.triggered('poll');
+      await world.worker.choose(world.worker.status().hold?.step ?? '', 'go-on');
       for (const trigger of ['poll', 'rescan', 'poll'] as const) {
-        await world.rung(trigger);
-        const { hold, notSynced } = world.keeper.status();
+        await world.triggered(trigger);
+        const { hold, notSynced } = world.worker.status();
         assert.is(hold, undefined, 'the same is asked again');
         assert.is(notSynced.filter(({ reason }) => reason.kind === 'unremovable').length, many.length);
       }
       assert.is(world.read('b.txt'), beside ? 'theirs\n' : 'b.txt\n');
       down = true;
-      await world.rung('poll');
-      assert.equal(world.keeper.status().waiting, { toPull: 0, toPush: 0 });
+      await world.triggered('poll');
+      assert.equal(world.worker.status().waiting, { toPull: 0, toPush: 0 });
       down = false;
       disk.refuses = false;
-      for (const trigger of ['poll', 'rescan'] as const) await world.rung(trigger);
+      for (const trigger of ['poll', 'rescan'] as const) await world.triggered(trigger);
       assert.equal(world.files(), { 'b.txt': beside ? 'theirs' : 'b.txt', 'c.txt': 'c.txt' });
       assert.equal(world.branch(), world.files());
     });

@@ -119,22 +119,22 @@ for (const [name, words] of [
     await kept({ clock, remote }, async (world) => {
       installHook(world.bare, [`echo "${words}" >&2`, 'exit 1']);
       world.write('about.md', 'edited\n');
-      await world.rung('rescan');
-      assert.is(world.keeper.status().hold?.code, 'push-refused');
+      await world.triggered('rescan');
+      assert.is(world.worker.status().hold?.code, 'push-refused');
       const first = pushes();
-      for (let i = 0; i < 3; i += 1) await world.rung('poll');
+      for (let i = 0; i < 3; i += 1) await world.triggered('poll');
       assert.is(pushes(), first, 'a look at the branch was taken for a reason');
       let passed = 0;
       for (let tries = 1; tries <= 3; tries += 1) {
         passed += clock.next() ?? 0;
         await until('offered again', () => pushes() === first + tries);
-        await world.rung('poll');
+        await world.triggered('poll');
       }
       assert.ok(passed >= 15 * minute, `three pushes in ${passed / minute} minutes`);
       allow(world.bare);
       clock.next();
       await until('it arrived', () => world.branch()['about.md'] === 'edited');
-      await until('in sync', () => world.keeper.status().state === 'in-sync');
+      await until('in sync', () => world.worker.status().state === 'in-sync');
       assert.is(clock.next(), undefined, 'something is still waited for');
     });
   });
@@ -146,10 +146,10 @@ offers('GitLab calls: at once', async () => {
   await kept({ clock, remote }, async (world) => {
     installHook(world.bare, ['echo no >&2', 'exit 1']);
     world.write('about.md', 'edited\n');
-    await world.rung('rescan');
+    await world.triggered('rescan');
     allow(world.bare);
     clock.pass(minute);
-    await world.rung('webhook');
+    await world.triggered('webhook');
     assert.is(world.branch()['about.md'], 'edited');
     assert.is(pushes(), 2);
   });
@@ -164,11 +164,11 @@ offers('a pull that brought something, and a new edit, offer all that waits', as
     ] as const) {
       installHook(world.bare, ['echo no >&2', 'exit 1']);
       world.write(path, 'edited\n');
-      await world.rung('rescan');
+      await world.triggered('rescan');
       assert.not.ok(path in world.branch());
       allow(world.bare);
       life();
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.is(world.branch()[path], 'edited');
     }
   });
@@ -180,9 +180,9 @@ offers('a restart is no reason; the schedule begins anew', async () => {
   await kept({ clock, remote }, async (world) => {
     installHook(world.bare, ['echo no >&2', 'exit 1']);
     world.write('about.md', 'edited\n');
-    await world.rung('rescan');
+    await world.triggered('rescan');
     const tried = pushes();
-    await world.rung('start');
+    await world.triggered('start');
     assert.is(pushes(), tried);
   });
 });
@@ -193,14 +193,14 @@ offers('a file that waits alone goes along by itself when the rule is gone', asy
   await kept({ clock, remote }, async (world) => {
     forbid(world.bare, 'secret', prohibited);
     world.write('secret.txt', 'hunter2\n');
-    await world.rung('rescan');
-    const status = world.keeper.status();
+    await world.triggered('rescan');
+    const status = world.worker.status();
     assert.equal([status.state, status.notSyncedCount], ['in-sync', 1]);
     const before = pushes();
     clock.next();
     await until('offered again', () => pushes() === before + 1);
-    await world.rung('poll');
-    assert.equal([world.keeper.status().state, world.keeper.status().notSyncedCount], ['in-sync', 1]);
+    await world.triggered('poll');
+    assert.equal([world.worker.status().state, world.worker.status().notSyncedCount], ['in-sync', 1]);
     allow(world.bare);
     clock.next();
     await until('it arrived', () => world.branch()['secret.txt'] === 'hunter2');

@@ -93,7 +93,7 @@ for (const direction of ['replace', 'start-from-folder'] as const)
         world.write('x.bin', content());
         world.write('text.bin', content());
         await looks(world);
-        await world.directory.agree(undefined, async () => []);
+        await world.directory.resetBaseline(undefined, async () => []);
         rmSync(join(world.dir, 'state', 'manifest.jsonl'), { force: true });
         assert.is(named(await looks(world), 'x.bin'), 'lfs-pointer');
         for (const path of ['x.bin', 'text.bin']) assert.is(everOnBranch(world, path).length, 1, path);

@@ -243,7 +243,7 @@ properties(
           cases += 1;
           beat(`merge ${cases}`);
           const commit = async (files: Files, parents: Oid[]): Promise<Oid> =>
-            repository.make({ parents, tree: emptyTree, edits: entries(files, blobs), message: 'm' });
+            repository.createCommit({ parents, tree: emptyTree, edits: entries(files, blobs), message: 'm' });
           const root = await commit(base, []);
           const [left, right] = [await commit(ours, [root]), await commit(theirs, [root])];
           const one = await planned(repository, left, right, policy);
@@ -369,8 +369,8 @@ async function appliedTo(
     settings: () => ({ ...defaultSettings, quietMs: 0 }),
     repository: { blobs, sizes: async () => [], attributesAbove: async () => ({ site: '', texts: new Map() }) },
   });
-  await directory.agree(oid(1), async () => files);
-  await directory.look('all');
+  await directory.resetBaseline(oid(1), async () => files);
+  await directory.scan('all');
   const { skipped, refused } = await directory.apply({ changes, blobs, sizes: async () => [] });
   assert.equal([skipped, refused], [[], []]);
   await directory.close();
@@ -382,7 +382,7 @@ const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 async function planned(repository: Repository, ours: Oid, theirs: Oid, policy: Policy) {
   const result = await repository.merge(ours, theirs);
   const { edits, lost } = settle(result, policy);
-  const commit = await repository.make({ parents: [ours, theirs], tree: result.tree, edits, message: 'm' });
+  const commit = await repository.createCommit({ parents: [ours, theirs], tree: result.tree, edits, message: 'm' });
   const { tree } = await repository.commit(commit);
   return { commit, tree, lost };
 }
@@ -422,6 +422,6 @@ async function pool(repository: Repository): Promise<Map<string, Oid>> {
       }),
     },
   }));
-  const { entries: made } = await repository.take(undefined, taking, () => 'pool');
+  const { entries: made } = await repository.commitFiles(undefined, taking, () => 'pool');
   return new Map([...made].map(([name, entry]) => [name as string, entry!.oid]));
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Oid } from '../../src/model/tree.ts';
-import { type Standing, type Step, reconcile } from '../../src/sync/reconcile.ts';
+import { type Divergence, type Step, reconcile } from '../../src/sync/reconcile.ts';
 
 const reconciling = suite('sync/reconcile');
 
@@ -9,9 +9,9 @@ const oid = (digit: string): Oid => digit.repeat(40) as Oid;
 const [L, R, K, B] = [oid('1'), oid('2'), oid('3'), oid('b')];
 
 /** Both sides moved since they agreed on K: each row says what differs from that. */
-const diverged: Standing = { local: L, remote: R, known: K, relation: 'diverged', history: 'continued' };
+const diverged: Divergence = { local: L, remote: R, known: K, relation: 'diverged', history: 'continued' };
 
-const table: readonly (readonly [name: string, standing: Standing, step: Step])[] = [
+const table: readonly (readonly [name: string, standing: Divergence, step: Step])[] = [
   // The branch is not there.
   [
     'a branch that was never seen and is not there is made by the first push',

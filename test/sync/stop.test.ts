@@ -17,18 +17,18 @@ stop('broken off in the middle of an apply: no file is half, nothing is taken fo
   kept({}, async (world) => {
     const tip = world.push(many);
     const before = world.events.length;
-    const done = world.rung('poll');
+    const done = world.triggered('poll');
     while (!progressSince(world.events, before).some(({ act }) => act === 'pulling'))
       await new Promise((resolve) => setImmediate(resolve));
-    assert.is(world.keeper.breakOff(), true);
+    assert.is(world.worker.breakOff(), true);
     await done;
     assert.not.ok(world.has('f399.txt'), 'it was not broken off');
     for (const [path, content] of Object.entries(world.files())) assert.is(content, world.branch()[path]);
-    await world.rung('rescan');
+    await world.triggered('rescan');
     assert.is(world.tip(), tip);
-    await world.rung('person');
+    await world.triggered('person');
     assert.equal(world.files(), world.branch());
-    assert.is(world.keeper.breakOff(), false, 'nothing is under way');
+    assert.is(world.worker.breakOff(), false, 'nothing is under way');
   }),
 );
 
@@ -43,7 +43,7 @@ stop('a dry run that nobody waits for any more ends, and the site can be connect
           gone.abort(new Problem('broken-off'));
         }),
     };
-    const planned = world.keeper.plan('main' as BranchName, 'replace', remote, '', gone.signal);
+    const planned = world.worker.plan('main' as BranchName, 'replace', remote, '', gone.signal);
     assert.is(
       await planned.then(
         () => 'planned',
@@ -51,7 +51,7 @@ stop('a dry run that nobody waits for any more ends, and the site can be connect
       ),
       'broken-off',
     );
-    const plan = await world.keeper.plan('main' as BranchName, 'replace', world.remote);
+    const plan = await world.worker.plan('main' as BranchName, 'replace', world.remote);
     assert.is(plan.added, 4);
   }),
 );

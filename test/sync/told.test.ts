@@ -24,7 +24,7 @@ for (const policy of ['repository', 'site', 'hold'] as const) {
     await kept({ settings: { policy }, remote }, async (world) => {
       world.push({ 'about.md': 'theirs\n' });
       world.write('about.md', 'ours\n');
-      for (const trigger of ['person', 'retry', 'rescan'] as const) await world.rung(trigger);
+      for (const trigger of ['person', 'retry', 'rescan'] as const) await world.triggered(trigger);
       assert.is(cut, false);
       const live = { repository: 'repository', site: 'site', hold: 'both' }[policy];
       assert.equal(
@@ -46,20 +46,20 @@ for (const [how, wrong] of [
       push: (...args) => (well ? real : { push: wrong }).push(...args),
     });
     await kept({ remote }, async (world) => {
-      const waiting = (): unknown => world.keeper.status().waiting;
+      const waiting = (): unknown => world.worker.status().waiting;
       assert.equal(waiting(), { toPull: 0, toPush: 0 });
       const before = Date.now();
       world.write('about.md', 'ours\n');
-      world.keeper.touched();
-      await world.rung();
-      const first = world.keeper.status().waiting.oldestUnpushedAt ?? 0;
+      world.worker.touched();
+      await world.triggered();
+      const first = world.worker.status().waiting.oldestUnpushedAt ?? 0;
       assert.ok(first >= before && first <= Date.now());
       assert.equal(waiting(), { toPull: 0, toPush: 1, oldestUnpushedAt: first });
       world.write('posts/a.md', 'ours too\n');
-      await world.rung();
+      await world.triggered();
       assert.equal(waiting(), { toPull: 0, toPush: 2, oldestUnpushedAt: first });
       well = true;
-      await world.rung();
+      await world.triggered();
       assert.equal(waiting(), { toPull: 0, toPush: 0 });
       assert.is(world.branch()['posts/a.md'], 'ours too');
     });
@@ -79,15 +79,15 @@ told('an answer that a person gives while a run ends is counted', () => {
   return kept({ wrap }, async (world) => {
     world.push({ 'about.md': 'theirs\n' });
     world.write('about.md', 'ours\n');
-    await world.rung();
-    assert.is(world.keeper.status().conflicts, 1);
+    await world.triggered();
+    assert.is(world.worker.status().conflicts, 1);
     world.push({ 'index.html': 'new\n' });
     meanwhile = () => {
       world.forgetConflicts();
-      world.keeper.conflictsChanged();
+      world.worker.conflictsChanged();
     };
-    await world.rung();
-    assert.is(world.keeper.status().conflicts, 0);
+    await world.triggered();
+    assert.is(world.worker.status().conflicts, 0);
   });
 });
 
@@ -96,10 +96,10 @@ for (const spoilt of ['refs/sync/disk', 'config']) {
     kept({}, async (world) => {
       writeFileSync(join(world.gitDir, spoilt), '[garbage\n');
       world.write('about.md', 'ours\n');
-      await world.rung();
-      await world.keeper.disconnected();
-      assert.is(world.keeper.status().state, 'off');
-      assert.is(world.keeper.tracked(), 0);
+      await world.triggered();
+      await world.worker.disconnected();
+      assert.is(world.worker.status().state, 'off');
+      assert.is(world.worker.tracked(), 0);
     }),
   );
 }
@@ -108,13 +108,13 @@ told('the repository is lost: what waited for a person waits on', () =>
   kept({ settings: { policy: 'hold' } }, async (world) => {
     world.push({ 'about.md': 'theirs\n' });
     world.write('about.md', 'ours\n');
-    for (const trigger of ['person', 'rescan'] as const) await world.rung(trigger);
+    for (const trigger of ['person', 'rescan'] as const) await world.triggered(trigger);
     rmSync(world.gitDir, { recursive: true });
     rmSync(`${world.dir}/state/manifest.jsonl`, { force: true });
-    for (const trigger of ['person', 'retry', 'rescan', 'person'] as const) await world.rung(trigger);
+    for (const trigger of ['person', 'retry', 'rescan', 'person'] as const) await world.triggered(trigger);
     assert.is(world.files()['about.md'], 'ours');
     assert.is(world.branch()['about.md'], 'theirs');
-    assert.is(world.keeper.status().problem, undefined);
+    assert.is(world.worker.status().problem, undefined);
   }),
 );
 

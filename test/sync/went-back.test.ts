@@ -19,7 +19,7 @@ function lost(test: (world: KeptWorld, tips: Tips) => Promise<void>, options: Wo
     const old = world.tip();
     world.push({ 'index.html': 'the day’s home\n', 'posts/c.md': 'written that day\n' });
     world.push({ 'posts/b.md': null });
-    await world.rung();
+    await world.triggered();
     const known = world.tip();
     assert.equal(world.files(), world.branch());
     rewind(world, old);
@@ -47,26 +47,26 @@ const isOn = (world: Pick<EngineWorld, 'bare'>, commit: string): boolean => {
 
 /** Rings until nothing is left to do: both sides are the same, and no further look makes a commit. */
 async function settled(world: KeptWorld): Promise<void> {
-  for (const trigger of ['person', 'rescan'] as const) await world.rung(trigger);
-  assert.is(world.keeper.status().hold, undefined);
+  for (const trigger of ['person', 'rescan'] as const) await world.triggered(trigger);
+  assert.is(world.worker.status().hold, undefined);
   assert.equal(world.files(), world.branch());
   const before = [world.tip(), git(world.gitDir, 'for-each-ref')];
-  for (const trigger of ['rescan', 'poll'] as const) await world.rung(trigger);
+  for (const trigger of ['rescan', 'poll'] as const) await world.triggered(trigger);
   assert.equal([world.tip(), git(world.gitDir, 'for-each-ref')], before);
   assert.is((await world.repository.ledger()).back, undefined);
 }
 
 async function answer(world: KeptWorld, choice: HoldChoice): Promise<void> {
-  await world.keeper.choose(world.keeper.status().hold?.step ?? '', choice);
-  await world.rung('watch');
+  await world.worker.choose(world.worker.status().hold?.step ?? '', choice);
+  await world.triggered('watch');
 }
 
 back('nothing moves on either side, whatever looks at it; the question says what is concerned', () =>
   lost(async (world, { old }) => {
     const before = world.files();
     for (const trigger of ['poll', 'webhook', 'rescan', 'start', 'person', 'retry', 'watch'] as const)
-      await world.rung(trigger);
-    const { state, hold } = world.keeper.status();
+      await world.triggered(trigger);
+    const { state, hold } = world.worker.status();
     assert.is(state, 'hold');
     assert.is(hold?.code, 'went-back');
     assert.equal(hold?.choices, ['put-back', 'go-on']);
@@ -87,14 +87,14 @@ back('nothing moves on either side, whatever looks at it; the question says what
 
 back('edits go on being committed, none is pushed, and the question stays the same', () =>
   lost(async (world, { old }) => {
-    await world.rung('poll');
-    const { step, at } = world.keeper.status().hold ?? {};
+    await world.triggered('poll');
+    const { step, at } = world.worker.status().hold ?? {};
     world.write('about.md', 'edited meanwhile\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     world.write('posts/c.md', 'an edit of what the branch lost\n');
-    await world.rung('watch');
+    await world.triggered('watch');
     assert.is(world.tip(), old);
-    const { hold, waiting } = world.keeper.status();
+    const { hold, waiting } = world.worker.status();
     assert.equal([hold?.step, hold?.at], [step, at]);
     assert.is(waiting.toPush, 2);
     const { disk } = await world.repository.ledger();
@@ -106,7 +106,7 @@ back('edits go on being committed, none is pushed, and the question stays the sa
 back('pushed back: GitLab has the very same commits again, and no file in the folder changed', () =>
   lost(async (world, { known }) => {
     const before = world.files();
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'put-back');
     assert.is(world.tip(), known);
     assert.equal(world.files(), before);
@@ -121,7 +121,7 @@ back('pushed back: edits made meanwhile come on top, also of a file that the bra
     world.write('about.md', 'edited meanwhile\n');
     world.write('posts/c.md', 'an edit of what the branch lost\n');
     world.remove('posts/a.md');
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'put-back');
     await settled(world);
     assert.ok(isOn(world, known));
@@ -136,14 +136,14 @@ back('pushed back: edits made meanwhile come on top, also of a file that the bra
 back('followed: the folder is as the branch, and the state before comes back with one click', () =>
   lost(async (world, { old, known }) => {
     const before = world.files();
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'go-on');
     await settled(world);
     assert.is(world.tip(), old);
     assert.is(world.has('posts/c.md'), false);
     assert.is(world.files()['posts/b.md'], 'b');
-    const [version] = (await world.keeper.kept()).filter(({ cause }) => cause === 'went-back');
-    await world.keeper.restore(version?.id ?? '', undefined);
+    const [version] = (await world.worker.kept()).filter(({ cause }) => cause === 'went-back');
+    await world.worker.restore(version?.id ?? '', undefined);
     await settled(world);
     assert.equal(world.files(), before);
     assert.not(isOn(world, known), 'the lost commits came back by the way');
@@ -154,7 +154,7 @@ back('followed: edits made meanwhile stay edits and are pushed, also of a file t
   lost(async (world, { known }) => {
     world.write('about.md', 'edited meanwhile\n');
     world.write('posts/c.md', 'an edit of what the branch lost\n');
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'go-on');
     await settled(world);
     assert.not(isOn(world, known));
@@ -173,11 +173,11 @@ for (const more of [0, 1]) {
   back(`GitLab has the commits again by itself, with ${more} on top: nobody needs to answer`, () =>
     lost(async (world, { known }) => {
       world.write('about.md', 'edited meanwhile\n');
-      await world.rung('poll');
-      assert.is(world.keeper.status().hold?.code, 'went-back');
+      await world.triggered('poll');
+      assert.is(world.worker.status().hold?.code, 'went-back');
       rewind(world, known);
       if (more > 0) world.push({ 'later.md': 'later\n' });
-      await world.rung('poll');
+      await world.triggered('poll');
       await settled(world);
       assert.ok(isOn(world, known));
       assert.is(world.branch()['about.md'], 'edited meanwhile');
@@ -187,11 +187,11 @@ for (const more of [0, 1]) {
 
 back('commits pushed onto the older tip end no question: it is asked with their number', () =>
   lost(async (world) => {
-    await world.rung('poll');
+    await world.triggered('poll');
     const before = world.files();
     world.push({ 'posts/d.md': 'written after the restore\n' });
-    for (const trigger of ['webhook', 'poll', 'rescan'] as const) await world.rung(trigger);
-    const { hold } = world.keeper.status();
+    for (const trigger of ['webhook', 'poll', 'rescan'] as const) await world.triggered(trigger);
+    const { hold } = world.worker.status();
     assert.equal([hold?.code, hold?.back?.lost, hold?.back?.newer], ['went-back', 2, 1]);
     assert.equal(hold?.choices, ['put-back', 'go-on']);
     assert.equal(world.files(), before, 'followed unasked');
@@ -200,10 +200,10 @@ back('commits pushed onto the older tip end no question: it is asked with their 
 
 back('pushed back after others pushed: a merge has both, by the site’s policy', () =>
   lost(async (world, { known }) => {
-    await world.rung('poll');
+    await world.triggered('poll');
     const newer = world.push({ 'index.html': 'home after the restore\n', 'posts/d.md': 'new\n' });
     world.write('about.md', 'edited meanwhile\n');
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'put-back');
     await settled(world);
     assert.ok(isOn(world, known) && isOn(world, newer));
@@ -222,15 +222,15 @@ back('pushed back after others pushed: a merge has both, by the site’s policy'
 back('pushed back after others pushed, under the policy that each side keeps its own version', () =>
   lost(
     async (world, { known }) => {
-      await world.rung('poll');
+      await world.triggered('poll');
       world.push({ 'index.html': 'home after the restore\n' });
-      await world.rung('poll');
+      await world.triggered('poll');
       await answer(world, 'put-back');
-      for (const trigger of ['person', 'rescan', 'poll'] as const) await world.rung(trigger);
+      for (const trigger of ['person', 'rescan', 'poll'] as const) await world.triggered(trigger);
       assert.ok(isOn(world, known));
       assert.is(world.files()['index.html'], 'the day’s home');
       assert.is(world.branch()['index.html'], 'home after the restore');
-      assert.is(world.keeper.status().hold, undefined);
+      assert.is(world.worker.status().hold, undefined);
       const [conflict] = world.conflicts();
       assert.equal([conflict?.path, conflict?.live], ['index.html', 'both']);
     },
@@ -240,14 +240,14 @@ back('pushed back after others pushed, under the policy that each side keeps its
 
 back('followed after others pushed: the folder has their commits, the lost ones do not come back', () =>
   lost(async (world, { known }) => {
-    await world.rung('poll');
+    await world.triggered('poll');
     const newer = world.push({ 'posts/d.md': 'new\n' });
-    await world.rung('poll');
+    await world.triggered('poll');
     await answer(world, 'go-on');
     await settled(world);
     assert.is(world.tip(), newer);
     assert.not(isOn(world, known));
-    assert.ok((await world.keeper.kept()).some(({ cause }) => cause === 'went-back'));
+    assert.ok((await world.worker.kept()).some(({ cause }) => cause === 'went-back'));
   }),
 );
 
@@ -286,7 +286,7 @@ back('GitLab went back further before the answer «follow» was carried out: it 
     const first = world.tip();
     const second = world.push({ 'posts/c.md': 'c\n' });
     world.push({ 'posts/d.md': 'd\n' });
-    await world.rung();
+    await world.triggered();
     const before = world.files();
     rewind(world, second);
     const { hold } = await world.sync();
@@ -302,7 +302,7 @@ back('GitLab went back further before the answer was carried out: what was lost 
     const first = world.tip();
     const second = world.push({ 'posts/c.md': 'c\n' });
     const known = world.push({ 'posts/d.md': 'd\n' });
-    await world.rung();
+    await world.triggered();
     rewind(world, second);
     const { hold } = await world.sync();
     rewind(world, first);
@@ -313,21 +313,21 @@ back('GitLab went back further before the answer was carried out: what was lost 
 
 back('whatever else happens to the branch while it is asked about, it is not followed unasked', () =>
   lost(async (world, { known }) => {
-    await world.rung('poll');
+    await world.triggered('poll');
     const before = world.files();
     const clone = join(world.dir, 'clone');
     git(clone, 'fetch', '-q', 'origin');
     git(clone, 'checkout', '-q', '-B', 'main', 'origin/main');
     git(clone, 'commit', '-q', '--amend', '-m', 'Another beginning');
     git(clone, 'push', '-q', '--force', 'origin', 'HEAD:main');
-    await world.rung('poll');
-    assert.is(world.keeper.status().state, 'hold');
+    await world.triggered('poll');
+    assert.is(world.worker.status().state, 'hold');
     git(world.bare, 'update-ref', '-d', 'refs/heads/main');
-    await world.rung('poll');
-    assert.is(world.keeper.status().hold?.code, 'branch-missing');
+    await world.triggered('poll');
+    assert.is(world.worker.status().hold?.code, 'branch-missing');
     assert.equal(world.files(), before);
     git(world.bare, 'update-ref', 'refs/heads/main', known);
-    await world.rung('poll');
+    await world.triggered('poll');
     await settled(world);
     assert.equal(world.files(), before);
   }),
@@ -337,19 +337,19 @@ back(
   'GitLab refuses the lost commits: its words stand in the question, nothing is lost, and they can be pushed later',
   () =>
     lost(async (world, { old, known }) => {
-      await world.rung('poll');
+      await world.triggered('poll');
       forbid(world.bare, 'posts/c.md', 'no posts of that day');
       await answer(world, 'put-back');
-      const refused = world.keeper.status();
+      const refused = world.worker.status();
       assert.equal([refused.state, refused.hold?.code, refused.nextTryAt], ['hold', 'went-back', undefined]);
       assert.is(refused.hold?.text, 'no posts of that day');
       assert.is(world.tip(), old);
       const told = world.events.flatMap((event) => (event.kind === 'run' ? [event.run.result] : []));
       assert.equal(told.slice(-2), ['held', 'refused']);
-      await world.rung('poll');
-      assert.is(world.keeper.status().hold?.text, 'no posts of that day', 'the words are gone with the next look');
+      await world.triggered('poll');
+      assert.is(world.worker.status().hold?.text, 'no posts of that day', 'the words are gone with the next look');
       allow(world.bare);
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.is(world.tip(), old, 'it was pushed again unasked');
       await answer(world, 'put-back');
       assert.is(world.tip(), known);
@@ -366,10 +366,10 @@ back('a commit of a machine whose clock is wrong does not date the question', ()
     const old = git(world.bare, 'hash-object', '-t', 'commit', '-w', join(world.dir, 'raw'));
     rewind(world, old);
     world.push({ 'posts/c.md': 'c\n' });
-    await world.rung();
+    await world.triggered();
     rewind(world, old);
-    await world.rung('poll');
-    const { hold } = world.keeper.status();
+    await world.triggered('poll');
+    const { hold } = world.worker.status();
     assert.is(hold?.back?.to, 2_208_988_800_000);
     assert.ok((hold?.at ?? Number.POSITIVE_INFINITY) <= Date.now());
   }),
@@ -395,10 +395,10 @@ back('followed where it takes most files: one yes is enough', () =>
   kept({}, async (world) => {
     const old = world.tip();
     world.push(forty);
-    await world.rung();
+    await world.triggered();
     rewind(world, old);
-    await world.rung('poll');
-    assert.is(world.keeper.status().hold?.tally.removed, 40);
+    await world.triggered('poll');
+    assert.is(world.worker.status().hold?.tally.removed, 40);
     await answer(world, 'go-on');
     await settled(world);
     assert.is(Object.keys(world.files()).length, 4);
@@ -410,18 +410,18 @@ for (const choice of ['put-back', 'go-on'] as const) {
     kept({ repository: { 'kept.txt': 'kept\n', ...forty } }, async (world) => {
       const old = world.tip();
       world.push({ 'kept.txt': 'later\n' });
-      await world.rung();
+      await world.triggered();
       rewind(world, old);
       for (const path of Object.keys(forty)) world.remove(path);
-      await world.rung('poll');
-      assert.is(world.keeper.status().hold?.code, 'went-back');
+      await world.triggered('poll');
+      assert.is(world.worker.status().hold?.code, 'went-back');
       await answer(world, choice);
-      const { hold } = world.keeper.status();
+      const { hold } = world.worker.status();
       assert.is(hold?.code, 'folder-lost-files');
       assert.is(Object.keys(world.branch()).length, 41, 'the branch lost them unasked');
       // The first answer holds: it is not asked about again while this question is open.
-      await world.rung('poll');
-      assert.is(world.keeper.status().hold?.code, 'folder-lost-files');
+      await world.triggered('poll');
+      assert.is(world.worker.status().hold?.code, 'folder-lost-files');
       await answer(world, 'put-back');
       await settled(world);
       assert.is(Object.keys(world.files()).length, 41);
@@ -434,12 +434,12 @@ back('the process ends right after the answer «follow»: files can still be put
   kept({}, async (world) => {
     const old = world.tip();
     world.push(forty);
-    await world.rung();
+    await world.triggered();
     const known = world.tip();
     rewind(world, old);
-    await world.rung('poll');
+    await world.triggered('poll');
     // As the answer leaves it, before any file moved.
-    await world.repository.move({ remote: old as Oid, base: known as Oid, back: null });
+    await world.repository.updateRefs({ remote: old as Oid, base: known as Oid, back: null });
     const { hold } = await world.sync();
     assert.is(hold?.code, 'branch-lost-files');
     if (hold) await putBack(world.repository, hold);
@@ -455,8 +455,8 @@ back('what the branch lost had not reached the folder yet: it is not forgotten, 
   lost(async (world, { old, known }) => {
     // As after an apply that found every file busy.
     const before = await world.repository.ledger();
-    await world.repository.move({ disk: old as Oid }, { disk: before.disk ?? null });
-    await world.directory.agree(old as Oid, () => world.repository.files(old as Oid, 100));
+    await world.repository.updateRefs({ disk: old as Oid }, { disk: before.disk ?? null });
+    await world.directory.resetBaseline(old as Oid, () => world.repository.files(old as Oid, 100));
     git(world.dir, '--git-dir', world.bare, '--work-tree', world.site, 'checkout', '-q', '-f', old, '--', '.');
     rmSync(join(world.site, 'posts/c.md'));
     world.directory.touchedAll();
@@ -481,14 +481,14 @@ for (const choice of ['put-back', 'go-on'] as const) {
       const old = world.tip();
       world.push({ 'docs/a.md': 'later\n', 'README.md': 'later readme\n' });
       const known = world.push({ 'other/b.md': 'b\n' });
-      await world.rung();
+      await world.triggered();
       rewind(world, old);
       world.write('c.md', 'edited meanwhile\n');
-      await world.rung('poll');
-      const { hold } = world.keeper.status();
+      await world.triggered('poll');
+      const { hold } = world.worker.status();
       assert.equal([hold?.code, hold?.back?.lost, hold?.tally.changed], ['went-back', 2, 1]);
       await answer(world, choice);
-      for (const trigger of ['rescan', 'poll'] as const) await world.rung(trigger);
+      for (const trigger of ['rescan', 'poll'] as const) await world.triggered(trigger);
       const { 'README.md': readme, 'other/b.md': other } = world.branch();
       const isBack = choice === 'put-back';
       assert.is(isOn(world, known), isBack);
@@ -505,19 +505,19 @@ back(
     kept({ subfolder: 'docs' as never, repository: { 'docs/a.md': 'a\n', 'README.md': 'readme\n' } }, async (world) => {
       const old = world.tip();
       world.push({ 'docs/a.md': 'later\n', 'other/b.md': 'b\n' });
-      await world.rung();
+      await world.triggered();
       rewind(world, old);
-      await world.rung('poll');
+      await world.triggered('poll');
       world.push({ 'docs/d.md': 'new\n' });
-      await world.rung('poll');
+      await world.triggered('poll');
       assert.equal(
-        world.keeper.status().hold?.choices,
+        world.worker.status().hold?.choices,
         ['put-back', 'go-on'],
         'only one side changed what lies around',
       );
       world.push({ 'README.md': 'another readme\n' });
-      await world.rung('poll');
-      assert.equal(world.keeper.status().hold?.choices, ['go-on']);
+      await world.triggered('poll');
+      assert.equal(world.worker.status().hold?.choices, ['go-on']);
       await answer(world, 'go-on');
       assert.equal(inside(world), world.files());
       assert.is(world.branch()['README.md'], 'another readme');

@@ -62,7 +62,7 @@ function arrange(fraction = 0) {
   const poller = createPoll({
     clock,
     random: { ...realRandom, fraction: () => fraction },
-    onRing: (id, trigger) => rings.push(`${id} ${trigger}`),
+    onTrigger: (id, trigger) => rings.push(`${id} ${trigger}`),
     log: (_level, message) => faults.push(message),
   });
   const end = async () => {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Hearing } from '../../src/model/hearing.ts';
+import type { DeliveryVerifier } from '../../src/model/delivery-verifier.ts';
 import { Secret } from '../../src/model/secret.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { createSystemHook, createWebhook, type Headers, type HookSecrets } from '../../src/triggers/webhook.ts';
@@ -23,7 +23,7 @@ function sign({ id = 'd1', at = now, over = body, with: secret = key } = {}): Re
 }
 
 /** As it comes off the wire: in pieces. */
-function hear(hearing: Hearing, whole: Buffer): 'accepted' | 'refused' {
+function hear(hearing: DeliveryVerifier, whole: Buffer): 'accepted' | 'refused' {
   const middle = Math.floor(whole.length / 2);
   for (const piece of [whole.subarray(0, middle), whole.subarray(middle)]) hearing.take(piece);
   return hearing.end();
@@ -35,7 +35,7 @@ function arrange(given: HookSecrets = secrets, at = now) {
   const open = createWebhook({
     clock: handClock(at),
     secretsOf: (id) => (id === site ? { site, secrets: given } : undefined),
-    onRing: (id) => rings.push(id),
+    onTrigger: (id) => rings.push(id),
     onDelivery: (_id, { signed }) => deliveries.push(signed),
   });
   const hook = (id: string, headers: Headers, whole: Buffer) => hear(open(id, headers), whole);
@@ -154,7 +154,7 @@ const system = (secret: Secret | undefined) => {
     secret: () => secret,
     sitesOf: (id) => (id === 7 ? ['s1' as SiteId, 's2' as SiteId] : []),
     sitesBelow: (path) => (path === 'group/old' ? ['s2' as SiteId] : []),
-    onRing: (id) => heard.push(`ring ${id}`),
+    onTrigger: (id) => heard.push(`ring ${id}`),
     onMoved: (id) => heard.push(`moved ${id}`),
     onDelivery: (id) => heard.push(`heard ${id}`),
   });

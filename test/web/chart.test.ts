@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createPulse } from '../../src/acts/pulse.ts';
+import { createSyncStats } from '../../src/actions/sync-stats.ts';
 import type { RunRecord } from '../../src/model/event.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { tookChart } from '../../src/web/chart.ts';
@@ -16,7 +16,7 @@ const none = { added: 0, changed: 0, removed: 0 };
 const lasted = (name: string, at: number, durationMs: number, over: Partial<RunRecord> = {}): RunRecord =>
   run(name, { at, durationMs, ...over });
 
-const pulseOf = (rows: readonly RunRecord[]) => createPulse({ now: () => now, runs: async () => ({ rows }) });
+const pulseOf = (rows: readonly RunRecord[]) => createSyncStats({ now: () => now, runs: async () => ({ rows }) });
 
 /** Where a path's strokes begin and end, from the top. */
 const strokes = (path: string): number[][] =>
@@ -120,7 +120,7 @@ test('the table stays open while the page lives, and keeps the picture from the 
 test('a thousand busy sites make one small chart', async () => {
   const world = fullWorld();
   world.sites = Array.from({ length: 1_000 }, (_, i) => site(`s${i}`, { name: `Site ${i}` }));
-  const pulse = createPulse({
+  const pulse = createSyncStats({
     now: () => now,
     runs: async (of, { offset }) => ({
       rows:

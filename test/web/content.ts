@@ -1,4 +1,4 @@
-import type { ActRecord } from '../../src/model/event.ts';
+import type { AuditEntry } from '../../src/model/event.ts';
 import type { BranchName, ProjectId } from '../../src/model/instance.ts';
 import type { Obstacle } from '../../src/model/plan.ts';
 import type { Site, SiteId } from '../../src/model/site.ts';
@@ -638,7 +638,7 @@ function stopped(id: string, over: Parameters<typeof run>[1]): ReturnType<typeof
   return rest;
 }
 
-function act(id: string, what: ActRecord['act'], ago: number, siteId: string | undefined, detail: string): ActRecord {
+function act(id: string, what: AuditEntry['act'], ago: number, siteId: string | undefined, detail: string): AuditEntry {
   return {
     id,
     at: now - ago,

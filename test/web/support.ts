@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Account, ApiToken, Session } from '../../src/model/account.ts';
-import type { ActRecord, Numbered, RunRecord } from '../../src/model/event.ts';
+import type { AuditEntry, Numbered, RunRecord } from '../../src/model/event.ts';
 import type {
   Branch,
   BranchName,
@@ -10,7 +10,7 @@ import type {
   Project,
   ProjectId,
 } from '../../src/model/instance.ts';
-import type { Hearing } from '../../src/model/hearing.ts';
+import type { DeliveryVerifier } from '../../src/model/delivery-verifier.ts';
 import type { Delivery, NotificationsView } from '../../src/model/notice.ts';
 import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
@@ -25,7 +25,7 @@ import {
 } from '../../src/model/site.ts';
 import type { Attention, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
-import type { Check, ConflictVersions, FolderOffer, Pulse, WebDeps } from '../../src/web/deps.ts';
+import type { Check, ConflictVersions, FolderOffer, SyncStats, WebDeps } from '../../src/web/deps.ts';
 
 export const now = Date.UTC(2026, 10, 19, 14, 7, 2);
 export const publicUrl = 'http://127.0.0.1:8080';
@@ -46,7 +46,7 @@ export interface World {
   runs: RunRecord[];
   /** Sites of which no run is told. */
   quiet: Set<SiteId>;
-  acts: ActRecord[];
+  acts: AuditEntry[];
   conflicts: Conflict[];
   versions: Omit<ConflictVersions, 'conflict'>;
   apiTokens: ApiToken[];
@@ -60,7 +60,7 @@ export interface World {
   notifications: NotificationsView;
   /** What becomes of a test. */
   delivery: Delivery;
-  pulse: Pulse;
+  pulse: SyncStats;
   listeners: Set<(event: Numbered) => void>;
   /** What was asked of the other rooms, in order. */
   calls: { name: string; args: unknown[] }[];
@@ -365,7 +365,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         return world.delivery;
       },
     },
-    pulse: {
+    syncStats: {
       of: async () => world.pulse,
       all: () => ({ ...world.pulse, complete: true }),
     },
@@ -383,7 +383,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
 }
 
 /** Hears the whole body, so that a test can compare it. */
-function hearing(headers: Readonly<Record<string, unknown>>, heard: (body: string) => void): Hearing {
+function hearing(headers: Readonly<Record<string, unknown>>, heard: (body: string) => void): DeliveryVerifier {
   const trusted = headers['x-gitlab-token'] === 'right';
   const chunks: Buffer[] = [];
   return {

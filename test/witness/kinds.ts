@@ -1,4 +1,4 @@
-import type { ActRecord, RunRecord, Trigger } from '../../src/model/event.ts';
+import type { AuditEntry, RunRecord, Trigger } from '../../src/model/event.ts';
 import type { BranchName, ConnectionId, ProjectId } from '../../src/model/instance.ts';
 import type { Incident, Ledger } from '../../src/model/notice.ts';
 import type { Conflict } from '../../src/model/plan.ts';
@@ -39,7 +39,7 @@ const holdCodes = keys<HoldCode>({
   ...{ reconnect: true, 'project-missing': true, 'project-archived': true, 'project-other': true },
   ...{ 'no-access': true, 'application-unknown': true, stopped: true },
 });
-const acts = keys<ActRecord['act']>({
+const acts = keys<AuditEntry['act']>({
   ...{ 'set-up': true, 'configured-instance': true, 'connected-gitlab': true, 'added-site': true },
   ...{ 'removed-site': true, connected: true, disconnected: true, paused: true, resumed: true, restored: true },
   ...{ 'asked-for-sync': true },
@@ -88,7 +88,7 @@ function problemOf(code: ProblemCode) {
   return new Problem(code, stated, { cause: new Error(`cause of ${code}`), retryAfterMs: 5_000 }).toFacts();
 }
 
-export function everyAct(at: number, site: SiteId): readonly ActRecord[] {
+export function everyAct(at: number, site: SiteId): readonly AuditEntry[] {
   return acts.map((act, n) => ({
     ...{ id: `act-${act}`, at, by: `${act} by Ana`, act, detail: `detail of ${act}` },
     ...(n % 2 === 0 ? { site } : {}),

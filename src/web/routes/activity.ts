@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
-import type { ActRecord } from '../../model/event.ts';
+import type { AuditEntry } from '../../model/event.ts';
 import { escapeControls } from '../../model/tree.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
 import { dayHeading, when } from '../times.ts';
@@ -10,32 +10,32 @@ import { actIcons, actWords } from '../words.ts';
 const perPage = 50;
 
 /** What people decided, apart from the log of syncs. */
-export function activity(router: Router<State>, room: Room): void {
+export function activity(router: Router<State>, web: WebContext): void {
   router.get('/activity', async (ctx) => {
-    const { deps, address } = room;
+    const { deps, address } = web;
     const asked = pageNumber(fields(ctx.query)['page']);
     const { rows, total } = await deps.history.acts({ limit: perPage, offset: (asked - 1) * perPage });
     const here = address.link('/activity');
-    room.show(ctx, 'pages/activity.njk', {
+    web.render(ctx, 'pages/activity.njk', {
       nav: 'activity',
-      days: actDays(room, rows),
+      days: actDays(web, rows),
       pages: pages(asked, perPage, total, (n) => (n === 1 ? here : `${here}?page=${n}`)),
     });
   });
 }
 
-function actDays(room: Room, acts: readonly ActRecord[]) {
-  const now = room.deps.now();
+function actDays(web: WebContext, acts: readonly AuditEntry[]) {
+  const now = web.deps.now();
   const days: { heading: string; acts: ReturnType<typeof actView>[] }[] = [];
   for (const act of acts) {
     const heading = dayHeading(act.at, now);
     if (days.at(-1)?.heading !== heading) days.push({ heading, acts: [] });
-    days.at(-1)?.acts.push(actView(room, act));
+    days.at(-1)?.acts.push(actView(web, act));
   }
   return days;
 }
 
-function actView({ deps, address }: Room, record: ActRecord) {
+function actView({ deps, address }: WebContext, record: AuditEntry) {
   const site = record.site === undefined ? undefined : deps.sites.get(record.site);
   return {
     ...actWords(record),

@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import type { ProblemCode } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { FolderOffer } from '../deps.ts';
 import { beside, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { bytes, count } from '../times.ts';
@@ -19,22 +19,22 @@ const form = z
   });
 
 /** Names a folder. Reads and changes nothing in it. */
-export function addSite(router: Router<State>, room: Room): void {
-  router.get('/sites/add', (ctx) => showForm(ctx, room, {}, {}));
+export function addSite(router: Router<State>, web: WebContext): void {
+  router.get('/sites/add', (ctx) => showForm(ctx, web, {}, {}));
 
   router.post('/sites/add', async (ctx) => {
     const entered = fields(ctx.request.body);
     const parsed = parse(form, entered);
-    if (parsed.kind === 'bad') return showForm(ctx, room, entered, parsed.errors, 422);
+    if (parsed.kind === 'bad') return showForm(ctx, web, entered, parsed.errors, 422);
     const { name, folder, path } = parsed.values;
     const other = folder === 'other';
     try {
       const by = ctx.state.session?.accountName ?? '';
-      const site = await room.deps.sites.add({ name, folder: other ? path : folder }, by);
-      room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+      const site = await web.deps.sites.add({ name, folder: other ? path : folder }, by);
+      web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
     } catch (error) {
       const errors = beside(error, places(other ? 'path' : 'folder'));
-      await showForm(ctx, room, entered, errors, 422);
+      await showForm(ctx, web, entered, errors, 422);
     }
   });
 }
@@ -58,12 +58,12 @@ function places(field: string): Partial<Record<ProblemCode, string>> {
 
 async function showForm(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   entered: Readonly<Record<string, string>>,
   errors: FieldErrors,
   status = 200,
 ) {
-  const offers = await room.deps.sites.folders();
+  const offers = await web.deps.sites.folders();
   const usable = offers.filter(({ disabled }) => disabled === undefined);
   const chosen = entered['folder'] ?? (usable.length > 0 ? '' : 'other');
   const model = {
@@ -72,10 +72,10 @@ async function showForm(
     path: entered['path'] ?? '',
     chosen,
     errors,
-    roots: room.deps.about.roots.map(escapeControls),
+    roots: web.deps.about.roots.map(escapeControls),
     offers: offers.map(offerView),
   };
-  room.show(ctx, 'pages/add-site.njk', model, status);
+  web.render(ctx, 'pages/add-site.njk', model, status);
 }
 
 function offerView({ path, files, bytes: size, empty, disabled }: FolderOffer) {

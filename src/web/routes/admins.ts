@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Account, shortestPassword } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
 import { signIn, signOut } from '../session.ts';
 import { when } from '../times.ts';
@@ -20,40 +20,40 @@ const changeForm = z.object({
 });
 
 /** Account Settings / Admins: who may sign in, and one's own password. */
-export function admins(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function admins(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
-  router.get('/account/admins', (ctx) => show(ctx, room, {}));
+  router.get('/account/admins', (ctx) => show(ctx, web, {}));
 
   router.post('/account/admins', async (ctx) => {
     const entered = fields(ctx.request.body);
     const parsed = parse(addForm, entered);
-    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors, name: entered['name'] ?? '' });
+    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, name: entered['name'] ?? '' });
     try {
       const made = await deps.accounts.add(parsed.values, who(ctx));
-      room.leave(ctx, '/account/admins', {
+      web.redirect(ctx, '/account/admins', {
         tone: 'good',
         title: `${made.name} is an admin`,
         lines: ['They can sign in now.'],
       });
     } catch (error) {
-      show(ctx, room, { errors: shortly(error), name: parsed.values.name });
+      show(ctx, web, { errors: shortly(error), name: parsed.values.name });
     }
   });
 
   router.post('/account/password', async (ctx) => {
     const parsed = parse(changeForm, ctx.request.body);
-    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors });
-    const me = self(ctx, room);
+    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors });
+    const me = self(ctx, web);
     const { present, newPassword } = parsed.values;
     try {
       await deps.accounts.changePassword(me.id, { present, password: newPassword }, ctx.ip);
     } catch (error) {
-      return show(ctx, room, { errors: rename(shortly(error), 'password', 'newPassword') });
+      return show(ctx, web, { errors: rename(shortly(error), 'password', 'newPassword') });
     }
     // Every session ended, this one too: whoever changed it goes on with a new one.
-    await signIn(ctx, room, me);
-    room.leave(ctx, '/account/admins', {
+    await signIn(ctx, web, me);
+    web.redirect(ctx, '/account/admins', {
       tone: 'good',
       title: 'Your password is changed',
       lines: ['You are signed out everywhere else.'],
@@ -61,18 +61,18 @@ export function admins(router: Router<State>, room: Room): void {
   });
 
   router.post('/account/sign-out-everywhere', async (ctx) => {
-    await deps.accounts.signOutEverywhere(self(ctx, room).id);
-    await signOut(ctx, room);
-    room.leave(ctx, '/sign-in');
+    await deps.accounts.signOutEverywhere(self(ctx, web).id);
+    await signOut(ctx, web);
+    web.redirect(ctx, '/sign-in');
   });
 
   router.get('/account/admins/:aid/remove', (ctx) => {
-    const account = accountOf(ctx, room);
-    room.show(ctx, 'pages/remove-admin.njk', {
+    const account = accountOf(ctx, web);
+    web.render(ctx, 'pages/remove-admin.njk', {
       nav: 'account',
       question: `Remove the admin ${escapeControls(account.name)}?`,
-      action: room.address.link(`/account/admins/${account.id}/remove`),
-      cancel: room.address.link('/account/admins'),
+      action: web.address.link(`/account/admins/${account.id}/remove`),
+      cancel: web.address.link('/account/admins'),
       verb: 'Remove admin',
       final: true,
       hidden: [],
@@ -80,17 +80,17 @@ export function admins(router: Router<State>, room: Room): void {
   });
 
   router.post('/account/admins/:aid/remove', async (ctx) => {
-    const account = accountOf(ctx, room);
+    const account = accountOf(ctx, web);
     try {
       await deps.accounts.remove(account.id, who(ctx));
     } catch (error) {
-      return show(ctx, room, { errors: { form: Object.values(shortly(error))[0] ?? '' } });
+      return show(ctx, web, { errors: { form: Object.values(shortly(error))[0] ?? '' } });
     }
     if (account.id === ctx.state.session?.accountId) {
-      await signOut(ctx, room);
-      return room.leave(ctx, '/sign-in');
+      await signOut(ctx, web);
+      return web.redirect(ctx, '/sign-in');
     }
-    room.leave(ctx, '/account/admins', {
+    web.redirect(ctx, '/account/admins', {
       tone: 'good',
       title: `${account.name} is no admin any more`,
       lines: ['Their grant at GitLab is ended. Sites that used it wait until another admin presses Reconnect.'],
@@ -98,8 +98,12 @@ export function admins(router: Router<State>, room: Room): void {
   });
 }
 
-function show(ctx: Context, room: Room, { errors = {}, name = '' }: { errors?: FieldErrors; name?: string }): void {
-  const { deps, address } = room;
+function show(
+  ctx: Context,
+  web: WebContext,
+  { errors = {}, name = '' }: { errors?: FieldErrors; name?: string },
+): void {
+  const { deps, address } = web;
   const all = deps.accounts.all();
   const model = {
     nav: 'account',
@@ -112,16 +116,16 @@ function show(ctx: Context, room: Room, { errors = {}, name = '' }: { errors?: F
       remove: all.length > 1 ? address.link(`/account/admins/${encodeURIComponent(account.id)}/remove`) : '',
     })),
   };
-  room.show(ctx, 'pages/admins.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+  web.render(ctx, 'pages/admins.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
-function self(ctx: Context, { deps }: Room): Account {
+function self(ctx: Context, { deps }: WebContext): Account {
   const account = deps.accounts.all().find(({ id }) => id === ctx.state.session?.accountId);
   if (!account) throw new Problem('not-found', { what: 'account' });
   return account;
 }
 
-function accountOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): Account {
+function accountOf(ctx: Context & { params: Record<string, string> }, { deps }: WebContext): Account {
   const account = deps.accounts.all().find(({ id }) => id === ctx.params['aid']);
   if (!account) throw new Problem('not-found', { what: 'account' });
   return account;

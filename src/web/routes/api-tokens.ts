@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ApiToken } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { type FieldErrors, fields, filledLine, parse } from '../form.ts';
 import { when } from '../times.ts';
 import { who } from './syncing.ts';
@@ -17,25 +17,25 @@ const form = z.object({
 const dayMs = 86_400_000;
 
 /** Account Settings / API tokens: what programs may ask of Mooring, and which of them. */
-export function apiTokens(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function apiTokens(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
-  router.get('/account/tokens', (ctx) => show(ctx, room, {}));
+  router.get('/account/tokens', (ctx) => show(ctx, web, {}));
 
   router.post('/account/tokens', async (ctx) => {
     const parsed = parse(form, ctx.request.body);
-    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors, values: fields(ctx.request.body) });
+    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, values: fields(ctx.request.body) });
     const { name, scope, days } = parsed.values;
     const accountId = ctx.state.session?.accountId ?? '';
     const endsAt = days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs };
     const { token, text } = await deps.apiTokens.add({ name, scope, accountId, ...endsAt }, who(ctx));
     // Not after a redirect: the text is nowhere but in this one answer.
-    show(ctx, room, { made: { name: escapeControls(token.name), text } });
+    show(ctx, web, { made: { name: escapeControls(token.name), text } });
   });
 
   router.get('/account/tokens/:tid/remove', (ctx) => {
-    const token = tokenOf(ctx, room);
-    room.show(ctx, 'pages/remove-token.njk', {
+    const token = tokenOf(ctx, web);
+    web.render(ctx, 'pages/remove-token.njk', {
       nav: 'account',
       question: `Remove the API token ${escapeControls(token.name)}?`,
       action: address.link(`/account/tokens/${token.id}/remove`),
@@ -47,9 +47,9 @@ export function apiTokens(router: Router<State>, room: Room): void {
   });
 
   router.post('/account/tokens/:tid/remove', async (ctx) => {
-    const token = tokenOf(ctx, room);
+    const token = tokenOf(ctx, web);
     await deps.apiTokens.remove(token.id, who(ctx));
-    room.leave(ctx, '/account/tokens', {
+    web.redirect(ctx, '/account/tokens', {
       tone: 'good',
       title: `The token ${escapeControls(token.name)} is removed`,
       lines: ['Programs that use it are refused from now on.'],
@@ -63,7 +63,11 @@ interface Shown {
   readonly made?: { readonly name: string; readonly text: string };
 }
 
-function show(ctx: Context, { show: page, deps, address }: Room, { errors = {}, values = {}, made }: Shown): void {
+function show(
+  ctx: Context,
+  { render: page, deps, address }: WebContext,
+  { errors = {}, values = {}, made }: Shown,
+): void {
   const now = deps.now();
   const owners = new Map(deps.accounts.all().map(({ id, name }) => [id, escapeControls(name)]));
   const model = {
@@ -87,7 +91,7 @@ function show(ctx: Context, { show: page, deps, address }: Room, { errors = {}, 
   page(ctx, 'pages/api-tokens.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
-function tokenOf(ctx: Context & { params: Record<string, string> }, { deps }: Room): ApiToken {
+function tokenOf(ctx: Context & { params: Record<string, string> }, { deps }: WebContext): ApiToken {
   const token = deps.apiTokens.all().find(({ id }) => id === ctx.params['tid']);
   if (!token) throw new Problem('not-found', { what: 'token' });
   return token;

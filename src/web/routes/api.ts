@@ -6,23 +6,23 @@ import { describe } from '../../model/remedy.ts';
 import type { Moved, Site, SiteStatus } from '../../model/site.ts';
 import { displayPath } from '../../model/tree.ts';
 import { apiDescription } from '../api-description.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { stateWords } from '../words.ts';
 
 type Call = Context & { params: Record<string, string> };
 
 /** `/api/v1`: for programs, by bearer token. Answers are JSON, errors too; nothing here knows a cookie. */
-export function api(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function api(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
   const call =
     (scope: ApiScope, answer: (ctx: Call, by: string) => Promise<unknown>) =>
     async (ctx: Call): Promise<void> => {
       try {
-        const by = admit(ctx, room, scope);
+        const by = admit(ctx, web, scope);
         ctx.body = await answer(ctx, by);
       } catch (error) {
-        refuse(ctx, room, error);
+        refuse(ctx, web, error);
       }
       ctx.set('Cache-Control', 'no-store');
     };
@@ -32,16 +32,16 @@ export function api(router: Router<State>, room: Room): void {
   });
   router.get(
     '/api/v1/sites',
-    call('read', async () => ({ sites: deps.sites.all().map((site) => siteView(room, site)) })),
+    call('read', async () => ({ sites: deps.sites.all().map((site) => siteView(web, site)) })),
   );
   router.get(
     '/api/v1/sites/:id',
-    call('read', async (ctx) => siteView(room, siteOf(ctx, room))),
+    call('read', async (ctx) => siteView(web, siteOf(ctx, web))),
   );
   router.get(
     '/api/v1/sites/:id/activity',
     call('read', async (ctx) => {
-      const site = siteOf(ctx, room);
+      const site = siteOf(ctx, web);
       const { limit, offset } = window(ctx);
       const { rows, total } = await deps.history.runs(site.id, { limit, offset });
       return { total, runs: rows.map(runView) };
@@ -50,27 +50,27 @@ export function api(router: Router<State>, room: Room): void {
   router.post(
     '/api/v1/sites/:id/sync',
     call('sync', async (ctx, by) => {
-      const site = siteOf(ctx, room);
+      const site = siteOf(ctx, web);
       await deps.sites.syncNow(site.id, by);
       ctx.status = 202;
-      return siteView(room, site);
+      return siteView(web, site);
     }),
   );
   for (const act of ['pause', 'resume'] as const) {
     router.post(
       `/api/v1/sites/:id/${act}`,
       call('sync', async (ctx, by) => {
-        const site = siteOf(ctx, room);
+        const site = siteOf(ctx, web);
         await deps.sites[act](site.id, by);
-        return siteView(room, siteOf(ctx, room));
+        return siteView(web, siteOf(ctx, web));
       }),
     );
   }
-  router.all('/api/*rest', (ctx: Call) => refuse(ctx, room, new Problem('not-found', { what: 'address' })));
+  router.all('/api/*rest', (ctx: Call) => refuse(ctx, web, new Problem('not-found', { what: 'address' })));
 }
 
-/** Whose token it is, as the story of what people did names it. */
-function admit(ctx: Context, { deps }: Room, scope: ApiScope): string {
+/** Whose token it is, as the audit log names it. */
+function admit(ctx: Context, { deps }: WebContext, scope: ApiScope): string {
   const shown = /^Bearer ([\w-]{20,200})$/.exec(ctx.get('Authorization'))?.[1];
   const token = shown === undefined ? undefined : deps.apiTokens.find(shown);
   const owner = token && deps.accounts.all().find(({ id }) => id === token.accountId);
@@ -79,7 +79,7 @@ function admit(ctx: Context, { deps }: Room, scope: ApiScope): string {
   return `${owner.name} (${token.name})`;
 }
 
-function refuse(ctx: Context, { deps }: Room, error: unknown): void {
+function refuse(ctx: Context, { deps }: WebContext, error: unknown): void {
   const problem = asProblem(error);
   if (problem.code === 'unexpected') deps.log('error', 'An API call failed.', { path: ctx.path, error: String(error) });
   const facts = problem.toFacts();
@@ -90,7 +90,7 @@ function refuse(ctx: Context, { deps }: Room, error: unknown): void {
   ctx.body = { error: { code: problem.code, title, happened, todo } };
 }
 
-function siteOf(ctx: Call, { deps }: Room): Site {
+function siteOf(ctx: Call, { deps }: WebContext): Site {
   const site = deps.sites.get(ctx.params['id'] ?? '');
   if (!site) throw new Problem('not-found', { what: 'site' });
   return site;
@@ -103,7 +103,7 @@ function window(ctx: Context): { limit: number; offset: number } {
   return { limit: Math.min(100, Math.max(1, whole(limit) ?? 25)), offset: whole(offset) ?? 0 };
 }
 
-function siteView({ deps }: Room, site: Site) {
+function siteView({ deps }: WebContext, site: Site) {
   const status = deps.sites.status(site.id);
   const { binding } = site;
   return {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { BranchName, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { ConnectRequest } from '../deps.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
@@ -32,25 +32,25 @@ const places: Partial<Record<ProblemCode, string>> = {
 };
 
 /** The warning with real numbers, and the click that connects. As a page, or as the inside of a dialog. */
-export function confirm(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function confirm(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
   router.get('/sites/:id/confirm', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const request = requestOf(site, fields(ctx.query));
     if (site.binding && request?.projectId !== site.binding.projectId)
-      return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+      return web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
     if (request === undefined)
-      return backToPicker(ctx, room, site, { branch: 'Choose a branch, or enter the name of a new one.' });
+      return backToPicker(ctx, web, site, { branch: 'Choose a branch, or enter the name of a new one.' });
     try {
-      await showPlan(ctx, room, site, request, 'first');
+      await showPlan(ctx, web, site, request, 'first');
     } catch (error) {
-      await backToPicker(ctx, room, site, beside(error, places));
+      await backToPicker(ctx, web, site, beside(error, places));
     }
   });
 
   router.post('/sites/:id/confirm', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const parsed = parse(answer, ctx.request.body);
     const request = requestOf(site, fields(ctx.request.body));
     if (parsed.kind === 'bad' || request === undefined) throw new Problem('form-invalid');
@@ -58,9 +58,9 @@ export function confirm(router: Router<State>, room: Room): void {
       await deps.connecting.confirm({ ...request, planId: parsed.values.planId }, who(ctx), account(ctx));
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== 'plan-outdated') throw error;
-      return showPlan(ctx, room, site, request, 'again');
+      return showPlan(ctx, web, site, request, 'again');
     }
-    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+    web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
       title: site.binding ? `${site.name} is on ${request.branch} now` : `${site.name} is connected`,
       lines: ['From now on pushes appear in the folder, and edits in the folder are committed and pushed.'],
@@ -87,25 +87,25 @@ function requestOf(site: Site, entered: Readonly<Record<string, string>>): Conne
 
 type Turn = 'first' | 'again';
 
-async function showPlan(ctx: Context, room: Room, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
+async function showPlan(ctx: Context, web: WebContext, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
   const connection = site.binding
-    ? room.deps.connections.get(site.binding.connectionId)
-    : usableConnection(ctx, room, site, request.connection);
-  if (!connection) return site.binding && room.leave(ctx, `/sites/${site.id}/settings/syncing`);
-  const plan = await room.deps.connecting.plan(request, account(ctx), whileAsked(ctx));
-  const project = await room.deps.repositories.project(connection, request.projectId);
-  const view = planView(room, site, request, plan, project);
-  room.show(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
+    ? web.deps.connections.get(site.binding.connectionId)
+    : usableConnection(ctx, web, site, request.connection);
+  if (!connection) return site.binding && web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
+  const plan = await web.deps.connecting.plan(request, account(ctx), whileAsked(ctx));
+  const project = await web.deps.repositories.project(connection, request.projectId);
+  const view = planView(web, site, request, plan, project);
+  web.render(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
 }
 
 async function backToPicker(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   site: Site,
   errors: Readonly<Record<string, string>>,
 ): Promise<void> {
-  if (site.binding) return showBranches(ctx, room, site, fields(ctx.query), errors);
-  await showPicker(ctx, room, site, fields(ctx.query), errors);
+  if (site.binding) return showBranches(ctx, web, site, fields(ctx.query), errors);
+  await showPicker(ctx, web, site, fields(ctx.query), errors);
 }
 
 /** Aborts when the browser went away, or its dialog was closed: a large branch need not be fetched for nobody. */

@@ -5,7 +5,7 @@ import { Problem } from '../../model/problem.ts';
 import type { ConflictPolicy, Site } from '../../model/site.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
 import { asText, compare, pictureType } from '../compare.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { ConflictVersions } from '../deps.ts';
 import { fields, parse } from '../form.ts';
 import { sendFile, sendPicture } from '../send-file.ts';
@@ -16,16 +16,16 @@ import { who } from './syncing.ts';
 const form = z.object({ use: z.enum(['repository', 'site']) });
 
 /** Paths that both sides changed: the list, each one compared, and the choice. */
-export function conflicts(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function conflicts(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
   router.get('/sites/:id/conflicts', (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const all = deps.decisions.conflicts(site.id);
-    const row = (conflict: Conflict) => rowView(room, site, conflict);
-    room.show(ctx, 'pages/conflicts.njk', {
+    const row = (conflict: Conflict) => rowView(web, site, conflict);
+    web.render(ctx, 'pages/conflicts.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'conflicts'),
+      site: siteFrame(web, site, 'conflicts'),
       lede: ledes[site.settings.policy],
       open: all.filter(({ resolved }) => !resolved).map(row),
       resolved: all
@@ -36,14 +36,14 @@ export function conflicts(router: Router<State>, room: Room): void {
   });
 
   router.get('/sites/:id/conflicts/:cid', async (ctx) => {
-    const { site, conflict } = conflictOf(ctx, room);
+    const { site, conflict } = conflictOf(ctx, web);
     const versions = await deps.decisions.versions(site.id, conflict.id);
     const view = fields(ctx.query)['view'] === 'inline' ? 'inline' : 'split';
-    const home = room.address.link(`/sites/${site.id}/conflicts/${encodeURIComponent(conflict.id)}`);
-    room.show(ctx, 'pages/conflict.njk', {
+    const home = web.address.link(`/sites/${site.id}/conflicts/${encodeURIComponent(conflict.id)}`);
+    web.render(ctx, 'pages/conflict.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'conflicts'),
-      conflict: rowView(room, site, conflict),
+      site: siteFrame(web, site, 'conflicts'),
+      conflict: rowView(web, site, conflict),
       home,
       view,
       keepDays: site.settings.keepDays,
@@ -54,7 +54,7 @@ export function conflicts(router: Router<State>, room: Room): void {
   });
 
   router.get('/sites/:id/conflicts/:cid/file/:side', async (ctx) => {
-    const { site, conflict } = conflictOf(ctx, room);
+    const { site, conflict } = conflictOf(ctx, web);
     const side = ctx.params['side'] === 'site' ? 'site' : 'repository';
     const content = (await deps.decisions.versions(site.id, conflict.id))[side];
     if (!content) throw new Problem('not-found', { what: 'version' });
@@ -63,12 +63,12 @@ export function conflicts(router: Router<State>, room: Room): void {
   });
 
   router.post('/sites/:id/conflicts/:cid', async (ctx) => {
-    const { site, conflict } = conflictOf(ctx, room);
+    const { site, conflict } = conflictOf(ctx, web);
     const parsed = parse(form, ctx.request.body);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
     await deps.decisions.resolve(site.id, conflict.id, parsed.values.use, who(ctx));
     const used = parsed.values.use === 'repository' ? 'The repository’s version' : 'The site’s version';
-    room.leave(ctx, `/sites/${site.id}/conflicts`, {
+    web.redirect(ctx, `/sites/${site.id}/conflicts`, {
       tone: 'good',
       title: `${used} of ${displayPath(conflict.path)} is used`,
       lines: [`The other one is kept for ${site.settings.keepDays} days.`],
@@ -76,9 +76,12 @@ export function conflicts(router: Router<State>, room: Room): void {
   });
 }
 
-function conflictOf(ctx: Context & { params: Record<string, string> }, room: Room): { site: Site; conflict: Conflict } {
-  const site = siteOf(ctx, room);
-  const conflict = room.deps.decisions.conflicts(site.id).find(({ id }) => id === ctx.params['cid']);
+function conflictOf(
+  ctx: Context & { params: Record<string, string> },
+  web: WebContext,
+): { site: Site; conflict: Conflict } {
+  const site = siteOf(ctx, web);
+  const conflict = web.deps.decisions.conflicts(site.id).find(({ id }) => id === ctx.params['cid']);
   if (!conflict) throw new Problem('not-found', { what: 'conflict' });
   return { site, conflict };
 }
@@ -105,7 +108,7 @@ const lives: Record<Conflict['live'], string> = {
   both: 'each side’s own',
 };
 
-function rowView({ deps, address }: Room, site: Site, conflict: Conflict) {
+function rowView({ deps, address }: WebContext, site: Site, conflict: Conflict) {
   const { resolved } = conflict;
   return {
     path: displayPath(conflict.path),

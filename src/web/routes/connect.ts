@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { webUrl } from '../address.ts';
 import { beside, fields, type FieldErrors } from '../form.ts';
 import { sessionKey } from '../session.ts';
@@ -9,32 +9,32 @@ import { siteFrame, siteOf } from '../site-frame.ts';
 import { who } from './syncing.ts';
 
 /** Off to GitLab and back. */
-export function connect(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function connect(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
   router.post('/sites/:id/connect', async (ctx) => {
-    const site = siteOf(ctx, room);
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    const site = siteOf(ctx, web);
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     // A valid connection of yours is used without asking again.
     const mine = deps.connections.mine(person(ctx).accountId);
-    if (mine?.health === 'good') return room.leave(ctx, `/sites/${site.id}/repository`);
-    await toGitLab(ctx, room, site);
+    if (mine?.health === 'good') return web.redirect(ctx, `/sites/${site.id}/repository`);
+    await toGitLab(ctx, web, site);
   });
 
   router.post('/sites/:id/reconnect', async (ctx) => {
-    const site = siteOf(ctx, room);
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
-    await toGitLab(ctx, room, site);
+    const site = siteOf(ctx, web);
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
+    await toGitLab(ctx, web, site);
   });
 
   // Another admin takes the site on, as themselves. By way of GitLab where they have no grant yet.
   router.post('/sites/:id/hand-over', async (ctx) => {
-    const site = siteOf(ctx, room);
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    const site = siteOf(ctx, web);
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     const mine = deps.connections.mine(person(ctx).accountId);
-    if (mine?.health !== 'good') return toGitLab(ctx, room, site);
+    if (mine?.health !== 'good') return toGitLab(ctx, web, site);
     await deps.connecting.handOver(site.id, mine, who(ctx));
-    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+    web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
       title: 'This site uses your grant now',
       lines: ['Everything else stays: repository, branch, webhook, kept versions, and edits that wait.'],
@@ -42,17 +42,17 @@ export function connect(router: Router<State>, room: Room): void {
   });
 
   router.post('/sites/:id/access-token', async (ctx) => {
-    const site = siteOf(ctx, room);
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    const site = siteOf(ctx, web);
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     const { accessToken = '', expires = '' } = fields(ctx.request.body);
     try {
       const connection = await deps.connections.useToken(person(ctx).accountId, { accessToken, expires });
-      if (!site.binding) return room.leave(ctx, `/sites/${site.id}/repository?connection=${connection.id}`);
+      if (!site.binding) return web.redirect(ctx, `/sites/${site.id}/repository?connection=${connection.id}`);
       await deps.connecting.handOver(site.id, connection, who(ctx), 'for-this');
     } catch (error) {
-      return showAccessToken(ctx, room, site, { expires, errors: beside(error, {}) });
+      return showAccessToken(ctx, web, site, { expires, errors: beside(error, {}) });
     }
-    room.leave(ctx, `/sites/${site.id}/settings/syncing`, {
+    web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
       title: 'The access token is in use',
       lines: ['It is stored encrypted. This page shows when it expires.'],
@@ -60,7 +60,7 @@ export function connect(router: Router<State>, room: Room): void {
   });
 
   router.get('/sites/:id/access-token', (ctx) =>
-    showAccessToken(ctx, room, siteOf(ctx, room), { expires: '', errors: {} }),
+    showAccessToken(ctx, web, siteOf(ctx, web), { expires: '', errors: {} }),
   );
 
   router.get('/oauth/callback', async (ctx) => {
@@ -74,27 +74,31 @@ export function connect(router: Router<State>, room: Room): void {
     });
     // Away at once: code and state must not stay in the address bar or the history.
     const bound = deps.sites.get(site)?.binding !== undefined;
-    if (!bound) return room.leave(ctx, `/sites/${site}/repository`);
+    if (!bound) return web.redirect(ctx, `/sites/${site}/repository`);
     // Perhaps as somebody else: then the site goes on with this person's grant, if it reaches the repository.
     await deps.connecting.handOver(site, connection, who(ctx), 'for-this');
-    room.leave(ctx, `/sites/${site}/settings/syncing`, { tone: 'good', title: 'Connected to GitLab again', lines: [] });
+    web.redirect(ctx, `/sites/${site}/settings/syncing`, {
+      tone: 'good',
+      title: 'Connected to GitLab again',
+      lines: [],
+    });
   });
 }
 
 /** The token itself never comes back to the page. */
 function showAccessToken(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   site: Site,
   { expires, errors }: { expires: string; errors: FieldErrors },
 ): void {
-  const instance = room.deps.instance.get();
+  const instance = web.deps.instance.get();
   const tokens = instance && webUrl(instance.url) ? `${instance.url}/-/user_settings/personal_access_tokens` : '';
-  const model = { nav: 'sites', site: siteFrame(room, site, 'settings'), tokens, expires, errors };
-  room.show(ctx, 'pages/access-token.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+  const model = { nav: 'sites', site: siteFrame(web, site, 'settings'), tokens, expires, errors };
+  web.render(ctx, 'pages/access-token.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
-async function toGitLab(ctx: Context, { deps }: Room, site: Site): Promise<void> {
+async function toGitLab(ctx: Context, { deps }: WebContext, site: Site): Promise<void> {
   const url = await deps.connections.begin(person(ctx), site.id);
   ctx.status = 303;
   ctx.redirect(url);

@@ -1,10 +1,10 @@
 import type { Router } from '@koa/router';
 import { Problem } from '../../model/problem.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { liveStream } from '../live.ts';
 
 /** The live line to a page that is open. Resumes after the id the browser saw last. */
-export function events(router: Router<State>, { deps }: Room): void {
+export function events(router: Router<State>, { deps }: WebContext): void {
   router.get('/events', (ctx) => {
     const { sessionId } = ctx.state;
     if (sessionId === undefined) throw new Problem('not-allowed', { why: 'signed-out' });

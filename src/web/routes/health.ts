@@ -1,8 +1,8 @@
 import type { Router } from '@koa/router';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 
 /** For monitoring: the process lives; the store can be written and the scheduler runs. Never cached. */
-export function health(router: Router<State>, { deps }: Room): void {
+export function health(router: Router<State>, { deps }: WebContext): void {
   router.get('/healthz', (ctx) => {
     ctx.set('Cache-Control', 'no-store');
     ctx.type = 'text/plain';

@@ -4,7 +4,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Binding, Hold, HoldChoice, SiteId } from '../../model/site.ts';
 import { displayPath, escapeControls, escapeLines } from '../../model/tree.ts';
 import { wentBackGroup, wentBackWords } from '../../model/went-back.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
 import { holdChoices, holdReason, holdTitle, holdWays, mayGoElsewhere } from '../hold-words.ts';
 import { markView } from '../plan-view.ts';
@@ -20,24 +20,24 @@ const form = z.object({
 });
 
 /** Why a site stopped, and the choices as buttons. The answer names the step that was shown, so it fits no other. */
-export function hold(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function hold(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
   router.get('/sites/:id/hold', (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const status = deps.sites.status(site.id);
     const held = status.hold;
     const connection = site.binding && deps.connections.get(site.binding.connectionId);
     const entered = connection?.accessToken !== undefined;
     if (!held)
-      return room.leave(ctx, `/sites/${site.id}`, {
+      return web.redirect(ctx, `/sites/${site.id}`, {
         tone: 'busy',
         title: 'This site is not on hold any more',
         lines: [],
       });
-    room.show(ctx, 'pages/hold.njk', {
+    web.render(ctx, 'pages/hold.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'activity'),
+      site: siteFrame(web, site, 'activity'),
       title: holdTitle(held),
       reason: holdReason(held),
       code: held.code,
@@ -51,33 +51,33 @@ export function hold(router: Router<State>, room: Room): void {
       elsewhere: mayGoElsewhere(held) && site.binding ? elsewhereView(site.binding.branch, deps.now()) : null,
       errors: {},
       entered,
-      other: site.binding ? otherBranch(room, site.id, site.binding) : null,
-      together: togetherView(room, site.id),
+      other: site.binding ? otherBranch(web, site.id, site.binding) : null,
+      together: togetherView(web, site.id),
       ways: site.binding ? holdWays(held, entered ? 'access-token' : 'reconnect') : [],
     });
   });
 
   router.post('/sites/:id/push-elsewhere', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const parsed = parse(elsewhere, ctx.request.body);
     const failed = (why: string): void =>
-      room.leave(ctx, `/sites/${site.id}/hold`, { tone: 'bad', title: 'Nothing was pushed', lines: [why] });
+      web.redirect(ctx, `/sites/${site.id}/hold`, { tone: 'bad', title: 'Nothing was pushed', lines: [why] });
     if (parsed.kind === 'bad') return failed(Object.values(parsed.errors)[0] ?? '');
     const { newBranch, mergeRequest } = parsed.values;
-    const wish = { branch: newBranch, mergeRequest: mergeRequest === 'yes' };
+    const wanted = { branch: newBranch, mergeRequest: mergeRequest === 'yes' };
     let said: string;
     try {
-      said = await deps.connecting.pushElsewhere(site.id, wish, who(ctx));
+      said = await deps.connecting.pushElsewhere(site.id, wanted, who(ctx));
     } catch (error) {
       return failed(
         Object.values(beside(error, { 'branch-invalid': 'newBranch', 'push-refused': 'newBranch' }))[0] ?? '',
       );
     }
-    room.leave(ctx, `/sites/${site.id}`, {
+    web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       title: `Pushed to ${newBranch}`,
       lines: [
-        wish.mergeRequest
+        wanted.mergeRequest
           ? 'GitLab was asked to open a merge request. When it is merged, the site goes on by itself.'
           : 'The site stays on its branch. When the commit arrives there, it goes on by itself.',
         ...(said === '' ? [] : [`GitLab says: ${said.split('\n').join(' ')}`]),
@@ -86,12 +86,12 @@ export function hold(router: Router<State>, room: Room): void {
   });
 
   router.post('/sites/:id/hold', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const parsed = parse(form, ctx.request.body);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
     const held = deps.sites.status(site.id).hold;
     if (!held || held.step !== parsed.values.step) {
-      return room.leave(ctx, `/sites/${site.id}${held ? '/hold' : ''}`, {
+      return web.redirect(ctx, `/sites/${site.id}${held ? '/hold' : ''}`, {
         tone: 'warn',
         title: 'Nothing was done: the question changed meanwhile',
         lines: [held ? 'Look at the new numbers and choose again.' : 'The site is not on hold any more.'],
@@ -100,7 +100,7 @@ export function hold(router: Router<State>, room: Room): void {
     const words = holdChoices(held).find(({ choice }) => choice === parsed.values.choice);
     if (!words) throw new Problem('form-invalid');
     await deps.decisions.choose(site.id, parsed.values.step, parsed.values.choice, who(ctx));
-    room.leave(ctx, `/sites/${site.id}`, {
+    web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       title: `Chosen: ${words.button}`,
       lines: ['Mooring is at it; the activity says what came of it.'],
@@ -109,7 +109,7 @@ export function hold(router: Router<State>, room: Room): void {
 }
 
 /** The other branches that went back with this site's. */
-function togetherView({ deps }: Room, id: SiteId): { title: string } | null {
+function togetherView({ deps }: WebContext, id: SiteId): { title: string } | null {
   const group = wentBackGroup(deps.sites.all(), deps.sites.status);
   return group?.sites.includes(id) ? { title: wentBackWords(group).title } : null;
 }
@@ -123,7 +123,7 @@ function elsewhereView(branch: string, now: number) {
 }
 
 /** The repository's default branch, where the site is on another: the likeliest one to go on with. */
-function otherBranch({ address }: Room, id: SiteId, { projectId, branch, defaultBranch }: Binding) {
+function otherBranch({ address }: WebContext, id: SiteId, { projectId, branch, defaultBranch }: Binding) {
   const other = defaultBranch === branch ? undefined : defaultBranch;
   const query = new URLSearchParams({ project: String(projectId), branch: other ?? '' });
   return {

@@ -4,7 +4,7 @@ import type { Instance } from '../../model/instance.ts';
 import type { ProblemCode } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { webUrl } from '../address.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { Check, InstanceForm } from '../deps.ts';
 import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { number, when } from '../times.ts';
@@ -49,34 +49,34 @@ const places: Partial<Record<ProblemCode, string>> = {
 };
 
 /** Account Settings / Self Hosted GitLab: once per installation. */
-export function instance(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function instance(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
-  router.get('/account', (ctx) => room.leave(ctx, '/account/gitlab'));
-  router.get('/account/gitlab', (ctx) => showForm(ctx, room, stored(deps.instance.get()), {}));
+  router.get('/account', (ctx) => web.redirect(ctx, '/account/gitlab'));
+  router.get('/account/gitlab', (ctx) => showForm(ctx, web, stored(deps.instance.get()), {}));
 
   router.post('/account/gitlab', async (ctx) => {
     const entered = fields(ctx.request.body);
     const parsed = parse(form, entered);
-    if (parsed.kind === 'bad') return showForm(ctx, room, entered, parsed.errors, { status: 422 });
+    if (parsed.kind === 'bad') return showForm(ctx, web, entered, parsed.errors, { status: 422 });
     const before = deps.instance.get();
     const values = {
       ...parsed.values,
       asTyped: parsed.values.asTyped === 'yes',
       minAccessLevel: Number(parsed.values.minAccessLevel),
     };
-    if (values.secret === '' && !keepsSecret(room, before, values.url)) {
+    if (values.secret === '' && !keepsSecret(web, before, values.url)) {
       const why = before
         ? 'Another GitLab needs another secret: the stored one belongs to the old URL.'
         : 'Enter the secret.';
-      return showForm(ctx, room, entered, { secret: why }, { status: 422 });
+      return showForm(ctx, web, entered, { secret: why }, { status: 422 });
     }
     try {
-      await deps.instance.configure(withoutStaleAddresses(room, before, values), who(ctx));
+      await deps.instance.configure(withoutStaleAddresses(web, before, values), who(ctx));
     } catch (error) {
-      return showForm(ctx, room, entered, beside(error, places), { status: 422 });
+      return showForm(ctx, web, entered, beside(error, places), { status: 422 });
     }
-    room.leave(ctx, '/account/gitlab', {
+    web.redirect(ctx, '/account/gitlab', {
       tone: 'good',
       title: 'Self Hosted GitLab is configured',
       lines: ['Press Test connection to see whether everything answers, or go on and connect a site.'],
@@ -85,27 +85,27 @@ export function instance(router: Router<State>, room: Room): void {
 
   // Not stored anywhere, so the answer is the page itself.
   router.post('/account/gitlab/test', async (ctx) => {
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
-    showForm(ctx, room, stored(deps.instance.get()), {}, { checks: await deps.instance.test() });
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
+    showForm(ctx, web, stored(deps.instance.get()), {}, { checks: await deps.instance.test() });
   });
 
   // The secret is shown in this answer and never again.
   router.post('/account/gitlab/system-hook', async (ctx) => {
-    if (!deps.instance.get()) return room.leave(ctx, '/account/gitlab');
+    if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     if (fields(ctx.request.body)['act'] === 'remove') {
       await deps.instance.dropSystemHook(who(ctx));
-      return room.leave(ctx, '/account/gitlab', {
+      return web.redirect(ctx, '/account/gitlab', {
         tone: 'good',
         title: 'The system hook’s calls are refused from now on',
         lines: ['Delete it in GitLab too. Webhooks of single repositories and polling go on.'],
       });
     }
     const systemSecret = await deps.instance.makeSystemHook(who(ctx));
-    showForm(ctx, room, stored(deps.instance.get()), {}, { systemSecret });
+    showForm(ctx, web, stored(deps.instance.get()), {}, { systemSecret });
   });
 }
 
-function keepsSecret({ deps }: Room, before: Instance | undefined, url: string): boolean {
+function keepsSecret({ deps }: WebContext, before: Instance | undefined, url: string): boolean {
   if (!before) return false;
   try {
     return deps.instance.derive(url).url === before.url;
@@ -115,7 +115,7 @@ function keepsSecret({ deps }: Room, before: Instance | undefined, url: string):
 }
 
 /** Addresses that were derived from the old URL do not survive a new one; those typed by hand do. */
-function withoutStaleAddresses({ deps }: Room, before: Instance | undefined, values: InstanceForm): InstanceForm {
+function withoutStaleAddresses({ deps }: WebContext, before: Instance | undefined, values: InstanceForm): InstanceForm {
   if (!before || values.url === before.url) return values;
   const old = deps.instance.derive(before.url);
   return {
@@ -157,17 +157,17 @@ const advanced = ['ca', 'proxy', 'noProxy', 'headers', 'reachableAt'];
 
 function showForm(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   entered: Readonly<Record<string, string>>,
   errors: FieldErrors,
   extra: Extra = {},
 ): void {
-  const { deps } = room;
+  const { deps } = web;
   const configured = deps.instance.get();
   const now = deps.now();
   const value = (name: string, otherwise = ''): string => entered[name] ?? otherwise;
   const names = ['url', 'applicationId', 'authorizeUrl', 'tokenUrl', 'apiUrl', ...advanced];
-  room.show(
+  web.render(
     ctx,
     'pages/instance.njk',
     {

@@ -3,7 +3,7 @@ import type { KeptVersion } from '../../model/plan.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import { displayPath, pathBytes, sitePath, type SitePath } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
 import { sendFile } from '../send-file.ts';
@@ -16,48 +16,48 @@ const day = 86_400_000;
 const perPage = 50;
 
 /** What syncs replaced and can give back: the list, the files of one version, and the way back. */
-export function kept(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function kept(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
   router.get('/sites/:id/kept', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const all = [...(await deps.decisions.kept(site.id))].sort((a, b) => b.at - a.at);
     const query = fields(ctx.query);
     const q = (query['q'] ?? '').trim().slice(0, 200);
     const asked = pageNumber(query['page']);
     const home = address.link(`/sites/${site.id}/kept`);
     const paging = pages(asked, 50, all.length, (n) => (n === 1 ? home : `${home}?page=${n}`));
-    room.show(ctx, 'pages/kept.njk', {
+    web.render(ctx, 'pages/kept.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'kept'),
+      site: siteFrame(web, site, 'kept'),
       keepDays: count(site.settings.keepDays, 'day'),
       amount:
         all.length === 0
           ? ''
           : `${count(all.length, 'version')}, ${bytes(all.reduce((sum, one) => sum + one.bytes, 0))}`,
       q,
-      found: q === '' ? null : await search(room, site, all, q),
-      rows: all.slice(paging.from, paging.to).map((one) => rowView(room, site, one)),
+      found: q === '' ? null : await search(web, site, all, q),
+      rows: all.slice(paging.from, paging.to).map((one) => rowView(web, site, one)),
       pages: paging,
     });
   });
 
   router.get('/sites/:id/kept/:kid', async (ctx) => {
-    const { site, version } = await versionOf(ctx, room);
+    const { site, version } = await versionOf(ctx, web);
     const query = fields(ctx.query);
     const q = (query['q'] ?? '').slice(0, 200);
     const files = await deps.decisions.keptFiles(site.id, version.id);
     const found = files.filter(({ path }) => displayPath(path).toLowerCase().includes(q.toLowerCase()));
-    const row = rowView(room, site, version);
+    const row = rowView(web, site, version);
     const paging = pages(
       pageNumber(query['page']),
       perPage,
       found.length,
       (n) => `${row.href}?${new URLSearchParams({ q, page: String(n) })}`,
     );
-    room.show(ctx, 'pages/kept-version.njk', {
+    web.render(ctx, 'pages/kept-version.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'kept'),
+      site: siteFrame(web, site, 'kept'),
       kept: row,
       q,
       files: found
@@ -68,26 +68,24 @@ export function kept(router: Router<State>, room: Room): void {
   });
 
   router.get('/sites/:id/kept/:kid/file', async (ctx) => {
-    const { site, version } = await versionOf(ctx, room);
+    const { site, version } = await versionOf(ctx, web);
     const path = decodePath(fields(ctx.query)['p']);
     if (path === undefined) throw new Problem('not-found', { what: 'file' });
     sendFile(ctx, path, await deps.decisions.keptFile(site.id, version.id, path));
   });
 
   router.get('/sites/:id/kept/:kid/restore', async (ctx) => {
-    const { site, version } = await versionOf(ctx, room);
+    const { site, version } = await versionOf(ctx, web);
     const p = fields(ctx.query)['p'];
     const path = decodePath(p);
-    const row = rowView(room, site, version);
-    room.show(ctx, 'pages/restore.njk', {
+    const row = rowView(web, site, version);
+    web.render(ctx, 'pages/restore.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'kept'),
+      site: siteFrame(web, site, 'kept'),
       kept: row,
       path: path === undefined ? '' : displayPath(path),
       question:
-        path === undefined
-          ? `Restore the whole folder of ${siteFrame(room, site, 'kept').name}?`
-          : 'Restore this file?',
+        path === undefined ? `Restore the whole folder of ${siteFrame(web, site, 'kept').name}?` : 'Restore this file?',
       action: `${row.href}/restore`,
       cancel: row.href,
       verb: path === undefined ? 'Restore the whole folder' : 'Restore',
@@ -97,13 +95,13 @@ export function kept(router: Router<State>, room: Room): void {
   });
 
   router.post('/sites/:id/kept/:kid/restore', async (ctx) => {
-    const { site, version } = await versionOf(ctx, room);
+    const { site, version } = await versionOf(ctx, web);
     const p = fields(ctx.request.body)['p'];
     const path = decodePath(p);
     // A damaged path must not turn "this file" into "the whole folder".
     if (p !== undefined && path === undefined) throw new Problem('form-invalid');
     await deps.decisions.restore(site.id, version.id, path, who(ctx));
-    room.leave(ctx, `/sites/${site.id}`, {
+    web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       title: path === undefined ? 'The folder is being restored' : `${displayPath(path)} is being restored`,
       lines: ['It is an edit like any other: committed, pushed, and itself to be undone under Kept versions.'],
@@ -116,12 +114,12 @@ const mostSearched = 30;
 const mostFound = 100;
 
 /** Every file of the newest versions whose path holds the words. */
-async function search(room: Room, site: Site, all: readonly KeptVersion[], q: string) {
+async function search(web: WebContext, site: Site, all: readonly KeptVersion[], q: string) {
   const hits = [];
   const searched = all.slice(0, mostSearched);
   for (const version of searched) {
-    const files = await room.deps.decisions.keptFiles(site.id, version.id);
-    const row = rowView(room, site, version);
+    const files = await web.deps.decisions.keptFiles(site.id, version.id);
+    const row = rowView(web, site, version);
     for (const { path, bytes: size } of files) {
       if (!displayPath(path).toLowerCase().includes(q.toLowerCase())) continue;
       hits.push({ path: displayPath(path), p: encodePath(path), size: bytes(size), of: row });
@@ -137,15 +135,15 @@ async function search(room: Room, site: Site, all: readonly KeptVersion[], q: st
 
 async function versionOf(
   ctx: Context & { params: Record<string, string> },
-  room: Room,
+  web: WebContext,
 ): Promise<{ site: Site; version: KeptVersion }> {
-  const site = siteOf(ctx, room);
-  const version = (await room.deps.decisions.kept(site.id)).find(({ id }) => id === ctx.params['kid']);
+  const site = siteOf(ctx, web);
+  const version = (await web.deps.decisions.kept(site.id)).find(({ id }) => id === ctx.params['kid']);
   if (!version) throw new Problem('kept-missing');
   return { site, version };
 }
 
-function rowView({ deps, address }: Room, site: Site, version: KeptVersion) {
+function rowView({ deps, address }: WebContext, site: Site, version: KeptVersion) {
   const now = deps.now();
   return {
     title: keptWords[version.cause],

@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import type { Channel, ChannelRecord, MailSettings, NotificationsView } from '../../model/notice.ts';
 import { escapeControls } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { beside, type FieldErrors, fields, line, parse } from '../form.ts';
 import { count, when } from '../times.ts';
 import { who } from './syncing.ts';
@@ -24,22 +24,22 @@ const form = z.object({
 });
 
 /** Account Settings / Notifications: who is told of what they do not see on a page, and whether that works. */
-export function notifications(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function notifications(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
-  router.get('/account/notifications', (ctx) => show(ctx, room, {}));
+  router.get('/account/notifications', (ctx) => show(ctx, web, {}));
 
   router.post('/account/notifications', async (ctx) => {
     const entered = fields(ctx.request.body);
     const parsed = parse(form, entered);
-    if (parsed.kind === 'bad') return show(ctx, room, { errors: parsed.errors, entered });
+    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, entered });
     const { on, style, ...values } = parsed.values;
     try {
       await deps.notifications.saveWebhook({ ...values, form: style, on: on === 'yes' }, who(ctx));
     } catch (error) {
-      return show(ctx, room, { errors: beside(error, {}), entered });
+      return show(ctx, web, { errors: beside(error, {}), entered });
     }
-    room.leave(ctx, '/account/notifications', {
+    web.redirect(ctx, '/account/notifications', {
       tone: 'good',
       title: 'The webhook is saved',
       lines: [on === 'yes' ? 'Press Send a test to see whether it arrives.' : 'It is off: nothing is posted.'],
@@ -50,7 +50,7 @@ export function notifications(router: Router<State>, room: Room): void {
     const channel: Channel = fields(ctx.request.body)['channel'] === 'webhook' ? 'webhook' : 'mail';
     const delivery = await deps.notifications.test(channel, who(ctx));
     const what = channel === 'mail' ? 'by e-mail' : 'to the webhook';
-    room.leave(
+    web.redirect(
       ctx,
       '/account/notifications',
       delivery.kind === 'good'
@@ -79,7 +79,7 @@ interface Shown {
   readonly entered?: Readonly<Record<string, string>>;
 }
 
-function show(ctx: Context, { show: page, deps }: Room, { errors = {}, entered }: Shown): void {
+function show(ctx: Context, { render: page, deps }: WebContext, { errors = {}, entered }: Shown): void {
   const now = deps.now();
   const { mail, webhook, damaged } = deps.notifications.view();
   const value = (name: string, stored: string): string => (entered ? (entered[name] ?? '') : stored);

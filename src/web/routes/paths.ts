@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { BranchName, ConnectionId, ProjectId } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { fields, line, parse } from '../form.ts';
 import { holdTitle } from '../hold-words.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -22,28 +22,28 @@ const question = z.object({
 });
 
 /** Every path a question is about, page by page: of a first connect, and of a hold. */
-export function paths(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function paths(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
   router.get('/sites/:id/confirm/paths', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const query = fields(ctx.query);
     const parsed = parse(question, query);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
     const { project, branch, direction, subfolder, connection } = parsed.values;
     const projectId = Number(project) as ProjectId;
-    const wish = {
+    const wanted = {
       ...{ site: site.id, projectId, branch: branch as BranchName, direction, subfolder },
       ...(connection === '' ? {} : { connection: connection as ConnectionId }),
     };
-    const plan = await deps.connecting.plan(wish, ctx.state.session?.accountId ?? '');
+    const plan = await deps.connecting.plan(wanted, ctx.state.session?.accountId ?? '');
     const words = new URLSearchParams({ project, branch, direction, subfolder, connection });
     const here = address.link(`/sites/${site.id}/confirm/paths`);
     const paging = pages(pageNumber(query['page']), perPage, plan.samples.length, (n) => `${here}?${words}&page=${n}`);
     const total = plan.replaced + plan.added + plan.removed;
-    room.show(ctx, 'pages/paths.njk', {
+    web.render(ctx, 'pages/paths.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'settings'),
+      site: siteFrame(web, site, 'settings'),
       title: titleOf(count(total, 'change'), total, plan.samples.length),
       lede: `What connecting to ${escapeControls(branch)} would do to each path.`,
       back: {
@@ -60,16 +60,16 @@ export function paths(router: Router<State>, room: Room): void {
   });
 
   router.get('/sites/:id/hold/paths', (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const { hold } = deps.sites.status(site.id);
-    if (!hold) return room.leave(ctx, `/sites/${site.id}`);
+    if (!hold) return web.redirect(ctx, `/sites/${site.id}`);
     const here = address.link(`/sites/${site.id}/hold/paths`);
     const samples = deps.decisions.heldPaths(site.id);
     const paging = pages(pageNumber(fields(ctx.query)['page']), perPage, samples.length, (n) => `${here}?page=${n}`);
     const total = hold.tally.added + hold.tally.changed + hold.tally.removed;
-    room.show(ctx, 'pages/paths.njk', {
+    web.render(ctx, 'pages/paths.njk', {
       nav: 'sites',
-      site: siteFrame(room, site, 'activity'),
+      site: siteFrame(web, site, 'activity'),
       title: titleOf(count(total, 'path'), total, samples.length),
       lede: `${holdTitle(hold)}.`,
       back: { href: address.link(`/sites/${site.id}/hold`), crumb: 'On hold', word: 'Back to the choices' },

@@ -6,7 +6,7 @@ import { describe } from '../../model/remedy.ts';
 import type { Site } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { webUrl } from '../address.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { RepositoryPage } from '../deps.ts';
 import { fields, type FieldErrors } from '../form.ts';
 import { pageNumber } from '../paging.ts';
@@ -17,10 +17,10 @@ import { number, when } from '../times.ts';
  * The picker. Everything is a GET form: search, then choose a project, then its branch; the answer to the last is the
  * confirmation, which counts and changes nothing.
  */
-export function repository(router: Router<State>, room: Room): void {
+export function repository(router: Router<State>, web: WebContext): void {
   router.get('/sites/:id/repository', async (ctx) => {
-    const site = siteOf(ctx, room);
-    await showPicker(ctx, room, site, fields(ctx.query), {});
+    const site = siteOf(ctx, web);
+    await showPicker(ctx, web, site, fields(ctx.query), {});
   });
 }
 
@@ -30,34 +30,34 @@ export function repository(router: Router<State>, room: Room): void {
  */
 export function usableConnection(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   site: Site,
   chosen: string | undefined,
 ): Connection | undefined {
-  const mine = room.deps.connections.mine(ctx.state.session?.accountId ?? '', chosen);
+  const mine = web.deps.connections.mine(ctx.state.session?.accountId ?? '', chosen);
   if (mine?.health === 'good') return mine;
-  room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+  web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   return undefined;
 }
 
 /** Also shown again with what is wrong when a branch cannot be used. */
 export async function showPicker(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   site: Site,
   query: Readonly<Record<string, string>>,
   errors: FieldErrors,
 ): Promise<void> {
-  const { deps, address } = room;
-  if (site.binding) return room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+  const { deps, address } = web;
+  if (site.binding) return web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   const chosenToken = query['connection'] || undefined;
-  const connection = usableConnection(ctx, room, site, chosenToken);
+  const connection = usableConnection(ctx, web, site, chosenToken);
   if (!connection) return;
   const search = (query['q'] ?? '').slice(0, 200);
   const page = pageNumber(query['page']);
   const before = projectId(query['before']);
   const list = await deps.repositories.list(connection, { search, page, ...(before === undefined ? {} : { before }) });
-  const chosen = await chosenProject(room, connection, query['project'], query['branches'] ?? '');
+  const chosen = await chosenProject(web, connection, query['project'], query['branches'] ?? '');
   const here = address.link(`/sites/${site.id}/repository`);
   const link = linkTo(here, chosenToken);
   const now = deps.now();
@@ -84,7 +84,7 @@ export async function showPicker(
     confirm: address.link(`/sites/${site.id}/confirm`),
     errors,
   };
-  room.show(ctx, 'pages/repository.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+  web.render(ctx, 'pages/repository.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
 /** A number from a query, or undefined. */
@@ -103,7 +103,7 @@ export interface Chosen {
 }
 
 async function chosenProject(
-  { deps }: Room,
+  { deps }: WebContext,
   connection: Connection,
   id: string | undefined,
   search: string,

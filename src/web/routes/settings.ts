@@ -14,7 +14,7 @@ import {
   pathBytes,
   sitePath,
 } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { cronWords } from '../cron-words.ts';
 import { beside, block, fields, parse, type FieldErrors } from '../form.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
@@ -54,17 +54,17 @@ const forms = {
 const pageNames = Object.keys(forms) as PageName[];
 
 /** Site Settings: one page, one form, one thing saved. Source Syncing has a file of its own. */
-export function settings(router: Router<State>, room: Room): void {
+export function settings(router: Router<State>, web: WebContext): void {
   for (const page of pageNames) {
-    router.get(`/sites/:id/settings/${page}`, (ctx) => showPage(ctx, room, page, {}));
-    router.post(`/sites/:id/settings/${page}`, (ctx) => savePage(ctx, room, page));
+    router.get(`/sites/:id/settings/${page}`, (ctx) => showPage(ctx, web, page, {}));
+    router.post(`/sites/:id/settings/${page}`, (ctx) => savePage(ctx, web, page));
   }
 
-  router.get('/sites/:id/settings', (ctx) => room.leave(ctx, `/sites/${siteOf(ctx, room).id}/settings/syncing`));
+  router.get('/sites/:id/settings', (ctx) => web.redirect(ctx, `/sites/${siteOf(ctx, web).id}/settings/syncing`));
 
   router.get('/sites/:id/settings/commits/preview', async (ctx) => {
-    const site = siteOf(ctx, room);
-    const { text: words } = await preview(room, site, fields(ctx.query)['subject'] ?? '');
+    const site = siteOf(ctx, web);
+    const { text: words } = await preview(web, site, fields(ctx.query)['subject'] ?? '');
     ctx.type = 'text/plain';
     ctx.set('Cache-Control', 'no-store');
     ctx.body = words;
@@ -72,11 +72,11 @@ export function settings(router: Router<State>, room: Room): void {
 
   // From the site's page: what an upgrade stopped ignoring.
   router.post('/sites/:id/settings/ignored/decide', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const { step = '', choice = '' } = fields(ctx.request.body);
     if (choice !== 'commit' && choice !== 'ignore') throw new Problem('form-invalid');
-    await room.deps.settings.decideRules(site.id, step, choice, who(ctx));
-    room.leave(ctx, `/sites/${site.id}`, {
+    await web.deps.settings.decideRules(site.id, step, choice, who(ctx));
+    web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       ...(choice === 'commit'
         ? { title: 'The files are committed', lines: ['The next sync pushes them like any other new file.'] }
@@ -89,13 +89,13 @@ export function settings(router: Router<State>, room: Room): void {
 
   // From the warning and the site's page: one path that looks like a secret may travel.
   router.post('/sites/:id/settings/allow', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     const entered = fields(ctx.request.body);
     const p = entered['allow'] ?? '';
     if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
     const path = sitePath(Buffer.from(p, 'base64url'));
-    await room.deps.settings.allow(site.id, path, who(ctx));
-    room.leave(ctx, room.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
+    await web.deps.settings.allow(site.id, path, who(ctx));
+    web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
       tone: 'good',
       title: `${displayPath(path)} is allowed`,
       lines: ['It travels like any other file from the next sync on. Take it back under Site Settings, Ignored paths.'],
@@ -103,13 +103,13 @@ export function settings(router: Router<State>, room: Room): void {
   });
 }
 
-async function savePage(ctx: SiteContext, room: Room, page: PageName): Promise<void> {
-  const site = siteOf(ctx, room);
+async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Promise<void> {
+  const site = siteOf(ctx, web);
   const entered = fields(ctx.request.body);
   // The way without script to see the message before it is saved.
-  if (page === 'commits' && entered['act'] === 'preview') return showPage(ctx, room, page, { entered });
+  if (page === 'commits' && entered['act'] === 'preview') return showPage(ctx, web, page, { entered });
   const parsed = parse<object>(forms[page], entered);
-  if (parsed.kind === 'bad') return showPage(ctx, room, page, { entered, errors: parsed.errors, status: 422 });
+  if (parsed.kind === 'bad') return showPage(ctx, web, page, { entered, errors: parsed.errors, status: 422 });
   try {
     const boxes = {
       commits: { skipCi: 'skipCi' in entered },
@@ -117,11 +117,11 @@ async function savePage(ctx: SiteContext, room: Room, page: PageName): Promise<v
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
     const values = { ...parsed.values, page, ...(page in boxes ? boxes[page as keyof typeof boxes] : {}) };
-    await room.deps.settings.save(site.id, values as SettingsForm, who(ctx));
+    await web.deps.settings.save(site.id, values as SettingsForm, who(ctx));
   } catch (error) {
-    return showPage(ctx, room, page, { entered, errors: beside(error, {}), status: 422 });
+    return showPage(ctx, web, page, { entered, errors: beside(error, {}), status: 422 });
   }
-  room.leave(ctx, `/sites/${site.id}/settings/${page}`, { tone: 'good', title: 'Saved', lines: [savedLine[page]] });
+  web.redirect(ctx, `/sites/${site.id}/settings/${page}`, { tone: 'good', title: 'Saved', lines: [savedLine[page]] });
 }
 
 const savedLine: Record<PageName, string> = {
@@ -140,17 +140,17 @@ interface Turn {
   readonly status?: number;
 }
 
-async function showPage(ctx: SiteContext, room: Room, page: PageName, turn: Turn): Promise<void> {
-  const site = siteOf(ctx, room);
+async function showPage(ctx: SiteContext, web: WebContext, page: PageName, turn: Turn): Promise<void> {
+  const site = siteOf(ctx, web);
   const values: Entered = { ...saved(site), ...turn.entered };
   const model = {
     nav: 'sites',
-    site: siteFrame(room, site, 'settings', page),
+    site: siteFrame(web, site, 'settings', page),
     v: values,
     errors: turn.errors ?? {},
-    ...(await extras[page](ctx, room, site, values)),
+    ...(await extras[page](ctx, web, site, values)),
   };
-  room.show(ctx, `pages/settings-${page}.njk`, model, turn.status ?? 200);
+  web.render(ctx, `pages/settings-${page}.njk`, model, turn.status ?? 200);
 }
 
 /** The settings as they stand in the fields. */
@@ -189,7 +189,7 @@ function plainNumber(value: number): string {
 
 type Extras = (
   ctx: SiteContext,
-  room: Room,
+  web: WebContext,
   site: Site,
   values: Entered,
 ) => Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
@@ -211,10 +211,10 @@ const extras: Record<PageName, Extras> = {
       defaults: defaultSettings,
     };
   },
-  commits: async (ctx, room, site, values) => {
-    const author = room.deps.settings.author(site.id);
+  commits: async (ctx, web, site, values) => {
+    const author = web.deps.settings.author(site.id);
     return {
-      sample: await preview(room, site, values['subject'] ?? ''),
+      sample: await preview(web, site, values['subject'] ?? ''),
       owner: site.binding ? `${escapeControls(author.name)}, ${escapeControls(author.email)}` : '',
       skipCi: turnedOn(ctx, values['skipCi'], site.settings.skipCi),
     };
@@ -233,7 +233,7 @@ const extras: Record<PageName, Extras> = {
   name: () => ({}),
 };
 
-async function preview({ deps }: Room, site: Site, subject: string): Promise<{ text: string; from: string }> {
+async function preview({ deps }: WebContext, site: Site, subject: string): Promise<{ text: string; from: string }> {
   const made = await deps.settings.preview(site.id, subject.slice(0, 2_000));
   return { ...made, text: escapeLines(made.text) };
 }

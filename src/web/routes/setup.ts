@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { shortestPassword } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
 import { signIn } from '../session.ts';
 
@@ -18,23 +18,23 @@ const form = z
   .strip();
 
 /** First start: the one-time code, a name, a password. Closed for good once an account exists. */
-export function setup(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function setup(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
   router.get('/setup', (ctx) => {
-    if (deps.accounts.exist()) return room.leave(ctx, '/');
-    showForm(ctx, room, {}, {});
+    if (deps.accounts.exist()) return web.redirect(ctx, '/');
+    showForm(ctx, web, {}, {});
   });
 
   router.post('/setup', async (ctx) => {
     if (deps.accounts.exist()) throw new Problem('setup-done');
     const parsed = parse(form, ctx.request.body);
-    if (parsed.kind === 'bad') return showForm(ctx, room, parsed.entered, parsed.errors, 422);
+    if (parsed.kind === 'bad') return showForm(ctx, web, parsed.entered, parsed.errors, 422);
     try {
-      await signIn(ctx, room, await deps.accounts.setUp(parsed.values));
+      await signIn(ctx, web, await deps.accounts.setUp(parsed.values));
     } catch (error) {
       const errors = beside(error, { 'not-allowed': 'code', 'form-invalid': 'form', 'too-many-tries': 'form' });
-      return showForm(ctx, room, fields(ctx.request.body), errors, 422);
+      return showForm(ctx, web, fields(ctx.request.body), errors, 422);
     }
     ctx.status = 303;
     ctx.redirect(address.link('/'));
@@ -43,15 +43,15 @@ export function setup(router: Router<State>, room: Room): void {
 
 function showForm(
   ctx: Context,
-  room: Room,
+  web: WebContext,
   entered: Readonly<Record<string, string>>,
   errors: FieldErrors,
   status = 200,
 ): void {
-  room.show(
+  web.render(
     ctx,
     'pages/setup.njk',
-    { code: entered['code'] ?? '', name: entered['name'] ?? '', errors, stateDir: room.deps.about.stateDir },
+    { code: entered['code'] ?? '', name: entered['name'] ?? '', errors, stateDir: web.deps.about.stateDir },
     status,
   );
 }

@@ -2,7 +2,7 @@ import type { Router } from '@koa/router';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import { Problem } from '../../model/problem.ts';
 import { displayPath, sitePath } from '../../model/tree.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
@@ -29,16 +29,16 @@ function wasIgnoredView({ step, left }: ReturnType<WebDeps['settings']['wasIgnor
 }
 
 /** One site: its activity, newest first, and the facts beside it. */
-export function site(router: Router<State>, room: Room): void {
-  router.get('/sites/:id', (ctx) => showActivity(ctx, room));
+export function site(router: Router<State>, web: WebContext): void {
+  router.get('/sites/:id', (ctx) => showActivity(ctx, web));
   // From a run that says what was let go: one file goes from the folder too.
   router.post('/sites/:id/let-go/remove', async (ctx) => {
-    const found = siteOf(ctx, room);
+    const found = siteOf(ctx, web);
     const p = fields(ctx.request.body)['p'] ?? '';
     if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
     const path = sitePath(Buffer.from(p, 'base64url'));
-    await room.deps.decisions.removeLetGo(found.id, path, who(ctx));
-    room.leave(ctx, `/sites/${found.id}`, {
+    await web.deps.decisions.removeLetGo(found.id, path, who(ctx));
+    web.redirect(ctx, `/sites/${found.id}`, {
       tone: 'good',
       title: `${displayPath(path)} is removed`,
       lines: ['It was kept first: see Kept versions.'],
@@ -48,34 +48,34 @@ export function site(router: Router<State>, room: Room): void {
   // The parts of a page that change while somebody looks at it. Script asks for them after an event.
   router.get('/sites/:id/live', (ctx) => {
     ctx.request.headers['x-part'] = 'live';
-    const found = siteOf(ctx, room);
-    if (fields(ctx.query)['view'] !== 'syncing') return showActivity(ctx, room);
-    if (found.binding) return showConnected(ctx, room, found);
+    const found = siteOf(ctx, web);
+    if (fields(ctx.query)['view'] !== 'syncing') return showActivity(ctx, web);
+    if (found.binding) return showConnected(ctx, web, found);
     ctx.status = 204;
   });
 }
 
-async function showActivity(ctx: Context & { params: Record<string, string> }, room: Room): Promise<void> {
-  const { deps, address } = room;
-  const found = siteOf(ctx, room);
+async function showActivity(ctx: Context & { params: Record<string, string> }, web: WebContext): Promise<void> {
+  const { deps, address } = web;
+  const found = siteOf(ctx, web);
   const status = deps.sites.status(found.id);
   const now = deps.now();
   const asked = pageNumber(fields(ctx.query)['page']);
   const { rows, total } = await deps.history.runs(found.id, { limit: perPage, offset: (asked - 1) * perPage });
-  const pulse = found.binding ? await deps.pulse.of(found.id) : undefined;
+  const stats = found.binding ? await deps.syncStats.of(found.id) : undefined;
   const home = address.link(`/sites/${found.id}`);
   const connection = found.binding && deps.connections.get(found.binding.connectionId);
   const paging = pages(asked, perPage, total, (n) => (n === 1 ? home : `${home}?page=${n}`));
-  room.show(ctx, 'pages/site.njk', {
+  web.render(ctx, 'pages/site.njk', {
     nav: 'sites',
     live: address.link(`/sites/${found.id}/live${asked > 1 ? `?page=${asked}` : ''}`),
-    site: siteFrame(room, found, 'activity'),
-    sync: syncView(room, found, status),
+    site: siteFrame(web, found, 'activity'),
+    sync: syncView(web, found, status),
     newToken: status.hold?.code === 'reconnect' && connection?.accessToken !== undefined,
     running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
     days: runDays(found, rows, now),
-    charts: pulse ? [hoursChart(pulse.hours), daysChart(pulse.days)] : [],
-    took: pulse ? tookChart(pulse.took, now) : null,
+    charts: stats ? [hoursChart(stats.hours), daysChart(stats.days)] : [],
+    took: stats ? tookChart(stats.took, now) : null,
     pages: paging,
     conflicts: status.conflicts > 0 ? count(status.conflicts, 'conflict') : '',
     policy: found.settings.policy,

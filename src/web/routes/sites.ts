@@ -3,7 +3,7 @@ import type { Site, SiteState, SiteStatus } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { wentBackGroup, wentBackWords } from '../../model/went-back.ts';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
 import { bindingView, statusView } from '../site-frame.ts';
@@ -17,9 +17,9 @@ const perPage = 50;
 const order: readonly SiteState[] = ['hold', 'retrying', 'unknown', 'syncing', 'waiting', 'off', 'paused', 'in-sync'];
 
 /** The dashboard: every site with one word of state and its age. */
-export function sites(router: Router<State>, room: Room): void {
-  router.get('/', (ctx) => dashboard(ctx, room, fields(ctx.query)));
-  router.get('/live', (ctx) => dashboard(ctx, room, fields(ctx.query)));
+export function sites(router: Router<State>, web: WebContext): void {
+  router.get('/', (ctx) => dashboard(ctx, web, fields(ctx.query)));
+  router.get('/live', (ctx) => dashboard(ctx, web, fields(ctx.query)));
 }
 
 interface Row {
@@ -27,8 +27,8 @@ interface Row {
   readonly status: SiteStatus;
 }
 
-function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, string>>): void {
-  const { deps, address } = room;
+function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string, string>>): void {
+  const { deps, address } = web;
   const now = deps.now();
   const all = deps.sites.all().map((site): Row => ({ site, status: deps.sites.status(site.id) }));
   const q = (query['q'] ?? '').slice(0, 200);
@@ -36,28 +36,28 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
   const found = all.filter((row) => matches(row.site, q) && (state === undefined || row.status.state === state));
   const sort = sorts.find((one) => one === query['sort']) ?? 'state';
   found.sort(comparing[sort]);
-  const pulse = deps.pulse.all();
+  const stats = deps.syncStats.all();
   const page = pages(pageNumber(query['page']), perPage, found.length, (n) =>
     link(address.link('/'), { q, state, sort, page: n }),
   );
-  room.show(ctx, 'pages/sites.njk', {
+  web.render(ctx, 'pages/sites.njk', {
     shell: ctx.path === '/live' ? 'shells/live.njk' : 'shells/page.njk',
     nav: 'sites',
     live: link(address.link('/live'), { q, state, sort, page: page.page }),
     configured: deps.instance.get() !== undefined,
     total: all.length,
     lede: lede(all, now),
-    together: togetherView(room),
+    together: togetherView(web),
     q: escapeControls(q),
     state: state ?? '',
     sort,
     sortWords: sortWords[sort],
     columns: columns(address.link('/'), { q, state }, sort),
-    charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
-    took: tookChart(pulse.took, now),
-    pulseComplete: pulse.complete,
+    charts: [hoursChart(stats.hours), daysChart(stats.days)],
+    took: tookChart(stats.took, now),
+    pulseComplete: stats.complete,
     chips: chips(all, address.link('/'), q, state, sort),
-    rows: found.slice(page.from, page.to).map((row) => rowView(row, room, now)),
+    rows: found.slice(page.from, page.to).map((row) => rowView(row, web, now)),
     pages: page,
     // Filtering in the browser is only honest when the browser has every row.
     whole: found.length <= perPage && q === '',
@@ -65,7 +65,7 @@ function dashboard(ctx: Context, room: Room, query: Readonly<Record<string, stri
 }
 
 /** Branches that went back together: the dashboard is where a restored GitLab is noticed. */
-function togetherView({ deps, address }: Room): { title: string; untouched: string; href: string } | null {
+function togetherView({ deps, address }: WebContext): { title: string; untouched: string; href: string } | null {
   const group = wentBackGroup(deps.sites.all(), deps.sites.status);
   return group ? { ...wentBackWords(group), href: address.link('/attention/went-back') } : null;
 }
@@ -120,7 +120,7 @@ function searchText({ name, folder, binding }: Site): string {
   return `${name} ${folder} ${binding?.projectPath ?? ''} ${binding?.branch ?? ''}`.toLowerCase();
 }
 
-function rowView({ site, status }: Row, { deps, address }: Room, now: number) {
+function rowView({ site, status }: Row, { deps, address }: WebContext, now: number) {
   const home = address.link(`/sites/${site.id}`);
   return {
     id: site.id,

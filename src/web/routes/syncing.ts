@@ -4,86 +4,86 @@ import { describe } from '../../model/remedy.ts';
 import type { Moved, Site, SiteStatus, Webhook } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { webUrl } from '../address.ts';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { bindingView, commitUrl, shortOid, siteFrame, siteOf } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
 import { progressWords, rawOf } from '../words.ts';
 
 /** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
-export function syncing(router: Router<State>, room: Room): void {
-  const { deps } = room;
+export function syncing(router: Router<State>, web: WebContext): void {
+  const { deps } = web;
 
   router.get('/sites/:id/settings/syncing', (ctx) => {
-    const site = siteOf(ctx, room);
-    if (site.binding) return showConnected(ctx, room, site);
-    showProvider(ctx, room, site);
+    const site = siteOf(ctx, web);
+    if (site.binding) return showConnected(ctx, web, site);
+    showProvider(ctx, web, site);
   });
 
   router.post('/sites/:id/sync', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.sites.syncNow(site.id, who(ctx));
-    back(ctx, room, site, 'Sync requested', ['It starts now, or right after the one that is running.']);
+    back(ctx, web, site, 'Sync requested', ['It starts now, or right after the one that is running.']);
   });
 
   router.post('/sites/:id/pause', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.sites.pause(site.id, who(ctx));
-    back(ctx, room, site, 'Paused', [
+    back(ctx, web, site, 'Paused', [
       'Nothing is pulled or pushed until somebody resumes. Edits in the folder stay where they are.',
     ]);
   });
 
   router.post('/sites/:id/stop', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.sites.pause(site.id, who(ctx), 'now');
-    back(ctx, room, site, 'Stopped and paused', [
+    back(ctx, web, site, 'Stopped and paused', [
       'Files are replaced whole or not at all: none is half-written. Resume goes on from where it was.',
     ]);
   });
 
   router.post('/sites/:id/resume', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.sites.resume(site.id, who(ctx));
-    back(ctx, room, site, 'Resumed', ['What changed meanwhile on both sides is synced now.']);
+    back(ctx, web, site, 'Resumed', ['What changed meanwhile on both sides is synced now.']);
   });
 
   router.post('/sites/:id/stay', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.connecting.stay(site.id);
     const branch = site.binding?.branch ?? '';
-    back(ctx, room, site, `${site.name} stays on ${branch}`, [
+    back(ctx, web, site, `${site.name} stays on ${branch}`, [
       'Which branch is the default one is not brought up again.',
     ]);
   });
 
   router.post('/sites/:id/webhook', async (ctx) => {
-    const site = siteOf(ctx, room);
+    const site = siteOf(ctx, web);
     await deps.connecting.retryWebhook(site.id);
-    room.leave(ctx, `/sites/${site.id}/settings/syncing`);
+    web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   });
 }
 
-/** Who acts, for the story of what people did. */
+/** Who acts, for the audit log. */
 export function who(ctx: Context): string {
   return ctx.state.session?.accountName ?? '';
 }
 
 /** To the page the button was pressed on. */
-function back(ctx: Context, room: Room, site: Site, title: string, lines: readonly string[]): void {
-  const to = room.address.known(fields(ctx.request.body)['to']) ?? `/sites/${site.id}`;
-  room.leave(ctx, to, { tone: 'good', title, lines });
+function back(ctx: Context, web: WebContext, site: Site, title: string, lines: readonly string[]): void {
+  const to = web.address.known(fields(ctx.request.body)['to']) ?? `/sites/${site.id}`;
+  web.redirect(ctx, to, { tone: 'good', title, lines });
 }
 
-function showProvider(ctx: Context, room: Room, site: Site): void {
-  const { deps, address } = room;
+function showProvider(ctx: Context, web: WebContext, site: Site): void {
+  const { deps, address } = web;
   const instance = deps.instance.get();
   const mine = deps.connections.mine(ctx.state.session?.accountId ?? '');
   const ready = mine?.health === 'good';
-  room.show(ctx, 'pages/syncing.njk', {
+  web.render(ctx, 'pages/syncing.njk', {
     nav: 'sites',
     live: address.link(`/sites/${site.id}/live?view=syncing`),
-    site: siteFrame(room, site, 'settings'),
+    site: siteFrame(web, site, 'settings'),
     state: !instance ? 'Not configured' : ready ? 'Choose a repository' : 'Authentication required',
     configured: instance !== undefined,
     host: instance && URL.canParse(instance.url) ? new URL(instance.url).host : '',
@@ -92,23 +92,23 @@ function showProvider(ctx: Context, room: Room, site: Site): void {
 }
 
 /** Also the live part of the page. */
-export function showConnected(ctx: Context, room: Room, site: Site): void {
-  const { deps, address } = room;
+export function showConnected(ctx: Context, web: WebContext, site: Site): void {
+  const { deps, address } = web;
   const status = deps.sites.status(site.id);
   const connection = site.binding && deps.connections.get(site.binding.connectionId);
-  room.show(ctx, 'pages/connected.njk', {
+  web.render(ctx, 'pages/connected.njk', {
     nav: 'sites',
     live: address.link(`/sites/${site.id}/live?view=syncing`),
-    site: siteFrame(room, site, 'settings'),
-    sync: syncView(room, site, status),
+    site: siteFrame(web, site, 'settings'),
+    sync: syncView(web, site, status),
     repository: bindingView(site),
-    connection: connection ? connectionView(ctx, room, connection) : null,
-    webhook: site.binding ? webhookView(room, site.binding.webhook) : null,
+    connection: connection ? connectionView(ctx, web, connection) : null,
+    webhook: site.binding ? webhookView(web, site.binding.webhook) : null,
   });
 }
 
 /** The facts of the Sync card. Last known facts stay while a run goes on. */
-export function syncView({ deps }: Room, site: Site, status: SiteStatus) {
+export function syncView({ deps }: WebContext, site: Site, status: SiteStatus) {
   const now = deps.now();
   const at = (ms: number | undefined) => (ms === undefined ? null : when(ms, now));
   const attempt = status.lastAttempt;
@@ -165,7 +165,7 @@ function movedView(site: Site, moved: Moved, now: number) {
 }
 
 /** Whose grant the site uses: of which Mooring account, as which GitLab user. */
-function connectionView(ctx: Context, { deps }: Room, connection: Connection) {
+function connectionView(ctx: Context, { deps }: WebContext, connection: Connection) {
   const owner = deps.accounts.all().find(({ id }) => id === connection.owner);
   return {
     owner: owner ? escapeControls(owner.name) : '',
@@ -191,7 +191,7 @@ function tokenView(token: AccessTokenFacts, now: number) {
   };
 }
 
-function webhookView({ deps }: Room, webhook: Webhook) {
+function webhookView({ deps }: WebContext, webhook: Webhook) {
   const instance = deps.instance.get();
   const admin = instance && webUrl(instance.url) ? `${instance.url}/admin/application_settings/network` : '';
   return {

@@ -3,19 +3,19 @@ import type { SiteState } from '../../model/site.ts';
 import type { Attention, SystemCheck } from '../../model/system.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { duration, mebibytes, number, when } from '../times.ts';
 import { stateWords } from '../words.ts';
 
 /** How this installation is, and what somebody should look at before it becomes a problem. */
-export function systemRoutes(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function systemRoutes(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
   router.get('/system', async (ctx) => {
     const now = deps.now();
     const report = await deps.system.report();
-    const pulse = deps.pulse.all();
-    room.show(ctx, 'pages/system.njk', {
+    const stats = deps.syncStats.all();
+    web.render(ctx, 'pages/system.njk', {
       nav: 'system',
       host: escapeControls(report.host),
       started: when(report.startedAt, now),
@@ -25,21 +25,21 @@ export function systemRoutes(router: Router<State>, room: Room): void {
       lag: `${report.lagMs.usual.toFixed(1)} ms, ${Math.round(report.lagMs.worst)} ms at worst`,
       running: `${number(report.queue.running)} running, ${number(report.queue.waiting)} waiting`,
       up: duration(now - report.startedAt),
-      states: states(room),
-      charts: [hoursChart(pulse.hours), daysChart(pulse.days)],
-      took: tookChart(pulse.took, now),
-      complete: pulse.complete,
+      states: states(web),
+      charts: [hoursChart(stats.hours), daysChart(stats.days)],
+      took: tookChart(stats.took, now),
+      complete: stats.complete,
       attention: (await deps.system.attention()).length,
     });
   });
 
   router.get('/attention', async (ctx) => {
     const found = await deps.system.attention();
-    room.show(ctx, 'pages/attention.njk', { nav: 'attention', entries: found.map((one) => attentionView(room, one)) });
+    web.render(ctx, 'pages/attention.njk', { nav: 'attention', entries: found.map((one) => attentionView(web, one)) });
   });
 
   router.get('/guide', (ctx) => {
-    room.show(ctx, 'pages/guide.njk', {
+    web.render(ctx, 'pages/guide.njk', {
       nav: '',
       redirectUri: deps.instance.redirectUri,
       stateDir: escapeControls(deps.about.stateDir),
@@ -65,7 +65,7 @@ function checkView({ name, result, finding, fix }: SystemCheck) {
   };
 }
 
-function states({ deps, address }: Room) {
+function states({ deps, address }: WebContext) {
   const amounts = new Map<SiteState, number>();
   for (const { id } of deps.sites.all()) {
     const { state } = deps.sites.status(id);
@@ -87,7 +87,7 @@ const mostNamed = 20;
 
 const pages = { syncing: 'syncing', ignored: 'ignored', files: 'files' } as const;
 
-function attentionView({ deps, address }: Room, { tone, title, text, help, wants, sites }: Attention) {
+function attentionView({ deps, address }: WebContext, { tone, title, text, help, wants, sites }: Attention) {
   const page = help === 'syncing' || help === 'ignored' || help === 'files' ? pages[help] : undefined;
   const named = sites.slice(0, mostNamed).map((id) => ({
     name: escapeControls(deps.sites.get(id)?.name ?? id),

@@ -1,13 +1,13 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { Context, Room, State } from '../context.ts';
+import type { Context, WebContext, State } from '../context.ts';
 import { parse } from '../form.ts';
 import { Problem } from '../../model/problem.ts';
 
 const form = z.object({ theme: z.enum(['system', 'light', 'dark']), to: z.string().optional() });
 
 /** Light, dark, or as the system has it: kept in a cookie, because the server prints it into the page. */
-export function theme(router: Router<State>, { address }: Room): void {
+export function theme(router: Router<State>, { address }: WebContext): void {
   router.post('/theme', (ctx) => {
     const parsed = parse(form, ctx.request.body);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');

@@ -5,7 +5,7 @@ import { Problem } from '../../model/problem.ts';
 import type { Hold, HoldChoice, Site, SiteId } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { wentBackGroup, wentBackHold, wentBackWords } from '../../model/went-back.ts';
-import type { Room, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 import { parse } from '../form.ts';
 import { changesWords } from '../hold-words.ts';
 import { bindingView } from '../site-frame.ts';
@@ -29,15 +29,15 @@ const form = z.object({
 const buttons = { 'put-back': 'Push back what GitLab lost', 'go-on': 'Follow GitLab' } as const;
 
 /** Branches that went back together: one page and one answer for all of them. */
-export function wentBack(router: Router<State>, room: Room): void {
-  const { deps, address } = room;
+export function wentBack(router: Router<State>, web: WebContext): void {
+  const { deps, address } = web;
 
   router.get(path, (ctx) => {
     const group = wentBackGroup(deps.sites.all(), deps.sites.status);
-    const rows = (group?.sites ?? []).flatMap((id) => heldSite(room, id) ?? []);
+    const rows = (group?.sites ?? []).flatMap((id) => heldSite(web, id) ?? []);
     if (!group)
-      return room.leave(ctx, '/', { tone: 'busy', title: 'No branches went back together any more', lines: [] });
-    room.show(ctx, 'pages/went-back.njk', {
+      return web.redirect(ctx, '/', { tone: 'busy', title: 'No branches went back together any more', lines: [] });
+    web.render(ctx, 'pages/went-back.njk', {
       nav: 'attention',
       ...wentBackWords(group),
       branches: count(group.branches, 'branch', 'branches'),
@@ -47,7 +47,7 @@ export function wentBack(router: Router<State>, room: Room): void {
       buttons,
       alone: rows.some(({ hold }) => !hold.choices.includes('put-back')),
       sites: number(rows.length),
-      rows: rows.slice(0, mostNamed).map((row) => rowView(room, row)),
+      rows: rows.slice(0, mostNamed).map((row) => rowView(web, row)),
       more: rows.length > mostNamed ? count(rows.length - mostNamed, 'more site') : '',
       onHold: address.link('/?state=hold'),
     });
@@ -59,14 +59,14 @@ export function wentBack(router: Router<State>, room: Room): void {
     const { choice } = parsed.values;
     const shown = parsed.values.shown.split(' ').map((pair) => pair.split(':') as [SiteId, string]);
     const open = shown.flatMap(([id, was]) => {
-      const row = heldSite(room, id);
+      const row = heldSite(web, id);
       const isSame = row !== undefined && digest(row.hold) === was && row.hold.choices.includes(choice);
       return isSame ? [{ site: id, step: row.hold.step }] : [];
     });
     const changed = await deps.decisions.chooseForEach(open, choice, who(ctx));
     const answered = open.filter(({ site }) => !changed.includes(site)).length;
     const left = shown.length - answered;
-    room.leave(ctx, '/', {
+    web.redirect(ctx, '/', {
       tone: answered === 0 ? 'warn' : 'good',
       title: answered === 0 ? 'Nothing was done' : `Chosen for ${count(answered, 'site')}: ${buttons[choice]}`,
       lines: [
@@ -86,7 +86,7 @@ interface Row {
   readonly hold: Hold;
 }
 
-function heldSite({ deps }: Room, id: SiteId): Row | undefined {
+function heldSite({ deps }: WebContext, id: SiteId): Row | undefined {
   const site = deps.sites.get(id);
   const hold = site && wentBackHold(site, deps.sites.status);
   return site && hold ? { site, hold } : undefined;
@@ -100,7 +100,7 @@ function digest({ step, choices }: Hold): string {
     .slice(0, 16);
 }
 
-function rowView({ deps, address }: Room, { site, hold }: Row) {
+function rowView({ deps, address }: WebContext, { site, hold }: Row) {
   const { back, tally } = hold;
   const { toPush } = deps.sites.status(site.id).waiting;
   return {

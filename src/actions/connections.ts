@@ -1,0 +1,247 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Connection, Instance } from '../model/instance.ts';
+import { Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
+import type { SiteId } from '../model/site.ts';
+import type { Clock, Random } from '../model/world.ts';
+
+/** A fresh pair of tokens; times in ms since 1970. */
+export interface Tokens {
+  readonly accessToken: Secret;
+  readonly refreshToken: Secret;
+  readonly expiresAt: number;
+  readonly issuedAt: number;
+}
+
+export interface ConnectionActionsDeps {
+  readonly instance: () => Instance | undefined;
+  readonly oauth: {
+    authorizeUrl(ask: { state: string; challenge: string }): string;
+    exchange(proof: { code: string; verifier: Secret }): Promise<{ tokens: Tokens; scopes: string }>;
+    revoke(token: Secret): Promise<void>;
+  };
+  readonly makePkce: (random: Random) => { verifier: Secret; challenge: string };
+  /** Undefined where GitLab does not tell. */
+  readonly tokenFacts: (token: Secret) => Promise<{ scopes: readonly string[]; expiresAt?: number } | undefined>;
+  readonly user: (token: Secret) => Promise<{ id: number; username: string; name: string; email: string }>;
+  readonly store: {
+    connection(id: string): Connection | undefined;
+    /** The newest usable grant that the account authorised; no access token. */
+    connectionOf(accountId: string): Connection | undefined;
+    /**
+     * Keeps both durably. Renews the connection under its old id when the account connects the same GitLab user again in
+     * the same way, so that its sites go on; `replaced` is the pair it had.
+     */
+    connect(
+      made: Omit<Connection, 'id' | 'health' | 'renewedAt'>,
+      tokens: Tokens,
+    ): Promise<{ readonly connection: Connection; readonly replaced?: Tokens }>;
+  };
+  readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Browser {
+  readonly accountId: string;
+  /** Whatever is the same for one browser's session and known to nobody else. */
+  readonly sessionKey: string;
+}
+
+interface Callback {
+  readonly state?: string;
+  readonly code?: string;
+  readonly error?: string;
+  readonly errorDescription?: string;
+  /** Who answers (RFC 9207). GitLab says nothing yet; one that does must be ours. */
+  readonly iss?: string;
+}
+
+export interface ConnectionActions {
+  /** This account's own grant, if it still works; with `id`: that connection, if the account made it and it works. */
+  mine(accountId: string, id?: string): Connection | undefined;
+  get(id: string): Connection | undefined;
+  /** The URL for the browser. Throws `instance-missing`. */
+  begin(browser: Browser, site: SiteId): Promise<string>;
+  /**
+   * Throws `callback-forged` (state missing, unknown, used, older than ten minutes, of another session or instance),
+   * `authorisation-denied`, and what exchanging the code throws. Only success stores anything.
+   */
+  finish(browser: Browser, query: Callback): Promise<{ site: SiteId; connection: Connection }>;
+  /**
+   * The second way, for unattended installs: an access token of a project, a group or a person. Throws `form-invalid`
+   * (facts `accessToken`, `expires`: sentences), `instance-missing`, and what asking GitLab throws.
+   */
+  useToken(accountId: string, form: TokenForm): Promise<Connection>;
+}
+
+interface TokenForm {
+  readonly accessToken: string;
+  /** The day it ends, as `2027-03-31`; empty: GitLab is asked, or it never ends. */
+  readonly expires: string;
+}
+
+/** What is remembered between sending a browser to GitLab and its return. Memory only: a restart means a new click. */
+interface Pending {
+  readonly sessionKey: string;
+  readonly accountId: string;
+  readonly site: SiteId;
+  readonly verifier: Secret;
+  readonly instanceKey: string;
+  /** Monotonic ms. */
+  readonly at: number;
+}
+
+/** Connecting an account with its GitLab user by OAuth. */
+export function createConnectionActions(deps: ConnectionActionsDeps): ConnectionActions {
+  const pending = new Map<string, Pending>();
+
+  function instanceKey(): string {
+    const instance = deps.instance();
+    if (!instance) throw new Problem('instance-missing');
+    return digest(JSON.stringify([instance.url, instance.applicationId, instance.tokenUrl]));
+  }
+
+  function dropOld(): void {
+    const since = deps.clock.monotonic() - lifetimeMs;
+    for (const [key, { at }] of pending) {
+      if (at >= since && pending.size <= mostPending) break;
+      pending.delete(key);
+    }
+  }
+
+  /** The flow this callback belongs to. Whatever comes with a state uses it up, also when it is refused. */
+  function claim(browser: Browser, state: string | undefined): Pending {
+    dropOld();
+    const key = digest(state ?? '');
+    const flow = pending.get(key);
+    pending.delete(key);
+    if (!flow) throw new Problem('callback-forged', { reason: 'unknown' });
+    if (!same(flow.sessionKey, browser.sessionKey) || !same(flow.accountId, browser.accountId)) {
+      throw new Problem('callback-forged', { reason: 'other-session' });
+    }
+    if (flow.instanceKey !== instanceKey()) throw new Problem('callback-forged', { reason: 'other-instance' });
+    return flow;
+  }
+
+  /** Nobody here has it any more. Not waited for: the new pair works whether GitLab hears of the old one or not. */
+  function endReplaced(replaced: Tokens, fresh: Tokens): void {
+    const [before, now] = [replaced, fresh].map((pair) => [pair.accessToken.open(), pair.refreshToken.open()]);
+    const [access = '', refresh] = before ?? [];
+    if (access === '' || now?.includes(access) || now?.includes(refresh ?? '')) return;
+    deps.oauth
+      .revoke(replaced.accessToken)
+      .catch((error: unknown) =>
+        deps.log('warn', 'A grant that was replaced could not be ended at GitLab.', { error }),
+      );
+  }
+
+  return {
+    mine(accountId, id) {
+      if (id === undefined) return deps.store.connectionOf(accountId);
+      const found = deps.store.connection(id);
+      return found?.owner === accountId && found.health === 'good' ? found : undefined;
+    },
+    get: deps.store.connection,
+
+    async begin(browser, site) {
+      const state = deps.random.bytes(32).toString('base64url');
+      const { verifier, challenge } = deps.makePkce(deps.random);
+      const url = deps.oauth.authorizeUrl({ state, challenge });
+      const at = deps.clock.monotonic();
+      // The state's digest is the key, so that comparing it takes no time an attacker could measure.
+      pending.set(digest(state), { ...browser, site, verifier, instanceKey: instanceKey(), at });
+      dropOld();
+      return url;
+    },
+
+    async finish(browser, query) {
+      const { site, verifier, accountId } = claim(browser, query.state);
+      if (query.iss !== undefined && query.iss.replace(/\/$/, '') !== deps.instance()?.url) {
+        throw new Problem('callback-forged', { reason: 'other-issuer' });
+      }
+      if (query.error !== undefined) throw refusal(query.error);
+      if (query.code === undefined || query.code === '') throw new Problem('callback-forged', { reason: 'no-code' });
+      const { tokens, scopes } = await deps.oauth.exchange({ code: query.code, verifier });
+      const user = await deps.user(tokens.accessToken).catch(async (error: unknown) => {
+        // A grant nobody will use should not stay open; if GitLab does not answer, it ends there by the user's hand.
+        await deps.oauth.revoke(tokens.accessToken).catch(() => undefined);
+        throw error;
+      });
+      const { username, name, email } = user;
+      const made = { owner: accountId, gitlabUserId: user.id, username, name, email, scopes };
+      const { connection, replaced } = await deps.store.connect(made, tokens);
+      if (replaced) endReplaced(replaced, tokens);
+      return { site, connection };
+    },
+
+    async useToken(accountId, form) {
+      const instance = deps.instance();
+      if (!instance) throw new Problem('instance-missing');
+      const accessToken = readToken(form.accessToken);
+      const facts = await deps.tokenFacts(accessToken).catch(notAccepted);
+      const { id: gitlabUserId, username, name, email } = await deps.user(accessToken).catch(notAccepted);
+      const scopes = facts?.scopes ?? instance.scopes.split(' ');
+      const missing = missingScope(scopes);
+      if (missing) throw new Problem('form-invalid', { accessToken: missing });
+      const now = deps.clock.now();
+      const expiresAt = facts ? facts.expiresAt : readDay(form.expires, now);
+      const made = { owner: accountId, gitlabUserId, username, name, email, scopes: scopes.join(' ') };
+      const kept = { ...made, accessToken: expiresAt === undefined ? {} : { expiresAt } };
+      const tokens = { accessToken, refreshToken: new Secret(''), expiresAt: expiresAt ?? endOfTime, issuedAt: now };
+      // The token before it stays: a person made it, and it is theirs to end.
+      return (await deps.store.connect(kept, tokens)).connection;
+    },
+  };
+}
+
+/** The last moment of the year 9999: late enough for a token that does not expire, and still a date. */
+const endOfTime = 253_402_300_799_000;
+
+function readToken(typed: string): Secret {
+  const token = typed.trim();
+  if (token === '') throw new Problem('form-invalid', { accessToken: 'Paste the access token.' });
+  if (!/^[\x21-\x7e]{8,500}$/.test(token)) {
+    throw new Problem('form-invalid', { accessToken: 'This is no access token: it holds a space, or is too short.' });
+  }
+  return new Secret(token);
+}
+
+/** Whoever pastes a token that does not work is told at the field, not on a page about a lost authorisation. */
+function notAccepted(error: unknown): never {
+  if (error instanceof Problem && error.code === 'grant-lost') {
+    throw new Problem('form-invalid', {
+      accessToken: 'GitLab does not accept this token: it is revoked, expired or mistyped.',
+    });
+  }
+  throw error;
+}
+
+/** Reading the API finds the repository, writing the repository pushes; `api` allows both. */
+function missingScope(scopes: readonly string[]): string | undefined {
+  if (scopes.includes('api')) return undefined;
+  if (scopes.includes('read_api') && scopes.includes('write_repository')) return undefined;
+  return `The token has the scopes ${scopes.join(', ') || 'none'}. It needs api, or read_api and write_repository.`;
+}
+
+/** GitLab ends a token when its last day begins, in UTC. */
+function readDay(typed: string, now: number): number | undefined {
+  const day = typed.trim();
+  if (day === '') return undefined;
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : NaN;
+  if (Number.isNaN(at)) throw new Problem('form-invalid', { expires: 'Write the day as 2027-03-31.' });
+  if (at <= now) throw new Problem('form-invalid', { expires: 'This day is over: the token would not work any more.' });
+  return at;
+}
+
+const lifetimeMs = 10 * 60_000;
+const mostPending = 1_000;
+
+/** GitLab's reason as one of OAuth's fixed words; free text from a URL is not repeated. */
+function refusal(error: string): Problem {
+  const known = ['access_denied', 'invalid_scope', 'unauthorized_client', 'server_error', 'temporarily_unavailable'];
+  return new Problem('authorisation-denied', { error: known.includes(error) ? error : 'unknown' });
+}
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');
+const same = (a: string, b: string): boolean => timingSafeEqual(Buffer.from(digest(a)), Buffer.from(digest(b)));

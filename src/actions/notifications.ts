@@ -1,0 +1,133 @@
+import type { AuditEntry } from '../model/event.ts';
+import type {
+  Channel,
+  ChannelRecord,
+  Delivery,
+  MailSettings,
+  NoticeWebhook,
+  NoticeWebhookForm,
+  NotificationsView,
+} from '../model/notice.ts';
+import { asProblem, Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
+
+export interface NotificationDeps {
+  readonly mail: MailSettings | undefined;
+  readonly store: {
+    readonly webhook: () => NoticeWebhook | undefined;
+    readonly setWebhook: (webhook: NoticeWebhook) => Promise<void>;
+  };
+  readonly notifier: {
+    readonly record: (channel: Channel) => ChannelRecord;
+    readonly changed: (channel: Channel) => Promise<void>;
+    readonly test: (channel: Channel, by: string) => Promise<Delivery>;
+  };
+  /** Throws a Problem with the fact `reason` for what cannot be called. */
+  readonly parseAddress: (text: string) => URL;
+  readonly report: (act: Omit<AuditEntry, 'id' | 'at'>) => void;
+}
+
+export interface NotificationActions {
+  view(): NotificationsView;
+  /** Throws `form-invalid` whose facts are sentences by field. */
+  saveWebhook(form: NoticeWebhookForm, by: string): Promise<void>;
+  test(channel: Channel, by: string): Promise<Delivery>;
+}
+
+/** Names that HTTP gives a meaning of its own, or that another layer sets. */
+const reservedHeaders = /^(host|connection|content-.*|transfer-encoding|te|upgrade|expect|trailer|cookie|user-agent)$/i;
+
+export function createNotificationActions({
+  mail,
+  store,
+  notifier,
+  parseAddress,
+  report,
+}: NotificationDeps): NotificationActions {
+  return {
+    view() {
+      const { webhook, damaged } = stored(store);
+      return {
+        ...(mail
+          ? {
+              mail: {
+                from: mail.from,
+                to: mail.to,
+                server: `${mail.host} port ${mail.port}`,
+                tls: mail.tls,
+                record: notifier.record('mail'),
+              },
+            }
+          : {}),
+        ...(webhook ? { webhook: { ...shownOf(webhook), record: notifier.record('webhook') } } : {}),
+        damaged,
+      };
+    },
+    async saveWebhook(form, by) {
+      const before = stored(store).webhook;
+      const address = addressOf(form.address, parseAddress);
+      const header = headerOf(form, address, before);
+      await store.setWebhook({
+        on: form.on,
+        form: form.form,
+        address: new Secret(address.href),
+        ...(header ? { header } : {}),
+      });
+      await notifier.changed('webhook');
+      report({ by, act: 'changed-settings', detail: 'notifications' });
+    },
+    test: (channel, by) => notifier.test(channel, by),
+  };
+}
+
+/** Damage here must not close the page on which it is put right. */
+function stored({ webhook }: NotificationDeps['store']): { webhook?: NoticeWebhook; damaged: boolean } {
+  try {
+    const found = webhook();
+    return { ...(found ? { webhook: found } : {}), damaged: false };
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { damaged: true };
+  }
+}
+
+function shownOf({ on, form, address, header }: NoticeWebhook) {
+  const url = new URL(address.open());
+  return { on, form, address: url.href, host: url.host, header: header?.name ?? '' };
+}
+
+function addressOf(text: string, parse: NotificationDeps['parseAddress']): URL {
+  if (text.trim() === '') throw new Problem('form-invalid', { address: 'Enter the address of the webhook.' });
+  try {
+    return parse(text);
+  } catch (error) {
+    const { facts } = asProblem(error);
+    if (facts['reason'] === undefined) throw error;
+    throw new Problem('form-invalid', { address: facts['reason'] });
+  }
+}
+
+function headerOf(
+  { header: name, value }: NoticeWebhookForm,
+  address: URL,
+  before: NoticeWebhook | undefined,
+): NoticeWebhook['header'] {
+  if (name === '') {
+    if (value !== '')
+      throw new Problem('form-invalid', { header: 'Enter the name of the header, or empty its value.' });
+    return undefined;
+  }
+  if (!/^[a-z0-9-]{1,64}$/i.test(name)) {
+    throw new Problem('form-invalid', { header: 'A name has letters, digits and hyphens.' });
+  }
+  if (reservedHeaders.test(name)) throw new Problem('form-invalid', { header: 'This header cannot be set here.' });
+  if (value !== '') return { name, value: new Secret(value) };
+  if (!before?.header) throw new Problem('form-invalid', { value: 'Enter the value of the header.' });
+  // It was meant for that receiver, and another one may be somebody else.
+  if (new URL(before.address.open()).origin !== address.origin) {
+    throw new Problem('form-invalid', {
+      value: 'Another receiver needs the value again: the stored one was meant for the old address.',
+    });
+  }
+  return { name, value: before.header.value };
+}

@@ -1,0 +1,370 @@
+import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
+import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
+import { gitStanding } from '../model/git-version.ts';
+import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
+import { type Standing, setUpOf, setUpWords } from '../model/set-up.ts';
+import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
+import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
+
+/** What the machine says, read when somebody asks. */
+export interface Machine {
+  readonly host: string;
+  readonly startedAt: number;
+  readonly node: string;
+  /** `2.43.0`; undefined when it does not answer. */
+  git(): Promise<string | undefined>;
+  room(): Promise<{ free: number; total: number } | undefined>;
+  watches(): Promise<{ used: number; limit: number } | undefined>;
+  privileges(): Standing & { readonly userName: string | undefined };
+  /** The user id of a folder's owner. */
+  ownerOf(folder: string): Promise<number>;
+  memoryBytes(): number;
+  lagMs(): { usual: number; worst: number };
+}
+
+export interface SystemDeps {
+  readonly version: string;
+  readonly stateDir: string;
+  readonly machine: Machine;
+  readonly sites: () => readonly Site[];
+  readonly status: (id: SiteId) => SiteStatus;
+  readonly connections: () => readonly Connection[];
+  readonly storeNotes: readonly { readonly text: string }[];
+  /** The ways of telling people that are on. */
+  readonly notices: () => readonly { readonly channel: Channel; readonly record: ChannelRecord }[];
+  readonly queue: () => { running: number; waiting: number };
+  readonly now: () => number;
+}
+
+export interface SystemActions {
+  /** Looks at everything anew. Never throws. */
+  report(): Promise<SystemReport>;
+  /** Soft problems, the heaviest first. */
+  attention(): Promise<readonly Attention[]>;
+}
+
+const dayMs = 86_400_000;
+const GiB = 1024 ** 3;
+/** Below this a sync may fail half-way: 1 GiB, or a twentieth of a small disk. */
+const tight = ({ total }: { total: number }): number => Math.min(GiB, total / 20);
+
+/** How this installation is, and what somebody should look at before it becomes a problem. */
+export function createSystemActions(deps: SystemDeps): SystemActions {
+  const { machine, now } = deps;
+  // The machine's own facts change slowly, and pages ask often.
+  let known: { at: number; checks: Promise<readonly SystemCheck[]> } | undefined;
+
+  const checks = (): Promise<readonly SystemCheck[]> => {
+    if (!known || now() - known.at > 15_000 || now() < known.at) known = { at: now(), checks: look(deps) };
+    return known.checks;
+  };
+
+  return {
+    async report() {
+      known = undefined;
+      return {
+        checks: await checks(),
+        startedAt: machine.startedAt,
+        host: machine.host,
+        memoryBytes: machine.memoryBytes(),
+        lagMs: machine.lagMs(),
+        queue: deps.queue(),
+      };
+    },
+    async attention() {
+      const ofAll = [...ofWentBack(deps), ...ofConnections(deps), ...ofSites(deps), ...ofNotices(deps)];
+      const found = [...ofAll, ...ofMachine(await checks())];
+      const weight = { bad: 0, warn: 1, mute: 2 };
+      return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
+    },
+  };
+}
+
+async function look({
+  version,
+  stateDir,
+  machine,
+  storeNotes,
+  sites,
+  now,
+}: SystemDeps): Promise<readonly SystemCheck[]> {
+  const owners = Promise.all(sites().map(({ folder }) => machine.ownerOf(folder)));
+  const [git, room, watches, folderUids] = await Promise.all([
+    machine.git(),
+    machine.room(),
+    machine.watches(),
+    owners,
+  ]);
+  return [
+    { name: 'Mooring', result: 'good', finding: version },
+    nodeCheck(machine.node, now()),
+    gitCheck(git),
+    stateCheck(stateDir, storeNotes),
+    diskCheck(room),
+    watchCheck(watches),
+    permissionsCheck(machine.privileges(), folderUids),
+  ];
+}
+
+/** Which set-up it is in, and what it cannot do; also logged at each start. */
+export function permissionsCheck(
+  privileges: Standing & { readonly userName: string | undefined },
+  folderUids: readonly number[],
+): SystemCheck {
+  const name = 'Permissions of site files';
+  const { uid, userName, capabilities } = privileges;
+  const user = `Mooring runs as user ${userName === undefined ? uid : `${userName} (${uid})`}`;
+  const held = [...capabilities]
+    .filter((each) => each !== 'CAP_SETPCAP')
+    .sort()
+    .join(', ');
+  const lead = `${user}, ${held === '' ? 'without capabilities' : `with ${held}`}.`;
+  const foreign = folderUids.filter((owner) => setUpOf(privileges, owner) === 'group').length;
+  if (foreign === 0) {
+    const kind = setUpOf(privileges, uid);
+    return { name, result: 'good', finding: `${lead} ${setUpWords[kind]}` };
+  }
+  const which = foreign === 1 ? 'One site folder belongs' : `${foreign} site folders belong`;
+  return {
+    name,
+    result: 'good',
+    finding: `${lead} ${which} to another user. ${setUpWords.group}`,
+    fix: 'To keep the owner of every file, grant Mooring CAP_CHOWN, CAP_FOWNER and CAP_FSETID in its unit or compose file.',
+  };
+}
+
+/** When Node's lines end, from nodejs.org's release schedule. */
+const nodeEnds: Readonly<Record<number, number>> = {
+  22: Date.UTC(2027, 3, 30),
+  24: Date.UTC(2028, 3, 30),
+  26: Date.UTC(2029, 3, 30),
+};
+
+function nodeCheck(version: string, at: number): SystemCheck {
+  const major = Number(version.replace(/^v/, '').split('.')[0]);
+  const end = nodeEnds[major];
+  if (end === undefined)
+    return { name: 'Node', result: 'unknown', finding: `${version}; its end of support is not known` };
+  const until = new Intl.DateTimeFormat('en-GB', { month: 'long', year: 'numeric', timeZone: 'UTC' }).format(end);
+  if (end > at + 90 * dayMs) return { name: 'Node', result: 'good', finding: `${version}, supported until ${until}` };
+  return {
+    name: 'Node',
+    result: 'warn',
+    finding: end > at ? `${version}, supported until ${until}` : `${version}, out of support since ${until}`,
+    fix: 'Install a newer long-term version of Node and start Mooring with it; nothing else changes.',
+  };
+}
+
+function gitCheck(version: string | undefined): SystemCheck {
+  if (version === undefined) {
+    return {
+      name: 'Git',
+      result: 'bad',
+      finding: 'It does not start.',
+      fix: 'Install git, or name it with MOORING_GIT.',
+    };
+  }
+  const standing = gitStanding(version);
+  if (standing === 'old')
+    return { name: 'Git', result: 'bad', finding: version, fix: 'Mooring needs git 2.38 or newer.' };
+  // No warning: distributions carry the fixes over and keep the number.
+  const fixes = standing === 'unpatched' ? '; has the latest security fixes only if your distribution added them' : '';
+  return { name: 'Git', result: 'good', finding: `${version}, supported${fixes}` };
+}
+
+function stateCheck(stateDir: string, notes: SystemDeps['storeNotes']): SystemCheck {
+  const name = 'State directory';
+  if (notes.length === 0) return { name, result: 'good', finding: `${stateDir}, opened without a fault` };
+  return {
+    name,
+    result: 'warn',
+    finding: notes.map(({ text }) => text).join(' '),
+    fix: 'Nothing to do by itself: Mooring put it right when it started. If it comes again, check the disk.',
+  };
+}
+
+function diskCheck(room: { free: number; total: number } | undefined): SystemCheck {
+  if (!room) return { name: 'Disk', result: 'unknown', finding: 'Its room could not be read.' };
+  const finding = `${gib(room.free)} free of ${gib(room.total)} where the state directory lies`;
+  const share = room.free / room.total;
+  if (room.free > 5 * tight(room) || share > 0.2) return { name: 'Disk', result: 'good', finding };
+  const fix = 'Shorten how long kept versions stay, or enlarge the volume.';
+  return { name: 'Disk', result: room.free < tight(room) ? 'bad' : 'warn', finding, fix };
+}
+
+function watchCheck(watches: { used: number; limit: number } | undefined): SystemCheck {
+  const name = 'Watches';
+  if (!watches) return { name, result: 'unknown', finding: 'This system does not tell.' };
+  const count = new Intl.NumberFormat('en-GB');
+  const finding = `${count.format(watches.used)} of ${count.format(watches.limit)}`;
+  if (watches.used < watches.limit * 0.8) return { name, result: 'good', finding };
+  const fix = `Raise the limit: sysctl fs.inotify.max_user_watches=${watches.limit * 2}. Sites without a watch are compared by the clock.`;
+  return { name, result: 'warn', finding, fix };
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / GiB).toFixed(bytes < 100 * GiB ? 1 : 0)} GiB`;
+}
+
+function ofMachine(checks: readonly SystemCheck[]): Attention[] {
+  const kinds: Readonly<Record<string, Attention['kind']>> = {
+    Disk: 'disk',
+    Watches: 'watches',
+    'State directory': 'store',
+  };
+  return checks
+    .filter(({ result }) => result === 'warn' || result === 'bad')
+    .map(({ name, result, finding, fix }) => ({
+      kind: kinds[name] ?? 'software',
+      tone: result === 'bad' ? 'bad' : 'warn',
+      title: `${name}: ${finding}`,
+      text: fix ?? '',
+      help: 'system',
+      sites: [],
+    }));
+}
+
+/** Each of these sites is on hold by itself; together they say something about GitLab. */
+function ofWentBack({ sites, status }: SystemDeps): Attention[] {
+  const group = wentBackGroup(sites(), status);
+  if (!group) return [];
+  const { title, happened, untouched } = wentBackWords(group);
+  return [
+    {
+      ...{ kind: 'went-back', tone: 'bad', title, text: `${happened} ${untouched}` },
+      ...{ help: 'went-back', sites: group.sites },
+    },
+  ];
+}
+
+function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
+  const found: Attention[] = [];
+  for (const { id, health, username, accessToken } of connections()) {
+    const used = sites().filter(({ binding }) => binding?.connectionId === id);
+    if (used.length === 0) continue;
+    const about = { help: 'syncing', sites: used.map((site) => site.id) } as const;
+    if (health === 'reconnect') {
+      found.push({ ...about, kind: 'reconnect', tone: 'bad', ...lostWords(username, accessToken !== undefined) });
+      continue;
+    }
+    const end = accessToken && tokenEnd(accessToken, now());
+    if (end) {
+      found.push({
+        ...about,
+        kind: 'token-ending',
+        tone: end.tone,
+        title: `The access token of @${username} ${tokenEndWords(end.days)}`,
+        text: 'Make a new one in GitLab. What is edited after its end is committed here and pushed with the new one.',
+        wants: 'access-token',
+      });
+    }
+  }
+  return found;
+}
+
+function lostWords(username: string, entered: boolean): Pick<Attention, 'title' | 'text' | 'wants'> {
+  if (!entered) {
+    const text = 'Edits are committed here and wait. Open a site’s Source Syncing and press Reconnect.';
+    return { title: `GitLab no longer accepts the connection of @${username}`, text };
+  }
+  const text = 'Edits are committed here and wait for a new one. One of the same user serves all its sites.';
+  return { title: `GitLab no longer accepts the access token of @${username}`, text, wants: 'access-token' };
+}
+
+function ofNotices({ notices }: SystemDeps): Attention[] {
+  return notices().flatMap(({ channel, record: { failure } }): Attention[] => {
+    if (!failure || failure.times < lastingTries) return [];
+    const way = channel === 'mail' ? 'by e-mail' : 'by webhook';
+    const text = `${failure.happened} ${failure.todo} Tried ${failure.times} times, and again every hour.`;
+    return [{ kind: 'notify', tone: 'bad', title: `Nobody is told ${way}`, text, help: 'notifications', sites: [] }];
+  });
+}
+
+/** What one site has of each soft problem. */
+const siteKinds: readonly {
+  readonly has: (site: Site, status: SiteStatus) => boolean;
+  readonly of: (amount: string) => Omit<Attention, 'sites'>;
+}[] = [
+  {
+    has: ({ binding }) => binding !== undefined && !['working', 'waiting', 'system'].includes(binding.webhook.kind),
+    of: (amount) => ({
+      kind: 'webhook',
+      tone: 'mute',
+      title: `No webhook: ${amount}`,
+      text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      help: 'syncing',
+    }),
+  },
+  {
+    has: ({ binding }) => binding !== undefined && newDefault(binding) !== undefined,
+    of: (amount) => ({
+      kind: 'default-branch',
+      tone: 'warn',
+      title: `Another default branch in GitLab: ${amount}`,
+      text: 'They follow what was the repository’s default branch and no longer is: what people push may arrive elsewhere now. Source Syncing names it.',
+      help: 'syncing',
+    }),
+  },
+  {
+    has: ({ binding, paused }, { watched, state }) =>
+      binding !== undefined && !paused && !watched && state !== 'unknown',
+    of: (amount) => ({
+      kind: 'unwatched',
+      tone: 'warn',
+      title: `Not watched: ${amount}`,
+      text: 'Edits are found by comparing the whole folder, as often as the site’s schedule says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances.',
+      help: 'system',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'was-ignored'),
+    of: (amount) => ({
+      kind: 'was-ignored',
+      tone: 'warn',
+      title: `Files that are not ignored any more: ${amount}`,
+      text: 'An upgrade changed the ignore rules. These files are not committed until somebody decides on the site’s page.',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) =>
+      notSynced.some(({ reason }) => reason.kind === 'too-large' || reason.kind === 'too-many'),
+    of: (amount) => ({
+      kind: 'too-large',
+      tone: 'warn',
+      title: `Files over the limit: ${amount}`,
+      text: 'They stay where they are and do not travel. The site’s page names them; limits are set under Files.',
+      help: 'files',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'lfs-pointer'),
+    of: (amount) => ({
+      kind: 'lfs',
+      tone: 'warn',
+      title: `Pointers to large files (LFS): ${amount}`,
+      text: 'The repository holds only a pointer there, which the site does not follow: nothing is written, and nothing committed in its place.',
+      help: 'files',
+    }),
+  },
+  {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'secret'),
+    of: (amount) => ({
+      kind: 'secrets',
+      tone: 'mute',
+      title: `Files that look like secrets: ${amount}`,
+      text: 'They are not pushed. That is as it should be, unless one of them was meant to travel.',
+      help: 'ignored',
+    }),
+  },
+];
+
+function ofSites({ sites, status }: SystemDeps): Attention[] {
+  const all = sites().map((site) => ({ site, status: status(site.id) }));
+  const found: Attention[] = [];
+  for (const { has, of } of siteKinds) {
+    const touched = all.filter((one) => has(one.site, one.status)).map(({ site }) => site.id);
+    if (touched.length > 0)
+      found.push({ ...of(touched.length === 1 ? '1 site' : `${touched.length} sites`), sites: touched });
+  }
+  return found;
+}

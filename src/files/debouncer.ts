@@ -1,0 +1,83 @@
+import type { SitePath } from '../model/tree.ts';
+import type { Clock, Stat } from '../model/world.ts';
+
+interface Watched {
+  /** Monotonic ms: when the path was first seen to differ. */
+  readonly first: number;
+  /** Monotonic ms: since when it looks as it does. */
+  readonly since: number;
+  /** Undefined: an event came, nobody has looked yet. */
+  readonly look: string | undefined;
+}
+
+/** Paths at rest wait for moving ones this many quiet times. */
+const gatherTimes = 3;
+
+/**
+ * Tells whether a path has been left alone long enough to be recorded: half of an upload is nobody's version. A path
+ * that never rests is taken as it is after a while.
+ */
+export class Debouncer {
+  readonly #clock: Clock;
+  readonly #settings: () => { quietMs: number; quietMaxMs: number };
+  readonly #watched = new Map<SitePath, Watched>();
+
+  constructor(clock: Clock, settings: () => { quietMs: number; quietMaxMs: number }) {
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  /** An event came for the path: from now on it rests, or does not. */
+  noticed(path: SitePath): void {
+    const now = this.#clock.monotonic();
+    this.#watched.set(path, { first: this.#watched.get(path)?.first ?? now, since: now, look: undefined });
+  }
+
+  /** `stat` undefined: the path is gone, which an editor's save also looks like for a moment. */
+  settled(path: SitePath, stat: Stat | undefined): boolean {
+    const { quietMs, quietMaxMs } = this.#settings();
+    const now = this.#clock.monotonic();
+    const look = stat ? `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : 'gone';
+    const before = this.#watched.get(path);
+    const unchanged = before !== undefined && (before.look === undefined || before.look === look);
+    const watched = { first: before?.first ?? now, since: unchanged ? before.since : now, look };
+    this.#watched.set(path, watched);
+    // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two looks decide.
+    const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;
+    if (age >= quietMs || now - watched.since >= quietMs || now - watched.first >= quietMaxMs) {
+      this.#watched.delete(path);
+      return true;
+    }
+    return false;
+  }
+
+  /** ms until the first of these may be settled. */
+  againInMs(paths: readonly SitePath[]): number {
+    const { quietMs } = this.#settings();
+    const now = this.#clock.monotonic();
+    const waits = paths.map((path) => quietMs - (now - (this.#watched.get(path)?.since ?? now)));
+    return Math.max(20, Math.min(quietMs, ...waits));
+  }
+
+  /**
+   * While some paths still move, those at rest wait for them a little: one upload is one commit. Not for long, or a
+   * log that is written without end would hold up everything else.
+   */
+  gathers(ready: number, moving: number): boolean {
+    const now = this.#clock.monotonic();
+    if (ready === 0 || moving === 0) {
+      this.#gatheringSince = undefined;
+      return false;
+    }
+    this.#gatheringSince ??= now;
+    if (now - this.#gatheringSince < gatherTimes * this.#settings().quietMs) return true;
+    this.#gatheringSince = undefined;
+    return false;
+  }
+
+  #gatheringSince: number | undefined;
+
+  forget(path: SitePath): void {
+    this.#watched.delete(path);
+  }
+}

@@ -1,9 +1,0 @@
-/** One call from GitLab whose body is still on its way. The body is never held: it may have 25 MiB. */
-export interface Hearing {
-  /** It shows the right token: a long body is worth hearing to its end. */
-  readonly trusted: boolean;
-  /** The next piece of the body. */
-  take(chunk: Buffer): void;
-  /** After the last piece: whether the call is genuine. If so it is passed on. */
-  end(): 'accepted' | 'refused';
-}
