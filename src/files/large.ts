@@ -4,10 +4,12 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Pointer } from '../model/lfs.ts';
 import { isAbsent } from './errno.ts';
+import { stateProblem } from './state.ts';
 
 /**
  * Large files that were taken from the folder and are not on GitLab yet, and those that a kept version needs: by the
- * SHA-256 of their content, outside the site and outside git.
+ * SHA-256 of their content, outside the site and outside git. What keeps, checks or reads a content throws `disk-full`,
+ * `out-of-resources` and `state-failed` where the state directory fails.
  */
 export interface LargeStore {
   /** Copies a content in and tells what points to it. Durable when it resolves. */
@@ -40,33 +42,43 @@ export function openLargeStore(dir: string): LargeStore {
       ({ size }) => size === pointer.size,
       () => false,
     );
-  const read = (pointer: Pointer): AsyncIterable<Buffer> => createReadStream(pathOf(pointer)) as AsyncIterable<Buffer>;
-  return {
-    async keep(chunks) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      const temporary = join(dir, `tmp-${randomUUID()}`);
-      const file = await open(temporary, 'wx', 0o600);
-      const hash = createHash('sha256');
-      let size = 0;
-      try {
-        for await (const chunk of chunks) {
-          hash.update(chunk);
-          size += chunk.length;
-          await file.writeFile(chunk);
-        }
-        await file.sync();
-      } catch (error) {
-        await file.close();
-        await rm(temporary, { force: true });
-        throw error;
+  async function* read(pointer: Pointer): AsyncGenerator<Buffer> {
+    try {
+      yield* createReadStream(pathOf(pointer)) as AsyncIterable<Buffer>;
+    } catch (error) {
+      throw stateProblem(error, pathOf(pointer));
+    }
+  }
+  async function keep(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Pointer> {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const temporary = join(dir, `tmp-${randomUUID()}`);
+    const file = await open(temporary, 'wx', 0o600);
+    const hash = createHash('sha256');
+    let size = 0;
+    try {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        size += chunk.length;
+        await file.writeFile(chunk);
       }
+      await file.sync();
+    } catch (error) {
       await file.close();
-      const pointer = { sha: hash.digest('hex'), size };
-      await mkdir(dirname(pathOf(pointer)), { recursive: true, mode: 0o700 });
-      await rename(temporary, pathOf(pointer));
-      for (const folder of [dirname(pathOf(pointer)), dir]) await syncFolder(folder);
-      return pointer;
-    },
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await file.close();
+    const pointer = { sha: hash.digest('hex'), size };
+    await mkdir(dirname(pathOf(pointer)), { recursive: true, mode: 0o700 });
+    await rename(temporary, pathOf(pointer));
+    for (const folder of [dirname(pathOf(pointer)), dir]) await syncFolder(folder);
+    return pointer;
+  }
+  return {
+    keep: (chunks) =>
+      keep(chunks).catch((error: unknown) => {
+        throw stateProblem(error, dir);
+      }),
     has,
     async sound(pointer) {
       if (!(await has(pointer))) return false;

@@ -8,13 +8,16 @@ export function inState<T>(file: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === undefined) throw error;
-    throw (
-      machineProblem(error, { folder: dirname(file) }) ??
-      new Problem('state-failed', { path: file, errno }, { cause: error })
-    );
+    throw stateProblem(error, file);
   }
+}
+
+/** An error that was met at a file of the state directory, as a problem; any other error as it is. */
+export function stateProblem(error: unknown, file: string): unknown {
+  const errno = errnoOf(error);
+  if (errno === undefined) return error;
+  const problem = machineProblem(error, { folder: dirname(file) });
+  return problem ?? new Problem('state-failed', { path: file, errno }, { cause: error });
 }
 
 /** A file's text; empty where there is none. Throws what the system throws: one that cannot be read is not one that is missing. */

@@ -144,6 +144,29 @@ large(
   },
 );
 
+large('a store that cannot be used is the state directory’s problem, and not the file’s', async () => {
+  const { dir, remove } = scratch();
+  try {
+    const path = join(dir, 'large');
+    writeFileSync(path, 'a file stands where its folder goes');
+    const store = openLargeStore(path);
+    const pointer = pointerTo(Buffer.from('content'));
+    const reading = async (): Promise<void> => {
+      for await (const chunk of store.read(pointer)) assert.unreachable(String(chunk));
+    };
+    for (const failing of [() => store.keep([Buffer.from('content')]), reading]) {
+      const problem: unknown = await failing().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      assert.ok(problem instanceof Problem);
+      assert.is(problem.code, 'state-failed');
+    }
+  } finally {
+    remove();
+  }
+});
+
 large('broken off before the first file changes its name, an apply changes none', () =>
   worldOf(async (world) => {
     world.push({ 'index.html': 'second\n', 'empty.txt': '' });
