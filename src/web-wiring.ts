@@ -218,7 +218,7 @@ async function endGrants(parts: Parts, owner: string): Promise<void> {
     await store.instance.setHealth(connection.id, 'reconnect');
     // Not waited for: a GitLab that is away must not keep anybody from being removed.
     endAtGitLab(parts, connection).catch((error: unknown) =>
-      log('warn', 'A removed admin’s grant could not be ended at GitLab.', { error }),
+      log('warn', 'A removed admin’s connection could not be revoked at GitLab.', { error }),
     );
     for (const { id, binding } of store.sites.all())
       if (binding?.connectionId === connection.id) runtimes.worker(id).trigger('person');

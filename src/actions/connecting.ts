@@ -357,13 +357,13 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
         ? ['The access token still works. Revoke it in GitLab if nothing else uses it.']
         : [];
     } catch {
-      return ['GitLab could not be told to end the grant. Revoke it there under your profile / Applications.'];
+      return ['Mooring could not revoke the connection at GitLab. Revoke it there under your profile / Applications.'];
     }
   }
 }
 
 const grantElsewhere =
-  'The grant may still live in the GitLab that gave it: its tokens are not here any more. Revoke it there, under your profile / Applications or Access tokens.';
+  'The connection may still be valid in the GitLab that issued it. Mooring no longer has its tokens. Revoke it there under your profile / Applications or Access tokens.';
 
 /** The default branch as it is while the site is put on its branch: what it becomes later is measured against it. */
 function defaultOf({ empty, defaultBranch }: Project): Pick<Binding, 'defaultBranch' | 'defaultThen'> {

@@ -131,9 +131,7 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
     if (access === '' || now?.includes(access) || now?.includes(refresh ?? '')) return;
     deps.oauth
       .revoke(replaced.accessToken)
-      .catch((error: unknown) =>
-        deps.log('warn', 'A grant that was replaced could not be ended at GitLab.', { error }),
-      );
+      .catch((error: unknown) => deps.log('warn', 'A replaced connection could not be revoked at GitLab.', { error }));
   }
 
   return {

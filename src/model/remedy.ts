@@ -742,7 +742,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'Mooring is already set up',
     happened: () => 'The first account exists, so the set-up page is closed.',
     untouched: nothing,
-    todo: () => 'Sign in. If you lost the password, run mooring admin reset-password on the server.',
+    todo: () =>
+      'Sign in. If you lost the password, set a new one with MOORING_ADMIN_PASSWORD_FILE and restart Mooring.',
     status: 409,
     retry: 'never',
   },

@@ -94,7 +94,7 @@ test('a token for a program is made, works, and is refused once it is removed', 
   await follow('API tokens');
   await page.getByLabel('Name').fill('newsroom CMS');
   await page.getByRole('radio', { name: /^Read and sync/ }).check();
-  await press('Make token');
+  await press('Create token');
   await reads('The token newsroom CMS is made');
   const token = (await page.getByText(/^mooring_/).innerText()).trim();
   const call = (path: string, method = 'GET'): Promise<Response> =>
@@ -135,7 +135,7 @@ test('Disconnect works while GitLab is away, and says what is left to do there',
   await page.goto(`${site.url}/settings/syncing`);
   await follow('Disconnect');
   await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click();
-  await reads('GitLab could not be told to end the grant.');
+  await reads('Mooring could not revoke the connection at GitLab.');
   await reads(/The webhook \d+ of harbour\/website is still there/);
   await page.getByRole('button', { name: 'Connect', exact: true }).waitFor();
   const after = await filesOf(site.folder);

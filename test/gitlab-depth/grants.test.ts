@@ -181,13 +181,13 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     await lena.press('Sign in', { Name: 'Lena', Password: 'lena-moors-it-too' });
     const before = await lena.open(`${site.url}/settings/syncing`);
     assert.match(before.words, 'The grant of Ana, who authorised Mooring in GitLab.');
-    await lena.press('Use your own grant');
+    await lena.press('Use your own connection');
     await lena.press('Sign in', { 'Username or primary email': 'lena', Password: examplePassword });
     if (lena.page.words.includes('Authorize Mooring to use')) await lena.press('Authorize Mooring');
     const after = await lena.open(`${site.url}/settings/syncing`);
     assert.match(after.words, '@lena');
     assert.match(after.words, 'Your own grant.');
-    assert.not.match(after.words, 'Use your own grant');
+    assert.not.match(after.words, 'Use your own connection');
     assert.match((await ana.open(`${site.url}/settings/syncing`)).words, 'The grant of Lena');
     await lena.open(site.url);
     await lena.press('Resume');
@@ -205,8 +205,8 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     assert.match(JSON.stringify((await world.gardens.log())[0]), 'ana@harbour.example');
     // And back, now without asking GitLab: she has a grant that works.
     await ana.open(`${site.url}/settings/syncing`);
-    const back = await ana.press('Use your own grant');
-    assert.match(back.words, 'This site uses your grant now');
+    const back = await ana.press('Use your own connection');
+    assert.match(back.words, 'This site now uses your connection');
     await site.write('again.md', 'a\n');
     await until('her push', async () => (await world.website.files()).has('again.md') || undefined);
     const story = await ana.open(`${harbour.url}/activity`);

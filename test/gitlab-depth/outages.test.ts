@@ -154,7 +154,7 @@ outages(
       assert.not.match(asked.words, 'is revoked in GitLab');
       const done = await clicker.press('Disconnect');
       assert.match(done.words, 'with something left over');
-      assert.match(done.words, 'The grant may still live in the GitLab that gave it');
+      assert.match(done.words, 'The connection may still be valid in the GitLab that issued it');
       assert.match(done.words, 'is still there. Remove it in GitLab');
       assert.is(gitlab.requests.filter(({ path }) => path.endsWith('/oauth/revoke')).length, 0);
       assert.ok((await filesOf(site.folder)).size > 0);

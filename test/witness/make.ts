@@ -150,7 +150,7 @@ async function people(clicker: MooredSite['clicker'], { url }: Harbour): Promise
   await clicker.press('Add admin', { Name: lena.name, 'First password': lena.password });
   const token = async (name: string, scope: string, end: string): Promise<string> => {
     await clicker.open(`${url}/account/tokens`);
-    const page = await clicker.press('Make token', { Name: name, [scope]: true, [end]: true });
+    const page = await clicker.press('Create token', { Name: name, [scope]: true, [end]: true });
     const text = /mooring_[\w-]{43}/.exec(page.html)?.[0];
     if (text === undefined) throw new Error(`no token: ${page.words}`);
     return text;

@@ -93,7 +93,7 @@ export function admins(router: Router<State>, web: WebContext): void {
     web.redirect(ctx, '/account/admins', {
       tone: 'good',
       title: `${account.name} is no admin any more`,
-      lines: ['Their grant at GitLab is ended. Sites that used it wait until another admin presses Reconnect.'],
+      lines: ['Their connection to GitLab was revoked. Sites that used it wait until another admin selects Reconnect.'],
     });
   });
 }

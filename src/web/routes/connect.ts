@@ -36,7 +36,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     await deps.connecting.handOver(site.id, mine, who(ctx));
     web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
-      title: 'This site uses your grant now',
+      title: 'This site now uses your connection',
       lines: ['Everything else stays: repository, branch, webhook, kept versions, and edits that wait.'],
     });
   });
