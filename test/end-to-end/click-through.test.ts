@@ -289,7 +289,7 @@ step('Disconnect says what goes, leaves every file, removes the webhook and ends
   await site.getByRole('link', { name: 'Site Settings' }).click();
   await site.getByRole('link', { name: 'Disconnect' }).click();
   const dialog = site.getByRole('dialog', { name: 'Disconnect Harbour from harbour/website?' });
-  await dialog.getByText('Pulling and pushing both stop.').waitFor();
+  await dialog.getByText('Mooring stops pulling and pushing.').waitFor();
   await way.shot(site, 'disconnect');
   assert.is(project.hooks.length, 1);
   const before = await snapshot(folder);

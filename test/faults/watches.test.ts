@@ -19,7 +19,7 @@ watches('F31: the watches are used up: changes arrive by the scan, the page says
     const site = await mooredSite(harbour, { project });
     await site.settled();
     await site.clicker.open(`${site.url}/settings/schedule`);
-    await site.clicker.press('Save', { 'When to compare': '* * * * *' });
+    await site.clicker.press('Save', { 'When to scan': '* * * * *' });
     for (let i = 0; i < 30; i += 1) await site.write(`d${i}/in/a.md`, `edited ${i}\n`);
     const { words } = await site.clicker.open(`${harbour.url}/attention`);
     assert.match(words, 'Not watched');

@@ -56,7 +56,7 @@ connections('an access token serves the site it was entered for; the account’s
     const one = await tokenSite(harbour, clicker, { name: 'One', token: gitlab.tokens.add('piet', ['api']) });
     const first = await clicker.open(`${one.url}/settings/syncing`);
     assert.match(first.words, 'An access token that you entered.');
-    assert.not.match(first.words, 'Your own grant.');
+    assert.not.match(first.words, 'Your own connection.');
 
     // The next site begins at GitLab, as the person, not as the token's user.
     const { url: two } = await addSite(harbour, clicker, 'Two', await makeFolder(harbour.sites, 'two', {}));
@@ -76,7 +76,7 @@ connections('an access token serves the site it was entered for; the account’s
     await clicker.press('Use this token', { 'Access token': own });
     const shown = await clicker.open(`${gardens.url}/settings/syncing`);
     assert.match(shown.words, 'Good, renewed');
-    assert.match(shown.words, 'Your own grant.');
+    assert.match(shown.words, 'Your own connection.');
     assert.not.match(shown.words, 'Access token, ends');
 
     // Another admin reads whose token it is.
@@ -101,7 +101,7 @@ connections('a token that cannot do what the site needs is refused, and not kept
     assert.match(site.clicker.page.words, 'was not found in GitLab');
     assert.equal(await kept(harbour), ['ana']);
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
-    assert.match(page.words, 'Your own grant.');
+    assert.match(page.words, 'Your own connection.');
     await site.write('goes-on.md', 'g\n');
     await site.settled();
   }),

@@ -83,7 +83,7 @@ grants('one Reconnect wakes every site of the grant, and ends the pair before at
     await other.settled();
     // Not by the clock: only the grant may wake it.
     await site.clicker.open(`${other.url}/settings/schedule`);
-    await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+    await site.clicker.press('Save', { 'When to check': '0 0 1 1 *' });
     const before = tokenNow(harbour);
     // Lost to the daemon and alive in GitLab, as after a restored backup.
     gitlab.faults.add({ ...dead, match: () => true });
@@ -115,7 +115,7 @@ grants('a blocked user: on hold with that cause, and it goes on by itself when u
     const site = await mooredSite(place);
     await site.settled();
     await site.clicker.open(`${site.url}/settings/schedule`);
-    await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+    await site.clicker.press('Save', { 'When to check': '0 0 1 1 *' });
     gitlab.blockUser('ana');
     await site.write('waits.md', 'w\n');
     await site.reaches('On hold');
@@ -186,7 +186,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     if (lena.page.words.includes('Authorize Mooring to use')) await lena.press('Authorize Mooring');
     const after = await lena.open(`${site.url}/settings/syncing`);
     assert.match(after.words, '@lena');
-    assert.match(after.words, 'Your own grant.');
+    assert.match(after.words, 'Your own connection.');
     assert.not.match(after.words, 'Use your own connection');
     assert.match((await ana.open(`${site.url}/settings/syncing`)).words, 'The grant of Lena');
     await lena.open(site.url);
@@ -258,7 +258,7 @@ grants(
         const site = await mooredSite(harbour);
         await site.settled();
         await site.clicker.open(`${site.url}/settings/schedule`);
-        await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+        await site.clicker.press('Save', { 'When to check': '0 0 1 1 *' });
         const secret = harbour.gitlab.applications.renewSecret(harbour.application.applicationId);
         await until('on hold', async () => {
           const page = await site.clicker.open(site.url);
@@ -268,7 +268,7 @@ grants(
         });
         const page = await site.clicker.open(`${site.url}/hold`);
         assert.match(page.words, 'GitLab does not know this application');
-        for (const way of ['I’ve fixed it', 'Look at the instance', 'Authorise Mooring again'])
+        for (const way of ['I’ve fixed it', 'Check the instance', 'Authorise Mooring again'])
           assert.match(page.words, way);
         await site.clicker.open(`${harbour.url}/account/gitlab`);
         await site.clicker.press('Configure Self Hosted GitLab', { Secret: secret });

@@ -150,7 +150,7 @@ outages(
       const moved = gitlab.url.replace('127.0.0.1', 'localhost');
       await clicker.press('Configure Self Hosted GitLab', { 'GitLab URL': moved, Secret: application.secret });
       const asked = await clicker.open(`${site.url}/disconnect`);
-      assert.match(asked.words, 'Its tokens are not here any more');
+      assert.match(asked.words, 'It no longer has the tokens');
       assert.not.match(asked.words, 'is revoked in GitLab');
       const done = await clicker.press('Disconnect');
       assert.match(done.words, 'with something left over');

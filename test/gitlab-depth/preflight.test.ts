@@ -33,7 +33,7 @@ preflight('a thousand branches before main: main is chosen, in a few requests; t
     execFileSync('git', ['--git-dir', project.repoPath, 'update-ref', '--stdin'], { input });
     const clicker = await atBranches(harbour, project);
     assert.is(chosen(clicker.page.html), 'main (default)');
-    assert.match(clicker.page.words, 'GitLab has more branches than stand here');
+    assert.match(clicker.page.words, 'GitLab has more branches than are listed here');
     const asked = gitlab.requests.filter(({ path }) => path.includes('/repository/branches'));
     assert.ok(asked.length <= 4, `${asked.length} requests for branches`);
     const here = clicker.page.url.split('#')[0];
@@ -53,7 +53,7 @@ preflight('a default branch that takes no pushes: said, and no other is chosen i
     website.protect('main', { pushLevel: Level.none });
     const clicker = await atBranches(harbour, website);
     assert.is(chosen(clicker.page.html), 'Choose a branch');
-    assert.match(clicker.page.words, 'The default branch main is protected: you may not push to it.');
+    assert.match(clicker.page.words, 'The default branch main is protected: you cannot push to it.');
   }),
 );
 
@@ -68,7 +68,7 @@ preflight('what GitLab would refuse stands in the warning before the click, and 
     gitlab.requests.length = 0;
     const plan = await site.clicker.open(`${site.url}/confirm?project=${world.website.id}&branch=release/1`);
     assert.is(plan.status, 200);
-    assert.match(plan.words, 'GitLab will refuse what is pushed here.');
+    assert.match(plan.words, 'GitLab will reject the push.');
     assert.match(plan.words, 'New branches named like “release/*” are protected, and nobody may push to them.');
     assert.match(plan.words, 'has to match “@northwick\\.example$”');
     assert.match(plan.words, 'Every commit has to be signed');
@@ -161,9 +161,9 @@ preflight('another default branch is told once, where it can be settled; who cho
     await site.settled();
     assert.match(await attention(), 'Another default branch in GitLab: 1 site');
     for (const path of ['', '/settings/syncing'])
-      assert.match((await site.clicker.open(site.url + path)).words, 'trunk is the repository’s default branch now.');
+      assert.match((await site.clicker.open(site.url + path)).words, 'trunk is now the repository’s default branch.');
     await site.clicker.press('Stay on main');
-    assert.not.match((await site.clicker.open(site.url)).words, 'default branch now');
+    assert.not.match((await site.clicker.open(site.url)).words, 'now the repository’s default branch');
     assert.not.match(await attention(), 'default branch');
     // Chosen with open eyes: whatever becomes the default one afterwards.
     await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=next`);

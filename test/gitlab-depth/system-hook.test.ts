@@ -13,7 +13,7 @@ const hooks = suite('gitlab-depth/system-hook');
 async function neverPolled(site: MooredSite): Promise<void> {
   await site.settled();
   await site.clicker.open(`${site.url}/settings/schedule`);
-  await site.clicker.press('Save', { 'When to look': '0 0 1 1 *' });
+  await site.clicker.press('Save', { 'When to check': '0 0 1 1 *' });
 }
 
 const syncing = async ({ clicker, url }: MooredSite): Promise<string> =>
@@ -22,7 +22,7 @@ const syncing = async ({ clicker, url }: MooredSite): Promise<string> =>
 /** The secret of a new system hook, which the page shows once. */
 async function systemSecret(url: string, clicker: Clicker): Promise<string> {
   await clicker.open(`${url}/account/gitlab`);
-  const made = await clicker.press('Make a secret token');
+  const made = await clicker.press('Create a secret token');
   return /id="system-secret">([\w-]{43})</.exec(made.html)?.[1] ?? '';
 }
 
@@ -50,7 +50,7 @@ hooks('one hook for all sites: pushes arrive by it although project hooks are bl
       await gitlab.quiet();
       const sent = gitlab.webhookDeliveries.filter(({ event }) => event === 'System Hook');
       assert.ok(sent.every(({ status }) => status === 200));
-      assert.match(await syncing(one), 'GitLab’s system hook calls');
+      assert.match(await syncing(one), 'GitLab’s system hook is used');
 
       // It is only a hint: a forged body with the right secret costs a look, a wrong secret nothing.
       const call = (token: string, body: string): Promise<Response> =>
@@ -65,7 +65,7 @@ hooks('one hook for all sites: pushes arrive by it although project hooks are bl
       assert.not.match(harbour.output(), secret);
 
       await clicker.open(`${url}/account/gitlab`);
-      await clicker.press('Refuse its calls');
+      await clicker.press('Stop accepting it');
       assert.is((await call(secret, JSON.stringify(forged))).status, 401);
     },
     { allowLocalWebhooks: false },
@@ -103,7 +103,7 @@ hooks('it is not proven by what is no push; a group, then the project under anot
       assert.match(await syncing(site), 'Blocked by GitLab', 'a rename proves no push');
       await world.website.push('main', { 'moved.md': 'm\n' });
       await until('it arrives', async () => (await filesOf(site.folder)).has('moved.md') || undefined);
-      await until('proven', async () => /system hook calls/.test(await syncing(site)) || undefined);
+      await until('proven', async () => /system hook is used/.test(await syncing(site)) || undefined);
     },
     { allowLocalWebhooks: false },
   ),
@@ -145,7 +145,7 @@ hooks('a push that came without a call: the page says so, and that it looks each
     await site.project.push('main', { 'untold.md': 'u\n' });
     await site.clicker.open(site.url);
     await site.clicker.press('Sync now');
-    await until('missed', async () => /A push came without it/.test(await syncing(site)) || undefined);
+    await until('missed', async () => /A push arrived without a delivery/.test(await syncing(site)) || undefined);
   });
 });
 

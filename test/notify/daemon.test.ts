@@ -61,7 +61,7 @@ test('set up by the page, a hold is mailed and posted once, over a restart; its 
     await site.settled();
 
     const page = await clicker.open(`${url}/account/notifications`);
-    assert.match(page.words, 'Goes to web@example.org, ops@example.org');
+    assert.match(page.words, 'To web@example.org, ops@example.org');
     assert.match(page.words, 'Set up a webhook');
     const saved = await clicker.press('Save webhook', {
       Address: hook.url,

@@ -33,7 +33,7 @@ test('with nothing set up it explains how to turn each way on', async () => {
   assert.match(text, 'Set up a webhook');
   assert.not.match(text, 'Send a test');
   world.notifications = { damaged: true };
-  assert.match((await (await signedIn(world)).get(at)).text, 'Nobody is told until you enter it again');
+  assert.match((await (await signedIn(world)).get(at)).text, 'No messages are sent until you enter it again');
 });
 
 test('the webhook is saved by a form, and a box that is not ticked is off', async () => {

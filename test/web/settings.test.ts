@@ -41,7 +41,7 @@ test('built-in rules that are not ticked are off; a form without them changes no
   const me = await signedIn(world);
   const page = (await me.get(`${at}/ignored`)).text;
   assert.match(page, /name="rule-vim" value="yes" checked/);
-  assert.match(page, /Leaves out 12: <code>.DS_Store<\/code>, <code>a\/.DS_Store<\/code>/);
+  assert.match(page, /Excludes 12: <code>.DS_Store<\/code>, <code>a\/.DS_Store<\/code>/);
   assert.match(page, /<code>node_modules\/<\/code><\/dt><dd>1, by theme\/.gitignore: <code>theme\/node_modules/);
   const ticked = Object.fromEntries(builtInRules.map(({ id }) => [`rule-${id}`, 'yes']));
   const { 'rule-vim': _vim, 'rule-acme': _acme, ...rest } = ticked;

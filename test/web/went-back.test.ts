@@ -102,7 +102,7 @@ test('one branch alone has no such page, and the dashboard says nothing of a bac
   world.statuses.delete('theatre');
   assert.is((await me.get(path)).headers['location'], '/');
   assert.not.match((await me.get('/')).text, 'restored from an older backup');
-  assert.not.match((await me.get('/sites/harbour/hold')).text, 'Choose for all of them');
+  assert.not.match((await me.get('/sites/harbour/hold')).text, 'Decide for all of them');
 });
 
 test.run();

@@ -74,7 +74,7 @@ async function make(at: Harbour): Promise<void> {
 
   const apiTokens = await people(clicker, at);
   await clicker.open(`${pier.url}/settings/safety`);
-  await clicker.press('Save', { 'Each side keeps its own until someone chooses': true });
+  await clicker.press('Save', { 'Each side keeps its own version until someone decides': true });
 
   await at.stop();
   await pier.write('both.md', 'the version of the site\n');
