@@ -82,6 +82,7 @@ function breaches(sources: ReadonlyMap<string, string>): string[] {
         continue;
       }
       const target = posix.join(posix.dirname(file), specifier);
+      if (isRoute(file) && isRoute(target)) found.push(`${file}: a route imports the route ${target}`);
       if (mayImport === 'everything' || moduleOf(target) === module || mayImport?.includes(moduleOf(target))) continue;
       if (target === ports.file && ports.readers.includes(module) && isTypeImport(source, specifier)) continue;
       found.push(`${file}: ${module} imports ${target}`);
@@ -114,6 +115,9 @@ function circles(sources: ReadonlyMap<string, string>): string[] {
   }
   return [...left.keys()].sort();
 }
+
+/** What two pages share belongs beside the routes. */
+const isRoute = (file: string): boolean => file.startsWith('web/routes/');
 
 function moduleOf(file: string): string {
   return file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
@@ -173,6 +177,7 @@ imports('a planted breach is found', () => {
     ['sync/z.ts', `setTimeout(() => undefined, 5);`, 'sync/z.ts: uses a timer'],
     ['sync/t.ts', `const now = Date.now();`, 'sync/t.ts: uses the wall clock'],
     ['web/e.ts', `process.exit(1);`, 'web/e.ts: uses process.exit'],
+    ['web/routes/a.ts', `import { b } from './b.ts';`, 'web/routes/a.ts: a route imports the route web/routes/b.ts'],
   ];
   for (const [file, source, breach] of planted) assert.equal(breaches(new Map([[file, source]])), [breach]);
 });

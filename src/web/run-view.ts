@@ -4,7 +4,7 @@ import { displayPath, escapeControls, escapeLines, pathBytes, type Tally } from 
 import { markView } from './plan-view.ts';
 import { shortOid, commitUrl } from './site-frame.ts';
 import { count, dayHeading, duration, number, when } from './times.ts';
-import { problemView } from './routes/syncing.ts';
+import { problemView } from './sync-view.ts';
 import { runHeadline, triggerWords } from './words.ts';
 
 const looks: Record<RunRecord['result'], { readonly tone: string; readonly icon: string }> = {

@@ -68,3 +68,8 @@ function readCookie(ctx: Context, name: string): string | undefined {
   const value = ctx.cookies.get(name);
   return value !== undefined && /^[\w-]{16,200}$/.test(value) ? value : undefined;
 }
+
+/** Who acts, for the audit log. */
+export function accountName(ctx: Context): string {
+  return ctx.state.session?.accountName ?? '';
+}

@@ -5,9 +5,8 @@ import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { beside, fields, filledLine, parse, type FieldErrors } from '../form.ts';
-import { signIn, signOut } from '../session.ts';
+import { accountName, signIn, signOut } from '../session.ts';
 import { when } from '../times.ts';
-import { who } from './syncing.ts';
 
 const password = z
   .string({ error: 'Enter a password.' })
@@ -30,7 +29,7 @@ export function admins(router: Router<State>, web: WebContext): void {
     const parsed = parse(addForm, entered);
     if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, name: entered['name'] ?? '' });
     try {
-      const made = await deps.accounts.add(parsed.values, who(ctx));
+      const made = await deps.accounts.add(parsed.values, accountName(ctx));
       web.redirect(ctx, '/account/admins', {
         tone: 'good',
         title: `${made.name} is an admin`,
@@ -82,7 +81,7 @@ export function admins(router: Router<State>, web: WebContext): void {
   router.post('/account/admins/:aid/remove', async (ctx) => {
     const account = accountOf(ctx, web);
     try {
-      await deps.accounts.remove(account.id, who(ctx));
+      await deps.accounts.remove(account.id, accountName(ctx));
     } catch (error) {
       return show(ctx, web, { errors: { form: Object.values(shortly(error))[0] ?? '' } });
     }

@@ -6,7 +6,7 @@ import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { type FieldErrors, fields, filledLine, parse } from '../form.ts';
 import { when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const form = z.object({
   name: filledLine('a name', 64),
@@ -28,7 +28,7 @@ export function apiTokens(router: Router<State>, web: WebContext): void {
     const { name, scope, days } = parsed.values;
     const accountId = ctx.state.session?.accountId ?? '';
     const endsAt = days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs };
-    const { token, text } = await deps.apiTokens.add({ name, scope, accountId, ...endsAt }, who(ctx));
+    const { token, text } = await deps.apiTokens.add({ name, scope, accountId, ...endsAt }, accountName(ctx));
     // Not after a redirect: the text is nowhere but in this one answer.
     show(ctx, web, { made: { name: escapeControls(token.name), text } });
   });
@@ -48,7 +48,7 @@ export function apiTokens(router: Router<State>, web: WebContext): void {
 
   router.post('/account/tokens/:tid/remove', async (ctx) => {
     const token = tokenOf(ctx, web);
-    await deps.apiTokens.remove(token.id, who(ctx));
+    await deps.apiTokens.remove(token.id, accountName(ctx));
     web.redirect(ctx, '/account/tokens', {
       tone: 'good',
       title: `The token ${escapeControls(token.name)} is removed`,

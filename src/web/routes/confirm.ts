@@ -8,9 +8,8 @@ import type { ConnectRequest } from '../deps.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
 import { siteOf } from '../site-frame.ts';
-import { projectId, showPicker, usableConnection } from './repository.ts';
-import { showBranches } from './switch-branch.ts';
-import { who } from './syncing.ts';
+import { projectId, showBranches, showPicker, usableConnection } from '../picker.ts';
+import { accountName } from '../session.ts';
 
 const question = z.object({
   project: z.string({ error: 'Choose a repository.' }).regex(/^[1-9]\d{0,15}$/, 'Choose a repository.'),
@@ -55,7 +54,7 @@ export function confirm(router: Router<State>, web: WebContext): void {
     const request = requestOf(site, fields(ctx.request.body));
     if (parsed.kind === 'bad' || request === undefined) throw new Problem('form-invalid');
     try {
-      await deps.connecting.confirm({ ...request, planId: parsed.values.planId }, who(ctx), account(ctx));
+      await deps.connecting.confirm({ ...request, planId: parsed.values.planId }, accountName(ctx), account(ctx));
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== 'plan-outdated') throw error;
       return showPlan(ctx, web, site, request, 'again');

@@ -11,7 +11,7 @@ import { fields, parse } from '../form.ts';
 import { sendFile, sendPicture } from '../send-file.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { bytes, when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const form = z.object({ use: z.enum(['repository', 'site']) });
 
@@ -66,7 +66,7 @@ export function conflicts(router: Router<State>, web: WebContext): void {
     const { site, conflict } = conflictOf(ctx, web);
     const parsed = parse(form, ctx.request.body);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
-    await deps.decisions.resolve(site.id, conflict.id, parsed.values.use, who(ctx));
+    await deps.decisions.resolve(site.id, conflict.id, parsed.values.use, accountName(ctx));
     const used = parsed.values.use === 'repository' ? 'The repository’s version' : 'The site’s version';
     web.redirect(ctx, `/sites/${site.id}/conflicts`, {
       tone: 'good',

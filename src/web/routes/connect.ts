@@ -4,9 +4,8 @@ import type { Site } from '../../model/site.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { webUrl } from '../address.ts';
 import { beside, fields, type FieldErrors } from '../form.ts';
-import { sessionKey } from '../session.ts';
+import { accountName, sessionKey } from '../session.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
-import { who } from './syncing.ts';
 
 /** Off to GitLab and back. */
 export function connect(router: Router<State>, web: WebContext): void {
@@ -33,7 +32,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     const mine = deps.connections.mine(person(ctx).accountId);
     if (mine?.health !== 'good') return toGitLab(ctx, web, site);
-    await deps.connecting.handOver(site.id, mine, who(ctx));
+    await deps.connecting.handOver(site.id, mine, accountName(ctx));
     web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: 'good',
       title: 'This site now uses your connection',
@@ -48,7 +47,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     try {
       const connection = await deps.connections.useToken(person(ctx).accountId, { accessToken, expires });
       if (!site.binding) return web.redirect(ctx, `/sites/${site.id}/repository?connection=${connection.id}`);
-      await deps.connecting.handOver(site.id, connection, who(ctx), 'for-this');
+      await deps.connecting.handOver(site.id, connection, accountName(ctx), 'for-this');
     } catch (error) {
       return showAccessToken(ctx, web, site, { expires, errors: beside(error, {}) });
     }
@@ -76,7 +75,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     const bound = deps.sites.get(site)?.binding !== undefined;
     if (!bound) return web.redirect(ctx, `/sites/${site}/repository`);
     // Perhaps as somebody else: then the site goes on with this person's grant, if it reaches the repository.
-    await deps.connecting.handOver(site, connection, who(ctx), 'for-this');
+    await deps.connecting.handOver(site, connection, accountName(ctx), 'for-this');
     web.redirect(ctx, `/sites/${site}/settings/syncing`, {
       tone: 'good',
       title: 'Connected to GitLab again',

@@ -3,7 +3,7 @@ import { escapeControls } from '../../model/tree.ts';
 import type { WebContext, State } from '../context.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 /** The two ways out: end the syncing of a site, and forget the site. Files stay in both. */
 export function disconnect(router: Router<State>, web: WebContext): void {
@@ -32,7 +32,7 @@ export function disconnect(router: Router<State>, web: WebContext): void {
 
   router.post('/sites/:id/disconnect', async (ctx) => {
     const site = siteOf(ctx, web);
-    const { leftOver } = await deps.connecting.disconnect(site.id, who(ctx));
+    const { leftOver } = await deps.connecting.disconnect(site.id, accountName(ctx));
     const project = site.binding?.projectPath ?? 'its repository';
     web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
       tone: leftOver.length > 0 ? 'warn' : 'good',
@@ -59,7 +59,7 @@ export function disconnect(router: Router<State>, web: WebContext): void {
 
   router.post('/sites/:id/remove', async (ctx) => {
     const site = siteOf(ctx, web);
-    await deps.sites.remove(site.id, who(ctx));
+    await deps.sites.remove(site.id, accountName(ctx));
     web.redirect(ctx, '/', {
       tone: 'good',
       title: `${site.name} is removed`,

@@ -10,7 +10,8 @@ import { holdChoices, holdReason, holdTitle, holdWays, mayGoElsewhere } from '..
 import { markView } from '../plan-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
-import { problemView, who } from './syncing.ts';
+import { problemView } from '../sync-view.ts';
+import { accountName } from '../session.ts';
 
 const elsewhere = z.object({ newBranch: filledLine('a branch', 300), mergeRequest: z.literal('yes').optional() });
 
@@ -67,7 +68,7 @@ export function hold(router: Router<State>, web: WebContext): void {
     const wanted = { branch: newBranch, mergeRequest: mergeRequest === 'yes' };
     let said: string;
     try {
-      said = await deps.connecting.pushElsewhere(site.id, wanted, who(ctx));
+      said = await deps.connecting.pushElsewhere(site.id, wanted, accountName(ctx));
     } catch (error) {
       return failed(
         Object.values(beside(error, { 'branch-invalid': 'newBranch', 'push-refused': 'newBranch' }))[0] ?? '',
@@ -99,7 +100,7 @@ export function hold(router: Router<State>, web: WebContext): void {
     }
     const words = holdChoices(held).find(({ choice }) => choice === parsed.values.choice);
     if (!words) throw new Problem('form-invalid');
-    await deps.decisions.choose(site.id, parsed.values.step, parsed.values.choice, who(ctx));
+    await deps.decisions.choose(site.id, parsed.values.step, parsed.values.choice, accountName(ctx));
     web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       title: `Chosen: ${words.button}`,

@@ -8,7 +8,7 @@ import type { Context, WebContext, State } from '../context.ts';
 import type { Check, InstanceForm } from '../deps.ts';
 import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { number, when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const address = (label: string) =>
   line(label, 500)
@@ -72,7 +72,7 @@ export function instance(router: Router<State>, web: WebContext): void {
       return showForm(ctx, web, entered, { secret: why }, { status: 422 });
     }
     try {
-      await deps.instance.configure(withoutStaleAddresses(web, before, values), who(ctx));
+      await deps.instance.configure(withoutStaleAddresses(web, before, values), accountName(ctx));
     } catch (error) {
       return showForm(ctx, web, entered, beside(error, places), { status: 422 });
     }
@@ -93,14 +93,14 @@ export function instance(router: Router<State>, web: WebContext): void {
   router.post('/account/gitlab/system-hook', async (ctx) => {
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     if (fields(ctx.request.body)['act'] === 'remove') {
-      await deps.instance.dropSystemHook(who(ctx));
+      await deps.instance.dropSystemHook(accountName(ctx));
       return web.redirect(ctx, '/account/gitlab', {
         tone: 'good',
         title: 'The system hook’s calls are refused from now on',
         lines: ['Delete it in GitLab too. Webhooks of single repositories and polling go on.'],
       });
     }
-    const systemSecret = await deps.instance.makeSystemHook(who(ctx));
+    const systemSecret = await deps.instance.makeSystemHook(accountName(ctx));
     showForm(ctx, web, stored(deps.instance.get()), {}, { systemSecret });
   });
 }

@@ -10,7 +10,7 @@ import { sendFile } from '../send-file.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { bytes, count, number, when } from '../times.ts';
 import { keptWords } from '../words.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const day = 86_400_000;
 const perPage = 50;
@@ -100,7 +100,7 @@ export function kept(router: Router<State>, web: WebContext): void {
     const path = decodePath(p);
     // A damaged path must not turn "this file" into "the whole folder".
     if (p !== undefined && path === undefined) throw new Problem('form-invalid');
-    await deps.decisions.restore(site.id, version.id, path, who(ctx));
+    await deps.decisions.restore(site.id, version.id, path, accountName(ctx));
     web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       title: path === undefined ? 'The folder is being restored' : `${displayPath(path)} is being restored`,

@@ -5,7 +5,7 @@ import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { beside, type FieldErrors, fields, line, parse } from '../form.ts';
 import { count, when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const form = z.object({
   address: line('the address', 2_000).default(''),
@@ -35,7 +35,7 @@ export function notifications(router: Router<State>, web: WebContext): void {
     if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, entered });
     const { on, style, ...values } = parsed.values;
     try {
-      await deps.notifications.saveWebhook({ ...values, form: style, on: on === 'yes' }, who(ctx));
+      await deps.notifications.saveWebhook({ ...values, form: style, on: on === 'yes' }, accountName(ctx));
     } catch (error) {
       return show(ctx, web, { errors: beside(error, {}), entered });
     }
@@ -48,7 +48,7 @@ export function notifications(router: Router<State>, web: WebContext): void {
 
   router.post('/account/notifications/test', async (ctx) => {
     const channel: Channel = fields(ctx.request.body)['channel'] === 'webhook' ? 'webhook' : 'mail';
-    const delivery = await deps.notifications.test(channel, who(ctx));
+    const delivery = await deps.notifications.test(channel, accountName(ctx));
     const what = channel === 'mail' ? 'by e-mail' : 'to the webhook';
     web.redirect(
       ctx,

@@ -20,7 +20,7 @@ import { beside, block, fields, parse, type FieldErrors } from '../form.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import type { WebDeps } from '../deps.ts';
 import { number, when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 type PageName = SettingsForm['page'];
 type Entered = Readonly<Record<string, string>>;
@@ -75,7 +75,7 @@ export function settings(router: Router<State>, web: WebContext): void {
     const site = siteOf(ctx, web);
     const { step = '', choice = '' } = fields(ctx.request.body);
     if (choice !== 'commit' && choice !== 'ignore') throw new Problem('form-invalid');
-    await web.deps.settings.decideRules(site.id, step, choice, who(ctx));
+    await web.deps.settings.decideRules(site.id, step, choice, accountName(ctx));
     web.redirect(ctx, `/sites/${site.id}`, {
       tone: 'good',
       ...(choice === 'commit'
@@ -94,7 +94,7 @@ export function settings(router: Router<State>, web: WebContext): void {
     const p = entered['allow'] ?? '';
     if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
     const path = sitePath(Buffer.from(p, 'base64url'));
-    await web.deps.settings.allow(site.id, path, who(ctx));
+    await web.deps.settings.allow(site.id, path, accountName(ctx));
     web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
       tone: 'good',
       title: `${displayPath(path)} is allowed`,
@@ -117,7 +117,7 @@ async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Prom
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
     const values = { ...parsed.values, page, ...(page in boxes ? boxes[page as keyof typeof boxes] : {}) };
-    await web.deps.settings.save(site.id, values as SettingsForm, who(ctx));
+    await web.deps.settings.save(site.id, values as SettingsForm, accountName(ctx));
   } catch (error) {
     return showPage(ctx, web, page, { entered, errors: beside(error, {}), status: 422 });
   }

@@ -11,7 +11,8 @@ import { runDays } from '../run-view.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
 import { progressWords } from '../words.ts';
-import { showConnected, syncView, who } from './syncing.ts';
+import { showConnected, syncView } from '../sync-view.ts';
+import { accountName } from '../session.ts';
 
 const perPage = 25;
 const shownPaths = 20;
@@ -37,7 +38,7 @@ export function site(router: Router<State>, web: WebContext): void {
     const p = fields(ctx.request.body)['p'] ?? '';
     if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
     const path = sitePath(Buffer.from(p, 'base64url'));
-    await web.deps.decisions.removeLetGo(found.id, path, who(ctx));
+    await web.deps.decisions.removeLetGo(found.id, path, accountName(ctx));
     web.redirect(ctx, `/sites/${found.id}`, {
       tone: 'good',
       title: `${displayPath(path)} is removed`,

@@ -1,14 +1,11 @@
 import type { Router } from '@koa/router';
-import { type AccessTokenFacts, type Connection, tokenEnd, tokenEndWords } from '../../model/instance.ts';
-import { describe } from '../../model/remedy.ts';
-import type { Moved, Site, SiteStatus, Webhook } from '../../model/site.ts';
+import type { Site } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
-import { webUrl } from '../address.ts';
-import type { Context, WebContext, State } from '../context.ts';
+import type { Context, State, WebContext } from '../context.ts';
 import { fields } from '../form.ts';
-import { bindingView, commitUrl, shortOid, siteFrame, siteOf } from '../site-frame.ts';
-import { count, number, when } from '../times.ts';
-import { progressWords, rawOf } from '../words.ts';
+import { accountName } from '../session.ts';
+import { siteFrame, siteOf } from '../site-frame.ts';
+import { showConnected } from '../sync-view.ts';
 
 /** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
 export function syncing(router: Router<State>, web: WebContext): void {
@@ -22,13 +19,13 @@ export function syncing(router: Router<State>, web: WebContext): void {
 
   router.post('/sites/:id/sync', async (ctx) => {
     const site = siteOf(ctx, web);
-    await deps.sites.syncNow(site.id, who(ctx));
+    await deps.sites.syncNow(site.id, accountName(ctx));
     back(ctx, web, site, 'Sync requested', ['It starts now, or right after the one that is running.']);
   });
 
   router.post('/sites/:id/pause', async (ctx) => {
     const site = siteOf(ctx, web);
-    await deps.sites.pause(site.id, who(ctx));
+    await deps.sites.pause(site.id, accountName(ctx));
     back(ctx, web, site, 'Paused', [
       'Nothing is pulled or pushed until somebody resumes. Edits in the folder stay where they are.',
     ]);
@@ -36,7 +33,7 @@ export function syncing(router: Router<State>, web: WebContext): void {
 
   router.post('/sites/:id/stop', async (ctx) => {
     const site = siteOf(ctx, web);
-    await deps.sites.pause(site.id, who(ctx), 'now');
+    await deps.sites.pause(site.id, accountName(ctx), 'now');
     back(ctx, web, site, 'Stopped and paused', [
       'Files are replaced whole or not at all: none is half-written. Resume goes on from where it was.',
     ]);
@@ -44,7 +41,7 @@ export function syncing(router: Router<State>, web: WebContext): void {
 
   router.post('/sites/:id/resume', async (ctx) => {
     const site = siteOf(ctx, web);
-    await deps.sites.resume(site.id, who(ctx));
+    await deps.sites.resume(site.id, accountName(ctx));
     back(ctx, web, site, 'Resumed', ['What changed meanwhile on both sides is synced now.']);
   });
 
@@ -62,11 +59,6 @@ export function syncing(router: Router<State>, web: WebContext): void {
     await deps.connecting.retryWebhook(site.id);
     web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   });
-}
-
-/** Who acts, for the audit log. */
-export function who(ctx: Context): string {
-  return ctx.state.session?.accountName ?? '';
 }
 
 /** To the page the button was pressed on. */
@@ -89,120 +81,4 @@ function showProvider(ctx: Context, web: WebContext, site: Site): void {
     host: instance && URL.canParse(instance.url) ? new URL(instance.url).host : '',
     as: mine && ready ? { name: escapeControls(mine.name), username: escapeControls(mine.username) } : null,
   });
-}
-
-/** Also the live part of the page. */
-export function showConnected(ctx: Context, web: WebContext, site: Site): void {
-  const { deps, address } = web;
-  const status = deps.sites.status(site.id);
-  const connection = site.binding && deps.connections.get(site.binding.connectionId);
-  web.render(ctx, 'pages/connected.njk', {
-    nav: 'sites',
-    live: address.link(`/sites/${site.id}/live?view=syncing`),
-    site: siteFrame(web, site, 'settings'),
-    sync: syncView(web, site, status),
-    repository: bindingView(site),
-    connection: connection ? connectionView(ctx, web, connection) : null,
-    webhook: site.binding ? webhookView(web, site.binding.webhook) : null,
-  });
-}
-
-/** The facts of the Sync card. Last known facts stay while a run goes on. */
-export function syncView({ deps }: WebContext, site: Site, status: SiteStatus) {
-  const now = deps.now();
-  const at = (ms: number | undefined) => (ms === undefined ? null : when(ms, now));
-  const attempt = status.lastAttempt;
-  return {
-    stale: status.state === 'syncing',
-    asOf: at(status.checkedAt),
-    pull: status.lastPull ? movedView(site, status.lastPull, now) : null,
-    push: status.lastPush ? movedView(site, status.lastPush, now) : null,
-    attempt: attempt
-      ? {
-          time: when(attempt.at, now),
-          result: Object.hasOwn(attempts, attempt.result) ? attempts[attempt.result] : escapeControls(attempt.result),
-        }
-      : null,
-    waiting: `${number(status.waiting.toPull)} to pull, ${number(status.waiting.toPush)} to push`,
-    oldest: at(status.waiting.oldestUnpushedAt),
-    next: at(status.nextTryAt),
-    watched: status.watched,
-    gap: status.replaces === 'link',
-    problem: status.problem ? problemView(status.problem) : null,
-    progress: status.progress ? { words: progressWords(status.progress), ...status.progress } : null,
-  };
-}
-
-/** Results of a run that are no words for people yet. */
-const attempts: Readonly<Record<string, string>> = {
-  nothing: 'nothing to do',
-  refused: 'GitLab rejected the push',
-  held: 'it waits for a choice',
-};
-
-/** A problem that is shown inside a page, not instead of it. */
-export function problemView(problem: NonNullable<SiteStatus['problem']>) {
-  const words = describe(problem);
-  return {
-    code: problem.code,
-    title: escapeControls(words.title),
-    happened: escapeControls(words.happened),
-    untouched: escapeControls(words.untouched),
-    todo: escapeControls(words.todo),
-    cause: rawOf(problem, words.happened),
-  };
-}
-
-function movedView(site: Site, moved: Moved, now: number) {
-  return {
-    time: when(moved.at, now),
-    files: count(moved.files, 'file'),
-    sha: shortOid(moved.commit),
-    href: commitUrl(site, moved.commit),
-    subject: escapeControls(moved.subject),
-    by: moved.by === undefined ? '' : escapeControls(moved.by),
-  };
-}
-
-/** Whose grant the site uses: of which Mooring account, as which GitLab user. */
-function connectionView(ctx: Context, { deps }: WebContext, connection: Connection) {
-  const owner = deps.accounts.all().find(({ id }) => id === connection.owner);
-  return {
-    owner: owner ? escapeControls(owner.name) : '',
-    mine: connection.owner === ctx.state.session?.accountId,
-    name: escapeControls(connection.name),
-    username: escapeControls(connection.username),
-    email: escapeControls(connection.email),
-    good: connection.health === 'good',
-    renewed: when(connection.renewedAt, deps.now()),
-    token: connection.accessToken ? tokenView(connection.accessToken, deps.now()) : null,
-  };
-}
-
-function tokenView(token: AccessTokenFacts, now: number) {
-  if (token.expiresAt === undefined) return { ends: null, warning: '', tone: '' };
-  const end = tokenEnd(token, now);
-  return {
-    ends: when(token.expiresAt, now),
-    warning: end
-      ? `This token ${tokenEndWords(end.days)}. Edits are then committed here and pushed with a new one.`
-      : '',
-    tone: end?.tone ?? '',
-  };
-}
-
-function webhookView({ deps }: WebContext, webhook: Webhook) {
-  const instance = deps.instance.get();
-  const admin = instance && webUrl(instance.url) ? `${instance.url}/admin/application_settings/network` : '';
-  return {
-    kind: webhook.kind,
-    resting: webhook.kind === 'disabled' && webhook.resting,
-    missed: webhook.kind === 'waiting' && webhook.missedAt !== undefined ? when(webhook.missedAt, deps.now()) : null,
-    origin: instance && URL.canParse(instance.url) ? new URL(instance.url).origin : '',
-    last: webhook.kind === 'working' || webhook.kind === 'system' ? when(webhook.lastDeliveryAt, deps.now()) : null,
-    said: webhook.kind === 'waiting' ? escapeControls(webhook.said ?? '') : '',
-    reason: webhook.kind === 'none' ? escapeControls(webhook.reason) : '',
-    address: webhook.kind === 'blocked' ? escapeControls(webhook.address) : '',
-    admin,
-  };
 }

@@ -10,7 +10,7 @@ import { parse } from '../form.ts';
 import { changesWords } from '../hold-words.ts';
 import { bindingView } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
-import { who } from './syncing.ts';
+import { accountName } from '../session.ts';
 
 const path = '/attention/went-back';
 
@@ -63,7 +63,7 @@ export function wentBack(router: Router<State>, web: WebContext): void {
       const isSame = row !== undefined && digest(row.hold) === was && row.hold.choices.includes(choice);
       return isSame ? [{ site: id, step: row.hold.step }] : [];
     });
-    const changed = await deps.decisions.chooseForEach(open, choice, who(ctx));
+    const changed = await deps.decisions.chooseForEach(open, choice, accountName(ctx));
     const answered = open.filter(({ site }) => !changed.includes(site)).length;
     const left = shown.length - answered;
     web.redirect(ctx, '/', {
