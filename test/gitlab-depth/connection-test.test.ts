@@ -85,7 +85,7 @@ tests('GitLab that is down for a moment, redirects or is none: the line GitLab s
     }
     assert.match(await gitlabSays({ match, status: 500, body: 'x' }), /something failed inside.*own log/);
     const busy = await gitlabSays({ match, status: 429, headers: { 'retry-after': '30' }, body: 'x' });
-    assert.match(busy, /left alone for 30 s.*rate limits/);
+    assert.match(busy, /limits the rate of requests for 30 s.*rate limits/);
     const moved = await gitlabSays({ match, redirect: 'https://git.example/api/v4/version' });
     assert.match(moved, /sends on to .*Enter https:\/\/git\.example as the GitLab URL/);
     const guarded = await gitlabSays({ match, redirect: 'https://sso.example/login' });
@@ -214,7 +214,7 @@ tests('the least role holds also for who chose the repository before it was rais
     assert.not.match(form.html, 'Reporter');
     await other.press('Configure Self Hosted GitLab', { 'Minimum access level': 'Maintainer' });
     const refused = await clicker.press('Continue', { [`Branch of ${project.path}`]: 'preview' });
-    assert.match(refused.words, 'The connection’s user is Developer there, and Maintainer is needed');
+    assert.match(refused.words, 'The connection’s user has the role Developer there, and Maintainer is required');
     await other.open(`${url}/account/gitlab`);
     await other.press('Configure Self Hosted GitLab', { 'Minimum access level': 'Developer' });
     await clicker.press('Search', { 'Search repositories': 'timetable' });

@@ -180,7 +180,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     await lena.open(`${harbour.url}/sign-in`);
     await lena.press('Sign in', { Name: 'Lena', Password: 'lena-moors-it-too' });
     const before = await lena.open(`${site.url}/settings/syncing`);
-    assert.match(before.words, 'The grant of Ana, who authorised Mooring in GitLab.');
+    assert.match(before.words, 'The connection of Ana, who authorised Mooring in GitLab.');
     await lena.press('Use your own connection');
     await lena.press('Sign in', { 'Username or primary email': 'lena', Password: examplePassword });
     if (lena.page.words.includes('Authorize Mooring to use')) await lena.press('Authorize Mooring');
@@ -188,7 +188,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     assert.match(after.words, '@lena');
     assert.match(after.words, 'Your own connection.');
     assert.not.match(after.words, 'Use your own connection');
-    assert.match((await ana.open(`${site.url}/settings/syncing`)).words, 'The grant of Lena');
+    assert.match((await ana.open(`${site.url}/settings/syncing`)).words, 'The connection of Lena');
     await lena.open(site.url);
     await lena.press('Resume');
     await until('pushed', async () => (await world.website.files()).has('waits.md') || undefined);

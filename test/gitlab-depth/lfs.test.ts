@@ -177,7 +177,7 @@ lfs('missing, damaged, too long or over the limit: named, never written, and eve
     for (const [path, why] of [
       [
         'late.bin',
-        'A large file (LFS) that GitLab does not give: only its pointer is there. It says: Object does not exist',
+        'An LFS file that GitLab does not provide; only its pointer exists. GitLab says: Object does not exist',
       ],
       ['damaged.bin', 'whose content does not match its pointer'],
       ['long.bin', 'whose content does not match its pointer'],

@@ -93,7 +93,7 @@ preflight('large files of a repository whose site does not follow LFS are counte
     await website.push('main', { '.gitattributes': rules, 'film.mp4': pointer, 'tour.mp4': pointer });
     const clicker = await atBranches(harbour, website);
     const plan = await clicker.press('Continue');
-    assert.match(plan.words, '2 files of the repository are in LFS, and this site does not follow LFS.');
+    assert.match(plan.words, '2 files of the repository are in LFS, and LFS is turned off for this site.');
     assert.match(plan.html, /href="[^"]*\/settings\/files"/);
   }),
 );

@@ -61,7 +61,7 @@ test('the chart, its words and its table say what the records say', async () => 
       ['21 Oct', '1', '10 s', '10 s'],
     ],
   );
-  assert.is(chart.words, 'last 30 days: half within 1.0\u00a0s, slowest 1\u00a0min\u00a040\u00a0s');
+  assert.is(chart.words, 'last 30 days: median 1.0\u00a0s, slowest 1\u00a0min\u00a040\u00a0s');
   assert.match(chart.label, 'on 19 Nov, of 5 syncs that moved something');
   // Ten times as long is one line of the scale higher.
   const [hundred = 0, ten = 0, one = 0] = strokes(chart.grid).map(([, y = 0]) => y);
@@ -103,7 +103,7 @@ test('site, dashboard and System show the times, with units, as a picture and as
     const { text } = await me.get(path);
     assert.match(
       text,
-      /role="img" aria-label="Time a sync took, last 30 days: half within 1.0.s, slowest 3.min.10.s on 18 Nov/,
+      /role="img" aria-label="Time a sync took, last 30 days: median 1.0.s, slowest 3.min.10.s on 18 Nov/,
     );
     assert.match(text, '<th scope="row">18 Nov</th><td>1</td><td>3 min 10 s</td><td>3 min 10 s</td>');
     assert.match(text, '<span>1,000 s</span><span>100 s</span><span>10 s</span><span>1 s</span>');
