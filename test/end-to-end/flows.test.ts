@@ -95,7 +95,7 @@ test('a token for a program is made, works, and is refused once it is removed', 
   await page.getByLabel('Name').fill('newsroom CMS');
   await page.getByRole('radio', { name: /^Read and sync/ }).check();
   await press('Create token');
-  await reads('The token newsroom CMS is made');
+  await reads('Token newsroom CMS created');
   const token = (await page.getByText(/^mooring_/).innerText()).trim();
   const call = (path: string, method = 'GET'): Promise<Response> =>
     fetch(`${world.url}/api/v1${path}`, { method, headers: { Authorization: `Bearer ${token}` } });
@@ -118,7 +118,7 @@ test('the grant is revoked in GitLab: edits wait, Reconnect goes to GitLab and b
   world.gitlab.revokeToken(sent?.headers.authorization?.slice('Bearer '.length) ?? '');
   await site.write('waits.md', 'until somebody reconnects\n');
   await openSite();
-  await follow('See why, and choose');
+  await follow('See why and decide');
   await press('Reconnect');
   await page.getByLabel('Username or primary email').fill('ana');
   await page.getByLabel('Password').fill(examplePassword);

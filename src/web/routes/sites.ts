@@ -137,7 +137,7 @@ function rowView({ site, status }: Row, { deps, address }: WebContext, now: numb
 
 /** The link that leads to the choice, for states that wait for somebody. */
 function action({ binding }: Site, status: SiteStatus, home: string): { href: string; word: string } | null {
-  if (status.hold) return { href: `${home}/hold`, word: 'See why, and choose' };
+  if (status.hold) return { href: `${home}/hold`, word: 'See why and decide' };
   if (status.conflicts > 0)
     return { href: `${home}/conflicts`, word: `${count(status.conflicts, 'conflict')}: compare and choose` };
   return binding ? null : { href: `${home}/settings/syncing`, word: 'Connect a repository' };
