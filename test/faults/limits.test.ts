@@ -68,7 +68,7 @@ limits('F7: a git that finds no descriptor fails by itself, whatever it was star
         blobs: async () => { for await (const _ of repository.blobs([oid])); },
         changes: () => repository.changes(oid, 'b'.repeat(40)),
         files: () => repository.files(oid, 9),
-        take: () => repository.take(undefined, [{ path: 'a', file }], () => 'm'),
+        commitFiles: () => repository.commitFiles(undefined, [{ path: 'a', file }], () => 'm'),
       };
       const held = [];
       try { for (;;) held.push(openSync('/dev/null')); } catch {}
@@ -88,7 +88,7 @@ limits('F7: a git that finds no descriptor fails by itself, whatever it was star
       ],
       { encoding: 'utf8' },
     );
-    const failed = ['blobs', 'changes', 'files', 'take'].map((name) => `${name} git-failed\n`).join('');
+    const failed = ['blobs', 'changes', 'files', 'commitFiles'].map((name) => `${name} git-failed\n`).join('');
     assert.is(stdout, `${failed}alive undefined\n`, stderr);
   } finally {
     remove();
