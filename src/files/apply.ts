@@ -24,7 +24,7 @@ export interface ApplyTools extends StageTools {
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
   readonly checkRoom: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
-  /** The content that an earlier apply put at a path, and that may not be durable. */
+  /** The content that an earlier apply put at a path whose folder could not be synced. */
   readonly notDurable: (path: SitePath) => Oid | undefined;
   /** The id of a file's present content. */
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
@@ -84,7 +84,7 @@ class ApplyRun {
     try {
       return await this.#everything();
     } catch (error) {
-      // Nobody hears of it: what would have been refused is what it was.
+      // The caller never learns of these refusals, so the manifest must not keep them.
       for (const path of this.#isRefused) this.#tools.manifest.set(path, this.#linesBefore.get(path));
       throw error;
     }
@@ -166,7 +166,7 @@ class ApplyRun {
 
   #reasonAgainst(task: Task): NotSyncedReason | undefined {
     try {
-      // Here, and not when all are asked about: rules that cannot be read concern this path alone.
+      // Asked path by path, because rules that cannot be read concern this path alone.
       this.#tools.large?.isLarge(task.path);
       return this.#tools.refusal({ path: task.path, ...(task.after as Entry), size: 0 }) ?? this.#inTheWay(task);
     } catch (error) {
@@ -433,8 +433,8 @@ class ApplyRun {
       if (task.move) this.#leaveOrRelease(task.move);
       return this.#refuse(task, reason);
     }
-    // Refusing a removal would bring the file back as a new one: it stays what it is until it can go. And what is at the
-    // name of a move that was cut in two is told by the next look.
+    // A refused removal would bring the file back as a new one, so it stays what it is until it can go. What is at the
+    // name of a move that stopped half-way is found out by the next look.
     this.#staying.push({ path: task.path, reason });
     if (!isOpen) return this.#skip(task);
     this.#skipped.push(task.path);

@@ -24,7 +24,7 @@ export class DirectoryHandles {
     return this.#open.get('') as number;
   }
 
-  /** The open folder `path` (`''`: the root). Throws ENOENT, ENOTDIR, ELOOP, EACCES. */
+  /** The open folder `path` (`''`: the root). Throws what the system throws. */
   folder(path: string): number {
     const known = this.#open.get(path);
     if (known !== undefined) {
@@ -79,7 +79,7 @@ export class DirectoryHandles {
         made(path, fd);
         return fd;
       } catch (failed) {
-        // Once it is there, nobody would ask again what it is to be like.
+        // A folder that exists keeps the rights it has, so the next attempt has to make it anew.
         this.forget(path);
         unlessErrno(() => this.#fs.removeDirectory(parent, nameOf(path)));
         throw failed;

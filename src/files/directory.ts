@@ -101,7 +101,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #touched = new Set<SitePath>();
   /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
-  /** Arrived, but not durable when that was last tried: until it is, what is there says nothing. */
+  /** Applied, but their folders could not be synced: looks pass over these paths until they can be. */
   #notDurable: ReadonlyMap<SitePath, Applied['notDurable'][number]> = new Map();
   /** Contents that could not be read when that was last tried. */
   readonly #unread = new Map<SitePath, NotSyncedReason>();
@@ -238,7 +238,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async #scan(whole: boolean, asked: readonly SitePath[]): Promise<ScanResult> {
     const rules = this.#rules();
-    // The thread reads what is on disk.
+    // The scanning thread reads the manifest from its file.
     if (whole) this.#manifest.save(this.#manifest.commit);
     if (whole) return this.#o.scanner.scan(this.#o.root, this.#manifestFile, rules);
     return scanPaths(this.#o.fs, this.#o.root, this.#manifest, rules, asked);
@@ -252,7 +252,7 @@ class SiteDirectory implements Directory, Touchable {
     const mayCover: Covered[] = [];
     for (const { path, stat } of result.changed) {
       try {
-        // Read for nothing first: a commit that is begun and given up again leaves half a pack behind.
+        // Read once before git is given it: a fast-import that is abandoned leaves half a pack behind.
         if (this.#unread.delete(path)) await this.#contents.hash(path);
         if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
         else if (!this.#debouncer.settled(path, stat)) unsettled.push(path);
@@ -441,7 +441,7 @@ class SiteDirectory implements Directory, Touchable {
     for (const path of applied.skipped) this.#touched.add(path);
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
-    // What the folder follows was tried with all of them, those apart that it no longer has otherwise.
+    // An apply that follows a commit has tried all of them again, apart from those that no longer differ.
     const before = request.commit ? [] : this.#notDurable;
     this.#notDurable = new Map([...before, ...applied.notDurable.map((each) => [each.path, each] as const)]);
     return applied;

@@ -49,7 +49,7 @@ async function becameOf(
 ): Promise<'nothing' | 'written' | 'unknown'> {
   try {
     const there = stagedNow(fs, handles, held);
-    // Our own content, which never had a name that anybody could open, or has it still.
+    // Our own content: it was never live, or is live and has this as a second name.
     if (!there || isStaged(there.stat, held)) return 'nothing';
     const now = await hash(placeOf(held), held.path, held.before?.oid);
     if (!now) return 'unknown';

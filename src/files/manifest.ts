@@ -44,7 +44,7 @@ export class Manifest {
     try {
       this.#read();
     } catch (error) {
-      // Told to whoever asks: one site's manifest is no reason for the daemon not to start.
+      // The first access throws it again: one site's manifest must not keep the daemon from starting.
       if (!(error instanceof Problem)) throw error;
     }
   }

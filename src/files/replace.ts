@@ -79,7 +79,7 @@ function replaceByExchange(fs: Fs, handles: DirectoryHandles, move: Move, expect
   return 'busy';
 }
 
-/** What was captured may be a save that nobody has seen yet: where it cannot be looked at, its name comes first. */
+/** What was captured may be somebody's save: where it cannot be looked at, it goes back to its name at once. */
 function lookOr(look: () => Stat | undefined, undo: () => void): Stat | undefined {
   try {
     return look();
@@ -93,7 +93,7 @@ function orUnfinished<T>(step: () => T): T {
   try {
     return step();
   } catch (error) {
-    // What is none of the system's is not made good by going on.
+    // Any other error is a fault of this program and rises as it is.
     throw errnoOf(error) === undefined ? error : new Unfinished(error);
   }
 }

@@ -300,7 +300,7 @@ class Scan {
 
   /** An error on the way to a path is never «the file is gone». */
   #unreadable(path: SitePath, error: unknown): void {
-    // Each touched path below a folder leads there again; it is one path all the same.
+    // Every touched path below a folder meets it again, and it still counts as one path.
     if (this.#left.get(path)?.kind === 'unreadable') return void pathErrno(error);
     this.#leave(path, this.#errors.reason('unreadable', error));
   }

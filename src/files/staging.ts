@@ -57,7 +57,7 @@ export class Staging {
     this.#run = random.bytes(4).toString('hex');
   }
 
-  /** Before anything else here, and not when the daemon starts: a journal that cannot be read is its site's problem. */
+  /** On first use and not when the daemon starts: a journal that cannot be read is the problem of its site alone. */
   #read(): void {
     if (this.#isRead) return;
     for (const row of inState(this.#journal, () => readRows(this.#journal))) this.#take(row);
