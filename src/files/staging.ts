@@ -70,10 +70,10 @@ export class Staging {
    */
   folderFor(handles: DirectoryHandles, path: string): { path: SitePath; fd: number } {
     this.#read();
-    const { dev } = this.#fs.statOpen(handles.folder(path));
     let top = path;
-    while (top !== '' && this.#fs.statOpen(handles.folder(parentOf(top))).dev === dev) top = parentOf(top);
     try {
+      const { dev } = this.#fs.statOpen(handles.folder(path));
+      while (top !== '' && this.#fs.statOpen(handles.folder(parentOf(top))).dev === dev) top = parentOf(top);
       return this.#folderIn(handles, top);
     } catch (error) {
       throw top === '' ? unwritable(error, handles.site) : error;
