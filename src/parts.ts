@@ -1,23 +1,33 @@
 import { writeFile } from 'node:fs/promises';
-import type { SyncStatsActions } from './actions/sync-stats.ts';
-import type { ProjectTracker } from './actions/project-tracker.ts';
-import type { Webhooks } from './actions/webhooks.ts';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isLocalAddress } from './actions/instance-checks.ts';
+import { type ProjectTracker, createProjectTracker } from './actions/project-tracker.ts';
+import { type SyncStatsActions, createSyncStats } from './actions/sync-stats.ts';
+import { createTokenExpiry } from './actions/token-expiry.ts';
+import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
 import type { Config } from './config.ts';
-import type { Events } from './events.ts';
-import type { GitlabClient } from './gitlab/client.ts';
-import type { Oauth } from './gitlab/oauth.ts';
-import type { TokenKeeper } from './gitlab/tokens.ts';
-import type { Log } from './log.ts';
+import { type Events, createEvents } from './events.ts';
+import { type GitlabClient, createGitlabClient } from './gitlab/client.ts';
+import { createLfsClient } from './gitlab/lfs.ts';
+import { type Oauth, createOauth } from './gitlab/oauth.ts';
+import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
+import type { Log, Mask } from './log.ts';
 import type { AuditEntry } from './model/event.ts';
+import { firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
-import type { SiteRuntimes } from './site/runtime.ts';
-import type { Http } from './net/http.ts';
-import type { Notices } from './notify-wiring.ts';
+import { type Http, createHttp } from './net/http.ts';
+import { resolveName } from './net/probe.ts';
 import { trustedAuthorities } from './net/trust.ts';
+import { type Notices, createNotices } from './notify-wiring.ts';
+import { type Overrides, type SiteRuntimes, createSiteRuntimes } from './site/runtime.ts';
 import type { Store } from './store/store.ts';
-import type { PeriodicChecks } from './triggers/periodic-checks.ts';
+import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-checks.ts';
 
-/** All the parts, as they are handed around below. */
+/**
+ * Everything the daemon is made of, under the names by which `actions/` asks for it: an action declares the few members
+ * that it uses, and is handed all of them.
+ */
 export interface Parts {
   readonly config: Config;
   readonly log: Log;
@@ -30,20 +40,151 @@ export interface Parts {
   readonly oauth: Oauth;
   readonly tokens: TokenKeeper;
   readonly runtimes: SiteRuntimes;
-  readonly life: ProjectTracker;
+  readonly projects: ProjectTracker;
   readonly webhooks: Webhooks;
-  readonly rounds: PeriodicChecks;
+  readonly checks: PeriodicChecks;
   readonly syncStats: SyncStatsActions;
   readonly notices: Notices;
+  /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
-  readonly caFile: string;
-  readonly report: (act: Omit<AuditEntry, 'id' | 'at'>) => void;
+  /** Writes the instance's certificate authorities to where git reads them. */
+  readonly saveCa: () => Promise<void>;
+  /** Adds an entry to the audit log. */
+  readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
 }
 
-/** Builds everything, connects it and starts it. Throws a Problem when it cannot; then nothing is left running. */
+export interface Surroundings {
+  readonly log: Log;
+  readonly mask: Mask;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly overrides: Overrides;
+}
 
-/** Git reads certificates from files only; the certificates are public, their place in the state directory is not. */
-export async function saveCa(path: string, store: Store): Promise<void> {
+const limited = fileURLToPath(new URL('../config/git-limited.sh', import.meta.url));
+
+/** Builds every part and connects them; nothing runs yet. */
+export async function createParts(config: Config, store: Store, surroundings: Surroundings): Promise<Parts> {
+  const { log, clock, random, overrides } = surroundings;
+  const events = createEvents({
+    now: () => clock.now(),
+    onFault: (error) => log('error', 'A listener failed.', { error }),
+  });
+  const report: Parts['report'] = (entry) =>
+    void events.publish({ kind: 'act', act: { ...entry, id: random.bytes(8).toString('hex'), at: clock.now() } });
+  const gitlab = createGitlab(config, store, surroundings);
+  const caFile = join(config.stateDir, 'instance-ca.pem');
+  const saveCa = (): Promise<void> => writeCa(caFile, store);
+  await saveCa();
+  const base = { ...gitlab, config, store, clock, random, log, events, report, saveCa };
+
+  const syncStats = createSyncStats(base);
+  saveHistory(base);
+  events.follow(undefined, (event) => {
+    if (event.kind === 'run') syncStats.add(event.site, event.run);
+  });
+  const projects = createProjectTracker(base);
+  // Webhooks and runtimes need each other: a webhook's state decides how often its site is polled.
+  const webhooks: Webhooks = createWebhooks({
+    ...base,
+    isLocal: async (url) => (await resolveName(url).catch(() => [])).some(isLocalAddress),
+    siteChanged: (id) => runtimes.rescheduled(id),
+  });
+  const runtimes = createSiteRuntimes({
+    ...{ config, store, clock, random, log, overrides, caFile, limited },
+    instance: () => store.instance.get(),
+    withToken: gitlab.tokens.withToken,
+    whereabouts: (id) => ({
+      check: (maxAgeMs, signal) => projects.check(id, maxAgeMs, signal),
+      checkForPush: (maxAgeMs, signal) => projects.checkForPush(id, maxAgeMs, signal),
+    }),
+    apart: (place) => projects.apart(place),
+    onPulled(id, told) {
+      if (told) return;
+      webhooks
+        .missed(id, clock.now())
+        .catch((error: unknown) => log('error', 'A missed webhook call could not be recorded.', { error }));
+    },
+    post: (request) => gitlab.http.post(request),
+    checkBreaker: () => gitlab.http.check(),
+    lfs: createLfsClient(gitlab),
+    publish: (event) => void events.publish(event),
+  });
+  const notices = createNotices({
+    ...{ config, store, events, clock, log, mask: surroundings.mask },
+    // A site that is just being added or removed has no worker.
+    status: (id) => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
+  });
+  const checks = createChecks({ ...base, projects, webhooks }, overrides.roundsMs);
+  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks };
+}
+
+/** All that speaks to GitLab, but git itself. */
+function createGitlab(config: Config, store: Store, { clock, random, mask }: Surroundings) {
+  const instance = (): ReturnType<Store['instance']['get']> => store.instance.get();
+  const redirectUri = `${config.publicUrl}/oauth/callback`;
+  const http = createHttp({ instance, clock, random });
+  const oauth = createOauth({ http, instance, redirectUri, clock });
+  const tokens = createTokenKeeper({
+    store: {
+      tokens: (id) => store.instance.tokens(id),
+      saveTokens: (id, fresh) => store.instance.saveTokens(id, fresh),
+      setHealth: (id, health) => store.instance.setHealth(id, health),
+      isLost: (id) => store.instance.connection(id)?.health === 'reconnect',
+    },
+    clock,
+    async refresh(token) {
+      const fresh = await oauth.refresh(token);
+      // Masked in the log before they are stored: storing may fail, and would log.
+      mask.hide(fresh.accessToken);
+      mask.hide(fresh.refreshToken);
+      return fresh;
+    },
+  });
+  const client = createGitlabClient({ http, apiUrl: () => instance()?.apiUrl ?? '' });
+  return { http, oauth, tokens, client, redirectUri };
+}
+
+/** What is checked for each connected site from time to time: its project, its webhook, the expiry of its token. */
+function createChecks(
+  parts: Pick<Parts, 'store' | 'clock' | 'random' | 'log' | 'projects' | 'webhooks'>,
+  everyMs: number | undefined,
+): PeriodicChecks {
+  const { store, clock, random, log, projects, webhooks } = parts;
+  const tokenExpiry = createTokenExpiry(parts);
+  tokenExpiry.look();
+  return createPeriodicChecks({
+    sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
+    async visit(id, signal) {
+      tokenExpiry.look();
+      await projects.check(id, 0, signal);
+      await webhooks.look(id);
+    },
+    ...{ clock, random, log },
+    ...(everyMs === undefined ? {} : { everyMs }),
+  });
+}
+
+/** Every run and every audit entry goes into the history and the log. */
+function saveHistory({ events, store, log }: Pick<Parts, 'events' | 'store' | 'log'>): void {
+  const failed = (error: unknown): void => log('error', 'The history could not be written.', { error });
+  events.follow(undefined, (event) => {
+    if (event.kind === 'run') {
+      const { result, problem, durationMs } = event.run;
+      log(problem ? 'warn' : 'info', `Sync: ${result}`, {
+        site: event.site,
+        run: event.run.id,
+        durationMs,
+        ...(problem ? { problem: problem.code, cause: problem.cause } : {}),
+      });
+      store.history.addRun(event.site, event.run).catch(failed);
+    } else if (event.kind === 'act') store.history.addAct(event.act).catch(failed);
+  });
+}
+
+/** Git reads certificates from files only. They are public; the file is private because its folder is. */
+async function writeCa(path: string, store: Store): Promise<void> {
   const trusted = trustedAuthorities(store.instance.get()?.advanced.ca ?? '');
   await writeFile(path, `${trusted.join('\n')}\n`, { mode: 0o600 });
 }

@@ -25,6 +25,7 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   world: ['model'],
   version: [],
   parts: 'everything',
+  machine: 'everything',
   'web-wiring': 'everything',
   'notify-wiring': 'everything',
   daemon: 'everything',
@@ -33,8 +34,13 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   main: 'everything',
 };
 
-/** The engine's own words, which those who serve it may read as types. */
-const ports = { file: 'sync/ports.ts', readers: ['git', 'files'] };
+/** Where a module may import another's types, and nothing else. */
+const asTypes: readonly { from: string; readers: readonly string[] }[] = [
+  // The ports of the engine are implemented by git and files.
+  { from: 'sync/ports.ts', readers: ['git', 'files'] },
+  // Pages call the actions that they are handed.
+  { from: 'actions', readers: ['web'] },
+];
 
 /** What reaches outside, and where alone it may: modules, or single files. */
 const seams: readonly { what: string; found: RegExp; allowed: readonly string[] }[] = [
@@ -84,7 +90,10 @@ function breaches(sources: ReadonlyMap<string, string>): string[] {
       const target = posix.join(posix.dirname(file), specifier);
       if (isRoute(file) && isRoute(target)) found.push(`${file}: a route imports the route ${target}`);
       if (mayImport === 'everything' || moduleOf(target) === module || mayImport?.includes(moduleOf(target))) continue;
-      if (target === ports.file && ports.readers.includes(module) && isTypeImport(source, specifier)) continue;
+      const readable = asTypes.some(
+        ({ from, readers }) => [target, moduleOf(target)].includes(from) && readers.includes(module),
+      );
+      if (readable && isTypeImport(source, specifier)) continue;
       found.push(`${file}: ${module} imports ${target}`);
     }
     const code = withoutComments(source);

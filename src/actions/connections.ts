@@ -1,8 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { AuditEntry } from '../model/event.ts';
 import type { Connection, Instance } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
-import type { SiteId } from '../model/site.ts';
+import type { Site, SiteId } from '../model/site.ts';
 import type { Clock, Random } from '../model/world.ts';
 
 /** A fresh pair of tokens; times in ms since 1970. */
@@ -14,32 +15,42 @@ export interface Tokens {
 }
 
 export interface ConnectionActionsDeps {
-  readonly instance: () => Instance | undefined;
+  readonly store: {
+    readonly instance: ConnectionStore;
+    readonly sites: { all(): readonly Site[] };
+    readonly accounts: { get(id: string): { readonly name: string } | undefined };
+  };
+  readonly client: {
+    user(token: Secret): Promise<{ id: number; username: string; name: string; email: string }>;
+    /** Undefined where GitLab does not tell. */
+    tokenFacts(token: Secret): Promise<{ scopes: readonly string[]; expiresAt?: number } | undefined>;
+  };
+  readonly runtimes: { worker(id: SiteId): { trigger(trigger: 'person'): void } };
   readonly oauth: {
     authorizeUrl(ask: { state: string; challenge: string }): string;
     exchange(proof: { code: string; verifier: Secret }): Promise<{ tokens: Tokens; scopes: string }>;
     revoke(token: Secret): Promise<void>;
   };
   readonly makePkce: (random: Random) => { verifier: Secret; challenge: string };
-  /** Undefined where GitLab does not tell. */
-  readonly tokenFacts: (token: Secret) => Promise<{ scopes: readonly string[]; expiresAt?: number } | undefined>;
-  readonly user: (token: Secret) => Promise<{ id: number; username: string; name: string; email: string }>;
-  readonly store: {
-    connection(id: string): Connection | undefined;
-    /** The newest usable grant that the account authorised; no access token. */
-    connectionOf(accountId: string): Connection | undefined;
-    /**
-     * Keeps both durably. Renews the connection under its old id when the account connects the same GitLab user again in
-     * the same way, so that its sites go on; `replaced` is the pair it had.
-     */
-    connect(
-      made: Omit<Connection, 'id' | 'health' | 'renewedAt'>,
-      tokens: Tokens,
-    ): Promise<{ readonly connection: Connection; readonly replaced?: Tokens }>;
-  };
+  readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
   readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
   readonly clock: Clock;
   readonly random: Random;
+}
+
+interface ConnectionStore {
+  get(): Instance | undefined;
+  connection(id: string): Connection | undefined;
+  /** The newest working connection that the account authorised; no access token. */
+  connectionOf(accountId: string): Connection | undefined;
+  /**
+   * Saves both durably. Renews the connection under its old id when the account connects the same GitLab user again in
+   * the same way, so that its sites go on; `replaced` is the pair it had.
+   */
+  connect(
+    made: Omit<Connection, 'id' | 'health' | 'renewedAt'>,
+    tokens: Tokens,
+  ): Promise<{ readonly connection: Connection; readonly replaced?: Tokens }>;
 }
 
 interface Browser {
@@ -58,7 +69,7 @@ interface Callback {
 }
 
 export interface ConnectionActions {
-  /** This account's own grant, if it still works; with `id`: that connection, if the account made it and it works. */
+  /** This account's own connection, if it still works; with `id`: that connection, if the account made it and it works. */
   mine(accountId: string, id?: string): Connection | undefined;
   get(id: string): Connection | undefined;
   /** The URL for the browser. Throws `instance-missing`. */
@@ -97,7 +108,7 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
   const pending = new Map<string, Pending>();
 
   function instanceKey(): string {
-    const instance = deps.instance();
+    const instance = deps.store.instance.get();
     if (!instance) throw new Problem('instance-missing');
     return digest(JSON.stringify([instance.url, instance.applicationId, instance.tokenUrl]));
   }
@@ -124,6 +135,16 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
     return flow;
   }
 
+  /** Saves the connection; sites that waited for it go on at once. */
+  async function save(...made: Parameters<ConnectionStore['connect']>): ReturnType<ConnectionStore['connect']> {
+    const saved = await deps.store.instance.connect(...made);
+    const { id, owner, username } = saved.connection;
+    deps.report({ by: deps.store.accounts.get(owner)?.name ?? '', act: 'connected-gitlab', detail: `@${username}` });
+    for (const site of deps.store.sites.all())
+      if (site.binding?.connectionId === id) deps.runtimes.worker(site.id).trigger('person');
+    return saved;
+  }
+
   /** Nobody here has it any more. Not waited for: the new pair works whether GitLab hears of the old one or not. */
   function endReplaced(replaced: Tokens, fresh: Tokens): void {
     const [before, now] = [replaced, fresh].map((pair) => [pair.accessToken.open(), pair.refreshToken.open()]);
@@ -136,11 +157,11 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
 
   return {
     mine(accountId, id) {
-      if (id === undefined) return deps.store.connectionOf(accountId);
-      const found = deps.store.connection(id);
+      if (id === undefined) return deps.store.instance.connectionOf(accountId);
+      const found = deps.store.instance.connection(id);
       return found?.owner === accountId && found.health === 'good' ? found : undefined;
     },
-    get: deps.store.connection,
+    get: (id) => deps.store.instance.connection(id),
 
     async begin(browser, site) {
       const state = deps.random.bytes(32).toString('base64url');
@@ -155,30 +176,30 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
 
     async finish(browser, query) {
       const { site, verifier, accountId } = claim(browser, query.state);
-      if (query.iss !== undefined && query.iss.replace(/\/$/, '') !== deps.instance()?.url) {
+      if (query.iss !== undefined && query.iss.replace(/\/$/, '') !== deps.store.instance.get()?.url) {
         throw new Problem('callback-forged', { reason: 'other-issuer' });
       }
       if (query.error !== undefined) throw refusal(query.error);
       if (query.code === undefined || query.code === '') throw new Problem('callback-forged', { reason: 'no-code' });
       const { tokens, scopes } = await deps.oauth.exchange({ code: query.code, verifier });
-      const user = await deps.user(tokens.accessToken).catch(async (error: unknown) => {
+      const user = await deps.client.user(tokens.accessToken).catch(async (error: unknown) => {
         // A grant nobody will use should not stay open; if GitLab does not answer, it ends there by the user's hand.
         await deps.oauth.revoke(tokens.accessToken).catch(() => undefined);
         throw error;
       });
       const { username, name, email } = user;
       const made = { owner: accountId, gitlabUserId: user.id, username, name, email, scopes };
-      const { connection, replaced } = await deps.store.connect(made, tokens);
+      const { connection, replaced } = await save(made, tokens);
       if (replaced) endReplaced(replaced, tokens);
       return { site, connection };
     },
 
     async useToken(accountId, form) {
-      const instance = deps.instance();
+      const instance = deps.store.instance.get();
       if (!instance) throw new Problem('instance-missing');
       const accessToken = readToken(form.accessToken);
-      const facts = await deps.tokenFacts(accessToken).catch(notAccepted);
-      const { id: gitlabUserId, username, name, email } = await deps.user(accessToken).catch(notAccepted);
+      const facts = await deps.client.tokenFacts(accessToken).catch(notAccepted);
+      const { id: gitlabUserId, username, name, email } = await deps.client.user(accessToken).catch(notAccepted);
       const scopes = facts?.scopes ?? instance.scopes.split(' ');
       const missing = missingScope(scopes);
       if (missing) throw new Problem('form-invalid', { accessToken: missing });
@@ -188,7 +209,7 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
       const kept = { ...made, accessToken: expiresAt === undefined ? {} : { expiresAt } };
       const tokens = { accessToken, refreshToken: new Secret(''), expiresAt: expiresAt ?? endOfTime, issuedAt: now };
       // The token before it stays: a person made it, and it is theirs to end.
-      return (await deps.store.connect(kept, tokens)).connection;
+      return (await save(kept, tokens)).connection;
     },
   };
 }

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
-import type { Advanced, Instance } from '../model/instance.ts';
+import type { Advanced, Connection, ConnectionId, Instance } from '../model/instance.ts';
 import { asProblem, type ProblemFacts } from '../model/problem.ts';
-import type { Webhook } from '../model/site.ts';
+import type { Secret } from '../model/secret.ts';
+import type { Site } from '../model/site.ts';
 import type { Clock } from '../model/world.ts';
 import { fixOf, sentence, urlFix } from './check-words.ts';
 
@@ -17,8 +18,8 @@ export interface CheckDeps {
   readonly clock: Clock;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
-  /** Our own address, as browsers know it; GitLab's calls come here unless another is set. */
-  readonly publicUrl: string;
+  /** `publicUrl`: our own address, as browsers know it; GitLab's calls come here unless another is set. */
+  readonly config: { readonly publicUrl: string };
   readonly network: {
     resolve(url: URL): Promise<readonly string[]>;
     openPort(url: URL, timeoutMs: number): Promise<void>;
@@ -27,11 +28,13 @@ export interface CheckDeps {
     /** Any answer of this URL; throws Problems, among them `tls-*`. */
     ask(url: string): Promise<{ status: number; headers: Readonly<Record<string, string | string[] | undefined>> }>;
   };
-  /** What is known of the connected sites' webhooks; `site`: its name. */
-  readonly webhooks: () => readonly { readonly site: string; readonly webhook: Webhook }[];
-  /** GitLab's version by any working connection; undefined when nobody is connected. */
-  readonly version: () => Promise<{ version: string } | undefined>;
-  readonly knowsApplication: () => Promise<boolean>;
+  readonly store: {
+    readonly sites: { all(): readonly Site[] };
+    readonly instance: { connections(): readonly Connection[] };
+  };
+  readonly tokens: { withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>): Promise<T> };
+  readonly client: { version(token: Secret): Promise<{ version: string }> };
+  readonly oauth: { knowsApplication(): Promise<boolean> };
 }
 
 /** Looks at each thing on its own, in the order in which they build on each other. Never throws. */
@@ -158,17 +161,23 @@ async function checkVersion(answer: Answer, isTold: boolean, deps: CheckDeps): P
     if (isTold && isBelowHttp(asProblem(answer.error))) return notTried;
     throw answer.error;
   }
-  const found = await settle(deps.version());
+  const found = await settle(versionOf(deps));
   if ('value' in found && found.value) return good(`GitLab ${found.value.version} answers.`);
   if (isApi(answer)) return good('GitLab answers. Its version shows once somebody is connected.');
   return bad(`Something answers there, but it is not GitLab’s API (it answered ${answer.value.status}).`, urlFix);
+}
+
+/** GitLab's version, asked with any working connection; undefined when nobody is connected. */
+async function versionOf({ store, tokens, client }: CheckDeps): Promise<{ version: string } | undefined> {
+  const connection = store.instance.connections().find(({ health }) => health === 'good');
+  return connection && tokens.withToken(connection.id, (token) => client.version(token));
 }
 
 /** At the same address a GitLab that does not answer would only fail once more. */
 async function checkApplication({ apiUrl, tokenUrl }: Instance, gitlab: Check, deps: CheckDeps): Promise<Finding> {
   const isElsewhere = new URL(tokenUrl).origin !== new URL(apiUrl).origin;
   if (gitlab.result !== 'good' && !isElsewhere) return notTried;
-  if (await deps.knowsApplication()) return good('GitLab knows the Application ID with this Secret.');
+  if (await deps.oauth.knowsApplication()) return good('GitLab knows the Application ID with this Secret.');
   return bad('GitLab does not know this Application ID with this Secret.', applicationFix);
 }
 
@@ -185,12 +194,12 @@ function checkRedirect(instance: Instance, deps: CheckDeps): Check {
 /** Whether GitLab gets through shows in its calls; before the first one, which addresses it refuses by default is known. */
 async function checkWayBack(instance: Instance, deps: CheckDeps): Promise<Check> {
   const name = 'Webhook';
-  const told = toldByHooks(instance, deps.webhooks());
+  const told = toldByHooks(instance, deps.store.sites.all());
   if (told) return { name, ...told };
   if (instance.scopes !== 'api') {
     return { name, result: 'unknown', finding: 'Without the scope api no webhook can be made: branches are polled.' };
   }
-  const back = new URL(instance.advanced.reachableAt || deps.publicUrl);
+  const back = new URL(instance.advanced.reachableAt || deps.config.publicUrl);
   if (back.origin === new URL(instance.url).origin) {
     return { name, result: 'good', finding: 'Mooring lies under GitLab’s own address, which GitLab always may call.' };
   }
@@ -212,7 +221,8 @@ const localFix =
   'to the list; or serve Mooring below GitLab’s own address. Until then branches are polled.';
 
 /** What the sites’ own webhooks have shown. A call from before the settings were saved may have gone to another address. */
-function toldByHooks({ configuredAt }: Instance, hooks: ReturnType<CheckDeps['webhooks']>): Finding | undefined {
+function toldByHooks({ configuredAt }: Instance, sites: readonly Site[]): Finding | undefined {
+  const hooks = sites.flatMap(({ name, binding }) => (binding ? [{ site: name, webhook: binding.webhook }] : []));
   const calls = hooks.map(({ webhook }) => ('lastDeliveryAt' in webhook ? webhook.lastDeliveryAt : 0));
   const last = Math.max(0, ...calls);
   if (last >= configuredAt && last > 0) return good(`GitLab gets through: its last call came on ${when(last)}.`);

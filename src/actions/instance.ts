@@ -1,24 +1,37 @@
-import type { Instance } from '../model/instance.ts';
+import type { Connection, ConnectionId, Instance } from '../model/instance.ts';
 import { Secret } from '../model/secret.ts';
+import type { SiteId, SiteStatus } from '../model/site.ts';
 import type { Random } from '../model/world.ts';
 import { type InstanceForm, readInstanceForm, type UrlReader } from './instance-form.ts';
 import { type Check, type CheckDeps, checkInstance } from './instance-checks.ts';
 
 export interface InstanceActionsDeps extends CheckDeps {
   readonly urls: UrlReader;
-  readonly store: {
-    get(): Instance | undefined;
-    /** Durable when it resolves. */
-    configure(instance: Instance): Promise<void>;
-    systemHookSecret(): Secret | undefined;
-    setSystemHookSecret(secret: Secret | undefined): Promise<void>;
+  readonly store: CheckDeps['store'] & {
+    readonly instance: {
+      get(): Instance | undefined;
+      /** Durable when it resolves. */
+      configure(instance: Instance): Promise<void>;
+      systemHookSecret(): Secret | undefined;
+      setSystemHookSecret(secret: Secret | undefined): Promise<void>;
+      connection(id: ConnectionId): Connection | undefined;
+      /** Erases a connection's tokens; its sites wait until it is renewed. */
+      dropTokens(id: ConnectionId): Promise<void>;
+    };
   };
+  /** Writes the instance's certificate authorities where git reads them. */
+  readonly saveCa: () => Promise<void>;
+  readonly runtimes: {
+    find(id: SiteId): { status(): SiteStatus; trigger(trigger: 'retry'): void } | undefined;
+  };
+  readonly checks: { soon(id: SiteId): void };
   readonly random: Random;
-  /** Erases tokens, of `grants`: those that people authorised, not those that they entered. Health: `reconnect`. */
-  readonly dropTokens: (of: 'grants' | 'all') => Promise<void>;
   /** For the audit log. */
-  readonly report: (act: { by: string; act: 'configured-instance'; detail: string }) => void;
+  readonly report: (entry: { by: string; act: 'configured-instance'; detail: string }) => void;
 }
+
+export type { Check } from './instance-checks.ts';
+export type { InstanceForm } from './instance-form.ts';
 
 export interface InstanceActions {
   get(): Instance | undefined;
@@ -38,48 +51,71 @@ export interface InstanceActions {
 
 /** The one GitLab this installation serves: its settings, and whether they work. */
 export function createInstanceActions(deps: InstanceActionsDeps): InstanceActions {
+  const { report } = deps;
+  const store = deps.store.instance;
   return {
-    get: deps.store.get,
+    get: () => store.get(),
     derive: deps.urls.instanceUrls,
 
     async configure(form, by) {
-      const present = deps.store.get();
+      const present = store.get();
       const instance = readInstanceForm(form, { present, urls: deps.urls, configuredAt: deps.clock.now() });
       // Tokens first: a crash in between must not leave them beside an address they were not issued by.
-      const ends = present ? endsWith(present, instance) : 'none';
-      if (ends !== 'none') await deps.dropTokens(ends);
-      await deps.store.configure(instance);
-      deps.report({ by, act: 'configured-instance', detail: instance.url });
+      if (present) await dropTokens(store, endsWith(present, instance));
+      await store.configure(instance);
+      await deps.saveCa();
+      wakeSites(deps);
+      report({ by, act: 'configured-instance', detail: instance.url });
       return instance;
     },
 
-    test: () => checkInstance(deps.store.get(), deps),
+    test: () => checkInstance(store.get(), deps),
     redirectUri: deps.redirectUri,
 
     systemHook: () => ({
-      url: `${deps.store.get()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab`,
-      isSet: deps.store.systemHookSecret() !== undefined,
+      url: `${store.get()?.advanced.reachableAt || deps.config.publicUrl}/hooks/gitlab`,
+      isSet: store.systemHookSecret() !== undefined,
     }),
 
     async makeSystemHook(by) {
       const secret = deps.random.bytes(32).toString('base64url');
-      await deps.store.setSystemHookSecret(new Secret(secret));
-      deps.report({ by, act: 'configured-instance', detail: 'a secret for the system hook' });
+      await store.setSystemHookSecret(new Secret(secret));
+      report({ by, act: 'configured-instance', detail: 'a secret for the system hook' });
       return secret;
     },
 
     async dropSystemHook(by) {
-      await deps.store.setSystemHookSecret(undefined);
-      deps.report({ by, act: 'configured-instance', detail: 'no system hook any more' });
+      await store.setSystemHookSecret(undefined);
+      report({ by, act: 'configured-instance', detail: 'no system hook any more' });
     },
   };
 }
 
+async function dropTokens(
+  store: InstanceActionsDeps['store']['instance'],
+  which: ReturnType<typeof endsWith>,
+): Promise<void> {
+  if (which === 'none') return;
+  for (const { id, accessToken } of store.connections())
+    if (which === 'all' || !accessToken) await store.dropTokens(id);
+}
+
+/** Sites that waited for other settings try again at once, and those that lost their connection say so. */
+function wakeSites({ store, runtimes, checks }: InstanceActionsDeps): void {
+  for (const { id, binding, paused } of store.sites.all()) {
+    const worker = runtimes.find(id);
+    const connection = binding && store.instance.connection(binding.connectionId);
+    if (worker?.status().problem || connection?.health !== 'good') worker?.trigger('retry');
+    // Webhooks follow a new address of Mooring at once, not within the hour.
+    if (binding && !paused) checks.soon(id);
+  }
+}
+
 /**
- * Which tokens would now travel to another place, or belong to another application there. An access token is no
- * application's, and is never sent to the token endpoint.
+ * Which tokens would now be sent to another address, or belong to another application there. `oauth`: those that people
+ * authorised; an access token belongs to no application and is never sent to the token endpoint.
  */
-function endsWith(before: Instance, after: Instance): 'none' | 'grants' | 'all' {
+function endsWith(before: Instance, after: Instance): 'none' | 'oauth' | 'all' {
   if (before.url !== after.url || before.apiUrl !== after.apiUrl) return 'all';
-  return before.tokenUrl !== after.tokenUrl || before.applicationId !== after.applicationId ? 'grants' : 'none';
+  return before.tokenUrl !== after.tokenUrl || before.applicationId !== after.applicationId ? 'oauth' : 'none';
 }

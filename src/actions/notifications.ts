@@ -12,18 +12,22 @@ import { asProblem, Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 
 export interface NotificationDeps {
-  readonly mail: MailSettings | undefined;
+  readonly config: { readonly mail?: MailSettings | undefined };
   readonly store: {
-    readonly webhook: () => NoticeWebhook | undefined;
-    readonly setWebhook: (webhook: NoticeWebhook) => Promise<void>;
+    readonly notify: {
+      webhook(): NoticeWebhook | undefined;
+      setWebhook(webhook: NoticeWebhook): Promise<void>;
+    };
   };
-  readonly notifier: {
-    readonly record: (channel: Channel) => ChannelRecord;
-    readonly changed: (channel: Channel) => Promise<void>;
-    readonly test: (channel: Channel, by: string) => Promise<Delivery>;
+  readonly notices: {
+    readonly notifier: {
+      record(channel: Channel): ChannelRecord;
+      changed(channel: Channel): Promise<void>;
+      test(channel: Channel, by: string): Promise<Delivery>;
+    };
   };
   /** Throws a Problem with the fact `reason` for what cannot be called. */
-  readonly parseAddress: (text: string) => URL;
+  readonly parseHookUrl: (text: string) => URL;
   readonly report: (act: Omit<AuditEntry, 'id' | 'at'>) => void;
 }
 
@@ -31,6 +35,7 @@ export interface NotificationActions {
   view(): NotificationsView;
   /** Throws `form-invalid` whose facts are sentences by field. */
   saveWebhook(form: NoticeWebhookForm, by: string): Promise<void>;
+  /** Sends a test at once and says what came back. Never throws. */
   test(channel: Channel, by: string): Promise<Delivery>;
 }
 
@@ -38,10 +43,10 @@ export interface NotificationActions {
 const reservedHeaders = /^(host|connection|content-.*|transfer-encoding|te|upgrade|expect|trailer|cookie|user-agent)$/i;
 
 export function createNotificationActions({
-  mail,
-  store,
-  notifier,
-  parseAddress,
+  config: { mail },
+  store: { notify: store },
+  notices: { notifier },
+  parseHookUrl,
   report,
 }: NotificationDeps): NotificationActions {
   return {
@@ -65,7 +70,7 @@ export function createNotificationActions({
     },
     async saveWebhook(form, by) {
       const before = stored(store).webhook;
-      const address = addressOf(form.address, parseAddress);
+      const address = addressOf(form.address, parseHookUrl);
       const header = headerOf(form, address, before);
       await store.setWebhook({
         on: form.on,
@@ -81,7 +86,7 @@ export function createNotificationActions({
 }
 
 /** Damage here must not close the page on which it is put right. */
-function stored({ webhook }: NotificationDeps['store']): { webhook?: NoticeWebhook; damaged: boolean } {
+function stored({ webhook }: NotificationDeps['store']['notify']): { webhook?: NoticeWebhook; damaged: boolean } {
   try {
     const found = webhook();
     return { ...(found ? { webhook: found } : {}), damaged: false };
@@ -96,7 +101,7 @@ function shownOf({ on, form, address, header }: NoticeWebhook) {
   return { on, form, address: url.href, host: url.host, header: header?.name ?? '' };
 }
 
-function addressOf(text: string, parse: NotificationDeps['parseAddress']): URL {
+function addressOf(text: string, parse: NotificationDeps['parseHookUrl']): URL {
   if (text.trim() === '') throw new Problem('form-invalid', { address: 'Enter the address of the webhook.' });
   try {
     return parse(text);

@@ -4,7 +4,8 @@ import type { Project, ProjectId, ProtectedBranch, PushRule } from '../model/ins
 import type { Obstacle, Plan } from '../model/plan.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Site } from '../model/site.ts';
-import { type SitePath, displayPath } from '../model/tree.ts';
+import { type Change, type SitePath, displayPath } from '../model/tree.ts';
+import { exampleChanges } from './settings.ts';
 
 export interface PreflightDeps {
   readonly client: {
@@ -12,11 +13,11 @@ export interface PreflightDeps {
     pushRule(token: Secret, id: ProjectId): Promise<PushRule | undefined>;
     repositoryBytes(token: Secret, id: ProjectId): Promise<number | undefined>;
   };
-  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
+  readonly tokens: { withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>): Promise<T> };
   /** Whom commits of this connection name, unless the site says otherwise. */
   readonly author: (id: ConnectionId) => { readonly name: string; readonly email: string };
-  /** A message as the site's commits carry it. */
-  readonly message: (site: Site) => string;
+  /** The message that a commit of these changes would carry. */
+  readonly commitMessage: (changes: readonly Change[], site: Site) => string;
 }
 
 /** Who would push, from which site, to which branch of which repository. */
@@ -53,9 +54,9 @@ export function createPreflight(deps: PreflightDeps) {
   };
 }
 
-async function ask({ client, withToken }: PreflightDeps, { connection, project }: PushContext): Promise<Told> {
+async function ask({ client, tokens }: PreflightDeps, { connection, project }: PushContext): Promise<Told> {
   const answer = <T>(question: (token: Secret) => Promise<T>): Promise<T | undefined> =>
-    withToken(connection.id, question).catch(() => undefined);
+    tokens.withToken(connection.id, question).catch(() => undefined);
   const [protectedBranches, pushRule, repositoryBytes] = await Promise.all([
     answer((token) => client.protectedBranches(token, project.id)),
     answer((token) => client.pushRule(token, project.id)),
@@ -110,7 +111,7 @@ function mayBePusher(pushers: ProtectedBranch['pushers'], level: number, userId:
 function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pushRule: rule }: Told): Obstacle[] {
   if (!rule) return [];
   const { name, email } = site.settings.author ?? deps.author(connection.id);
-  const message = deps.message(site);
+  const message = deps.commitMessage(exampleChanges, site);
   const subject = message.split('\n', 1)[0] ?? '';
   const found: Obstacle[] = [];
   const { authorEmail, message: wanted, messageNot } = rule;

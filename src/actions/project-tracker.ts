@@ -6,14 +6,18 @@ import type { Binding, Site, SiteId } from '../model/site.ts';
 import type { Clock } from '../model/world.ts';
 
 export interface ProjectTrackerDeps {
-  readonly sites: {
-    get(id: string): Site | undefined;
-    /** Durable when it resolves. No effect on a site that is not connected. */
-    setProject(id: SiteId, at: Whereabouts): Promise<void>;
+  readonly store: {
+    readonly sites: {
+      get(id: string): Site | undefined;
+      /** Durable when it resolves. No effect on a site that is not connected. */
+      setProject(id: SiteId, at: Whereabouts): Promise<void>;
+    };
+    readonly instance: { get(): Instance | undefined };
   };
-  readonly instance: () => Instance | undefined;
-  readonly project: (token: Secret, id: ProjectId, signal?: AbortSignal) => Promise<Project>;
-  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly client: { project(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<Project> };
+  readonly tokens: {
+    withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  };
   readonly report: (act: Omit<AuditEntry, 'id' | 'at'>) => void;
   readonly clock: Clock;
 }
@@ -63,12 +67,13 @@ interface ProjectState {
  * is pushed, and while anything is fetched.
  */
 export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
-  const { sites, clock } = deps;
+  const { clock } = deps;
+  const { sites, instance } = deps.store;
   const seen = new Map<SiteId, { projectId: ProjectId; archived: boolean; at: number }>();
 
   async function ask(place: Place, signal?: AbortSignal): Promise<Project> {
-    const use = (token: Secret): Promise<Project> => deps.project(token, place.projectId, signal);
-    const project = await deps.withToken(place.connectionId, use, signal).catch((error: unknown) => {
+    const use = (token: Secret): Promise<Project> => deps.client.project(token, place.projectId, signal);
+    const project = await deps.tokens.withToken(place.connectionId, use, signal).catch((error: unknown) => {
       throw inOurWords(asProblem(error), place.projectPath);
     });
     if (isOther(place, project)) throw otherProject(place.projectPath, project);
@@ -99,7 +104,7 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
 
   /** The links follow the path, and the instance to another address. */
   async function follow(id: SiteId, from: string, to: string): Promise<void> {
-    const base = deps.instance()?.url ?? '';
+    const base = instance.get()?.url ?? '';
     const webUrl = `${base}/${to}`;
     // Somebody else's question may have been answered first.
     const known = sites.get(id)?.binding;
@@ -128,7 +133,9 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
     async adopt(id, created) {
       const binding = sites.get(id)?.binding;
       if (!binding) throw new Problem('not-connected', {});
-      const project = await deps.withToken(binding.connectionId, (token) => deps.project(token, binding.projectId));
+      const project = await deps.tokens.withToken(binding.connectionId, (token) =>
+        deps.client.project(token, binding.projectId),
+      );
       if (project.createdAt === undefined || String(project.createdAt) !== created) {
         throw new Problem('plan-outdated', {});
       }

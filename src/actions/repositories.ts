@@ -3,9 +3,13 @@ import { type Instance, roleName } from '../model/instance.ts';
 import type { Project, ProjectId } from '../model/instance.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
+import type { Site } from '../model/site.ts';
 
 export interface RepositoryActionsDeps {
-  readonly instance: () => Instance | undefined;
+  readonly store: {
+    readonly instance: { get(): Instance | undefined };
+    readonly sites: { all(): readonly Site[] };
+  };
   readonly client: {
     projects(
       token: Secret,
@@ -16,12 +20,10 @@ export interface RepositoryActionsDeps {
     /** Throws `branch-missing`. */
     branch(token: Secret, id: ProjectId, name: BranchName): Promise<Branch>;
   };
-  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
-  /** Name of the site that is connected to the whole of this project, if any. */
-  readonly usedBy: (id: ProjectId) => string | undefined;
+  readonly tokens: { withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>): Promise<T> };
 }
 
-interface RepositoryPage {
+export interface RepositoryPage {
   readonly rows: readonly { project: Project; disabled?: string }[];
   readonly page: number;
   readonly nextPage?: number;
@@ -45,15 +47,19 @@ export interface RepositoryActions {
  */
 export function createRepositoryActions(deps: RepositoryActionsDeps): RepositoryActions {
   const instance = (): Instance => {
-    const found = deps.instance();
+    const found = deps.store.instance.get();
     if (!found) throw new Problem('instance-missing');
     return found;
   };
 
+  /** Name of the site that is connected to the whole of this project, if any. */
+  const usedBy = (id: ProjectId): string | undefined =>
+    deps.store.sites.all().find(({ binding }) => binding?.projectId === id && binding.subfolder === undefined)?.name;
+
   /** GitLab may name a default branch that nobody ever made. */
   async function byName(connection: Connection, id: ProjectId, name: BranchName): Promise<Branch | undefined> {
     const ask = (token: Secret): Promise<Branch> => deps.client.branch(token, id, name);
-    return deps.withToken(connection.id, ask).catch((error: unknown) => {
+    return deps.tokens.withToken(connection.id, ask).catch((error: unknown) => {
       if (asProblem(error).code === 'branch-missing') return undefined;
       throw error;
     });
@@ -66,13 +72,13 @@ export function createRepositoryActions(deps: RepositoryActionsDeps): Repository
       const page = Math.max(1, Math.trunc(asked) || 1);
       type Where = { page: number } | { before: ProjectId | 'newest' };
       const ask = (where: Where) =>
-        deps.withToken(connection.id, (token) => deps.client.projects(token, { ...wanted, ...where }));
+        deps.tokens.withToken(connection.id, (token) => deps.client.projects(token, { ...wanted, ...where }));
       const first = await ask(before === undefined ? { page } : { before });
       // GitLab counts up to 10,000 and pages by number up to 50,000; beyond, only its keyset goes to the end.
       const uncounted = before !== undefined || (first.total === undefined && first.nextPage !== undefined);
       const found = uncounted && before === undefined ? await ask({ before: 'newest' }) : first;
       const rows = found.projects.map((project) => {
-        const disabled = whyNot(project, { least: leastLevel(advanced), usedBy: deps.usedBy(project.id) });
+        const disabled = whyNot(project, { least: leastLevel(advanced), usedBy: usedBy(project.id) });
         return disabled === undefined ? { project } : { project, disabled };
       });
       const { nextPage, nextBefore, total } = found;
@@ -86,12 +92,12 @@ export function createRepositoryActions(deps: RepositoryActionsDeps): Repository
       };
     },
 
-    project: (connection, id) => deps.withToken(connection.id, (token) => deps.client.project(token, id)),
+    project: (connection, id) => deps.tokens.withToken(connection.id, (token) => deps.client.project(token, id)),
 
     async branches(connection, { id, defaultBranch }, search) {
       const wanted = search.trim();
       const [listed, first] = await Promise.all([
-        deps.withToken(connection.id, (token) => deps.client.branches(token, id, wanted)),
+        deps.tokens.withToken(connection.id, (token) => deps.client.branches(token, id, wanted)),
         wanted === '' && defaultBranch !== undefined ? byName(connection, id, defaultBranch) : undefined,
       ]);
       const main = first ?? listed.branches.find((branch) => branch.default);

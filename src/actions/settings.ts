@@ -1,43 +1,79 @@
 import { builtInRules } from '../model/built-in-rules.ts';
 import type { AuditEntry, RunRecord } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
-import type { SettingsForm } from '../model/settings.ts';
-import type { NotSynced, Site, SiteId, SiteSettings } from '../model/site.ts';
+import type { ConnectionId } from '../model/instance.ts';
+import type { SetUp } from '../model/set-up.ts';
+import type { PathVerdict, SettingsForm } from '../model/settings.ts';
+import type { LeftByRule, NotSynced, Site, SiteId, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, displayPath, pathBytes, pathFromText } from '../model/tree.ts';
 
 export interface SettingsDeps {
   readonly store: {
-    all(): readonly Site[];
-    get(id: string): Site | undefined;
-    change(id: SiteId, to: { name?: string; settings?: SiteSettings }): Promise<Site>;
+    readonly sites: {
+      all(): readonly Site[];
+      get(id: string): Site | undefined;
+      change(id: SiteId, to: { name?: string; settings?: SiteSettings }): Promise<Site>;
+    };
+    readonly history: {
+      runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ readonly rows: readonly RunRecord[] }>;
+    };
+  };
+  readonly runtimes: {
+    /** Undefined for a site that is being added or removed. */
+    find(id: SiteId): WorkerForSettings | undefined;
+    /** Schedules and watcher follow the site. */
+    changed(site: Site): Promise<void>;
   };
   /** What is wrong with a schedule, as a sentence. */
   readonly cronFault: (expression: string) => string | undefined;
-  /** The message a commit of these changes would carry. */
-  readonly message: (changes: readonly Change[], site: Site) => string;
-  /** A site's newest runs. */
-  readonly runs: (id: SiteId) => Promise<readonly RunRecord[]>;
-  /** What waits since the rules changed. */
-  readonly wasIgnored: (id: SiteId) => { readonly step: string; readonly left: readonly NotSynced[] };
-  readonly acceptRules: (id: SiteId, step: string) => Promise<void>;
-  /** Schedules and watcher follow the site. */
-  readonly siteChanged: (site: Site) => Promise<void>;
+  /** The message that a commit of these changes would carry. */
+  readonly commitMessage: (changes: readonly Change[], site: Site) => string;
+  /** Name and e-mail of a connection's commits, unless the site says otherwise. */
+  readonly author: (id: ConnectionId | undefined) => { readonly name: string; readonly email: string };
+  /** Which rule ignores a path of this folder, whether the path exists or not. */
+  readonly explainPath: (site: Site, path: SitePath) => Promise<PathVerdict>;
   readonly report: (act: Omit<AuditEntry, 'id' | 'at'>) => void;
   readonly users: { userId(name: string): number | undefined; groupId(name: string): number | undefined };
-  /** Whether this process may give files to other users. */
-  readonly mayGiveFilesAway: () => boolean;
+  /** What this process may do with a folder that belongs to `owner`; -1: to somebody else. */
+  readonly setUp: (owner: number) => SetUp;
+  readonly ownerOf: (folder: string) => Promise<number>;
+}
+
+interface WorkerForSettings {
+  /** What an earlier version ignored and this one does not. */
+  wasIgnored(): WasIgnored;
+  acceptRules(step: string): Promise<void>;
+  /** Undefined until the folder was scanned for the first time after a start. */
+  leftByRule(): { readonly at: number; readonly rules: readonly LeftByRule[] } | undefined;
+}
+
+interface WasIgnored {
+  /** Names exactly these paths. */
+  readonly step: string;
+  readonly left: readonly NotSynced[];
 }
 
 export interface SettingsActions {
   /** Saves one page. Throws `form-invalid` whose facts are sentences by field, all at once; then nothing was saved. */
   save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
-  /** Lets one path travel that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
+  /** Lets one path be synced that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
   allow(id: SiteId, path: SitePath, by: string): Promise<void>;
   /**
    * What an earlier version ignored and this one does not: committed from now on, or put on the site's own list. `step`
    * is what the person was shown; throws `plan-outdated` where it is something else by now.
    */
   decideRules(id: SiteId, step: string, choice: 'commit' | 'ignore', by: string): Promise<void>;
+  wasIgnored(id: SiteId): WasIgnored;
+  /** What each rule leaves out of the folder; undefined until the first scan after a start. */
+  leftByRule(id: SiteId): ReturnType<WorkerForSettings['leftByRule']>;
+  /** Which rule ignores a path, whether it exists or not. */
+  explain(id: SiteId, path: SitePath): Promise<PathVerdict>;
+  /** What is wrong with a schedule, as a sentence. */
+  cronFault(expression: string): string | undefined;
+  /** Name and e-mail that commits carry unless the site says otherwise. */
+  author(id: SiteId): { name: string; email: string };
+  /** How Mooring's user relates to the owner of the site's folder. */
+  setUp(id: SiteId): Promise<SetUp>;
   /** The message as a template would make it of the last push, or of an example where there was none. */
   preview(id: SiteId, subject: string): Promise<{ text: string; from: 'last-push' | 'example' }>;
 }
@@ -45,16 +81,26 @@ export interface SettingsActions {
 const KiB = 1024;
 const mostRules = 500;
 
-/** How a site is kept: each page of its settings checked, saved and told. */
+/** The settings of a site: each page checked, saved and recorded. */
 export function createSettingsActions(deps: SettingsDeps): SettingsActions {
-  const { store, siteChanged, report } = deps;
+  const { runtimes, report } = deps;
+  const store = deps.store.sites;
   const existing = (id: SiteId): Site => {
     const site = store.get(id);
     if (!site) throw new Problem('not-found', { what: 'site' });
     return site;
   };
 
+  const wasIgnored = (id: SiteId): WasIgnored => runtimes.find(id)?.wasIgnored() ?? { step: '', left: [] };
+
   return {
+    wasIgnored,
+    leftByRule: (id) => runtimes.find(id)?.leftByRule(),
+    explain: async (id, path) => deps.explainPath(existing(id), path),
+    cronFault: deps.cronFault,
+    author: (id) => deps.author(store.get(id)?.binding?.connectionId),
+    setUp: async (id) => deps.setUp(await deps.ownerOf(store.get(id)?.folder ?? '')),
+
     async save(id, form, by) {
       const site = existing(id);
       const faults = new Faults();
@@ -65,7 +111,7 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
         faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
       faults.throwIfAny();
       const saved = await store.change(id, { settings });
-      await siteChanged(saved);
+      await runtimes.changed(saved);
       report({ by, site: id, act: 'changed-settings', detail: titles[form.page] });
       return saved;
     },
@@ -76,16 +122,16 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
       if (site.settings.allow.includes(rule)) return;
       if (site.settings.allow.length >= mostRules) throw new Problem('form-invalid', { text: tooManyRules });
       const saved = await store.change(id, { settings: { ...site.settings, allow: [...site.settings.allow, rule] } });
-      await siteChanged(saved);
+      await runtimes.changed(saved);
       report({ by, site: id, act: 'allowed', detail: displayPath(path) });
     },
 
     async decideRules(id, step, choice, by) {
       const site = existing(id);
-      const { left, step: now } = deps.wasIgnored(id);
+      const { left, step: now } = wasIgnored(id);
       if (step !== now || left.length === 0) throw new Problem('plan-outdated', {});
       if (choice === 'commit') {
-        await deps.acceptRules(id, step);
+        await runtimes.find(id)?.acceptRules(step);
         report({ by, site: id, act: 'chose', detail: 'commit what an upgrade stopped ignoring' });
         return;
       }
@@ -94,15 +140,19 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
       if (ignore.length > mostRules) throw new Problem('form-invalid', { text: tooManyPaths });
       // The next look finds them on the list, and nothing is left to decide.
       const saved = await store.change(id, { settings: { ...site.settings, ignore } });
-      await siteChanged(saved);
+      await runtimes.changed(saved);
       report({ by, site: id, act: 'changed-settings', detail: titles.ignored });
     },
 
     async preview(id, subject) {
       const site = existing(id);
-      const last = (await deps.runs(id)).map(pushedBy).find((changes) => changes.length > 0);
+      const { rows } = await deps.store.history.runs(id, { limit: 25, offset: 0 });
+      const last = rows.map(pushedBy).find((changes) => changes.length > 0);
       const used = subject.trim() === '' || subjectFault(subject.trim()) !== undefined ? '{summary}' : subject.trim();
-      const text = deps.message(last ?? exampleChanges, { ...site, settings: { ...site.settings, subject: used } });
+      const text = deps.commitMessage(last ?? exampleChanges, {
+        ...site,
+        settings: { ...site.settings, subject: used },
+      });
       return { text, from: last ? 'last-push' : 'example' };
     },
   };
@@ -221,7 +271,7 @@ function permissionsOf(
   now: SiteSettings,
   form: Extract<SavedForm, { page: 'permissions' }>,
   faults: Faults,
-  { users, mayGiveFilesAway }: Pick<SettingsDeps, 'users' | 'mayGiveFilesAway'>,
+  { users, setUp }: Pick<SettingsDeps, 'users' | 'setUp'>,
 ): SiteSettings {
   const { newEntries: _newEntries, ...rest } = now;
   const [user = '', group = '', ...more] = form.owner.trim().split(':');
@@ -231,7 +281,7 @@ function permissionsOf(
       faults.add('owner', 'Enter a user and a group, separated by a colon, such as www-data:www-data.');
     else if (users.userId(user) === undefined) faults.add('owner', `There is no user ${user} on this machine.`);
     else if (users.groupId(group) === undefined) faults.add('owner', `There is no group ${group} on this machine.`);
-    else if (!mayGiveFilesAway())
+    else if (setUp(-1) !== 'capabilities')
       faults.add(
         'owner',
         'Mooring may not give files to other users: it runs without CAP_CHOWN, CAP_FOWNER and CAP_FSETID. Grant them in its unit or compose file, or leave this field empty.',

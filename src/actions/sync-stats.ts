@@ -1,8 +1,9 @@
 import type { RunRecord } from '../model/event.ts';
 import type { SiteId } from '../model/site.ts';
+import type { Clock } from '../model/world.ts';
 
 /** Syncs in one stretch of time. A run that moved both ways counts as both. */
-interface Bucket {
+export interface Bucket {
   readonly pulled: number;
   readonly pushed: number;
   /** Failed, refused by GitLab, or stopped to ask. */
@@ -10,7 +11,7 @@ interface Bucket {
 }
 
 /** How long the syncs took that moved something, from their start to their end. */
-interface Durations {
+export interface Durations {
   readonly syncs: number;
   /** Half of them took no longer; right to a tenth. */
   readonly medianMs: number;
@@ -18,7 +19,7 @@ interface Durations {
 }
 
 /** Oldest first; the last one is the present hour or day. */
-interface SyncStats {
+export interface SyncStats {
   readonly hours: readonly Bucket[];
   readonly days: readonly Bucket[];
   readonly took: { readonly days: readonly Durations[]; readonly whole: Durations };
@@ -47,8 +48,12 @@ const mostPages = 50;
  * 1 kB for a site that rests, 8 kB for one that moves something.
  */
 export function createSyncStats(deps: {
-  readonly runs: (id: SiteId, page: { limit: number; offset: number }) => Promise<{ rows: readonly RunRecord[] }>;
-  readonly now: () => number;
+  readonly store: {
+    readonly history: {
+      runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[] }>;
+    };
+  };
+  readonly clock: Pick<Clock, 'now'>;
 }): SyncStatsActions {
   const known = new Map<SiteId, Counters>();
   const reading = new Map<SiteId, Promise<Counters>>();
@@ -60,14 +65,14 @@ export function createSyncStats(deps: {
     const seen = new Set<string>();
     meanwhile.set(id, []);
     for (let offset = 0; offset < page * mostPages; offset += page) {
-      const { rows } = await deps.runs(id, { limit: page, offset });
+      const { rows } = await deps.store.history.runs(id, { limit: page, offset });
       for (const run of rows) {
         if (seen.has(run.id)) continue;
         seen.add(run.id);
         counters.add(run);
       }
       const last = rows.at(-1);
-      if (rows.length < page || !last || last.at < deps.now() - 30 * dayMs) break;
+      if (rows.length < page || !last || last.at < deps.clock.now() - 30 * dayMs) break;
     }
     for (const run of meanwhile.get(id) ?? []) if (!seen.has(run.id)) counters.add(run);
     meanwhile.delete(id);
@@ -89,11 +94,11 @@ export function createSyncStats(deps: {
   }
 
   return {
-    of: async (id) => (await countersOf(id)).read(deps.now()),
+    of: async (id) => (await countersOf(id)).read(deps.clock.now()),
     all() {
       const sum = new Counters();
-      for (const counters of known.values()) sum.include(counters, deps.now());
-      return { ...sum.read(deps.now()), complete };
+      for (const counters of known.values()) sum.include(counters, deps.clock.now());
+      return { ...sum.read(deps.clock.now()), complete };
     },
     async load(ids) {
       for (const id of ids) await countersOf(id).catch(() => undefined);

@@ -4,6 +4,7 @@ import { gitStanding } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import { type Standing, setUpOf, setUpWords } from '../model/set-up.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
+import type { Clock } from '../model/world.ts';
 import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
 
 /** What the machine says, read when somebody asks. */
@@ -24,16 +25,22 @@ export interface Machine {
 
 export interface SystemDeps {
   readonly version: string;
-  readonly stateDir: string;
+  readonly config: { readonly stateDir: string };
   readonly machine: Machine;
-  readonly sites: () => readonly Site[];
-  readonly status: (id: SiteId) => SiteStatus;
-  readonly connections: () => readonly Connection[];
-  readonly storeNotes: readonly { readonly text: string }[];
-  /** The ways of telling people that are on. */
-  readonly notices: () => readonly { readonly channel: Channel; readonly record: ChannelRecord }[];
-  readonly queue: () => { running: number; waiting: number };
-  readonly now: () => number;
+  readonly store: {
+    readonly sites: { all(): readonly Site[] };
+    readonly instance: { connections(): readonly Connection[] };
+    /** What was repaired while the store was opened. */
+    readonly notes: readonly { readonly text: string }[];
+  };
+  readonly runtimes: {
+    worker(id: SiteId): { status(): SiteStatus };
+    /** Syncs under way, and waiting for their turn. */
+    load(): { running: number; waiting: number };
+  };
+  /** The ways of notifying people that are switched on. */
+  readonly notices: { on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[] };
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 export interface SystemActions {
@@ -50,7 +57,8 @@ const tight = ({ total }: { total: number }): number => Math.min(GiB, total / 20
 
 /** How this installation is, and what somebody should look at before it becomes a problem. */
 export function createSystemActions(deps: SystemDeps): SystemActions {
-  const { machine, now } = deps;
+  const { machine } = deps;
+  const now = (): number => deps.clock.now();
   // The machine's own facts change slowly, and pages ask often.
   let known: { at: number; checks: Promise<readonly SystemCheck[]> } | undefined;
 
@@ -68,7 +76,7 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
         host: machine.host,
         memoryBytes: machine.memoryBytes(),
         lagMs: machine.lagMs(),
-        queue: deps.queue(),
+        queue: deps.runtimes.load(),
       };
     },
     async attention() {
@@ -80,15 +88,8 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   };
 }
 
-async function look({
-  version,
-  stateDir,
-  machine,
-  storeNotes,
-  sites,
-  now,
-}: SystemDeps): Promise<readonly SystemCheck[]> {
-  const owners = Promise.all(sites().map(({ folder }) => machine.ownerOf(folder)));
+async function look({ version, config, machine, store, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
+  const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
   const [git, room, watches, folderUids] = await Promise.all([
     machine.git(),
     machine.room(),
@@ -97,9 +98,9 @@ async function look({
   ]);
   return [
     { name: 'Mooring', result: 'good', finding: version },
-    nodeCheck(machine.node, now()),
+    nodeCheck(machine.node, clock.now()),
     gitCheck(git),
-    stateCheck(stateDir, storeNotes),
+    stateCheck(config.stateDir, store.notes),
     diskCheck(room),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
@@ -172,7 +173,7 @@ function gitCheck(version: string | undefined): SystemCheck {
   return { name: 'Git', result: 'good', finding: `${version}, supported${fixes}` };
 }
 
-function stateCheck(stateDir: string, notes: SystemDeps['storeNotes']): SystemCheck {
+function stateCheck(stateDir: string, notes: SystemDeps['store']['notes']): SystemCheck {
   const name = 'State directory';
   if (notes.length === 0) return { name, result: 'good', finding: `${stateDir}, opened without a fault` };
   return {
@@ -225,8 +226,8 @@ function ofMachine(checks: readonly SystemCheck[]): Attention[] {
 }
 
 /** Each of these sites is on hold by itself; together they say something about GitLab. */
-function ofWentBack({ sites, status }: SystemDeps): Attention[] {
-  const group = wentBackGroup(sites(), status);
+function ofWentBack({ store, runtimes }: SystemDeps): Attention[] {
+  const group = wentBackGroup(store.sites.all(), (id) => runtimes.worker(id).status());
   if (!group) return [];
   const { title, happened, untouched } = wentBackWords(group);
   return [
@@ -237,17 +238,17 @@ function ofWentBack({ sites, status }: SystemDeps): Attention[] {
   ];
 }
 
-function ofConnections({ connections, sites, now }: SystemDeps): Attention[] {
+function ofConnections({ store, clock }: SystemDeps): Attention[] {
   const found: Attention[] = [];
-  for (const { id, health, username, accessToken } of connections()) {
-    const used = sites().filter(({ binding }) => binding?.connectionId === id);
+  for (const { id, health, username, accessToken } of store.instance.connections()) {
+    const used = store.sites.all().filter(({ binding }) => binding?.connectionId === id);
     if (used.length === 0) continue;
     const about = { help: 'syncing', sites: used.map((site) => site.id) } as const;
     if (health === 'reconnect') {
       found.push({ ...about, kind: 'reconnect', tone: 'bad', ...lostWords(username, accessToken !== undefined) });
       continue;
     }
-    const end = accessToken && tokenEnd(accessToken, now());
+    const end = accessToken && tokenEnd(accessToken, clock.now());
     if (end) {
       found.push({
         ...about,
@@ -272,7 +273,7 @@ function lostWords(username: string, entered: boolean): Pick<Attention, 'title' 
 }
 
 function ofNotices({ notices }: SystemDeps): Attention[] {
-  return notices().flatMap(({ channel, record: { failure } }): Attention[] => {
+  return notices.on().flatMap(({ channel, record: { failure } }): Attention[] => {
     if (!failure || failure.times < lastingTries) return [];
     const way = channel === 'mail' ? 'by e-mail' : 'by webhook';
     const text = `${failure.happened} ${failure.todo} Tried ${failure.times} times, and again every hour.`;
@@ -358,8 +359,8 @@ const siteKinds: readonly {
   },
 ];
 
-function ofSites({ sites, status }: SystemDeps): Attention[] {
-  const all = sites().map((site) => ({ site, status: status(site.id) }));
+function ofSites({ store, runtimes }: SystemDeps): Attention[] {
+  const all = store.sites.all().map((site) => ({ site, status: runtimes.worker(site.id).status() }));
   const found: Attention[] = [];
   for (const { has, of } of siteKinds) {
     const touched = all.filter((one) => has(one.site, one.status)).map(({ site }) => site.id);

@@ -1,27 +1,32 @@
-import { type Connection, tokenEnd } from '../model/instance.ts';
+import { type Connection, type ConnectionId, tokenEnd } from '../model/instance.ts';
+import type { Site } from '../model/site.ts';
+import type { Clock } from '../model/world.ts';
 
 export interface TokenExpiryDeps {
-  readonly connections: () => readonly Connection[];
-  readonly isUsed: (connection: Connection) => boolean;
-  readonly now: () => number;
+  readonly store: {
+    readonly instance: { connections(): readonly Connection[] };
+    readonly sites: { all(): readonly Site[] };
+  };
+  readonly clock: Pick<Clock, 'now'>;
   readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
 }
 
 /**
- * Says once each time a token in use comes within 30 days, 7 days and a day of its end: for those who read the log and
- * no pages. After a restart it is said again.
+ * Logs once when an access token in use comes within 30 days, 7 days and a day of its expiry, for admins who read the log
+ * rather than the pages. After a restart it is logged again.
  */
-export function createTokenExpiry(deps: TokenExpiryDeps): { look(): void } {
+export function createTokenExpiry({ store, clock, log }: TokenExpiryDeps): { look(): void } {
+  const isUsed = (id: ConnectionId): boolean => store.sites.all().some(({ binding }) => binding?.connectionId === id);
   const said = new Map<string, string>();
   return {
     look() {
-      for (const connection of deps.connections()) {
+      for (const connection of store.instance.connections()) {
         const { id, username, accessToken } = connection;
-        const end = accessToken && tokenEnd(accessToken, deps.now());
+        const end = accessToken && tokenEnd(accessToken, clock.now());
         const key = end && `${end.tone} ${accessToken.expiresAt}`;
-        if (!end || said.get(id) === key || !deps.isUsed(connection)) continue;
+        if (!end || said.get(id) === key || !isUsed(id)) continue;
         said.set(id, key ?? '');
-        deps.log('warn', 'An access token is near its end: enter a new one under Source Syncing.', {
+        log('warn', 'An access token expires soon: enter a new one under Source Syncing.', {
           user: username,
           days: end.days,
         });

@@ -31,10 +31,8 @@ interface HookWish {
 }
 
 export interface WebhooksDeps {
-  readonly publicUrl: string;
-  readonly instance: () => Instance | undefined;
-  readonly connection: (id: ConnectionId) => Connection | undefined;
-  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>) => Promise<T>;
+  readonly config: { readonly publicUrl: string };
+  readonly tokens: { withToken<T>(id: ConnectionId, use: (token: Secret) => Promise<T>): Promise<T> };
   readonly client: {
     hooks(token: Secret, id: ProjectId): Promise<readonly HookFacts[]>;
     hook(token: Secret, id: ProjectId, hookId: number): Promise<HookFacts | undefined>;
@@ -42,11 +40,14 @@ export interface WebhooksDeps {
     deleteHook(token: Secret, id: ProjectId, hookId: number): Promise<void>;
     testHook(token: Secret, id: ProjectId, hookId: number): Promise<HookTrial>;
   };
-  readonly sites: {
-    get(id: string): Site | undefined;
-    setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
-    hookSecrets(id: string): { token: Secret; signing?: Secret; signed: boolean } | undefined;
-    setHookSigning(id: SiteId, to: { signing?: Secret; signed: boolean }): Promise<void>;
+  readonly store: {
+    readonly instance: { get(): Instance | undefined; connection(id: ConnectionId): Connection | undefined };
+    readonly sites: {
+      get(id: string): Site | undefined;
+      setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
+      hookSecrets(id: string): { token: Secret; signing?: Secret; signed: boolean } | undefined;
+      setHookSigning(id: SiteId, to: { signing?: Secret; signed: boolean }): Promise<void>;
+    };
   };
   /** Whether GitLab's filter refuses this address unless an admin allows it. */
   readonly isLocal: (url: URL) => Promise<boolean>;
@@ -78,10 +79,12 @@ export interface Webhooks {
 }
 
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
-  const { sites, client, withToken } = deps;
+  const { client } = deps;
+  const { sites, instance } = deps.store;
+  const { withToken } = deps.tokens;
 
   const addressOf = (id: SiteId): string =>
-    `${deps.instance()?.advanced.reachableAt || deps.publicUrl}/hooks/gitlab/${id}`;
+    `${instance.get()?.advanced.reachableAt || deps.config.publicUrl}/hooks/gitlab/${id}`;
 
   async function note(id: SiteId, webhook: Webhook): Promise<void> {
     await sites.setWebhook(id, webhook);
@@ -89,7 +92,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   }
 
   const mayMakeHooks = (id: ConnectionId): boolean => {
-    const connection = deps.connection(id);
+    const connection = instance.connection(id);
     return !connection || connection.scopes.split(' ').includes('api');
   };
 

@@ -1,4 +1,4 @@
-import type { Bucket, SyncStats, Durations } from './deps.ts';
+import type { Bucket, SyncStats, Durations } from '../actions/sync-stats.ts';
 import { count, duration, number } from './times.ts';
 
 /** A small chart as SVG paths, and the same numbers in words. */

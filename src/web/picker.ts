@@ -6,7 +6,7 @@ import type { Site } from '../model/site.ts';
 import { escapeControls } from '../model/tree.ts';
 import { webUrl } from './address.ts';
 import type { Context, WebContext } from './context.ts';
-import type { RepositoryPage } from './deps.ts';
+import type { RepositoryPage } from '../actions/repositories.ts';
 import type { FieldErrors } from './form.ts';
 import { pageNumber } from './paging.ts';
 import { siteFrame } from './site-frame.ts';

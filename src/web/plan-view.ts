@@ -5,7 +5,7 @@ import { subfolder } from '../model/subfolder.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import type { WebContext } from './context.ts';
 import { subfolderView } from './site-frame.ts';
-import type { ConnectRequest } from './deps.ts';
+import type { ConnectRequest } from '../actions/connecting.ts';
 import { obstacleWords } from './obstacle-words.ts';
 import { bytes, count, number, when } from './times.ts';
 import { notSyncedWords } from './words.ts';

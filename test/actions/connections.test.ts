@@ -4,7 +4,7 @@ import { createConnectionActions, type Tokens } from '../../src/actions/connecti
 import { makePkce } from '../../src/gitlab/oauth.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
 import { Secret } from '../../src/model/secret.ts';
-import type { SiteId } from '../../src/model/site.ts';
+import type { Site, SiteId } from '../../src/model/site.ts';
 import { until } from '../support/until.ts';
 import { handClock, problemOf, realRandom } from '../net/support.ts';
 import { deny, type Scene, withGitLab } from '../gitlab/support.ts';
@@ -18,28 +18,39 @@ function arrange(scene: Scene, { isSilent = false } = {}) {
   const clock = handClock(Date.now());
   const kept: { connection: Connection; tokens: Tokens }[] = [];
   const logged: string[] = [];
+  const told: string[] = [];
+  const woken: string[] = [];
+  const waiting: Site[] = [];
   const acts = createConnectionActions({
-    instance: scene.instance,
     oauth: scene.oauth,
     makePkce,
-    user: scene.client.user,
-    tokenFacts: (token) => (isSilent ? Promise.resolve(undefined) : scene.client.tokenFacts(token)),
+    client: {
+      user: scene.client.user,
+      tokenFacts: (token) => (isSilent ? Promise.resolve(undefined) : scene.client.tokenFacts(token)),
+    },
+    runtimes: { worker: (id) => ({ trigger: (trigger) => woken.push(`${id} ${trigger}`) }) },
+    report: ({ by, act, detail }) => told.push(`${by} ${act} ${detail}`),
     store: {
-      connection: (id) => kept.findLast(({ connection }) => connection.id === id)?.connection,
-      connectionOf: (owner) => kept.findLast(({ connection }) => connection.owner === owner)?.connection,
-      connect: (made, tokens) => {
-        const before = kept.findLast(({ connection }) => connection.gitlabUserId === made.gitlabUserId);
-        const id = before?.connection.id ?? (`c${kept.length}` as ConnectionId);
-        const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
-        kept.push({ connection, tokens });
-        return Promise.resolve(before ? { connection, replaced: before.tokens } : { connection });
+      accounts: { get: () => ({ name: 'Ana' }) },
+      sites: { all: () => waiting },
+      instance: {
+        get: scene.instance,
+        connection: (id) => kept.findLast(({ connection }) => connection.id === id)?.connection,
+        connectionOf: (owner) => kept.findLast(({ connection }) => connection.owner === owner)?.connection,
+        connect: (made, tokens) => {
+          const before = kept.findLast(({ connection }) => connection.gitlabUserId === made.gitlabUserId);
+          const id = before?.connection.id ?? (`c${kept.length}` as ConnectionId);
+          const connection: Connection = { ...made, id, health: 'good', renewedAt: tokens.issuedAt };
+          kept.push({ connection, tokens });
+          return Promise.resolve(before ? { connection, replaced: before.tokens } : { connection });
+        },
       },
     },
     log: (_level, message) => logged.push(message),
     clock,
     random: realRandom,
   });
-  return { acts, kept, clock, logged };
+  return { acts, kept, clock, logged, told, woken, waiting };
 }
 
 connections('a person authorises, and the connection is theirs', () =>
@@ -55,6 +66,19 @@ connections('a person authorises, and the connection is theirs', () =>
     assert.is(acts.mine(me.accountId)?.id, done.connection.id);
     assert.is(acts.get(done.connection.id), done.connection);
     assert.is((await scene.client.user(kept[0]?.tokens.accessToken ?? (undefined as never))).username, 'ana');
+  }),
+);
+
+connections('sites that waited for the connection go on at once, others are left alone, and the audit log has it', () =>
+  withGitLab(async (scene) => {
+    const { acts, told, woken, waiting } = arrange(scene);
+    const connect = async () => (await acts.finish(me, await scene.authorize(await acts.begin(me, site)))).connection;
+    const { id: connectionId } = await connect();
+    const siteOf = (name: string, of: string) => ({ id: name, binding: { connectionId: of } }) as unknown as Site;
+    waiting.push(siteOf('blog', connectionId), siteOf('shop', 'another'));
+    await connect();
+    assert.equal(woken, ['blog person']);
+    assert.equal(told, ['Ana connected-gitlab @ana', 'Ana connected-gitlab @ana']);
   }),
 );
 

@@ -20,28 +20,34 @@ function arrange(
     { id: 'k1', at: 1, path, kind: 'content', live: 'repository', ...over.conflict },
   ];
   const made = createDecisions({
-    worker: () => ({
-      status: () => (over.hold ? { hold: over.hold } : {}),
-      heldPaths: () => over.all ?? [],
-      async choose(step: string, choice: HoldChoice) {
-        if (over.outdated?.includes(step)) throw new Problem('plan-outdated', {});
-        asked.push(['choose', step, choice]);
+    runtimes: {
+      worker: () => ({
+        status: () => (over.hold ? { hold: over.hold } : {}),
+        heldPaths: () => over.all ?? [],
+        async choose(step: string, choice: HoldChoice) {
+          if (over.outdated?.includes(step)) throw new Problem('plan-outdated', {});
+          asked.push(['choose', step, choice]);
+        },
+        resolve: async (conflict: Conflict, choice) => void asked.push(['resolve', conflict.id, choice]),
+        restore: async (id, at) => void asked.push(['restore', id, at]),
+        removeLetGo: async (at) => void asked.push(['remove', at]),
+        kept: async () => [],
+        keptFiles: async () => [{ path, oid: 'o1' as Oid, size: 3 }],
+        content: async () => Buffer.from('old'),
+        conflictsChanged: () => void asked.push(['changed']),
+      }),
+      followed: async (_id, content) => content,
+      conflicts: () => conflicts,
+      saveConflicts: async (_id, next) => void (conflicts = next),
+    },
+    store: {
+      history: {
+        runs: async () => ({ rows: [{ letGo: [path] } as Pick<RunRecord, 'letGo'> as RunRecord] }),
       },
-      resolve: async (conflict: Conflict, choice) => void asked.push(['resolve', conflict.id, choice]),
-      restore: async (id, at) => void asked.push(['restore', id, at]),
-      removeLetGo: async (at) => void asked.push(['remove', at]),
-      kept: async () => [],
-      keptFiles: async () => [{ path, oid: 'o1' as Oid, size: 3 }],
-      content: async () => Buffer.from('old'),
-      conflictsChanged: () => void asked.push(['changed']),
-    }),
-    runs: async () => [{ letGo: [path] } as Pick<RunRecord, 'letGo'> as RunRecord],
-    followed: async (_id, content) => content,
-    conflicts: () => conflicts,
-    saveConflicts: async (_id, next) => void (conflicts = next),
-    adoptProject: async (_id, created) => void asked.push(['adopt', created]),
-    askAgain: async () => void asked.push(['ask again']),
-    now: () => 7,
+    },
+    projects: { adopt: async (_id, created) => void asked.push(['adopt', created]) },
+    connectionEnd: { useAgain: async () => void asked.push(['use again']) },
+    clock: { now: () => 7 },
     report: ({ act, detail }) => void acts.push({ act, detail }),
   });
   return { made, asked, acts, conflicts: () => conflicts };
@@ -93,7 +99,7 @@ decisions('that a lost authorisation works again: GitLab is asked with it before
   };
   const { made, asked } = arrange({ hold });
   await made.choose(site, 'grant-lost:', 'try-again', 'Ana');
-  assert.equal(asked, [['ask again'], ['choose', 'grant-lost:', 'try-again']]);
+  assert.equal(asked, [['use again'], ['choose', 'grant-lost:', 'try-again']]);
   const other = arrange({ hold: { ...hold, code: 'stopped' } });
   await other.made.choose(site, 'grant-lost:', 'try-again', 'Ana');
   assert.equal(other.asked, [['choose', 'grant-lost:', 'try-again']]);

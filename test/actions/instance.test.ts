@@ -2,10 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createInstanceActions, type InstanceActionsDeps } from '../../src/actions/instance.ts';
 import type { InstanceForm } from '../../src/actions/instance-form.ts';
-import type { Instance } from '../../src/model/instance.ts';
+import type { Connection, Instance } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
-import type { Secret } from '../../src/model/secret.ts';
-import type { Webhook } from '../../src/model/site.ts';
+import { Secret } from '../../src/model/secret.ts';
+import { type Site, type Webhook, firstStatus } from '../../src/model/site.ts';
 import { proxyFor, readNoProxy } from '../../src/net/proxy.ts';
 import { likelyInstead, parseHttpUrl, parseInstanceUrl } from '../../src/net/url.ts';
 import { makeCertificates } from '../net/certificates.ts';
@@ -30,7 +30,16 @@ const filled: InstanceForm = {
   minAccessLevel: 30,
 };
 
-function arrange(changes: Partial<InstanceActionsDeps> = {}) {
+interface Scene {
+  readonly network?: InstanceActionsDeps['network'];
+  readonly knowsApplication?: () => Promise<boolean>;
+  readonly connections?: readonly Connection[];
+  readonly sites?: readonly Site[];
+}
+
+const working = { id: 'c0', health: 'good' } as Connection;
+
+function arrange(scene: Scene = {}) {
   let saved: Instance | undefined;
   let hook: Secret | undefined;
   const done: string[] = [];
@@ -38,18 +47,31 @@ function arrange(changes: Partial<InstanceActionsDeps> = {}) {
   const acts = createInstanceActions({
     urls: { instanceUrls: parseInstanceUrl, httpUrl: parseHttpUrl, likelyInstead, noProxy: readNoProxy },
     store: {
-      get: () => saved,
-      configure: (next) => Promise.resolve(void (done.push('save'), (saved = next))),
-      systemHookSecret: () => hook,
-      setSystemHookSecret: (secret) => Promise.resolve(void (hook = secret)),
+      sites: { all: () => scene.sites ?? [] },
+      instance: {
+        get: () => saved,
+        configure: async (next) => void (done.push('save'), (saved = next)),
+        systemHookSecret: () => hook,
+        setSystemHookSecret: async (secret) => void (hook = secret),
+        connections: () => scene.connections ?? [working],
+        connection: (id) => (scene.connections ?? [working]).find((one) => one.id === id),
+        dropTokens: async (id) => void done.push(`drop ${id}`),
+      },
     },
+    saveCa: async () => {},
+    runtimes: {
+      find: (id) => ({
+        status: () => firstStatus(0, 'unknown'),
+        trigger: (trigger) => done.push(`${id} ${trigger}`),
+      }),
+    },
+    checks: { soon: (id) => done.push(`check ${id}`) },
     random: realRandom,
-    dropTokens: (of) => Promise.resolve(void done.push(`drop ${of}`)),
     report: ({ by, detail }) => done.push(`${by} ${detail}`),
     clock,
     redirectUri: 'https://mooring.example/connect/callback',
-    publicUrl: 'https://mooring.example',
-    network: {
+    config: { publicUrl: 'https://mooring.example' },
+    network: scene.network ?? {
       resolve: () => Promise.resolve(['192.0.2.1']),
       openPort: () => Promise.resolve(),
       proxyFor,
@@ -59,10 +81,9 @@ function arrange(changes: Partial<InstanceActionsDeps> = {}) {
           headers: { date: new Date(clock.now()).toUTCString(), 'content-type': 'application/json' },
         }),
     },
-    version: () => Promise.resolve({ version: '18.5.1' }),
-    knowsApplication: () => Promise.resolve(true),
-    webhooks: () => [],
-    ...changes,
+    tokens: { withToken: (_id, use) => use(new Secret('t')) },
+    client: { version: async () => ({ version: '18.5.1' }) },
+    oauth: { knowsApplication: scene.knowsApplication ?? (async () => true) },
   });
   const configure = (form: Partial<InstanceForm> = {}) => acts.configure({ ...filled, ...form }, 'Ana');
   const faults = async (form: Partial<InstanceForm>) => {
@@ -118,26 +139,32 @@ instance(
 );
 
 instance('another URL, API, token endpoint or application drops the tokens before it is stored', async () => {
+  const oauth = { id: 'o1', health: 'good' } as Connection;
   // An access token belongs to no application and never goes to the token endpoint.
-  const changes: [Partial<InstanceForm>, string][] = [
-    [{ url: 'https://b.example' }, 'drop all'],
-    [{ apiUrl: 'https://b.example/api' }, 'drop all'],
-    [{ tokenUrl: 'https://b.example/t' }, 'drop grants'],
-    [{ applicationId: 'z' }, 'drop grants'],
+  const entered = { id: 'p1', health: 'good', accessToken: {} } as Connection;
+  const changes: [Partial<InstanceForm>, string[]][] = [
+    [{ minAccessLevel: 40 }, []],
+    [{ url: 'https://b.example' }, ['drop o1', 'drop p1']],
+    [{ apiUrl: 'https://b.example/api' }, ['drop o1', 'drop p1']],
+    [{ tokenUrl: 'https://b.example/t' }, ['drop o1']],
+    [{ applicationId: 'z' }, ['drop o1']],
   ];
-  for (const [change, drop] of changes) {
-    const { configure, done } = arrange();
+  for (const [change, drops] of changes) {
+    const { configure, done } = arrange({ connections: [oauth, entered] });
     await configure();
     done.length = 0;
-    await configure({ minAccessLevel: 40 });
-    assert.equal(
-      done.filter((one) => one.startsWith('drop')),
-      [],
-    );
-    done.length = 0;
     await configure(change);
-    assert.equal(done.slice(0, 2), [drop, 'save']);
+    assert.equal(done.slice(0, drops.length + 1), [...drops, 'save']);
   }
+});
+
+instance('sites that wait or lost their connection try again at once; webhooks follow a new address', async () => {
+  const site = (id: string, connectionId: string, paused = false) =>
+    ({ id, paused, binding: { connectionId, webhook: { kind: 'none', reason: '' } } }) as unknown as Site;
+  const sites = [site('well', 'c0'), site('cut-off', 'gone'), site('paused', 'c0', true)];
+  const { configure, done } = arrange({ sites });
+  await configure();
+  assert.equal(done.slice(1), ['check well', 'cut-off retry', 'check cut-off', 'Ana https://gitlab.example/gitlab']);
 });
 
 instance('every fault is told at once, each beside its field', async () => {
@@ -240,7 +267,7 @@ instance('a clock that is off, a page that is no GitLab and a redirect are told'
   let headers: Record<string, string> = { 'content-type': 'text/html', date: new Date(0).toUTCString() };
   const ask = () => Promise.resolve({ status: 200, headers });
   const base = { resolve: () => Promise.resolve(['192.0.2.1']), openPort: () => Promise.resolve(), proxyFor };
-  const { configure, line } = arrange({ network: { ...base, ask }, version: () => Promise.resolve(undefined) });
+  const { configure, line } = arrange({ network: { ...base, ask }, connections: [] });
   await configure();
   assert.is((await line('Clock'))?.result, 'bad');
   assert.is((await line('GitLab'))?.result, 'bad');
@@ -268,8 +295,8 @@ instance('an application at a token address of its own is tried, whatever the AP
 instance('the line Webhook says what the sites’ webhooks have shown', async () => {
   const at = handClock().now();
   const told = async (...webhooks: Webhook[]) => {
-    const hooks = webhooks.map((webhook) => ({ site: 'Blog', webhook }));
-    const { configure, line } = arrange({ webhooks: () => hooks });
+    const sites = webhooks.map((webhook) => ({ id: 's1', name: 'Blog', binding: { webhook } }) as unknown as Site);
+    const { configure, line } = arrange({ sites });
     await configure();
     return line('Webhook');
   };

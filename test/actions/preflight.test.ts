@@ -39,9 +39,9 @@ async function judged(given: Case): Promise<readonly Obstacle[]> {
       pushRule: async () => given.rule,
       repositoryBytes: async () => given.bytes,
     },
-    withToken: (_id, use) => use(new Secret('t')),
+    tokens: { withToken: (_id, use) => use(new Secret('t')) },
     author: () => given.author ?? { name: ana.name, email: ana.email },
-    message: () => 'Update 3 files in content\n\nSynced-by: Mooring\n',
+    commitMessage: () => 'Update 3 files in content\n\nSynced-by: Mooring\n',
   };
   const { tip: _tip, ...fresh } = somePlan();
   const voyage: PushContext = {
@@ -185,9 +185,9 @@ test('asked at a real address, side by side: a Maintainer is told, a Developer i
       const token = scene.pat(user);
       const acts = createPreflight({
         client: { ...client, ...of },
-        withToken: (_id, use) => use(token),
+        tokens: { withToken: (_id, use) => use(token) },
         author: () => ana,
-        message: () => 'Update\n',
+        commitMessage: () => 'Update\n',
       });
       const id = web.id as ProjectId;
       const voyage = { connection: ana, site: someSite('s'), project: await client.project(token, id) };
@@ -214,8 +214,9 @@ test('the default branch is asked for by itself and stands first; one page, and 
     for (let i = 0; i < 101; i += 1) await web.createBranch(`feature/a${String(i).padStart(3, '0')}`);
     const token = scene.pat('ana');
     const acts = createRepositoryActions({
-      ...{ instance: scene.instance, client, usedBy: () => undefined },
-      withToken: (_id, use) => use(token),
+      store: { instance: { get: scene.instance }, sites: { all: () => [] } },
+      client,
+      tokens: { withToken: (_id, use) => use(token) },
     });
     const found = await client.project(token, web.id as ProjectId);
     gitlab.requests.length = 0;

@@ -2,17 +2,18 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createRepositoryActions } from '../../src/actions/repositories.ts';
 import type { Connection, ProjectId } from '../../src/model/instance.ts';
+import type { Site } from '../../src/model/site.ts';
 import { withGitLab, type Scene } from '../gitlab/support.ts';
 
 const repositories = suite('actions/repositories');
 
 function arrange(scene: Scene, user: string, used: ReadonlyMap<ProjectId, string> = new Map()) {
   const token = scene.pat(user);
+  const sites = [...used].map(([projectId, name]) => ({ name, binding: { projectId } }) as Site);
   const acts = createRepositoryActions({
-    instance: scene.instance,
+    store: { instance: { get: scene.instance }, sites: { all: () => sites } },
     client: scene.client,
-    withToken: (_id, use) => use(token),
-    usedBy: (id) => used.get(id),
+    tokens: { withToken: (_id, use) => use(token) },
   });
   return { acts, connection: { id: 'c1' } as Connection };
 }

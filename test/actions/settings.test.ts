@@ -35,23 +35,33 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   ];
   const acts = createSettingsActions({
     store: {
-      all: () => [...sites.values()],
-      get: (key) => sites.get(key as SiteId),
-      async change(key, to) {
-        const next = { ...sites.get(key), ...to } as Site;
-        sites.set(key, next);
-        return next;
+      sites: {
+        all: () => [...sites.values()],
+        get: (key) => sites.get(key as SiteId),
+        async change(key, to) {
+          const next = { ...sites.get(key), ...to } as Site;
+          sites.set(key, next);
+          return next;
+        },
       },
+      history: { runs: async () => ({ rows: runs }) },
+    },
+    runtimes: {
+      find: () => ({
+        wasIgnored: () => ({ step: 'three', left }),
+        acceptRules: async (step) => void accepted.push(step),
+        leftByRule: () => undefined,
+      }),
+      changed: async (one) => void changed.push(one),
     },
     cronFault: checkCron,
-    message: (changes, of) => editMessage(changes, wording(of, Date.UTC(2026, 10, 19, 14, 7))),
-    runs: async () => runs,
-    wasIgnored: () => ({ step: 'three', left }),
-    acceptRules: async (_site, step) => void accepted.push(step),
-    siteChanged: async (one) => void changed.push(one),
+    author: () => ({ name: 'Mooring', email: 'mooring@localhost' }),
+    explainPath: () => Promise.reject(new Error('not asked here')),
+    ownerOf: async () => 33,
+    commitMessage: (changes, of) => editMessage(changes, wording(of, Date.UTC(2026, 10, 19, 14, 7))),
     report: (act) => told.push(act),
     users: { userId: (name) => ids[name] ?? number(name), groupId: (name) => ids[name] ?? number(name) },
-    mayGiveFilesAway: () => mayGive,
+    setUp: () => (mayGive ? 'capabilities' : 'group'),
   });
   const bind = (): void =>
     void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });

@@ -10,35 +10,36 @@ const site: Site = { id, name: 'A', folder: '/srv/a', createdAt: 0, paused: fals
 /** A site that was in sync at its last good look, `agoMs` before now; three looks take 180 s. */
 function lookedAt(agoMs: number): ReturnType<ReturnType<typeof createSiteActions>['status']> {
   const status = { ...firstStatus(0, 'unknown'), state: 'in-sync' as const, checkedAt: now - agoMs };
-  return acts({
-    worker: () => ({ status: () => status, trigger: () => {}, paused: () => {}, breakOff: () => false }),
-  }).status(id);
+  return acts({}, status).status(id);
 }
 
 const now = 10_000_000;
 
-function acts(over: Partial<Parameters<typeof createSiteActions>[0]>): ReturnType<typeof createSiteActions> {
+function acts(
+  over: Partial<Parameters<typeof createSiteActions>[0]>,
+  status = firstStatus(0, 'unknown'),
+): ReturnType<typeof createSiteActions> {
   return createSiteActions({
     store: {
-      all: () => [site],
-      get: () => site,
-      add: () => Promise.resolve(site),
-      change: () => Promise.resolve(site),
+      sites: {
+        all: () => [site],
+        get: () => site,
+        add: () => Promise.resolve(site),
+        change: () => Promise.resolve(site),
+        remove: () => Promise.resolve(),
+      },
+    },
+    folders: { folders: () => Promise.resolve([]), checkFolder: (path) => Promise.resolve(path) },
+    runtimes: {
+      worker: () => ({ status: () => status, trigger: () => {}, paused: () => {}, breakOff: () => false }),
+      nextCheck: () => now + 1_000,
+      patience: () => 180_000,
+      add: () => Promise.resolve(),
+      changed: () => Promise.resolve(),
       remove: () => Promise.resolve(),
     },
-    checkFolder: (path) => Promise.resolve(path),
-    worker: () => ({
-      status: () => firstStatus(0, 'unknown'),
-      trigger: () => {},
-      paused: () => {},
-      breakOff: () => false,
-    }),
-    nextCheck: () => now + 1_000,
-    patience: () => 180_000,
-    now: () => now,
-    siteAdded: () => Promise.resolve(),
-    siteChanged: () => Promise.resolve(),
-    siteRemoved: () => Promise.resolve(),
+    syncStats: { forget: () => {} },
+    clock: { now: () => now },
     report: () => {},
     ...over,
   });

@@ -26,15 +26,18 @@ function run(name: string, at: number, over: Partial<RunRecord> = {}): RunRecord
   };
 }
 
+type Runs = (site: SiteId) => Promise<{ rows: readonly RunRecord[] }>;
+const historyOf = (runs: Runs) => ({ history: { runs } });
+
 test('history is read once, then counted as it happens', async () => {
   let reads = 0;
   const rows = [run('b', start - hour), run('a', start - 40 * 24 * hour)];
   const pulse = createSyncStats({
-    now: () => start,
-    async runs() {
+    clock: { now: () => start },
+    store: historyOf(async () => {
       reads += 1;
       return { rows };
-    },
+    }),
   });
   assert.is((await pulse.of(id)).hours.at(-2)?.pulled, 1);
   pulse.add(id, run('c', start, { result: 'merged', pushed: { ...none, changed: 1 } }));
@@ -53,12 +56,12 @@ test('history is read once, then counted as it happens', async () => {
 
 test('a run that ends while the history is read counts once', async () => {
   const pulse = createSyncStats({
-    now: () => start,
-    async runs() {
+    clock: { now: () => start },
+    store: historyOf(async () => {
       pulse.add(id, run('a', start));
       pulse.add(id, run('b', start));
       return { rows: [run('a', start)] };
-    },
+    }),
   });
   const [one, two] = await Promise.all([pulse.of(id), pulse.of(id)]);
   assert.is(one.hours.at(-1)?.pulled, 2);
@@ -67,7 +70,10 @@ test('a run that ends while the history is read counts once', async () => {
 
 test('time that passes without runs empties the picture', async () => {
   let now = start;
-  const pulse = createSyncStats({ now: () => now, runs: async () => ({ rows: [run('a', start)] }) });
+  const pulse = createSyncStats({
+    clock: { now: () => now },
+    store: historyOf(async () => ({ rows: [run('a', start)] })),
+  });
   await pulse.load([id]);
   assert.is(pulse.all().hours.at(-1)?.pulled, 1);
   now += 23 * hour;
@@ -93,10 +99,10 @@ test('how long syncs took is told by day, of those that moved something, and sur
     run('f', start - 29 * day, { durationMs: 7_200_000 }),
     run('g', start - 30 * day, { durationMs: 999_000 }),
   ];
-  const lived = createSyncStats({ now: () => start, runs: async () => ({ rows: [] }) });
+  const lived = createSyncStats({ clock: { now: () => start }, store: historyOf(async () => ({ rows: [] })) });
   await lived.of(id);
   for (const one of rows) lived.add(id, one);
-  const read = createSyncStats({ now: () => start, runs: async () => ({ rows }) });
+  const read = createSyncStats({ clock: { now: () => start }, store: historyOf(async () => ({ rows })) });
   const { took } = await read.of(id);
   assert.equal(took, (await lived.of(id)).took, 'what was counted as it happened is what history tells');
   assert.equal([took.days.at(-1)?.syncs, took.days.at(-1)?.slowestMs], [3, 130_000]);
@@ -110,7 +116,7 @@ test('how long syncs took is told by day, of those that moved something, and sur
 test('times of all sites are one picture, and old ones are forgotten', async () => {
   let now = start;
   const of = async (site: SiteId) => ({ rows: [run(`${site}1`, start, { durationMs: site === id ? 300 : 9_000 })] });
-  const pulse = createSyncStats({ now: () => now, runs: of });
+  const pulse = createSyncStats({ clock: { now: () => now }, store: historyOf(of) });
   const other = 'shop' as SiteId;
   await pulse.load([id, other]);
   pulse.add(other, run('x', start, { durationMs: 9_000 }));

@@ -41,20 +41,30 @@ const site = (id: string, webhook: 'working' | 'none'): Site => ({
   },
 });
 
-function acts(over: Partial<SystemDeps> = {}, machine: Partial<Machine> = {}) {
+interface Scene {
+  readonly sites?: readonly Site[];
+  readonly connections?: readonly Connection[];
+  readonly status?: SiteStatus;
+  readonly notices?: ReturnType<SystemDeps['notices']['on']>;
+}
+
+function acts(scene: Scene = {}, machine: Partial<Machine> = {}) {
   const status: SiteStatus = { ...firstStatus(now, 'unknown'), state: 'in-sync', watched: true };
   return createSystemActions({
     version: '1.0.0',
-    stateDir: '/var/lib/mooring',
+    config: { stateDir: '/var/lib/mooring' },
     machine: { ...good, ...machine },
-    sites: () => [],
-    status: () => status,
-    connections: () => [],
-    storeNotes: [],
-    notices: () => [],
-    queue: () => ({ running: 0, waiting: 0 }),
-    now: () => now,
-    ...over,
+    store: {
+      sites: { all: () => scene.sites ?? [] },
+      instance: { connections: () => scene.connections ?? [] },
+      notes: [],
+    },
+    runtimes: {
+      worker: () => ({ status: () => scene.status ?? status }),
+      load: () => ({ running: 0, waiting: 0 }),
+    },
+    notices: { on: () => scene.notices ?? [] },
+    clock: { now: () => now },
   });
 }
 
@@ -72,7 +82,7 @@ test('what an upgrade stopped ignoring is under Attention, once for all sites', 
     notSynced: [{ path: pathFromText('build'), reason: { kind: 'was-ignored', folder: true } }],
   };
   const sites = [site('a', 'working'), site('b', 'working')];
-  const found = await acts({ sites: () => sites, status: () => left }).attention();
+  const found = await acts({ sites, status: left }).attention();
   assert.equal(
     found.map(({ kind, sites: named }) => [kind, ...named]),
     [['was-ignored', 'a', 'b']],
@@ -92,7 +102,7 @@ test('branches that went back together are one entry, before everything else', a
     ...one,
     ...(one.binding ? { binding: { ...one.binding, projectId: n as never } } : {}),
   }));
-  const found = await acts({ sites: () => sites, status: () => status }).attention();
+  const found = await acts({ sites, status }).attention();
   assert.equal(
     found.map(({ kind, tone, help, sites: named }) => [kind, tone, help, ...named]),
     [
@@ -123,7 +133,7 @@ test('a soft problem of many sites is one entry, the heaviest first', async () =
     watched: true,
     notSynced: [{ path: pathFromText('film.mp4'), reason: { kind: 'too-large', bytes: 2, limit: 1 } }],
   };
-  const found = await acts({ sites: () => sites, connections: () => [connection], status: () => status }).attention();
+  const found = await acts({ sites, connections: [connection], status }).attention();
   assert.equal(
     found.map(({ kind, sites: touched }) => `${kind} ${touched.length}`),
     ['reconnect 3', 'too-large 3', 'webhook 2'],
@@ -134,7 +144,7 @@ test('a token that ends within two weeks is told, a grant nobody uses is not', a
   const ending = (days: number): Connection =>
     ({ id: 'c1', health: 'good', username: 'bot', accessToken: { expiresAt: now + days * 86_400_000 } }) as Connection;
   const told = async (connection: Connection, sites: Site[]) =>
-    (await acts({ sites: () => sites, connections: () => [connection] }).attention()).map(({ title }) => title);
+    (await acts({ sites, connections: [connection] }).attention()).map(({ title }) => title);
   assert.equal(await told(ending(3), [site('c', 'working')]), ['The access token of @bot ends in 3 days']);
   assert.equal(await told(ending(30), [site('c', 'working')]), []);
   assert.equal(await told(ending(3), []), []);
@@ -145,13 +155,13 @@ test('a way of telling people that keeps failing is told once, and only while it
     channel: 'mail' as const,
     record: { failure: { first: now, at: now, times, happened: 'mail.example did not answer.', todo: 'Check it.' } },
   });
-  const told = async (times: number) => (await acts({ notices: () => [failing(times)] }).attention())[0];
+  const told = async (times: number) => (await acts({ notices: [failing(times)] }).attention())[0];
   assert.is(await told(3), undefined, 'it may be over soon');
   const found = await told(4);
   assert.is(found?.title, 'Nobody is told by e-mail');
   assert.is(found?.help, 'notifications');
   assert.match(found?.text ?? '', 'mail.example did not answer. Check it. Tried 4 times');
-  assert.equal(await acts({ notices: () => [{ channel: 'webhook', record: {} }] }).attention(), []);
+  assert.equal(await acts({ notices: [{ channel: 'webhook', record: {} }] }).attention(), []);
 });
 
 test.run();

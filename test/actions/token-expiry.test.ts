@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createTokenExpiry } from '../../src/actions/token-expiry.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
+import type { Site } from '../../src/model/site.ts';
 
 const ends = suite('actions/token-expiry');
 const dayMs = 86_400_000;
@@ -9,9 +10,11 @@ const dayMs = 86_400_000;
 function arrange(given: Partial<Connection>, isUsed = true) {
   const world = { days: 0, said: [] as unknown[], connection: connectionOf(given) };
   const tokens = createTokenExpiry({
-    connections: () => [world.connection],
-    isUsed: () => isUsed,
-    now: () => world.days * dayMs,
+    store: {
+      instance: { connections: () => [world.connection] },
+      sites: { all: () => (isUsed ? [{ binding: { connectionId: world.connection.id } } as Site] : []) },
+    },
+    clock: { now: () => world.days * dayMs },
     log: (level, _message, fields) => world.said.push([level, fields['user'], fields['days']]),
   });
   const at = (days: number): unknown[] => {

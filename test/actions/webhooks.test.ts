@@ -47,20 +47,23 @@ async function arrange(scene: Scene, { scopes = 'api' } = {}) {
   const publicUrl = { now: server.url };
   const token = scene.pat('ana');
   const deps = {
-    get publicUrl() {
-      return publicUrl.now;
+    config: {
+      get publicUrl() {
+        return publicUrl.now;
+      },
     },
-    instance: scene.instance,
-    connection: () => ({ scopes }) as Connection,
-    withToken: <T>(_: ConnectionId, use: (token: Secret) => Promise<T>) => use(token),
+    tokens: { withToken: <T>(_: ConnectionId, use: (token: Secret) => Promise<T>) => use(token) },
     client: scene.client,
-    sites: {
-      get: () => ({ id, binding: binding() }) as unknown as Site,
-      setWebhook: async (_: SiteId, webhook: Webhook) => void (kept.webhook = webhook),
-      hookSecrets: () => kept,
-      setHookSigning: async (_: SiteId, { signing, signed }: { signing?: Secret; signed: boolean }) => {
-        if (signing) kept.signing = signing;
-        kept.signed = signed;
+    store: {
+      instance: { get: scene.instance, connection: () => ({ scopes }) as Connection },
+      sites: {
+        get: () => ({ id, binding: binding() }) as unknown as Site,
+        setWebhook: async (_: SiteId, webhook: Webhook) => void (kept.webhook = webhook),
+        hookSecrets: () => kept,
+        setHookSigning: async (_: SiteId, { signing, signed }: { signing?: Secret; signed: boolean }) => {
+          if (signing) kept.signing = signing;
+          kept.signed = signed;
+        },
       },
     },
     isLocal: async (url: URL) => isLocalAddress(url.hostname) || url.hostname === 'localhost',

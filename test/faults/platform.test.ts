@@ -188,16 +188,9 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
       ownerOf: () => Promise.resolve(1500),
     };
     const acts = createSystemActions({
-      ...{
-        version: '1',
-        stateDir: '/s',
-        machine,
-        sites: () => [],
-        connections: () => [],
-        storeNotes: [],
-        notices: () => [],
-      },
-      ...{ status: () => ({}) as never, queue: () => ({ running: 0, waiting: 0 }), now: () => now },
+      ...{ version: '1', config: { stateDir: '/s' }, machine, notices: { on: () => [] }, clock: { now: () => now } },
+      store: { sites: { all: () => [] }, instance: { connections: () => [] }, notes: [] },
+      runtimes: { worker: () => ({}) as never, load: () => ({ running: 0, waiting: 0 }) },
     });
     const check = (await acts.report()).checks.find(({ name }) => name === 'Node');
     return `${check?.result}: ${check?.finding}`;

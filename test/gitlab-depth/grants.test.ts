@@ -246,7 +246,7 @@ grants(
       await harbour.stop();
       const { length } = harbour.output();
       await harbour.start();
-      assert.match(harbour.output().slice(length), /"days":[56][^\n]*An access token is near its end/);
+      assert.match(harbour.output().slice(length), /"days":[56][^\n]*An access token expires soon/);
     }),
 );
 

@@ -142,14 +142,16 @@ function acts(before?: NoticeWebhook) {
   const held: { webhook: NoticeWebhook | undefined } = { webhook: before };
   const done: string[] = [];
   const made = createNotificationActions({
-    mail: undefined,
-    store: { webhook: () => held.webhook, setWebhook: async (webhook) => void (held.webhook = webhook) },
-    notifier: {
-      record: () => ({}),
-      changed: async (channel) => void done.push(`tries ${channel} anew`),
-      test: async () => ({ kind: 'good', said: '' }),
+    config: {},
+    store: { notify: { webhook: () => held.webhook, setWebhook: async (webhook) => void (held.webhook = webhook) } },
+    notices: {
+      notifier: {
+        record: () => ({}),
+        changed: async (channel) => void done.push(`tries ${channel} anew`),
+        test: async () => ({ kind: 'good', said: '' }),
+      },
     },
-    parseAddress: parseHookUrl,
+    parseHookUrl,
     report: ({ by, act, detail }) => void done.push(`${by} ${act} ${detail}`),
   });
   return { held, done, made };
@@ -187,15 +189,19 @@ test('a change is saved, tried anew and stands in the activity', async () => {
 test('what was altered in the file closes neither the page nor the way to put it right', async () => {
   let saved: NoticeWebhook | undefined;
   const made = createNotificationActions({
-    mail: undefined,
+    config: {},
     store: {
-      webhook() {
-        throw new Problem('store-damaged', { record: 'notification address' });
+      notify: {
+        webhook() {
+          throw new Problem('store-damaged', { record: 'notification address' });
+        },
+        setWebhook: async (webhook) => void (saved = webhook),
       },
-      setWebhook: async (webhook) => void (saved = webhook),
     },
-    notifier: { record: () => ({}), changed: async () => {}, test: async () => ({ kind: 'good', said: '' }) },
-    parseAddress: parseHookUrl,
+    notices: {
+      notifier: { record: () => ({}), changed: async () => {}, test: async () => ({ kind: 'good', said: '' }) },
+    },
+    parseHookUrl,
     report: () => undefined,
   });
   assert.equal(made.view(), { damaged: true });

@@ -16,7 +16,8 @@ const none = { added: 0, changed: 0, removed: 0 };
 const lasted = (name: string, at: number, durationMs: number, over: Partial<RunRecord> = {}): RunRecord =>
   run(name, { at, durationMs, ...over });
 
-const pulseOf = (rows: readonly RunRecord[]) => createSyncStats({ now: () => now, runs: async () => ({ rows }) });
+const pulseOf = (rows: readonly RunRecord[]) =>
+  createSyncStats({ clock: { now: () => now }, store: { history: { runs: async () => ({ rows }) } } });
 
 /** Where a path's strokes begin and end, from the top. */
 const strokes = (path: string): number[][] =>
@@ -121,13 +122,17 @@ test('a thousand busy sites make one small chart', async () => {
   const world = fullWorld();
   world.sites = Array.from({ length: 1_000 }, (_, i) => site(`s${i}`, { name: `Site ${i}` }));
   const pulse = createSyncStats({
-    now: () => now,
-    runs: async (of, { offset }) => ({
-      rows:
-        offset > 0
-          ? []
-          : Array.from({ length: 60 }, (_, i) => lasted(`${of}-${i}`, now - (i % 30) * day, 200 + i * 1_009)),
-    }),
+    clock: { now: () => now },
+    store: {
+      history: {
+        runs: async (of, { offset }) => ({
+          rows:
+            offset > 0
+              ? []
+              : Array.from({ length: 60 }, (_, i) => lasted(`${of}-${i}`, now - (i % 30) * day, 200 + i * 1_009)),
+        }),
+      },
+    },
   });
   await pulse.load(world.sites.map((one) => one.id));
   pulse.all();

@@ -25,7 +25,11 @@ import {
 } from '../../src/model/site.ts';
 import type { Attention, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
-import type { Check, ConflictVersions, FolderOffer, SyncStats, WebDeps } from '../../src/web/deps.ts';
+import type { ConflictVersions } from '../../src/actions/decisions.ts';
+import type { Check } from '../../src/actions/instance.ts';
+import type { FolderOffer } from '../../src/actions/sites.ts';
+import type { SyncStats } from '../../src/actions/sync-stats.ts';
+import type { WebDeps } from '../../src/web/deps.ts';
 
 export const now = Date.UTC(2026, 10, 19, 14, 7, 2);
 export const publicUrl = 'http://127.0.0.1:8080';
@@ -294,7 +298,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         did('connecting.disconnect', id, by);
         return { leftOver: [] };
       },
-      disconnectFacts: async () => ({ files: 1206, keptVersions: 14, grant: 'revoked', webhook: false }),
+      disconnectFacts: async () => ({ files: 1206, keptVersions: 14, connection: 'revoked', webhook: false }),
       retryWebhook: async (id) => did('connecting.retryWebhook', id),
       stay: async (id) => did('connecting.stay', id),
       pushElsewhere: async (...args) => {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ProblemCode } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import type { FolderOffer } from '../deps.ts';
+import type { FolderOffer } from '../../actions/sites.ts';
 import { beside, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { bytes, count } from '../times.ts';
 

@@ -4,7 +4,7 @@ import type { BranchName, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import type { ConnectRequest } from '../deps.ts';
+import type { ConnectRequest } from '../../actions/connecting.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
 import { siteOf } from '../site-frame.ts';

@@ -6,7 +6,7 @@ import type { ConflictPolicy, Site } from '../../model/site.ts';
 import { displayPath, escapeControls } from '../../model/tree.ts';
 import { asText, compare, pictureType } from '../compare.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import type { ConflictVersions } from '../deps.ts';
+import type { ConflictVersions } from '../../actions/decisions.ts';
 import { fields, parse } from '../form.ts';
 import { sendFile, sendPicture } from '../send-file.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';

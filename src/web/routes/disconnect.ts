@@ -25,7 +25,7 @@ export function disconnect(router: Router<State>, web: WebContext): void {
       hidden: [],
       files: count(facts.files, 'file'),
       kept: count(facts.keptVersions, 'kept version'),
-      grant: facts.grant,
+      connection: facts.connection,
       webhook: facts.webhook,
     });
   });

@@ -5,7 +5,7 @@ import type { ProblemCode } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { webUrl } from '../address.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import type { Check, InstanceForm } from '../deps.ts';
+import type { Check, InstanceForm } from '../../actions/instance.ts';
 import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { number, when } from '../times.ts';
 import { accountName } from '../session.ts';
