@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readConfig, settings, type Config } from '../src/config.ts';
+import { readConfig, type Config } from '../src/config.ts';
 import { Problem } from '../src/model/problem.ts';
+import { variables } from '../src/settings.ts';
+import { exampleEnv, exampleEnvPath } from './support/example-env.ts';
 
 const config = suite('config');
 const PATH = process.env['PATH'];
@@ -64,16 +66,16 @@ config('every fault is said at once, each with its variable and a valid example'
   assert.is(faults.length, 9, faults.join('\n'));
   for (const line of faults) {
     const name = line.split(':')[0] ?? '';
-    const example = settings.find((setting) => setting.name === name)?.example;
+    const example = variables().find((setting) => setting.name === name)?.example;
     assert.ok(line.endsWith(`Example: ${name}=${example}`), line);
   }
 });
 
 config('every example is valid', () => {
   const mail = ['MOORING_SMTP_URL', 'MOORING_MAIL_FROM', 'MOORING_MAIL_TO'];
-  const together = settings.filter(({ name }) => mail.includes(name)).map(({ name, example }) => [name, example]);
+  const together = variables().filter(({ name }) => mail.includes(name)).map(({ name, example }) => [name, example]);
   assert.equal(faultsOf(Object.fromEntries(together) as Record<string, string>), []);
-  for (const { name, example } of settings) {
+  for (const { name, example } of variables()) {
     // Files and programs of the examples need not be here.
     if ((name.endsWith('_FILE') && name !== 'MOORING_KEY_FILE') || mail.includes(name)) continue;
     assert.equal(faultsOf({ [name]: name === 'MOORING_GIT' ? read().git : example }), [], name);
@@ -146,7 +148,7 @@ config('a fault of the mail settings names its variable and never the password',
   const cases: [Record<string, string>, string, string][] = [
     [{ MOORING_SMTP_URL: 'smtps://mail.example.org' }, 'MOORING_MAIL_FROM', 'together'],
     [{ MOORING_MAIL_TO: 'a@example.org' }, 'MOORING_SMTP_URL', 'together'],
-    [mailed('http://u:hidden@h'), 'MOORING_SMTP_URL', 'begins with smtp://'],
+    [mailed('http://u:hidden@h'), 'MOORING_SMTP_URL', 'start with smtp://'],
     [mailed('smtp://u:hid/den@h'), 'MOORING_SMTP_URL', ''],
     [mailed('smtp://u:hidden@h/path'), 'MOORING_SMTP_URL', 'nothing, or ?tls=no'],
     [mailed('smtp://u:hidden@h?tls=maybe'), 'MOORING_SMTP_URL', 'nothing, or ?tls=no'],
@@ -182,17 +184,8 @@ config('on a terminal the log is for people', () => {
   assert.is(readConfig({ PATH, MOORING_LOG: 'json' }, { ...around, terminal: true }).log.format, 'json');
 });
 
-config('example.env documents every setting: meaning, default, example; and no other', () => {
-  const text = readFileSync(join(import.meta.dirname, '../config/example.env'), 'utf8');
-  const blocks = text.split('\n\n').slice(1);
-  assert.equal(
-    blocks.map((block) => block.trim().split('\n').at(-1)),
-    settings.map(({ name, example }) => `#${name}=${example}`),
-  );
-  for (const block of blocks) {
-    const lines = block.trim().split('\n');
-    assert.ok(lines.length >= 3 && lines.at(-2)?.startsWith('# Default: '), block);
-  }
+config('example.env is what the table of settings says', () => {
+  assert.is(readFileSync(exampleEnvPath, 'utf8'), exampleEnv(), 'write it with: node test/support/example-env.ts');
 });
 
 config.run();

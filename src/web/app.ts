@@ -67,10 +67,15 @@ export function createApp(deps: WebDeps): Koa {
   return app as unknown as Koa;
 }
 
-/** Cuts the sub-path off, so that everything behind sees the same paths wherever Mooring is mounted. */
+/**
+ * Removes the sub-path, so that everything behind sees the same paths wherever Mooring is mounted. Cookies are `Secure`
+ * when browsers use https, which the public URL says: the connection to the reverse proxy may be plain http, and koa's
+ * `app.proxy` would trust a header that anybody can send.
+ */
 function mount(address: Address) {
   return async (ctx: Context, next: Next): Promise<void> => {
     ctx.path = address.inside(ctx.path);
+    ctx.cookies.secure = address.secure;
     await next();
   };
 }

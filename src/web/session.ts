@@ -26,14 +26,14 @@ export async function signIn(ctx: Context, { deps, address }: WebContext, accoun
   ctx.state.session = session;
   ctx.state.sessionId = id;
   writeCookie(ctx, address, 'mooring', id);
-  writeCookie(ctx, address, 'mooring-visitor', '');
+  writeCookie(ctx, address, 'mooring-visitor', null);
 }
 
 export async function signOut(ctx: Context, { deps, address }: WebContext): Promise<void> {
   if (ctx.state.sessionId !== undefined) await deps.sessions.end(ctx.state.sessionId);
   delete ctx.state.session;
   delete ctx.state.sessionId;
-  writeCookie(ctx, address, 'mooring', '');
+  writeCookie(ctx, address, 'mooring', null);
 }
 
 /** The token that forms of this request carry. Sets the visitor cookie when somebody without a session needs one. */
@@ -51,12 +51,9 @@ export function sessionKey(id: string): string {
   return createHash('sha256').update(`key ${id}`).digest('hex');
 }
 
-/** Written by hand: koa refuses `secure` cookies behind a proxy that ends TLS unless it trusts the proxy's headers. */
-function writeCookie(ctx: Context, address: Address, name: string, value: string): void {
-  const parts = [`${cookieName(address, name)}=${value}`, 'Path=/', 'HttpOnly', 'SameSite=Lax'];
-  if (address.secure) parts.push('Secure');
-  if (value === '') parts.push('Max-Age=0');
-  ctx.append('Set-Cookie', parts.join('; '));
+/** Null deletes the cookie. */
+function writeCookie(ctx: Context, address: Address, name: string, value: string | null): void {
+  ctx.cookies.set(cookieName(address, name), value, { httpOnly: true, sameSite: 'lax', overwrite: true });
 }
 
 /** `__Host-` makes the browser refuse a cookie that another host, or plain http, tries to plant. */

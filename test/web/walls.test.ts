@@ -141,7 +141,7 @@ test('https has stricter cookies and HSTS; plain http on a name keeps Origin usa
   assert.match(answer.headers['strict-transport-security'] ?? '', 'max-age');
   assert.match(
     String(answer.headers['set-cookie']),
-    /__Host-mooring-visitor=.*Path=\/; HttpOnly; SameSite=Lax; Secure/,
+    /__Host-mooring-visitor=[^;]+; path=\/; samesite=lax; secure; httponly/,
   );
   const plain = createWorld({ publicUrl: 'http://mooring.intern:8080' });
   assert.is((await visitor(plain).get('/sign-in')).headers['referrer-policy'], 'same-origin');

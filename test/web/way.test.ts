@@ -25,7 +25,7 @@ test('the first start asks for the code, makes the account and closes for good',
     password: 'long enough for it',
   });
   assert.is(made.status, 303);
-  assert.match(String(made.headers['set-cookie']), /mooring=session-1[^;]*; Path=\/; HttpOnly; SameSite=Lax/);
+  assert.match(String(made.headers['set-cookie']), /mooring=session-1[^;]*; path=\/; samesite=lax; httponly/);
   assert.is((await someone.get('/setup')).headers['location'], '/');
   assert.is(
     (await someone.post('/setup', { code: 'kelp-4417-bight', name: 'Eve', password: 'long enough for it' })).status,

@@ -6,17 +6,13 @@ import { Problem } from '../../model/problem.ts';
 
 const form = z.object({ theme: z.enum(['system', 'light', 'dark']), to: z.string().optional() });
 
-/** Light, dark, or as the system has it: kept in a cookie, because the server prints it into the page. */
+/** Light, dark, or the system's choice: kept in a cookie, because the server renders it into the page. */
 export function theme(router: Router<State>, { address }: WebContext): void {
   router.post('/theme', (ctx) => {
     const parsed = parse(form, ctx.request.body);
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
-    const lasts = parsed.values.theme === 'system' ? 0 : 31_536_000;
-    const secure = address.secure ? '; Secure' : '';
-    ctx.append(
-      'Set-Cookie',
-      `${name}=${parsed.values.theme}; Path=/; Max-Age=${lasts}; HttpOnly; SameSite=Lax${secure}`,
-    );
+    const { theme } = parsed.values;
+    ctx.cookies.set(name, theme === 'system' ? null : theme, { maxAge: yearMs, httpOnly: true, sameSite: 'lax' });
     ctx.status = 303;
     ctx.redirect(address.link(address.known(parsed.values.to) ?? '/'));
   });
@@ -29,3 +25,4 @@ export function readTheme(ctx: Context): string {
 }
 
 const name = 'mooring-theme';
+const yearMs = 365 * 86_400_000;

@@ -1,0 +1,214 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/** One environment variable. `config/example.env` shows the same texts; a test keeps the two equal. */
+export interface Setting {
+  /** Reads the value; an unset variable reads as undefined. */
+  readonly schema: z.ZodType;
+  /** A valid value. */
+  readonly example: string;
+  readonly about: string;
+  /** What holds while it is not set, in words. */
+  readonly fallback: string;
+  /** A secret: `NAME_FILE` names a file that holds it, which other processes cannot read as they can the environment. */
+  readonly file?: { readonly example: string; readonly about: string; readonly fallback: string };
+}
+
+const list = (separator: string): z.ZodType<string[], string> =>
+  z.string().transform((text) =>
+    text
+      .split(separator)
+      .map((part) => part.trim())
+      .filter(Boolean),
+  );
+
+/** Every setting there is, in the order of `config/example.env`. */
+export const settings = {
+  MOORING_STATE: {
+    schema: z
+      .string()
+      .default('./data')
+      .transform((path) => resolve(path)),
+    example: '/var/lib/mooring',
+    about:
+      "The state directory: the store, the key and one git repository per site. Back it up as a whole. Only the daemon's user can enter it. It must not be inside a site or a web root.",
+    fallback: './data',
+  },
+  MOORING_SITES: {
+    schema: z
+      .string()
+      .default('./sites')
+      .pipe(list(':'))
+      .refine((roots) => roots.length > 0, 'Name at least one folder.')
+      .transform((roots) => roots.map((root) => resolve(root)))
+      .refine((roots) => !roots.includes('/'), 'The root of the file system cannot hold sites.'),
+    example: '/var/www:/srv/sites',
+    about: 'Allowed root folders for sites, separated by colons. Mooring refuses a site outside of them.',
+    fallback: './sites',
+  },
+  MOORING_HOST: {
+    schema: z
+      .string()
+      .default('127.0.0.1')
+      .refine(
+        (host) => isIP(host) > 0 || /^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(host),
+        'This is not an address or a host name.',
+      ),
+    example: '127.0.0.1',
+    about: 'Address on which Mooring listens. Use 0.0.0.0 for all addresses of the machine.',
+    fallback: '127.0.0.1',
+  },
+  MOORING_PORT: {
+    schema: z
+      .string()
+      .default('7420')
+      .refine((text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535, 'A port is a number from 0 to 65535.')
+      .transform(Number),
+    example: '7420',
+    about: 'Port on which Mooring listens. 0 selects any free port.',
+    fallback: '7420',
+  },
+  MOORING_PUBLIC_URL: {
+    schema: z
+      .string()
+      .optional()
+      .refine(
+        (text) => text === undefined || isPublicUrl(text),
+        'It must start with http:// or https://, followed by a host, optionally a path, and nothing else.',
+      ),
+    example: 'https://mooring.example.org',
+    about:
+      'The URL at which browsers and GitLab reach Mooring if it differs from the address above, for example behind a reverse proxy. It may contain a path. Links, the OAuth redirect URI and the webhook URL are derived from it.',
+    fallback: 'http:// with the host and port above',
+  },
+  MOORING_KEY_FILE: {
+    schema: z.string().optional(),
+    example: '/run/credentials/mooring.service/key',
+    about:
+      'File with the key that encrypts tokens and secrets in the store: 32 random bytes, raw, in hex or in base64. Mooring creates it on the first start. It may be in a read-only folder, such as a systemd credentials folder.',
+    fallback: 'secret.key in the state directory',
+  },
+  MOORING_ADMIN_NAME: {
+    schema: z
+      .string()
+      .default('admin')
+      .refine((name) => [...name].length <= 64, 'A name has at most 64 characters.'),
+    example: 'admin',
+    about: 'Name of the account that the next setting creates.',
+    fallback: 'admin',
+  },
+  MOORING_ADMIN_PASSWORD: {
+    schema: z.string().optional(),
+    example: 'correct-horse-battery',
+    about:
+      'The same password directly in the environment, where other processes of the user may read it. Prefer the file.',
+    fallback: 'none',
+    file: {
+      example: '/run/secrets/mooring_admin_password',
+      about:
+        'File with the password of the admin account, for unattended installations; at least 12 characters. Mooring creates the account at start or updates its password. Without this setting, Mooring prints a one-time set-up code.',
+      fallback: 'none',
+    },
+  },
+  MOORING_LOG: {
+    schema: z.enum(['pretty', 'json'], 'It must be pretty or json.').optional(),
+    example: 'json',
+    about: 'Log format: pretty for people, json for programs. Both write one line per event.',
+    fallback: 'pretty on a terminal, json elsewhere',
+  },
+  MOORING_LOG_LEVEL: {
+    schema: z.enum(['debug', 'info', 'warn', 'error'], 'It must be debug, info, warn or error.').default('info'),
+    example: 'info',
+    about: 'Lowest level that is logged: debug, info, warn or error.',
+    fallback: 'info',
+  },
+  MOORING_TRUSTED_PROXIES: {
+    schema: z
+      .string()
+      .default('')
+      .pipe(list(','))
+      .refine((proxies) => proxies.every(isNetwork), 'It must list addresses and networks, separated by commas.'),
+    example: '127.0.0.1,10.0.0.0/8',
+    about:
+      "Addresses and networks of the reverse proxies in front of Mooring, separated by commas. Mooring trusts X-Forwarded-For only from these, and uses it only to determine the client's address.",
+    fallback: 'none',
+  },
+  MOORING_SMTP_URL: {
+    schema: z.string().optional(),
+    example: 'smtp://mooring:pass-word@mail.example.org:587',
+    about:
+      'The same URL directly in the environment, where other processes of the user may read its password. Percent-encode special characters: @ as %40, / as %2F, % as %25.',
+    fallback: 'none',
+    file: {
+      example: '/run/secrets/mooring_smtp_url',
+      about:
+        'File with the URL of the mail server for notifications, with user name and password if the server requires them. smtps:// uses TLS from the start (port 465); smtp:// requires STARTTLS (port 587). Mooring verifies the certificate; to use a private certificate authority, add it under Account Settings / Self Hosted GitLab. For a mail server on this machine, smtp:// works without TLS (port 25); for any other, append ?tls=no, and then no password is sent. MOORING_MAIL_FROM and MOORING_MAIL_TO are required with it.',
+      fallback: 'none; no e-mail is sent',
+    },
+  },
+  MOORING_MAIL_FROM: {
+    schema: z.string().optional(),
+    example: 'Mooring <mooring@example.org>',
+    about: 'Sender of the e-mail: one address, optionally with a name.',
+    fallback: 'none',
+  },
+  MOORING_MAIL_TO: {
+    schema: z.string().optional(),
+    example: 'web-team@example.org,ops@example.org',
+    about: 'Recipients of the e-mail, separated by commas; at most 20.',
+    fallback: 'none',
+  },
+  MOORING_GIT: {
+    schema: z.string().optional(),
+    example: '/usr/bin/git',
+    about: 'Absolute path of the git program, version 2.38 or newer.',
+    fallback: 'the first git on PATH at start',
+  },
+  MOORING_ALLOW_ROOT: {
+    schema: z.enum(['yes', 'no'], 'It must be yes or no.').default('no'),
+    example: 'yes',
+    about:
+      'yes allows Mooring to run as root. It only needs write access to the site folders, so prefer a dedicated user.',
+    fallback: 'no',
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof settings;
+
+/** The values of the environment, once read. */
+export type Environment = { readonly [Name in SettingName]: z.output<(typeof settings)[Name]['schema']> };
+
+/** A secret's name, or that of the file that holds it. */
+export type VariableName = SettingName | `${SettingName}_FILE`;
+
+/** The variables with their examples, files before the secrets they hold. */
+export function variables(): readonly (Omit<Setting, 'schema' | 'file'> & { readonly name: string })[] {
+  return Object.entries<Setting>(settings).flatMap(([name, { file, example, about, fallback }]) => [
+    ...(file ? [{ name: `${name}_FILE`, ...file }] : []),
+    { name, example, about, fallback },
+  ]);
+}
+
+/** Reads all values. Gives those that could be read, and a sentence for each that could not. */
+export function readEnvironment(
+  given: Readonly<Record<string, string | undefined>>,
+): { readonly values: Environment } | { readonly faults: readonly { name: SettingName; text: string }[] } {
+  const schemas = Object.fromEntries(Object.entries(settings).map(([name, { schema }]) => [name, schema]));
+  const read = z.object(schemas).safeParse(given);
+  if (read.success) return { values: read.data as Environment };
+  return { faults: read.error.issues.map(({ path, message }) => ({ name: path[0] as SettingName, text: message })) };
+}
+
+function isPublicUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol)) return false;
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
