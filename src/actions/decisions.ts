@@ -67,9 +67,8 @@ export function createDecisions(deps: DecisionsDeps) {
   return {
     async choose(id: SiteId, step: string, choice: HoldChoice, by: string): Promise<void> {
       const { hold } = runtimes.worker(id).status();
-      if (hold?.code === 'project-other' && hold.step === step && choice === 'adopt') {
-        await deps.projects.adopt(id, step.slice(step.indexOf(':') + 1));
-      }
+      if (hold?.code === 'project-other' && hold.step === step && choice === 'adopt')
+        await deps.projects.adopt(id, hold.created ?? '');
       if (hold?.code === 'reconnect' && hold.step === step && choice === 'try-again')
         await deps.connectionEnd.useAgain(id);
       await runtimes.worker(id).choose(step, choice);

@@ -254,7 +254,12 @@ export interface Progress {
 export interface Hold {
   readonly code: HoldCode;
   readonly at: number;
+  /** Names exactly what is asked: an answer to another question does not count. Opaque. */
   readonly step: string;
+  /** Of `branch-lost-files` and `folder-lost-files`: the tip of the branch when the question came up. */
+  readonly incoming?: Oid;
+  /** Of `project-other`: when the project was created that has the site's number now. */
+  readonly created?: string;
   readonly total: number;
   readonly tally: Tally;
   readonly samples: readonly { readonly path: SitePath; readonly mark: '+' | '~' | '-' }[];
@@ -267,6 +272,8 @@ export interface Hold {
 
 /** How far a branch went back from the tip that both sides had agreed on. */
 export interface WentBack {
+  /** The lost tip, and the one in its place when the question came up. Absent in what earlier versions stored. */
+  readonly between?: { readonly known: Oid; readonly tip: Oid };
   /** Commits that it had and has no more. */
   readonly lost: number;
   /** Commits that it has and did not have then: pushed since. */

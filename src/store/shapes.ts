@@ -193,12 +193,21 @@ const hold = whole<Hold>()(
     code: holdCode,
     at: z.number(),
     step: z.string(),
+    incoming: oid.exactOptional(),
+    created: z.string().exactOptional(),
     total: z.number(),
     tally,
     samples: z.array(z.strictObject({ path: sitePath, mark })),
     choices: z.array(z.enum(['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'])),
     text: z.string().exactOptional(),
-    back: z.strictObject({ lost: z.number(), newer: z.number(), to: z.number().exactOptional() }).exactOptional(),
+    back: z
+      .strictObject({
+        between: z.strictObject({ known: oid, tip: oid }).exactOptional(),
+        lost: z.number(),
+        newer: z.number(),
+        to: z.number().exactOptional(),
+      })
+      .exactOptional(),
   }),
 );
 

@@ -5,7 +5,7 @@ import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
 import { guard, lossOf } from './guard.ts';
 import { holdPaths } from './held.ts';
-import { heldStep, refusedStep, stepId } from './hold.ts';
+import { heldStep, isAnswered, refusedStep, stepId } from './hold.ts';
 import { keepLetGo, lettingGo } from './let-go.ts';
 import { mergeCommit } from './merge-commit.ts';
 import { type Notes, type RunDeps, contentsOf } from './notes.ts';
@@ -29,7 +29,7 @@ export async function carryOut(
       return undefined;
     case 'branch-missing':
       notes.hold = heldStep(deps, 'branch-missing', stepId(divergence), [], 0, ['try-again', 'put-back']);
-      if (deps.consent !== notes.hold.step) return undefined;
+      if (!isAnswered(deps, notes.hold.step)) return undefined;
       delete notes.hold;
       return pushCommit(deps, notes, ledger, divergence, divergence.local);
     case 'rewritten':
@@ -60,7 +60,7 @@ async function rewritten(
   const changes = await deps.repository.changes(step.ours, step.theirs);
   const asked = heldStep(deps, 'history-rewritten', stepId(divergence), changes, deps.directory.tracked(), ['go-on']);
   await keepOldTip(deps, step.known);
-  if (deps.consent !== asked.step) {
+  if (!isAnswered(deps, asked.step)) {
     notes.hold = asked;
     return undefined;
   }
@@ -136,7 +136,7 @@ async function pushCommit(
   const going = await repository.changes(expected ?? undefined, commit);
   const coming = ledger.disk === commit ? [] : await losing(deps, notes, ledger, commit);
   // Exactly what a person chose needs no second question; merged with what came meanwhile it is something else.
-  const asked = commit !== ledger.choice && (await ask(deps, going, coming, stepId(divergence), expected));
+  const asked = commit !== ledger.choice && (await ask(deps, going, coming, divergence, expected));
   if (asked) {
     notes.hold = asked;
     return undefined;
@@ -188,8 +188,9 @@ function firstPaths(going: readonly Change[]): readonly SitePath[] | undefined {
 }
 
 /** What a person said may be left out of exactly this refused push. */
-function agreedToLeave({ refusal, consent }: RunDeps): readonly SitePath[] | undefined {
-  if (!refusal?.leaves || consent !== refusedStep(refusal)) return undefined;
+function agreedToLeave(deps: RunDeps): readonly SitePath[] | undefined {
+  const { refusal } = deps;
+  if (!refusal?.leaves || !isAnswered(deps, refusedStep(refusal))) return undefined;
   return refusal.leaves.map(({ path }) => path);
 }
 
@@ -221,7 +222,7 @@ async function pullCommit(
   target: Oid,
 ): Promise<Oid | undefined> {
   const coming = await losing(deps, notes, ledger, target);
-  const asked = await ask(deps, [], coming, stepId(divergence), null);
+  const asked = await ask(deps, [], coming, divergence, null);
   if (asked) {
     notes.hold = asked;
     return undefined;
@@ -301,10 +302,10 @@ async function ask(
   deps: RunDeps,
   going: readonly Change[],
   coming: readonly Change[],
-  step: string,
+  divergence: Divergence,
   remoteTip: Oid | null,
 ): Promise<Hold | undefined> {
-  if (deps.consent === step) return undefined;
+  if (isAnswered(deps, stepId(divergence))) return undefined;
   const { repository, directory, site } = deps;
   // Counting a branch costs a look at its whole tree: only where something would go.
   const counts = remoteTip !== null && tally(going).removed > 0;
@@ -318,12 +319,7 @@ async function ask(
   if (verdict.kind === 'go') return undefined;
   const lost = verdict.code === 'folder-lost-files' ? going : newly;
   const { total } = verdict.code === 'folder-lost-files' ? branch : folder;
-  return heldStep(
-    deps,
-    verdict.code,
-    step,
-    lost.filter(({ after }) => !after),
-    total,
-    ['put-back', 'go-on'],
-  );
+  const removed = lost.filter(({ after }) => !after);
+  const hold = heldStep(deps, verdict.code, stepId(divergence), removed, total, ['put-back', 'go-on']);
+  return divergence.remote === 'absent' ? hold : { ...hold, incoming: divergence.remote };
 }

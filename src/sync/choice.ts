@@ -17,7 +17,6 @@ type Sides = { readonly repository: Repository; readonly directory: Directory };
 /** Undoes a mass removal on the side that lost: the removed paths come back, everything else stays. */
 export async function putBack(repository: Repository, hold: Hold): Promise<void> {
   const { disk, remote, base } = await repository.ledger();
-  const incoming = hold.step.split(':')[1] as Oid | undefined;
   if (!disk || !remote) throw new Problem('not-connected', {});
   if (hold.code === 'folder-lost-files') {
     const lost = (await repository.changes(remote, disk)).filter(({ after }) => !after);
@@ -30,6 +29,7 @@ export async function putBack(repository: Repository, hold: Hold): Promise<void>
     );
     return;
   }
+  const { incoming } = hold;
   if (!incoming || (incoming === remote && !base)) throw new Problem('plan-outdated', {});
   const { target, parents, instead } = await arrival(repository, { disk, remote, base }, incoming);
   const lost = (await repository.changes(disk, target)).filter(({ after }) => !after);

@@ -21,6 +21,9 @@ export function heldStep(
   return { code, at: deps.now(), step, total, tally: tally(changes), samples, choices };
 }
 
+/** Whether a person answered exactly this question. */
+export const isAnswered = ({ answer }: Pick<RunDeps, 'answer'>, step: string): boolean => answer?.hold.step === step;
+
 /** Names exactly what a person is asked about: another tip or another snapshot is another question. */
 export function stepId({ local, remote }: Divergence): string {
   return `${local}:${remote}`;
@@ -84,6 +87,7 @@ export function problemHold(problem: Problem, at: number): Hold {
     total: 0,
     tally: none,
     samples: [],
+    ...(created === undefined ? {} : { created }),
     ...(text && !problem.code.startsWith('git-') && problem.code !== 'fetch-refused' ? { text } : {}),
   };
 }

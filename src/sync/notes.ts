@@ -15,10 +15,8 @@ export interface RunDeps {
   /** Wall time in ms. */
   readonly now: () => number;
   readonly triggers: ReadonlySet<Trigger>;
-  /** The step a person said yes to. */
-  readonly consent?: string;
-  /** What they chose, where a yes could mean more than one thing. */
-  readonly chosen?: HoldChoice;
+  /** A person's answer to the last hold. */
+  readonly answer?: Answer;
   /** The last push GitLab refused: not offered again by itself until something is different, or it `isDue`. */
   readonly refusal?: Refusal;
   /** What GitLab refused may be offered again: somebody asked for it, or enough time went by. */
@@ -27,6 +25,12 @@ export interface RunDeps {
   readonly noteLost?: (lost: readonly Lost[]) => Promise<void>;
   readonly progress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
+}
+
+/** The question as it was shown, and what a person chose. It counts only while the same question stands. */
+export interface Answer {
+  readonly hold: Hold;
+  readonly choice: HoldChoice;
 }
 
 /** Where an apply finds what it is to write. */

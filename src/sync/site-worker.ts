@@ -14,6 +14,7 @@ import { settleHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
 import { removeLetGo } from './let-go.ts';
+import type { Answer } from './notes.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { ConflictList, type ConflictListDeps } from './conflict-list.ts';
@@ -109,7 +110,8 @@ class SiteKeeper implements SiteWorker {
   readonly #offers: OfferSchedule;
   #failures = 0;
   /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
-  #consent: { step?: string; chosen?: HoldChoice; root?: 'changed' | 'emptied' } = {};
+  /** What a person said since the last run. */
+  #consent: { answer?: Answer; root?: 'changed' | 'emptied' } = {};
 
   constructor(deps: SiteWorkerDeps) {
     this.#deps = deps;
@@ -291,7 +293,7 @@ class SiteKeeper implements SiteWorker {
     } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
     else if (choice === 'put-back' && !isPushedBack.has(hold.code)) {
       await this.#queue.job(() => putBack(this.#deps.repository, hold));
-    } else if (choice !== 'try-again') this.#consent = { step, chosen: choice };
+    } else if (choice !== 'try-again') this.#consent = { answer: { hold, choice } };
     this.trigger('person');
   }
 
@@ -424,7 +426,6 @@ class SiteKeeper implements SiteWorker {
     const { site, repository, directory, remote, random, clock } = this.#deps;
     const at = clock.now();
     const consent = this.#consent;
-    const { step, chosen } = consent;
     await this.#maintenance.beforeRun(consent.root, signal);
     const refusal = this.#deps.refusal();
     const isDue = triggers.has('person') || this.#offers.isDue(triggers.has('webhook'));
@@ -437,8 +438,7 @@ class SiteKeeper implements SiteWorker {
       triggers,
       signal,
       now: () => clock.now(),
-      ...(step ? { consent: step } : {}),
-      ...(chosen ? { chosen } : {}),
+      ...(consent.answer ? { answer: consent.answer } : {}),
       ...(refusal ? { refusal } : {}),
       isDue,
       noteLost: (lost) => this.#conflictList.note(lost, clock.now()),

@@ -30,8 +30,8 @@ export async function wentBack(
   const mayPutBack = apart.theirs === 0 || (await repository.mayJoin(step.known, step.theirs));
   const hold = await question(deps, step, { seen, apart, mayPutBack });
   const answer = await answerTo(deps, step);
-  if (answer?.chosen === 'put-back' && mayPutBack) return putBack(deps, notes, step, apart, hold);
-  if (answer?.chosen === 'go-on') return follow(deps, notes, ledger, { ...step, theirs: answer.tip });
+  if (answer?.choice === 'put-back' && mayPutBack) return putBack(deps, notes, step, apart, hold);
+  if (answer?.choice === 'go-on') return follow(deps, notes, ledger, { ...step, theirs: answer.tip });
   ask(deps, notes, step.known, hold);
   return undefined;
 }
@@ -41,14 +41,16 @@ export async function wentBack(
  * pulled or merged as any push is. What is lost is still lost where GitLab went back further.
  */
 async function answerTo(
-  { repository, consent, chosen }: RunDeps,
+  { repository, answer }: RunDeps,
   { known, theirs }: WentBack,
-): Promise<{ readonly chosen: 'put-back' | 'go-on'; readonly tip: Oid } | undefined> {
-  const [lost, tip] = (consent?.split(':') ?? []) as [Oid?, Oid?];
-  if (lost !== known || !tip || (chosen !== 'put-back' && chosen !== 'go-on')) return undefined;
+): Promise<{ readonly choice: 'put-back' | 'go-on'; readonly tip: Oid } | undefined> {
+  const { hold, choice } = answer ?? {};
+  const between = hold?.back?.between;
+  if (between?.known !== known || (choice !== 'put-back' && choice !== 'go-on')) return undefined;
+  const { tip } = between;
   const since = await repository.relation(tip, theirs);
-  const fits = since === 'equal' || since === 'behind' || (chosen === 'put-back' && since === 'ahead');
-  return fits ? { chosen, tip } : undefined;
+  const fits = since === 'equal' || since === 'behind' || (choice === 'put-back' && since === 'ahead');
+  return fits ? { choice, tip } : undefined;
 }
 
 /**
@@ -88,6 +90,7 @@ async function question(
     ]),
     at: at * 1_000,
     back: {
+      between: { known: step.known, tip: step.theirs },
       lost: apart.ours,
       newer: apart.theirs,
       ...(apart.since === undefined ? {} : { to: apart.since * 1_000 }),

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Remote } from '../../src/sync/ports.ts';
-import { type EngineWorld, engineWorld } from '../support/engine.ts';
+import { type EngineWorld, answering, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 import { connected, isFound, kept } from './support.ts';
 
@@ -363,7 +363,7 @@ repo(
       assert.is(outcome.hold?.code, 'history-rewritten');
       assert.is(world.tip(), theirs);
       assert.is(world.read('posts/b.md'), 'b\n', 'applied while held');
-      await world.sync({ consent: outcome.hold?.step ?? '' });
+      await world.sync({ ...answering(outcome.hold) });
       assert.is(world.read('posts/a.md'), 'ours\n');
       assert.is(world.read('posts/b.md'), 'theirs\n');
       equal(world);
@@ -402,7 +402,7 @@ repo('F21: unrelated history against work in the folder: held; agreed, the edit 
     const outcome = await world.sync();
     assert.is(outcome.hold?.code, 'history-rewritten');
     assert.is(world.read('posts/a.md'), 'ours\n');
-    await world.sync({ consent: outcome.hold?.step ?? '' });
+    await world.sync({ ...answering(outcome.hold) });
     assert.is(world.read('posts/a.md'), 'ours\n');
     equal(world);
   }),

@@ -1,11 +1,11 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { join } from 'node:path';
-import type { HoldChoice } from '../../src/model/site.ts';
+import type { Hold, HoldChoice } from '../../src/model/site.ts';
 import type { SitePath } from '../../src/model/tree.ts';
 import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
 import { settleHeld } from '../../src/sync/held.ts';
-import type { EngineWorld, WorldOptions } from '../support/engine.ts';
+import { type EngineWorld, type WorldOptions, answering } from '../support/engine.ts';
 import { allow, forbid, prohibited } from '../support/forbid.ts';
 import { git } from '../support/plain-git.ts';
 
@@ -241,7 +241,7 @@ export const scenarios: readonly Scenario[] = [
     act: async (w) => {
       w.directory.touchedAll();
       const { choice, remote } = await w.repository.ledger();
-      await w.sync({ consent: `${choice}:${remote}` });
+      await w.sync({ ...answering({ step: `${choice}:${remote}` } as Hold) });
     },
   },
   {
@@ -269,7 +269,7 @@ export const scenarios: readonly Scenario[] = [
     act: async (w) => {
       w.directory.touchedAll();
       const { hold } = await w.sync();
-      await w.sync({ consent: hold?.step ?? '' });
+      await w.sync({ ...answering(hold) });
     },
   },
   ...(['put-back', 'go-on'] as const).map((choice): Scenario => ({
@@ -288,7 +288,7 @@ export const scenarios: readonly Scenario[] = [
     act: async (w) => {
       w.directory.touchedAll();
       const { hold } = await w.sync();
-      await w.sync({ consent: hold?.step ?? '', chosen: choice });
+      await w.sync({ ...answering(hold, choice) });
     },
     expect(w) {
       const subjects = git(w.bare, 'log', 'main', '--format=%s').split('\n');

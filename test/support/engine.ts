@@ -9,12 +9,19 @@ import { openRepository } from '../../src/git/repository.ts';
 import type { Trigger } from '../../src/model/event.ts';
 import type { BranchName } from '../../src/model/instance.ts';
 import type { Direction, Plan } from '../../src/model/plan.ts';
-import { type Site, type SiteId, type SiteSettings, defaultSettings } from '../../src/model/site.ts';
+import {
+  type Hold,
+  type HoldChoice,
+  type Site,
+  type SiteId,
+  type SiteSettings,
+  defaultSettings,
+} from '../../src/model/site.ts';
 import type { Subfolder } from '../../src/model/subfolder.ts';
 import type { Fs } from '../../src/model/world.ts';
 import { connect, planConnect } from '../../src/sync/connect.ts';
 import type { Directory, LargeContents, Remote, Repository } from '../../src/sync/ports.ts';
-import type { Outcome } from '../../src/sync/notes.ts';
+import type { Answer, Outcome } from '../../src/sync/notes.ts';
 import { run } from '../../src/sync/run.ts';
 import { git, scratch } from './plain-git.ts';
 import { plainRemote } from './plain-remote.ts';
@@ -66,6 +73,11 @@ export interface WorldOptions {
   readonly subfolder?: Subfolder;
   /** Where contents in LFS are; `settings.lfs` turns it on. */
   readonly large?: LargeContents;
+}
+
+/** An answer to a hold, for a run; none where there is no hold. */
+export function answering(hold: Hold | undefined, choice: HoldChoice = 'go-on'): { answer?: Answer } {
+  return hold ? { answer: { hold, choice } } : {};
 }
 
 export async function engineWorld(options: WorldOptions = {}): Promise<EngineWorld> {

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Hold } from '../../src/model/site.ts';
 import { putBack, restoreKept } from '../../src/sync/choice.ts';
-import { type EngineWorld, engineWorld } from '../support/engine.ts';
+import { type EngineWorld, answering, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 
 const choices = suite('a person’s choice');
@@ -26,9 +26,8 @@ choices('an edit made before files are put back on rewritten history is kept too
     world.write('f0.txt', 'edited here\n');
     const asked = await world.sync();
     assert.is(asked.hold?.code, 'history-rewritten');
-    const consent = asked.hold?.step ?? '';
     await new Promise((resolve) => setTimeout(resolve, 1_100));
-    const outcome = await world.sync({ consent });
+    const outcome = await world.sync({ ...answering(asked.hold) });
     assert.is(outcome.hold, undefined, 'one yes was not enough');
     await settled(world);
     assert.is(world.branch()['f0.txt'], 'edited here', 'an edit beats a removal');
@@ -43,7 +42,7 @@ choices('a yes to a merge that removes much holds in the next second too', () =>
     const { hold } = await world.sync();
     assert.is(hold?.code, 'branch-lost-files');
     await new Promise((resolve) => setTimeout(resolve, 1_100));
-    assert.is((await world.sync({ consent: hold?.step ?? '' })).hold, undefined);
+    assert.is((await world.sync({ ...answering(hold) })).hold, undefined);
     await settled(world);
     assert.equal(world.branch(), { 'kept.txt': 'kept', 'new.txt': 'ours' });
   }),

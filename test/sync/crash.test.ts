@@ -11,7 +11,8 @@ import { connect, planConnect } from '../../src/sync/connect.ts';
 import { Doom, doomedFs, doomedRemote, doomedRepository, inlineScanner } from '../soak/doom.ts';
 import { assertSame, folderFiles, isAncestor, leftovers, missing, treeFiles } from '../soak/oracle.ts';
 import { type Scenario, type Value, everything, scenarios, site as website } from '../soak/scenarios.ts';
-import { type EngineWorld, engineWorld } from '../support/engine.ts';
+import type { Hold } from '../../src/model/site.ts';
+import { type EngineWorld, answering, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 import { beat } from '../support/beat.ts';
 
@@ -231,12 +232,12 @@ async function firstConnect(world: EngineWorld, direction: 'replace' | 'start-fr
 /** What the next process does: connects again if that never came about, then looks until nothing is left to do. */
 async function settle(world: EngineWorld, scenario: Scenario): Promise<void> {
   if (scenario.first && !existsSync(join(world.dir, 'bound'))) await firstConnect(world, scenario.first);
-  let consent = '';
+  let hold: Hold | undefined;
   for (let round = 0; round < 8; round += 1) {
     world.directory.touchedAll();
     const trigger = round === 0 ? 'start' : 'person';
-    const outcome = await world.sync({ trigger, consent, chosen: scenario.answer ?? 'go-on' });
-    consent = outcome.hold?.step ?? '';
+    const outcome = await world.sync({ trigger, ...answering(hold, scenario.answer) });
+    hold = outcome.hold;
     const moved = outcome.pulled.length + outcome.pushed.length + outcome.unsettled;
     if (!outcome.hold && moved === 0 && round > 0) return;
   }

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { Problem, type ProblemCode } from '../../src/model/problem.ts';
 import type { HoldChoice, HoldCode } from '../../src/model/site.ts';
 import type { Change, Entry, Oid, SitePath } from '../../src/model/tree.ts';
-import { heldStep, problemHold, refusedHold, stepId } from '../../src/sync/hold.ts';
+import { heldStep, isAnswered, problemHold, refusedHold, stepId } from '../../src/sync/hold.ts';
 import type { Outcome, RunDeps } from '../../src/sync/notes.ts';
 import type { Divergence } from '../../src/sync/reconcile.ts';
 
@@ -102,6 +102,18 @@ const questions: readonly (readonly [ProblemCode, HoldCode, readonly HoldChoice[
   ['git-damaged', 'stopped', ['try-again']],
   ['unexpected', 'stopped', ['try-again']],
 ];
+
+holding('a question about another project says when that one was created', () => {
+  assert.is(problemHold(new Problem('project-other', { created: '2026-01-02' }), 9).created, '2026-01-02');
+  assert.is('created' in problemHold(new Problem('project-other'), 9), false);
+});
+
+holding('an answer counts for the question that was shown, and for no other', () => {
+  const hold = heldStep(deps, 'branch-missing', 'a:b', [], 0, ['put-back']);
+  assert.is(isAnswered({ answer: { hold, choice: 'put-back' } }, 'a:b'), true);
+  assert.is(isAnswered({ answer: { hold, choice: 'put-back' } }, 'a:c'), false);
+  assert.is(isAnswered({}, 'a:b'), false);
+});
 
 for (const [code, hold, choices] of questions) {
   const offered = choices.length === 0 ? 'nothing' : choices.join(', ');

@@ -16,7 +16,7 @@ import type { Oid, SitePath } from '../../src/model/tree.ts';
 import type { LargeContents, PushResult, Remote, Repository } from '../../src/sync/ports.ts';
 import { faultyFs, newOrder } from '../faults/faulty-fs.ts';
 import { inlineScanner } from '../faults/support.ts';
-import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { type EngineWorld, type WorldOptions, answering, engineWorld } from '../support/engine.ts';
 import { git, scratch } from '../support/plain-git.ts';
 
 const large = suite('sync/large');
@@ -764,7 +764,7 @@ for (const choice of ['put-back', 'go-on'] as const) {
       contents.there.clear();
       const { hold } = await world.sync();
       assert.equal(contents.kept, []);
-      await world.sync({ consent: hold?.step ?? '', chosen: choice });
+      await world.sync({ ...answering(hold, choice) });
       assert.equal(contents.kept, [pointerTo(content).sha]);
       assert.is(world.has('one.bin'), choice === 'put-back');
       assert.is(world.branch()['one.bin'], choice === 'put-back' ? textTo(content).trim() : undefined);

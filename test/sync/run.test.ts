@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { type EngineWorld, type WorldOptions, answering, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
 
 const sync = suite('one sync');
@@ -207,7 +207,7 @@ sync('a folder that lost most of its files is held, and the files can be put bac
       assert.is(outcome.hold?.code, 'folder-lost-files');
       assert.is(outcome.hold?.tally.removed, 40);
       assert.is(world.tip(), before);
-      await world.sync({ consent: outcome.hold?.step ?? '' });
+      await world.sync({ ...answering(outcome.hold) });
       bothSidesEqual(world);
       assert.is(Object.keys(world.branch()).length, 20);
     },
@@ -237,9 +237,11 @@ sync('a push that removes most files is held; nothing is removed until somebody 
       const outcome = await world.sync();
       assert.is(outcome.hold?.code, 'branch-lost-files');
       assert.is(Object.keys(world.files()).length, 60);
-      const again = await world.sync({ consent: 'something else' });
+      const again = await world.sync({
+        ...answering(outcome.hold && { ...outcome.hold, step: 'something else' }),
+      });
       assert.is(again.hold?.step, outcome.hold?.step);
-      await world.sync({ consent: outcome.hold?.step ?? '' });
+      await world.sync({ ...answering(outcome.hold) });
       assert.is(Object.keys(world.files()).length, 20);
     },
   ),

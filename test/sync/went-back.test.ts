@@ -6,7 +6,7 @@ import type { HoldChoice } from '../../src/model/site.ts';
 import type { Oid } from '../../src/model/tree.ts';
 import { putBack } from '../../src/sync/choice.ts';
 import { type KeptWorld, isFound, kept } from '../faults/support.ts';
-import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { type EngineWorld, type WorldOptions, answering, engineWorld } from '../support/engine.ts';
 import { allow, forbid } from '../support/forbid.ts';
 import { git, scratch } from '../support/plain-git.ts';
 
@@ -256,7 +256,7 @@ for (const choice of ['put-back', 'go-on'] as const) {
     lost(async (world, { known }) => {
       const { hold } = await world.sync();
       const newer = world.push({ 'posts/d.md': 'new\n' });
-      await world.sync({ consent: hold?.step ?? '', chosen: choice });
+      await world.sync({ ...answering(hold, choice) });
       await settled(world);
       assert.ok(isOn(world, newer));
       assert.is(isOn(world, known), choice === 'put-back');
@@ -274,7 +274,7 @@ for (const choice of ['put-back', 'go-on'] as const) {
       git(clone, 'commit', '-q', '--amend', '-m', 'Another beginning');
       git(clone, 'push', '-q', '--force', 'origin', 'HEAD:main');
       const tip = world.tip();
-      const again = await world.sync({ consent: hold?.step ?? '', chosen: choice });
+      const again = await world.sync({ ...answering(hold, choice) });
       assert.ok(again.hold);
       assert.equal([world.tip(), world.files()], [tip, before]);
     }),
@@ -291,7 +291,7 @@ back('GitLab went back further before the answer «follow» was carried out: it 
     rewind(world, second);
     const { hold } = await world.sync();
     rewind(world, first);
-    const again = await world.sync({ consent: hold?.step ?? '', chosen: 'go-on' });
+    const again = await world.sync({ ...answering(hold, 'go-on') });
     assert.is(again.hold?.code, 'went-back');
     assert.equal(world.files(), before);
   }),
@@ -306,7 +306,7 @@ back('GitLab went back further before the answer was carried out: what was lost 
     rewind(world, second);
     const { hold } = await world.sync();
     rewind(world, first);
-    await world.sync({ consent: hold?.step ?? '', chosen: 'put-back' });
+    await world.sync({ ...answering(hold, 'put-back') });
     assert.is(world.tip(), known);
   }),
 );
@@ -462,7 +462,7 @@ back('what the branch lost had not reached the folder yet: it is not forgotten, 
     world.directory.touchedAll();
     const { hold } = await world.sync();
     assert.is(hold?.code, 'went-back');
-    await world.sync({ consent: hold?.step ?? '', chosen: 'put-back' });
+    await world.sync({ ...answering(hold, 'put-back') });
     assert.is(world.tip(), known);
     await settled(world);
     assert.is(world.files()['posts/c.md'], 'written that day');
@@ -545,11 +545,11 @@ back('two sites on one branch: what one of them pushes back ends the question of
     const [first, second] = [(await one.sync()).hold, (await two.sync()).hold];
     assert.equal([first?.back?.lost, second?.back?.lost], [1, 2]);
     // The first site never saw the second one’s commit: what it can push back is the older part.
-    await one.sync({ consent: first?.step ?? '', chosen: 'put-back' });
+    await one.sync({ ...answering(first, 'put-back') });
     assert.is((await one.sync()).hold, undefined);
     assert.is(one.branch()['two/b.md'], 'b');
     // The answer of the second, given before, is still about what is missing.
-    assert.is((await two.sync({ consent: second?.step ?? '', chosen: 'put-back' })).hold, undefined);
+    assert.is((await two.sync({ ...answering(second, 'put-back') })).hold, undefined);
     assert.is(two.tip(), known);
     await one.sync();
     assert.equal(one.files(), { 'a.md': 'of the day' });
