@@ -7,7 +7,7 @@ import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import type { Log, Mask } from './log.ts';
 import { gitVersion } from './machine.ts';
-import { gitStanding } from './model/git-version.ts';
+import { gitSupport } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import type { Clock } from './model/world.ts';
 import { type Parts, createParts } from './parts.ts';
@@ -105,7 +105,7 @@ async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): P
 /** Before anything is opened: a git that is too old would fail in the middle of a merge. */
 async function checkGit({ git }: Config, log: Log): Promise<void> {
   const installed = await gitVersion(git);
-  const standing = installed === undefined ? undefined : gitStanding(installed);
+  const standing = installed === undefined ? undefined : gitSupport(installed);
   if (standing === 'old') {
     throw new Problem('config-invalid', {
       text: `MOORING_GIT: ${git} is git ${installed}. Mooring needs 2.38 or newer.`,

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Machine } from './actions/system.ts';
 import type { Config } from './config.ts';
-import { ownerOf, roomAt, watchesInUse } from './files/machine.ts';
+import { ownerOf, diskSpaceOf, watchesInUse } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import { createDriver } from './git/driver.ts';
@@ -17,7 +17,7 @@ export function createMachine({ git, stateDir }: Config, clock: Clock): Machine 
     startedAt: clock.now(),
     node: process.versions.node,
     git: () => gitVersion(git),
-    room: () => roomAt(stateDir),
+    diskSpace: () => diskSpaceOf(stateDir),
     watches: watchesInUse,
     privileges: () => ({ ...readPrivileges(), userName: systemUsers(clock).userName(readPrivileges().uid) }),
     ownerOf,

@@ -11,7 +11,7 @@ import { type Events, createEvents } from './events.ts';
 import { type GitlabClient, createGitlabClient } from './gitlab/client.ts';
 import { createLfsClient } from './gitlab/lfs.ts';
 import { type Oauth, createOauth } from './gitlab/oauth.ts';
-import { type TokenKeeper, createTokenKeeper } from './gitlab/tokens.ts';
+import { type TokenManager, createTokenManager } from './gitlab/tokens.ts';
 import type { Log, Mask } from './log.ts';
 import type { AuditEntry } from './model/event.ts';
 import { firstStatus } from './model/site.ts';
@@ -38,7 +38,7 @@ export interface Parts {
   readonly http: Http;
   readonly client: GitlabClient;
   readonly oauth: Oauth;
-  readonly tokens: TokenKeeper;
+  readonly tokens: TokenManager;
   readonly runtimes: SiteRuntimes;
   readonly projects: ProjectTracker;
   readonly webhooks: Webhooks;
@@ -126,7 +126,7 @@ function createGitlab(config: Config, store: Store, { clock, random, mask }: Sur
   const redirectUri = `${config.publicUrl}/oauth/callback`;
   const http = createHttp({ instance, clock, random });
   const oauth = createOauth({ http, instance, redirectUri, clock });
-  const tokens = createTokenKeeper({
+  const tokens = createTokenManager({
     store: {
       tokens: (id) => store.instance.tokens(id),
       saveTokens: (id, fresh) => store.instance.saveTokens(id, fresh),

@@ -53,7 +53,7 @@ export async function checkInstance(instance: Instance | undefined, deps: CheckD
   const by = deps.network.proxyFor(url, instance.advanced);
   const proxy = by === '' ? undefined : new URL(by);
   const checks = proxy ? await checkWay(proxy, proxyWay, deps) : await checkWay(url, directWay, deps);
-  const answer = await settle(deps.network.ask(`${instance.apiUrl}/version`));
+  const answer = await outcomeOf(deps.network.ask(`${instance.apiUrl}/version`));
   if (proxy) checks.push(checkProxy(proxy, url, answer));
   checks.push(await attempt('Encryption', () => checkEncryption(url, answer)));
   const isTold = checks.some(({ result }) => result === 'bad');
@@ -67,8 +67,8 @@ export async function checkInstance(instance: Instance | undefined, deps: CheckD
 }
 
 type Finding = Omit<Check, 'name'>;
-type Settled<T> = { readonly value: T } | { readonly error: unknown };
-type Answer = Settled<Awaited<ReturnType<CheckDeps['network']['ask']>>>;
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+type Answer = Outcome<Awaited<ReturnType<CheckDeps['network']['ask']>>>;
 
 const directWay = {
   name: 'Name',
@@ -161,7 +161,7 @@ async function checkVersion(answer: Answer, isTold: boolean, deps: CheckDeps): P
     if (isTold && isBelowHttp(asProblem(answer.error))) return notTried;
     throw answer.error;
   }
-  const found = await settle(versionOf(deps));
+  const found = await outcomeOf(versionOf(deps));
   if ('value' in found && found.value) return good(`GitLab ${found.value.version} answers.`);
   if (isApi(answer)) return good('GitLab answers. Its version shows once somebody is connected.');
   return bad(`Something answers there, but it is not GitLab’s API (it answered ${answer.value.status}).`, urlFix);
@@ -194,7 +194,7 @@ function checkRedirect(instance: Instance, deps: CheckDeps): Check {
 /** Whether GitLab gets through shows in its calls; before the first one, which addresses it refuses by default is known. */
 async function checkWayBack(instance: Instance, deps: CheckDeps): Promise<Check> {
   const name = 'Webhook';
-  const told = toldByHooks(instance, deps.store.sites.all());
+  const told = knownFromHooks(instance, deps.store.sites.all());
   if (told) return { name, ...told };
   if (instance.scopes !== 'api') {
     return { name, result: 'unknown', finding: 'Without the scope api no webhook can be made: branches are polled.' };
@@ -203,7 +203,7 @@ async function checkWayBack(instance: Instance, deps: CheckDeps): Promise<Check>
   if (back.origin === new URL(instance.url).origin) {
     return { name, result: 'good', finding: 'Mooring lies under GitLab’s own address, which GitLab always may call.' };
   }
-  const addresses = await settle(deps.network.resolve(back));
+  const addresses = await outcomeOf(deps.network.resolve(back));
   const local = 'value' in addresses ? addresses.value.find(isLocalAddress) : undefined;
   if (local !== undefined) {
     const finding = `GitLab will call ${back.origin} (${local}), a local address. GitLab refuses those unless they are allowed.`;
@@ -221,7 +221,7 @@ const localFix =
   'to the list; or serve Mooring below GitLab’s own address. Until then branches are polled.';
 
 /** What the sites’ own webhooks have shown. A call from before the settings were saved may have gone to another address. */
-function toldByHooks({ configuredAt }: Instance, sites: readonly Site[]): Finding | undefined {
+function knownFromHooks({ configuredAt }: Instance, sites: readonly Site[]): Finding | undefined {
   const hooks = sites.flatMap(({ name, binding }) => (binding ? [{ site: name, webhook: binding.webhook }] : []));
   const calls = hooks.map(({ webhook }) => ('lastDeliveryAt' in webhook ? webhook.lastDeliveryAt : 0));
   const last = Math.max(0, ...calls);
@@ -272,7 +272,7 @@ function isApi(answer: Answer): boolean {
   return answer.value.status === 401 && String(answer.value.headers['content-type'] ?? '').includes('json');
 }
 
-async function settle<T>(work: Promise<T>): Promise<Settled<T>> {
+async function outcomeOf<T>(work: Promise<T>): Promise<Outcome<T>> {
   return work.then(
     (value) => ({ value }),
     (error: unknown) => ({ error }),

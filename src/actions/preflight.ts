@@ -29,7 +29,7 @@ export interface PushContext {
 }
 
 /** What GitLab told; what it did not tell is no obstacle. */
-interface Told {
+interface GitlabFacts {
   readonly protectedBranches: readonly ProtectedBranch[];
   readonly pushRule: PushRule | undefined;
   readonly repositoryBytes: number | undefined;
@@ -54,7 +54,7 @@ export function createPreflight(deps: PreflightDeps) {
   };
 }
 
-async function ask({ client, tokens }: PreflightDeps, { connection, project }: PushContext): Promise<Told> {
+async function ask({ client, tokens }: PreflightDeps, { connection, project }: PushContext): Promise<GitlabFacts> {
   const answer = <T>(question: (token: Secret) => Promise<T>): Promise<T | undefined> =>
     tokens.withToken(connection.id, question).catch(() => undefined);
   const [protectedBranches, pushRule, repositoryBytes] = await Promise.all([
@@ -66,7 +66,7 @@ async function ask({ client, tokens }: PreflightDeps, { connection, project }: P
 }
 
 /** Of a branch that exists GitLab itself says who may push. */
-function ofBranch({ connection, project, branch }: PushContext, { tip }: Plan, told: Told): Obstacle[] {
+function ofBranch({ connection, project, branch }: PushContext, { tip }: Plan, told: GitlabFacts): Obstacle[] {
   if (tip !== undefined) return [];
   const found: Obstacle[] = [];
   const rules = told.protectedBranches.filter(({ pattern }) => covers(pattern, branch));
@@ -108,7 +108,7 @@ function mayBePusher(pushers: ProtectedBranch['pushers'], level: number, userId:
 }
 
 /** What every commit of the site would run into: who made it, and what it says. */
-function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pushRule: rule }: Told): Obstacle[] {
+function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pushRule: rule }: GitlabFacts): Obstacle[] {
   if (!rule) return [];
   const { name, email } = site.settings.author ?? deps.author(connection.id);
   const message = deps.commitMessage(exampleChanges, site);
@@ -135,7 +135,7 @@ function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pus
 }
 
 /** What the first push brings is known; of later ones only that the site lets more travel than GitLab takes. */
-function ofFiles({ site }: PushContext, { direction, samples }: Plan, { pushRule: rule }: Told): Obstacle[] {
+function ofFiles({ site }: PushContext, { direction, samples }: Plan, { pushRule: rule }: GitlabFacts): Obstacle[] {
   if (!rule) return [];
   const { fileNameNot, maxFileBytes: limit } = rule;
   const going = direction === 'start-from-folder' ? samples.filter(({ mark }) => mark !== '-') : [];
@@ -156,7 +156,7 @@ function addedOf(going: Plan['samples']): readonly SitePath[] {
 }
 
 /** GitLab counts the history and every branch: more than this site needs to fetch. */
-function ofSize({ site }: PushContext, { repositoryBytes: bytes }: Told): Obstacle[] {
+function ofSize({ site }: PushContext, { repositoryBytes: bytes }: GitlabFacts): Obstacle[] {
   const limit = site.settings.limits.siteBytes;
   return bytes !== undefined && bytes > limit ? [{ kind: 'repository-size', certain: false, bytes, limit }] : [];
 }

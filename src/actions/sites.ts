@@ -14,7 +14,7 @@ export interface SiteActionsDeps {
     };
   };
   readonly folders: {
-    folders(): Promise<readonly FolderOffer[]>;
+    folders(): Promise<readonly FolderChoice[]>;
     /** The folder's real path, or throws `folder-*`. */
     checkFolder(path: string): Promise<string>;
   };
@@ -40,7 +40,7 @@ export interface SiteActionsDeps {
 }
 
 /** A folder under one of the roots. */
-export interface FolderOffer {
+export interface FolderChoice {
   readonly path: string;
   /** Counted up to a bound: a larger folder shows the bound. */
   readonly files: number;
@@ -55,7 +55,7 @@ export interface SiteActions {
   get(id: string): Site | undefined;
   status(id: SiteId): SiteStatus;
   /** Subfolders of the roots, with why one cannot be used. */
-  folders(): Promise<readonly FolderOffer[]>;
+  folders(): Promise<readonly FolderChoice[]>;
   /** Throws `form-invalid` (facts by field) and `folder-*`. */
   add(form: { name: string; folder: string }, by: string): Promise<Site>;
   remove(id: SiteId, by: string): Promise<void>;

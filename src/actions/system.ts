@@ -1,8 +1,8 @@
 import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
 import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
-import { gitStanding } from '../model/git-version.ts';
+import { gitSupport } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
-import { type Standing, setUpOf, setUpWords } from '../model/set-up.ts';
+import { type Privileges, setUpOf, setUpWords } from '../model/set-up.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 import type { Clock } from '../model/world.ts';
 import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
@@ -14,9 +14,9 @@ export interface Machine {
   readonly node: string;
   /** `2.43.0`; undefined when it does not answer. */
   git(): Promise<string | undefined>;
-  room(): Promise<{ free: number; total: number } | undefined>;
+  diskSpace(): Promise<{ free: number; total: number } | undefined>;
   watches(): Promise<{ used: number; limit: number } | undefined>;
-  privileges(): Standing & { readonly userName: string | undefined };
+  privileges(): Privileges & { readonly userName: string | undefined };
   /** The user id of a folder's owner. */
   ownerOf(folder: string): Promise<number>;
   memoryBytes(): number;
@@ -90,9 +90,9 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
 
 async function look({ version, config, machine, store, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
   const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
-  const [git, room, watches, folderUids] = await Promise.all([
+  const [git, diskSpace, watches, folderUids] = await Promise.all([
     machine.git(),
-    machine.room(),
+    machine.diskSpace(),
     machine.watches(),
     owners,
   ]);
@@ -101,7 +101,7 @@ async function look({ version, config, machine, store, clock }: SystemDeps): Pro
     nodeCheck(machine.node, clock.now()),
     gitCheck(git),
     stateCheck(config.stateDir, store.notes),
-    diskCheck(room),
+    diskCheck(diskSpace),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
   ];
@@ -109,7 +109,7 @@ async function look({ version, config, machine, store, clock }: SystemDeps): Pro
 
 /** Which set-up it is in, and what it cannot do; also logged at each start. */
 export function permissionsCheck(
-  privileges: Standing & { readonly userName: string | undefined },
+  privileges: Privileges & { readonly userName: string | undefined },
   folderUids: readonly number[],
 ): SystemCheck {
   const name = 'Permissions of site files';
@@ -165,7 +165,7 @@ function gitCheck(version: string | undefined): SystemCheck {
       fix: 'Install git, or name it with MOORING_GIT.',
     };
   }
-  const standing = gitStanding(version);
+  const standing = gitSupport(version);
   if (standing === 'old')
     return { name: 'Git', result: 'bad', finding: version, fix: 'Mooring needs git 2.38 or newer.' };
   // No warning: distributions carry the fixes over and keep the number.
@@ -184,13 +184,13 @@ function stateCheck(stateDir: string, notes: SystemDeps['store']['notes']): Syst
   };
 }
 
-function diskCheck(room: { free: number; total: number } | undefined): SystemCheck {
-  if (!room) return { name: 'Disk', result: 'unknown', finding: 'Its room could not be read.' };
-  const finding = `${gib(room.free)} free of ${gib(room.total)} where the state directory lies`;
-  const share = room.free / room.total;
-  if (room.free > 5 * tight(room) || share > 0.2) return { name: 'Disk', result: 'good', finding };
+function diskCheck(diskSpace: { free: number; total: number } | undefined): SystemCheck {
+  if (!diskSpace) return { name: 'Disk', result: 'unknown', finding: 'Its room could not be read.' };
+  const finding = `${gib(diskSpace.free)} free of ${gib(diskSpace.total)} where the state directory lies`;
+  const share = diskSpace.free / diskSpace.total;
+  if (diskSpace.free > 5 * tight(diskSpace) || share > 0.2) return { name: 'Disk', result: 'good', finding };
   const fix = 'Shorten how long kept versions stay, or enlarge the volume.';
-  return { name: 'Disk', result: room.free < tight(room) ? 'bad' : 'warn', finding, fix };
+  return { name: 'Disk', result: diskSpace.free < tight(diskSpace) ? 'bad' : 'warn', finding, fix };
 }
 
 function watchCheck(watches: { used: number; limit: number } | undefined): SystemCheck {

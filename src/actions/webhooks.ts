@@ -22,7 +22,7 @@ interface HookRefusal {
 type HookTrial =
   { readonly kind: 'arrived' } | { readonly kind: 'failed'; readonly text: string } | { readonly kind: 'unknown' };
 
-interface HookWish {
+interface WantedHook {
   readonly url: string;
   readonly token: Secret;
   readonly signingToken?: Secret;
@@ -36,7 +36,7 @@ export interface WebhooksDeps {
   readonly client: {
     hooks(token: Secret, id: ProjectId): Promise<readonly HookFacts[]>;
     hook(token: Secret, id: ProjectId, hookId: number): Promise<HookFacts | undefined>;
-    setHook(token: Secret, id: ProjectId, hook: HookWish): Promise<HookFacts | HookRefusal>;
+    setHook(token: Secret, id: ProjectId, hook: WantedHook): Promise<HookFacts | HookRefusal>;
     deleteHook(token: Secret, id: ProjectId, hookId: number): Promise<void>;
     testHook(token: Secret, id: ProjectId, hookId: number): Promise<HookTrial>;
   };

@@ -14,7 +14,7 @@ export interface SiteFoldersDeps {
   readonly sites: () => readonly Pick<Site, 'id' | 'name' | 'folder'>[];
 }
 
-interface FolderOffer {
+interface FolderChoice {
   readonly path: string;
   /** Counted up to a bound: a larger folder shows the bound. */
   readonly files: number;
@@ -26,7 +26,7 @@ interface FolderOffer {
 
 export interface SiteFolders {
   /** The roots' subfolders, by name. A root that cannot be read is left out. */
-  folders(): Promise<readonly FolderOffer[]>;
+  folders(): Promise<readonly FolderChoice[]>;
   /**
    * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`,
    * `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
@@ -48,7 +48,7 @@ export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
     return real;
   }
 
-  async function offer(path: string): Promise<FolderOffer> {
+  async function offer(path: string): Promise<FolderChoice> {
     const disabled = await checkFolder(path).then(() => undefined, sentenceOf);
     const size = await measure(path);
     return { path, ...size, empty: size.files === 0, ...(disabled === undefined ? {} : { disabled }) };
@@ -58,7 +58,7 @@ export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
     checkFolder,
     async folders() {
       const paths = await Promise.all(deps.roots.map(subfolders));
-      const offers: FolderOffer[] = [];
+      const offers: FolderChoice[] = [];
       // One after another: two hundred folders counted at once would only fight for the disk.
       for (const path of paths.flat().slice(0, mostOffers)) offers.push(await offer(path));
       return offers;

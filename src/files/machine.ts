@@ -1,13 +1,13 @@
 import { readFile, readdir, stat, statfs } from 'node:fs/promises';
 
 /** Room on the file system of a folder, in bytes, as far as we may use it. */
-export interface Room {
+export interface DiskSpace {
   readonly free: number;
   readonly total: number;
 }
 
 /** Undefined where it cannot be read. */
-export async function roomAt(folder: string): Promise<Room | undefined> {
+export async function diskSpaceOf(folder: string): Promise<DiskSpace | undefined> {
   try {
     const { bavail, blocks, bsize } = await statfs(folder);
     return { free: bavail * bsize, total: blocks * bsize };

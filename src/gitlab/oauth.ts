@@ -20,7 +20,7 @@ export interface Tokens {
 }
 
 /** What a person authorised, with the scopes GitLab granted. */
-interface Grant {
+interface Authorisation {
   readonly tokens: Tokens;
   readonly scopes: string;
 }
@@ -29,7 +29,7 @@ export interface Oauth {
   /** Where to send the browser. Throws `instance-missing`. */
   authorizeUrl(ask: { state: string; challenge: string }): string;
   /** Swaps the code of a callback. Throws `application-unknown`, `grant-lost`, and what `Http.request` throws. */
-  exchange(proof: { code: string; verifier: Secret }): Promise<Grant>;
+  exchange(proof: { code: string; verifier: Secret }): Promise<Authorisation>;
   /**
    * A new pair for a refresh token, which works once: keep the answer before anything else. Takes no signal on purpose,
    * since an answer given up is a grant lost. Throws as `exchange`; `grant-lost`: only a person can authorise again.
@@ -61,7 +61,7 @@ export function createOauth(deps: {
     return deps.http.request({ method: 'POST', url: tokenUrl, headers, form: { ...client, ...form } });
   }
 
-  async function issue(form: Record<string, string>): Promise<Grant> {
+  async function issue(form: Record<string, string>): Promise<Authorisation> {
     const answer = await ask(form);
     if (answer.status >= 400) throw oauthRefusal(answer);
     const read = readJson(answer, tokenAnswer);

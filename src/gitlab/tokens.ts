@@ -15,12 +15,12 @@ export interface TokenStore {
   isLost?(id: ConnectionId): boolean;
 }
 
-export interface TokenKeeper {
+export interface TokenManager {
   /**
    * A token good for two minutes or more by our clock (of one that lives shorter than eight: a quarter of its life;
    * of one that nobody renews: whatever is left). Throws `grant-lost` (connection gone or ended; fact `reason`:
    * `entered` for a token that a person entered), what a refresh throws, and the signal's reason. Prefer
-   * {@link TokenKeeper.withToken}: this one may be renewed while in use.
+   * {@link TokenManager.withToken}: this one may be renewed while in use.
    */
   tokenFor(id: ConnectionId, signal?: AbortSignal): Promise<Secret>;
   /**
@@ -49,13 +49,13 @@ interface RefreshQueue {
  * The only one who renews tokens. GitLab ends the old pair in the instant it issues the new one, without grace: so one
  * refresh at a time, kept durably before use, and never while a git operation stands between its two requests.
  */
-export function createTokenKeeper(deps: {
+export function createTokenManager(deps: {
   store: TokenStore;
   refresh: (token: Secret) => Promise<Tokens>;
   clock: Clock;
   /** ms a refresh waits for holders of the old token; then it goes ahead, and they renew and repeat. */
   holderWaitMs?: number;
-}): TokenKeeper {
+}): TokenManager {
   const queues = new Map<ConnectionId, RefreshQueue>();
   const queueOf = (id: ConnectionId): RefreshQueue => {
     const queue = queues.get(id) ?? { holders: 0, tail: Promise.resolve(), waiting: [] };
@@ -111,7 +111,7 @@ export function createTokenKeeper(deps: {
       const keepsRefresh = fresh.refreshToken.open() === '';
       queue.unsaved = { old, fresh: keepsRefresh ? { ...fresh, refreshToken: old.refreshToken } : fresh };
     } catch (error) {
-      throw isGrantLost(error) ? await lost(id, old, error) : error;
+      throw isConnectionLost(error) ? await lost(id, old, error) : error;
     }
     return stored(id, queue);
   }
@@ -169,10 +169,10 @@ export function createTokenKeeper(deps: {
       try {
         return await hold(id, tokens, use);
       } catch (error) {
-        if (!isGrantLost(error)) throw error;
+        if (!isConnectionLost(error)) throw error;
         const renewed = await take(id, signal, tokens.accessToken);
         return hold(id, renewed, use).catch(async (again: unknown) => {
-          throw isGrantLost(again) ? await lost(id, renewed, again) : again;
+          throw isConnectionLost(again) ? await lost(id, renewed, again) : again;
         });
       }
     },
@@ -188,7 +188,7 @@ const lastMs = 15_000;
 const lifetimeOf = ({ issuedAt, expiresAt }: Tokens): number => Math.max(0, expiresAt - issuedAt);
 
 const same = (a: Secret, b: Secret): boolean => a.open() === b.open();
-const isGrantLost = (error: unknown): error is Problem => error instanceof Problem && error.code === 'grant-lost';
+const isConnectionLost = (error: unknown): error is Problem => error instanceof Problem && error.code === 'grant-lost';
 
 /** Leaves the waiting, not the work: a refresh that somebody else gave up on must still be kept. */
 async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

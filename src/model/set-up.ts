@@ -4,7 +4,7 @@
  */
 export type SetUp = 'same-user' | 'capabilities' | 'group';
 
-export interface Standing {
+export interface Privileges {
   readonly uid: number;
   readonly capabilities: ReadonlySet<string>;
 }
@@ -12,7 +12,7 @@ export interface Standing {
 /** CAP_CHOWN gives a file away, CAP_FOWNER sets its mode afterwards, CAP_FSETID keeps the set-group-id bit of folders. */
 export const givingCapabilities = ['CAP_CHOWN', 'CAP_FOWNER', 'CAP_FSETID'] as const;
 
-export function setUpOf({ uid, capabilities }: Standing, folderUid: number): SetUp {
+export function setUpOf({ uid, capabilities }: Privileges, folderUid: number): SetUp {
   if (givingCapabilities.every((name) => capabilities.has(name))) return 'capabilities';
   return uid === folderUid ? 'same-user' : 'group';
 }

@@ -127,7 +127,7 @@ function ofConnections(scene: Scene): Found[] {
     const { id, health, username, accessToken } = connection;
     const sites = usedBy(scene, connection);
     if (sites.length === 0) return [];
-    if (health === 'reconnect' || sites.some((site) => waitsForGrant(scene.status(site)))) {
+    if (health === 'reconnect' || sites.some((site) => waitsForConnection(scene.status(site)))) {
       return [{ key: `reconnect ${id}`, kind: 'reconnect', sites, words: reconnectWords(connection) }];
     }
     const end = accessToken && tokenEnd(accessToken, scene.now);
@@ -137,7 +137,7 @@ function ofConnections(scene: Scene): Found[] {
   });
 }
 
-const waitsForGrant = ({ state, hold }: SiteStatus): boolean => state === 'hold' && hold?.code === 'reconnect';
+const waitsForConnection = ({ state, hold }: SiteStatus): boolean => state === 'hold' && hold?.code === 'reconnect';
 
 const usedBy = ({ sites }: Scene, { id }: Connection): SiteId[] =>
   sites.filter(({ binding }) => binding?.connectionId === id).map((site) => site.id);
@@ -148,7 +148,7 @@ const usedBy = ({ sites }: Scene, { id }: Connection): SiteId[] =>
  * nobody has looked since the start.
  */
 function ends(incident: Incident, scene: Scene): 'well' | 'silent' | 'not known' {
-  if (incident.kind === 'token' || incident.kind === 'reconnect') return grantEnds(incident, scene);
+  if (incident.kind === 'token' || incident.kind === 'reconnect') return connectionEnd(incident, scene);
   // Of several sites, the one that says most: as long as one is not known, nothing is.
   const each = incident.sites.map((id) => siteEnds(id, scene));
   return (['not known', 'well'] as const).find((end) => each.includes(end)) ?? 'silent';
@@ -173,7 +173,7 @@ function siteEnds(id: SiteId, scene: Scene): 'well' | 'silent' | 'not known' {
   }
 }
 
-function grantEnds({ key, kind }: Incident, scene: Scene): 'well' | 'silent' | 'not known' {
+function connectionEnd({ key, kind }: Incident, scene: Scene): 'well' | 'silent' | 'not known' {
   const connection = scene.connections.find(({ id }) => id === key.split(' ')[1]);
   const sites = connection ? usedBy(scene, connection) : [];
   if (!connection || sites.length === 0) return 'silent';

@@ -24,7 +24,7 @@ export interface Database<T> {
   /** Makes the older generations equal to the present one, for when what they hold must not come back. */
   forgetGenerations(): Promise<void>;
   /** Resolves when no write is under way. */
-  settled(): Promise<void>;
+  flushed(): Promise<void>;
 }
 
 /**
@@ -117,6 +117,6 @@ function inARow<T>(low: Low<T>, file: StoreFile<T>): Database<T> {
       });
     },
     forgetGenerations: () => file.forgetGenerations(),
-    settled: () => running ?? Promise.resolve(),
+    flushed: () => running ?? Promise.resolve(),
   };
 }

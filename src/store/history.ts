@@ -15,7 +15,7 @@ export interface History {
   /** Removes a site's runs; what people did to it stays. */
   forget(site: SiteId): Promise<void>;
   /** Resolves when everything added so far is on disk. */
-  settled(): Promise<void>;
+  flushed(): Promise<void>;
 }
 
 /** Some five thousand runs; the generation before it stays as well. */
@@ -51,7 +51,7 @@ export function createHistory(options: { folder: string; maxBytes?: number }): H
       await fileOf(site).remove();
       sites.delete(site);
     },
-    async settled() {
+    async flushed() {
       await Promise.all([acts, ...sites.values()].map((file) => file.settled()));
     },
   };

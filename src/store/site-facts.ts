@@ -26,7 +26,7 @@ export interface SiteFactsStore {
   of(id: SiteId): Promise<Database<SiteFacts>>;
   /** Removes the site's file, its generations included. */
   forget(id: SiteId): Promise<void>;
-  settled(): Promise<void>;
+  flushed(): Promise<void>;
 }
 
 const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
@@ -80,14 +80,14 @@ export function createSiteFacts(deps: {
     },
     async forget(id) {
       const db = await open.get(id)?.catch(() => undefined);
-      await db?.settled();
+      await db?.flushed();
       open.delete(id);
       for (const end of ['', '.1', '.2', '.3']) await rm(`${pathOf(id)}${end}`, { force: true });
       if (await exists(folder)) await syncFolder(dirname(pathOf(id)));
     },
-    async settled() {
+    async flushed() {
       const all = await Promise.allSettled(open.values());
-      for (const each of all) if (each.status === 'fulfilled') await each.value.settled();
+      for (const each of all) if (each.status === 'fulfilled') await each.value.flushed();
     },
   };
 }

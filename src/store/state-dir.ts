@@ -17,7 +17,7 @@ export interface StateDir {
   readonly fresh: boolean;
   readonly notes: readonly StoreNote[];
   /** The first start is complete: from now on a missing store is an error. May be called at every start. */
-  settle(): Promise<void>;
+  finish(): Promise<void>;
   writeSetupCode(code: string): Promise<void>;
   dropSetupCode(): Promise<void>;
   close(): void;
@@ -66,7 +66,7 @@ function stateDir(made: Pick<StateDir, 'path' | 'keyPath' | 'keys' | 'fresh' | '
   };
   return {
     ...facts,
-    settle: () => drop(FIRST_START),
+    finish: () => drop(FIRST_START),
     writeSetupCode: (code) => writeDurably(inside(SETUP_CODE), `${code}\n`),
     dropSetupCode: () => drop(SETUP_CODE),
     close: () => lock.release(),

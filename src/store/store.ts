@@ -88,7 +88,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   try {
     const vault = createVault(dir.keys, random, options.onSecret);
     const dbs = await openDatabases(dir, vault, now);
-    await dir.settle();
+    await dir.finish();
     await finishRotation(dbs, vault, keyPath);
     return await assemble(options, dir, vault, dbs);
   } catch (error) {
@@ -124,9 +124,9 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
       return undefined;
     },
     async close() {
-      await Promise.all(Object.values(dbs).map((db: Database<unknown>) => db.settled()));
-      await siteFacts.settled();
-      await history.settled();
+      await Promise.all(Object.values(dbs).map((db: Database<unknown>) => db.flushed()));
+      await siteFacts.flushed();
+      await history.flushed();
       dir.close();
     },
   };

@@ -98,10 +98,10 @@ const longestWaitMs = 300_000;
 const slowMs = 300_000;
 
 export function createSiteWorker(deps: SiteWorkerDeps): SiteWorker {
-  return new SiteKeeper(deps);
+  return new Worker(deps);
 }
 
-class SiteKeeper implements SiteWorker {
+class Worker implements SiteWorker {
   readonly #deps: SiteWorkerDeps;
   readonly #queue: SiteQueue;
   readonly #statusTracker: StatusTracker;

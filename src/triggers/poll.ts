@@ -37,8 +37,8 @@ type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
 export function createPoll(deps: PollDeps): Poll {
   const schedules = new Map<SiteId, SiteSchedule>();
   const { jitterMs = 15_000 } = deps;
-  let beatAt: number | undefined = deps.clock.monotonic();
-  const heart = createTask('* * * * *', () => void (beatAt &&= deps.clock.monotonic()), {
+  let tickedAt: number | undefined = deps.clock.monotonic();
+  const heart = createTask('* * * * *', () => void (tickedAt &&= deps.clock.monotonic()), {
     ...{ name: 'scheduler', logger: quietLogger(deps.log), unref: true },
   });
   void heart.start();
@@ -94,9 +94,9 @@ export function createPoll(deps: PollDeps): Poll {
       if (!siteSchedule || !first || !fourth) return undefined;
       return Math.max(fourth.getTime() - first.getTime(), siteSchedule.isProven ? 3 * restMs : 0) + jitterMs;
     },
-    isAlive: () => beatAt !== undefined && deps.clock.monotonic() - beatAt < beatLateMs,
+    isAlive: () => tickedAt !== undefined && deps.clock.monotonic() - tickedAt < tickLateMs,
     async stop() {
-      beatAt = undefined;
+      tickedAt = undefined;
       await Promise.all([heart.destroy(), ...[...schedules.keys()].map(remove)]);
     },
   };
@@ -121,7 +121,7 @@ function restsUntil({ isProven, polledAt }: SiteSchedule): number {
 
 const restMs = 10 * 60_000;
 /** The scheduler beats each minute; two missed beats are a machine under load, three are not. */
-const beatLateMs = 3.5 * 60_000;
+const tickLateMs = 3.5 * 60_000;
 
 /**
  * What is wrong with a schedule, as a sentence for its field; undefined when it can be used. Seconds are refused (a form

@@ -40,7 +40,7 @@ export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Head
     if (!found) return deaf;
     const { site, secrets } = found;
     const now = deps.clock.now();
-    const proof = startProof(headers, secrets, now);
+    const proof = startVerification(headers, secrets, now);
     return {
       trusted,
       take: (chunk) => proof.take(chunk),
@@ -129,7 +129,7 @@ function readEvent(body: Buffer): { projectId?: number; event: string; below: st
  * Whether a delivery proves itself, and how, piece by piece. `nowMs`: wall time; a signature is good for five minutes
  * either way. A signature that is there but wrong is not rescued by the token.
  */
-function startProof(
+function startVerification(
   headers: Headers,
   secrets: HookSecrets,
   nowMs: number,

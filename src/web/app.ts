@@ -9,7 +9,7 @@ import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
 import { gate } from './gate.ts';
-import { createRoom, publicFolder } from './render.ts';
+import { createWebContext, publicFolder } from './render.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
@@ -44,7 +44,7 @@ import { wentBack } from './routes/went-back.ts';
 /** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
 export function createApp(deps: WebDeps): Koa {
   const address = createAddress(deps.about.publicUrl);
-  const web = createRoom(deps, address);
+  const web = createWebContext(deps, address);
   const app: App = new Koa<State>();
   // A reader who went away in the middle of a stream is no error of ours.
   app.on('error', (error: NodeJS.ErrnoException) => {

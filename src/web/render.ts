@@ -19,7 +19,7 @@ export const publicFolder = fileURLToPath(new URL('../../public', import.meta.ur
 const viewsFolder = fileURLToPath(new URL('../../views', import.meta.url));
 
 /** Nunjucks, and what every page receives beside its own model. */
-export function createRoom(deps: WebDeps, address: Address): WebContext {
+export function createWebContext(deps: WebDeps, address: Address): WebContext {
   const views = environment(address);
   const flash = createFlash();
   const web: WebContext = {

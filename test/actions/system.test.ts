@@ -14,7 +14,7 @@ const good: Machine = {
   startedAt: now,
   node: '24.11.0',
   git: async () => '2.43.0',
-  room: async () => ({ free: 60 * GiB, total: 80 * GiB }),
+  diskSpace: async () => ({ free: 60 * GiB, total: 80 * GiB }),
   watches: async () => ({ used: 10, limit: 1_000 }),
   privileges: () => ({ uid: 1500, userName: 'mooring', capabilities: new Set() }),
   ownerOf: async () => 1500,
@@ -118,9 +118,9 @@ test('software out of support, a full disk and used-up watches say what to do', 
   assert.is((await named('Node', { node: '23.1.0' }))?.result, 'unknown');
   assert.is((await named('Git', { git: async () => '2.37.9' }))?.result, 'bad');
   assert.is((await named('Git', { git: async () => undefined }))?.result, 'bad');
-  assert.is((await named('Disk', { room: async () => ({ free: 4 * GiB, total: 80 * GiB }) }))?.result, 'warn');
-  assert.is((await named('Disk', { room: async () => ({ free: GiB / 2, total: 80 * GiB }) }))?.result, 'bad');
-  assert.is((await named('Disk', { room: async () => undefined }))?.result, 'unknown', 'never green unseen');
+  assert.is((await named('Disk', { diskSpace: async () => ({ free: 4 * GiB, total: 80 * GiB }) }))?.result, 'warn');
+  assert.is((await named('Disk', { diskSpace: async () => ({ free: GiB / 2, total: 80 * GiB }) }))?.result, 'bad');
+  assert.is((await named('Disk', { diskSpace: async () => undefined }))?.result, 'unknown', 'never green unseen');
   assert.match((await named('Watches', { watches: async () => ({ used: 900, limit: 1_000 }) }))?.fix ?? '', '=2000');
 });
 

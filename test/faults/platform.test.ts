@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActions } from '../../src/actions/system.ts';
-import { gitStanding } from '../../src/model/git-version.ts';
+import { gitSupport } from '../../src/model/git-version.ts';
 import { until } from '../support/until.ts';
 import { freePort, hasEnded, inHarbour, spawnServe } from '../support/daemon.ts';
 import { signedIn } from '../support/moored.ts';
@@ -148,7 +148,7 @@ platform(
 );
 
 platform('S35: what a version says', () => {
-  const say = (...versions: string[]): string[] => versions.map(gitStanding);
+  const say = (...versions: string[]): string[] => versions.map(gitSupport);
   assert.equal(say('2.37.7', '1.8.3.1', '0'), ['old', 'old', 'old']);
   assert.equal(say('2.38.0', '2.39.5', '2.43.6', '2.50.0'), Array(4).fill('unpatched'));
   assert.equal(say('2.43.7', '2.50.1', '2.51.0', '3.0.0'), Array(4).fill('good'));
@@ -182,7 +182,7 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
     const machine = {
       ...{ host: 'h', startedAt: 0, node, memoryBytes: () => 0, lagMs: () => ({ usual: 0, worst: 0 }) },
       git: () => Promise.resolve('2.51.0'),
-      room: () => Promise.resolve(undefined),
+      diskSpace: () => Promise.resolve(undefined),
       watches: () => Promise.resolve(undefined),
       privileges: () => ({ uid: 1500, userName: 'mooring', capabilities: new Set<string>() }),
       ownerOf: () => Promise.resolve(1500),

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makePkce, type Tokens } from '../../src/gitlab/oauth.ts';
-import { createTokenKeeper } from '../../src/gitlab/tokens.ts';
+import { createTokenManager } from '../../src/gitlab/tokens.ts';
 import type { ConnectionId } from '../../src/model/instance.ts';
 import { Secret } from '../../src/model/secret.ts';
 import { problemOf, realRandom } from '../net/support.ts';
@@ -22,7 +22,7 @@ async function grant({ oauth: room, authorize }: Scene): Promise<Tokens> {
 
 function keep(scene: Scene, first: Tokens) {
   const store = { saved: first, reconnect: 0 };
-  const keeper = createTokenKeeper({
+  const keeper = createTokenManager({
     clock: scene.clock,
     refresh: scene.oauth.refresh,
     store: {

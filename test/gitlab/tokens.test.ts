@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Tokens } from '../../src/gitlab/oauth.ts';
-import { createTokenKeeper } from '../../src/gitlab/tokens.ts';
+import { createTokenManager } from '../../src/gitlab/tokens.ts';
 import type { ConnectionId } from '../../src/model/instance.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
@@ -32,7 +32,7 @@ function arrange({ leftMs = hours2, holderWaitMs = 60_000 } = {}) {
     lost: false,
     order: [] as string[],
   };
-  const keeper = createTokenKeeper({
+  const keeper = createTokenManager({
     clock,
     holderWaitMs,
     store: {

@@ -202,7 +202,7 @@ database('a hundred changes at once share few writes and none is lost', async ()
   const path = join(freshFolder(), 'notes.json');
   const db = await openDatabase(options(path));
   await Promise.all(Array.from({ length: 100 }, (_, n) => add(db, String(n))));
-  await db.settled();
+  await db.flushed();
   assert.is((await openDatabase(options(path))).data.notes.length, 100);
 });
 

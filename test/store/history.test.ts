@@ -98,7 +98,7 @@ historySuite('many at once stay in order, none lost', async () => {
   const folder = freshFolder();
   const history = createHistory({ folder });
   await Promise.all(Array.from({ length: 50 }, (_, n) => history.addRun(shop, run(n))));
-  await history.settled();
+  await history.flushed();
   const lines = readFileSync(join(folder, 'site-shop-1.jsonl'), 'utf8').trim().split('\n');
   assert.equal(
     lines.map((line) => JSON.parse(line).at),

@@ -76,11 +76,11 @@ sessionsSuite('being seen is written now and then, not at every view', async () 
   const before = readFileSync(where.path, 'utf8');
   where.clock.at += 60_000;
   sessions.find(id);
-  await db.settled();
+  await db.flushed();
   assert.is(readFileSync(where.path, 'utf8'), before);
   where.clock.at += 600_000;
   sessions.find(id);
-  await db.settled();
+  await db.flushed();
   assert.match(readFileSync(where.path, 'utf8'), String(where.clock.at));
 });
 

@@ -27,7 +27,7 @@ import type { Attention, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
 import type { ConflictVersions } from '../../src/actions/decisions.ts';
 import type { Check } from '../../src/actions/instance.ts';
-import type { FolderOffer } from '../../src/actions/sites.ts';
+import type { FolderChoice } from '../../src/actions/sites.ts';
 import type { SyncStats } from '../../src/actions/sync-stats.ts';
 import type { WebDeps } from '../../src/web/deps.ts';
 
@@ -56,7 +56,7 @@ export interface World {
   apiTokens: ApiToken[];
   kept: KeptVersion[];
   keptFiles: { path: SitePath; bytes: number }[];
-  folders: FolderOffer[];
+  folders: FolderChoice[];
   checks: Check[];
   systemChecks: SystemCheck[];
   attention: Attention[];

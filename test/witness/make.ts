@@ -194,7 +194,7 @@ async function everyKind(at: Harbour, sites: readonly MooredSite[]): Promise<Sit
   // Small enough that the file is turned over once: then one part of the lines is in the older generation.
   const history = createHistory({ folder: join(stateDir, 'history'), maxBytes: 56 * 1024 });
   for (const run of everyRun(now)) await history.addRun(kinds, run);
-  await history.settled();
+  await history.flushed();
   return kinds;
 }
 

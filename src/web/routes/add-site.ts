@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ProblemCode } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import type { FolderOffer } from '../../actions/sites.ts';
+import type { FolderChoice } from '../../actions/sites.ts';
 import { beside, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
 import { bytes, count } from '../times.ts';
 
@@ -73,12 +73,12 @@ async function showForm(
     chosen,
     errors,
     roots: web.deps.about.roots.map(escapeControls),
-    offers: offers.map(offerView),
+    offers: offers.map(folderView),
   };
   web.render(ctx, 'pages/add-site.njk', model, status);
 }
 
-function offerView({ path, files, bytes: size, empty, disabled }: FolderOffer) {
+function folderView({ path, files, bytes: size, empty, disabled }: FolderChoice) {
   return {
     path,
     shown: escapeControls(path),
