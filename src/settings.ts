@@ -24,7 +24,7 @@ const list = (separator: string): z.ZodType<string[], string> =>
   );
 
 /** Every setting there is, in the order of `config/example.env`. */
-export const settings = {
+const settings = {
   MOORING_STATE: {
     schema: z
       .string()

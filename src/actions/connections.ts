@@ -183,7 +183,7 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
       if (query.code === undefined || query.code === '') throw new Problem('callback-forged', { reason: 'no-code' });
       const { tokens, scopes } = await deps.oauth.exchange({ code: query.code, verifier });
       const user = await deps.client.user(tokens.accessToken).catch(async (error: unknown) => {
-        // A grant nobody will use should not stay open; if GitLab does not answer, it ends there by the user's hand.
+        // An unused authorisation should not stay valid. If GitLab does not answer, only its user can revoke it there.
         await deps.oauth.revoke(tokens.accessToken).catch(() => undefined);
         throw error;
       });

@@ -108,7 +108,11 @@ function mayBePusher(pushers: ProtectedBranch['pushers'], level: number, userId:
 }
 
 /** What every commit of the site would run into: who made it, and what it says. */
-function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pushRule: rule }: GitlabFacts): Obstacle[] {
+function ofCommits(
+  deps: PreflightDeps,
+  { site, connection }: PushContext,
+  { pushRule: rule }: GitlabFacts,
+): Obstacle[] {
   if (!rule) return [];
   const { name, email } = site.settings.author ?? deps.author(connection.id);
   const message = deps.commitMessage(exampleChanges, site);
@@ -134,7 +138,7 @@ function ofCommits(deps: PreflightDeps, { site, connection }: PushContext, { pus
   return found;
 }
 
-/** What the first push brings is known; of later ones only that the site lets more travel than GitLab takes. */
+/** The files of the first push are known; of later ones only that the site's limit is above GitLab's. */
 function ofFiles({ site }: PushContext, { direction, samples }: Plan, { pushRule: rule }: GitlabFacts): Obstacle[] {
   if (!rule) return [];
   const { fileNameNot, maxFileBytes: limit } = rule;
@@ -143,7 +147,7 @@ function ofFiles({ site }: PushContext, { direction, samples }: Plan, { pushRule
   const caught = fileNameNot === undefined ? [] : matching(fileNameNot, addedOf(going));
   if (fileNameNot !== undefined && caught.length > 0)
     found.push({ kind: 'file-name', certain: true, pattern: fileNameNot, paths: caught });
-  // A large file that travels by LFS is a pointer there.
+  // With LFS, a large file is a pointer there.
   const paths = limit === undefined || site.settings.lfs ? [] : going.filter(({ bytes }) => bytes > limit);
   if (limit !== undefined && (paths.length > 0 || limit < site.settings.limits.fileBytes))
     found.push({ kind: 'file-size', certain: paths.length > 0, limit, paths: paths.map(({ path }) => path) });

@@ -53,7 +53,7 @@ export interface ProjectTracker {
   };
 }
 
-/** By whose grant a repository is asked for, by its number; `projectPath`: where it was found last. */
+/** A project by its id, and the connection to ask with; `projectPath`: where it was found last. */
 export type Place = Pick<Binding, 'connectionId' | 'projectId' | 'projectPath' | 'projectCreatedAt'>;
 
 interface ProjectState {

@@ -35,7 +35,7 @@ export async function explainPath(
     if (caught) return { kind: 'caught', ...caught, at: here };
   }
   if (isControlFile(path) && !isAllowed(path, { allow: site.allow, folds })) return { kind: 'control-file' };
-  return { kind: 'travels' };
+  return { kind: 'synced' };
 }
 
 function foldsCase(fs: Fs, root: string): boolean {

@@ -8,7 +8,7 @@ import type { ElsewhereRequest, Http } from '../net/http.ts';
 import { LimitReached } from '../net/failure.ts';
 import { type HttpAnswer, wireLimits } from '../net/transport.ts';
 
-/** Where a repository's large files are asked for, and with which grant. */
+/** Where a repository's large files are requested, and with which connection. */
 export interface LfsPlace {
   /** Clone URL under the instance's own address. */
   readonly url: string;

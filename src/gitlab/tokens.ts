@@ -11,7 +11,7 @@ export interface TokenStore {
   saveTokens(id: ConnectionId, tokens: Tokens): Promise<void>;
   /** `reconnect`: only a person can authorise again. */
   setHealth(id: ConnectionId, health: 'reconnect'): Promise<void>;
-  /** Absent: never known to be lost. A lost grant is not shown to GitLab again: it counts wrong tokens, and bans. */
+  /** Absent: never known to be lost. Tokens of a lost connection are not sent again: GitLab counts wrong tokens, and bans. */
   isLost?(id: ConnectionId): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** A person who may sign in to Mooring. Every account is an admin for now; sites say whose GitLab grant they use. */
+/** A person who may sign in to Mooring. Every account is an admin for now; sites say whose connection to GitLab they use. */
 export interface Account {
   readonly id: string;
   readonly name: string;

@@ -36,7 +36,7 @@ export type ProjectId = number & { readonly __brand: 'ProjectId' };
 /** Short name, without `refs/heads/`. */
 export type BranchName = string & { readonly __brand: 'BranchName' };
 
-/** One GitLab user's grant. Its tokens stay in the store; who needs one asks for it by id. */
+/** A connection to GitLab as one of its users. Its tokens stay in the store and are asked for by its id. */
 export interface Connection {
   readonly id: ConnectionId;
   /** The Mooring account that made it. */

@@ -1,7 +1,7 @@
 import { type SitePath, pathBytes } from './tree.ts';
 
 /**
- * Which paths may travel between a repository and a folder. Since we write files ourselves, git's own checks at
+ * Which paths may be synced between a repository and a folder. Since we write files ourselves, git's own checks at
  * checkout do not protect us, and fast-import takes `.git/config` and `a/../b`: so every path passes here, both ways.
  */
 
@@ -10,7 +10,7 @@ const nameBytes = 255;
 const pathLimit = 4_000;
 const depthLimit = 100;
 
-/** Why a path must not travel, in a few words; undefined: it may. */
+/** Why a path must not be synced, in a few words; undefined: it may. */
 export function unsafePath(path: SitePath): string | undefined {
   if (path.length === 0 || path.length > pathLimit) return 'length';
   const components = path.split('/');

@@ -83,7 +83,7 @@ export type KeptCause =
   | 'refused'
   | 'let-go';
 
-/** A path both sides changed, and how the site's policy settled it. Both versions stay reachable. */
+/** A path both sides changed, and how the site's policy resolved it. Both versions stay reachable. */
 export interface Conflict {
   readonly id: string;
   /** ms since 1970. */

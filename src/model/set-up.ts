@@ -10,7 +10,7 @@ export interface Privileges {
 }
 
 /** CAP_CHOWN gives a file away, CAP_FOWNER sets its mode afterwards, CAP_FSETID keeps the set-group-id bit of folders. */
-export const givingCapabilities = ['CAP_CHOWN', 'CAP_FOWNER', 'CAP_FSETID'] as const;
+const givingCapabilities = ['CAP_CHOWN', 'CAP_FOWNER', 'CAP_FSETID'] as const;
 
 export function setUpOf({ uid, capabilities }: Privileges, folderUid: number): SetUp {
   if (givingCapabilities.every((name) => capabilities.has(name))) return 'capabilities';

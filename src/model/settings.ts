@@ -46,7 +46,7 @@ export type SettingsForm =
 
 /** What the rules say of a path, whether it exists or not. */
 export type PathVerdict =
-  | { readonly kind: 'travels' }
+  | { readonly kind: 'synced' }
   /** `control-file`: only the way from the repository is barred. */
   | { readonly kind: 'control-file' }
   | { readonly kind: 'bad-name' }

@@ -90,7 +90,7 @@ export interface SiteSettings {
   /** Built-in rules that do not count here, by id; absent: all count. */
   readonly builtInRulesOff?: readonly string[];
   readonly skipCi: boolean;
-  /** Large files travel by GitLab's LFS: pointers in the repository, contents in the folder. */
+  /** Large files are synced with Git LFS: pointers in the repository, contents in the folder. */
   readonly lfs?: true;
   /**
    * Owner and permissions of new files and folders; what is absent follows the folder they come into. Modes are
@@ -153,7 +153,7 @@ export interface SiteStatus {
   readonly nextTryAt?: number;
   readonly problem?: ProblemFacts;
   readonly hold?: Hold;
-  /** Paths that do not travel, with the reason, the first hundred. */
+  /** Paths that are not synced, with the reason; the first hundred. */
   readonly notSynced: readonly NotSynced[];
   readonly notSyncedCount: number;
   readonly progress?: Progress;
@@ -209,7 +209,7 @@ export interface LeftByRule {
 /** Where a rule stands: in a `.gitignore`, in the site's own list, or in one of Mooring's. */
 export type RuleSource = 'gitignore' | 'site' | 'built-in' | 'secret';
 
-/** Why a path does not travel. The page has a sentence for each. */
+/** Why a path is not synced. The page has a sentence for each. */
 export type NotSyncedReason =
   | { readonly kind: 'link' }
   | { readonly kind: 'submodule' }
@@ -271,7 +271,7 @@ export interface Hold {
 }
 
 /** How far a branch went back from the tip that both sides had agreed on. */
-export interface WentBack {
+interface WentBack {
   /** The lost tip, and the one in its place when the question came up. Absent in what earlier versions stored. */
   readonly between?: { readonly known: Oid; readonly tip: Oid };
   /** Commits that it had and has no more. */

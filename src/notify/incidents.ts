@@ -181,7 +181,7 @@ function connectionEnd({ key, kind }: Incident, scene: Scene): 'well' | 'silent'
     const ending = connection.accessToken && tokenEnd(connection.accessToken, scene.now);
     return connection.health === 'good' && !ending ? 'well' : 'silent';
   }
-  // The grant counts as good again when a site got through with it, not when somebody tries it out.
+  // The connection counts as working again when a site synced with it, not when somebody tests it.
   return sites.some((id) => ['in-sync', 'waiting'].includes(scene.status(id).state)) ? 'well' : 'not known';
 }
 

@@ -23,7 +23,7 @@ export interface InstanceStore {
   configure(instance: Instance): Promise<void>;
   connections(): readonly Connection[];
   connection(id: string): Connection | undefined;
-  /** The newest usable grant that an account authorised itself; never an access token, which serves its sites alone. */
+  /** The newest working connection that the account authorised; never an access token, which serves its sites alone. */
   connectionOf(accountId: string): Connection | undefined;
   /**
    * A new connection, or the same person's at GitLab renewed under its old id, so that their sites go on. A grant and an

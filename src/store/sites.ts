@@ -27,7 +27,7 @@ export interface SitesStore {
       Pick<Binding, 'projectPath' | 'webUrl' | 'cloneUrl' | 'projectCreatedAt' | 'defaultBranch' | 'defaultThen'>
     >,
   ): Promise<void>;
-  /** Whose grant the site uses from now on. No effect on a site that is not connected. */
+  /** The connection that the site uses from now on. No effect on a site that is not connected. */
   setConnection(id: SiteId, connectionId: Binding['connectionId']): Promise<void>;
   /** Ends a switch under way too. No effect on a site that is not connected. */
   setBranch(id: SiteId, branch: Binding['branch']): Promise<void>;

@@ -13,7 +13,7 @@ export interface StateDir {
   readonly keyPath: string;
   /** The present key first, then the one of a rotation that was broken off. */
   readonly keys: readonly [Buffer, ...Buffer[]];
-  /** True for a first start, until `settle`. */
+  /** True for a first start, until `finish`. */
   readonly fresh: boolean;
   readonly notes: readonly StoreNote[];
   /** The first start is complete: from now on a missing store is an error. May be called at every start. */

@@ -60,7 +60,7 @@ interface StateData {
   stores: string[];
 }
 
-export interface Databases {
+interface Databases {
   readonly state: Database<StateData>;
   readonly accounts: Database<AccountsData>;
   readonly sessions: Database<SessionsData>;

@@ -39,7 +39,7 @@ export function contentsOf(repository: Repository): Pick<ApplyRequest, 'blobs' |
 }
 
 /** Paths that wait from this run on, since GitLab refused their content. */
-export interface LeftBehind {
+interface LeftBehind {
   readonly paths: readonly SitePath[];
   readonly text: string;
 }

@@ -1,7 +1,7 @@
 import { diffLines, diffWordsWithSpace } from 'diff';
 import { escapeControls } from '../model/tree.ts';
 
-/** A piece of a line; `changed` is what a word-by-word look finds different. */
+/** A piece of a line; `changed`: the word-by-word comparison found it different. */
 interface Piece {
   readonly text: string;
   readonly changed: boolean;
@@ -24,7 +24,7 @@ const maxLineLength = 2_000;
 
 /** Both texts line by line, or undefined when they are too large or too different to be compared in a moment. */
 export function compare(left: string, right: string): readonly Row[] | undefined {
-  // The pages must never hold up the engine: half a second and no longer.
+  // A page must not hold up the engine: half a second at most.
   const parts = diffLines(left, right, { timeout: 500 });
   if (!parts) return undefined;
   const rows: Row[] = [];

@@ -4,7 +4,7 @@ import type { Context, Next, WebContext } from './context.ts';
 
 /**
  * Any error becomes the problem page. Stands first: koa's own handler would drop the security headers and answer in
- * plain text. What is no Problem is our bug: the page says so, the log has the stack.
+ * plain text. An error that is not a Problem is a bug of ours: the page says so, and the log has the stack.
  */
 export function failure(web: WebContext) {
   return async (ctx: Context, next: Next): Promise<void> => {

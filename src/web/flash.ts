@@ -1,6 +1,6 @@
 import type { Notice } from './context.ts';
 
-/** Answers that wait for the page after a redirect. In memory and bounded: losing one loses a sentence. */
+/** Notices for the page after a redirect. In memory and bounded: a lost notice is only a lost sentence. */
 export interface Flash {
   put(key: string, notice: Notice): void;
   /** Gives it once. */

@@ -10,7 +10,7 @@ export interface ChoiceWords {
   readonly body: string;
   readonly button: string;
   readonly icon: string;
-  /** Takes something away on one side; the button says so by its colour. */
+  /** Removes something on one side; the button's colour says so. */
   readonly loses: boolean;
 }
 
@@ -358,7 +358,7 @@ export type Way = Connect | 'instance' | 'disconnect' | 'switch-branch';
 /** The two ways to connect with GitLab. */
 type Connect = 'reconnect' | 'access-token';
 
-/** Ways out beside the choices, the likeliest first: of the two ways to connect the one the site came by. */
+/** Other ways out of the hold, the likeliest first: of the two ways to connect, the one that the site used. */
 export function holdWays(hold: Hold, present: Connect): readonly Way[] {
   const { code } = hold;
   const connects: readonly Way[] =

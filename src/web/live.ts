@@ -3,7 +3,7 @@ import type { Numbered } from '../model/event.ts';
 import type { WebDeps } from './deps.ts';
 
 const heartbeatMs = 20_000;
-/** A reader this far behind has gone to sleep: it resumes from its last id when it wakes. */
+/** A client this far behind is asleep: it is disconnected, and resumes from its last id when it wakes. */
 const maxBehind = 256 * 1024;
 
 /**

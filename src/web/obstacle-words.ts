@@ -75,7 +75,7 @@ export function obstacleWords(one: Obstacle): ObstacleWords {
             todo: `Move ${one.paths.length === 1 ? 'it' : 'them'} away first, or set the site’s own limit to ${mib(one.limit)} under Site Settings / Files: then what is larger stays here.`,
           }
         : {
-            what: `No file may be larger than ${mib(one.limit)}, and this site lets larger ones travel.`,
+            what: `No file may be larger than ${mib(one.limit)}, and this site allows larger ones.`,
             todo: `Set the site’s own limit to ${mib(one.limit)} under Site Settings / Files: then what is larger stays here and holds nothing up.`,
           };
     case 'repository-size':

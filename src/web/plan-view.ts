@@ -137,13 +137,13 @@ export const markView = {
   '-': { mark: '−', tone: 'bad', word: 'removed' },
 } as const;
 
-/** A path that does not travel, and why. */
+/** A path that is not synced, and why. */
 export function refusalView({ path, reason }: NotSynced) {
   const allowable = reason.kind === 'secret' || reason.kind === 'control-file';
   return {
     path: displayPath(path),
     why: escapeControls(notSyncedWords(reason)),
-    /** For the button that lets it travel; empty where nothing can be allowed. */
+    /** For the button that allows it; empty where nothing can be allowed. */
     p: allowable ? pathBytes(path).toString('base64url') : '',
   };
 }

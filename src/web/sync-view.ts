@@ -81,7 +81,7 @@ function movedView(site: Site, moved: Moved, now: number) {
   };
 }
 
-/** Whose grant the site uses: of which Mooring account, as which GitLab user. */
+/** The connection that the site uses: which Mooring account made it, as which GitLab user. */
 function connectionView(ctx: Context, { deps }: WebContext, connection: Connection) {
   const owner = deps.accounts.all().find(({ id }) => id === connection.owner);
   return {

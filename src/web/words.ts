@@ -20,7 +20,7 @@ export const stateWords: Record<SiteState, string> = {
   unknown: 'Unknown',
 };
 
-/** Why a path does not travel, as half a sentence after the path. */
+/** Why a path is not synced, as the half sentence after the path. */
 export function notSyncedWords(reason: NotSyncedReason): string {
   switch (reason.kind) {
     case 'link':

@@ -586,7 +586,7 @@ function fillSystem(world: World): void {
       kind: 'too-large',
       tone: 'warn',
       title: 'Files over the limit: 1 site',
-      text: 'They stay where they are and do not travel. The site’s page names them; limits are set under Files.',
+      text: 'They stay where they are and are not synced. The site’s page names them; limits are set under Files.',
       help: 'files',
       sites: ['museum' as SiteId],
     },

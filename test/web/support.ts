@@ -284,7 +284,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
           ? { kind: 'caught', by: 'secret', rule: '*.sql', at: path }
           : path.startsWith('cache/')
             ? { kind: 'caught', by: 'site', rule: 'cache/', at: pathFromText('cache') }
-            : { kind: 'travels' },
+            : { kind: 'synced' },
       cronFault: (expression) => (expression.split(' ').length === 5 ? undefined : 'Write five fields.'),
       author: () => ({ name: ana.name, email: ana.email }),
     },

@@ -50,7 +50,7 @@ export function admins(router: Router<State>, web: WebContext): void {
     } catch (error) {
       return show(ctx, web, { errors: rename(shortly(error), 'password', 'newPassword') });
     }
-    // Every session ended, this one too: whoever changed it goes on with a new one.
+    // All sessions have ended, this one too: the person who changed the password gets a new one.
     await signIn(ctx, web, me);
     web.redirect(ctx, '/account/admins', {
       tone: 'good',
@@ -130,7 +130,7 @@ function accountOf(ctx: Context & { params: Record<string, string> }, { deps }: 
   return account;
 }
 
-/** What is said beside a field here is whole in itself: "go back and fill it in again" would be odd. */
+/** Beside a field, the remedy "go back and fill it in again" would be odd: only what happened is shown. */
 function shortly(error: unknown): FieldErrors {
   if (error instanceof Problem && error.code === 'form-invalid') {
     const { field, text } = error.facts;

@@ -29,7 +29,7 @@ export function apiTokens(router: Router<State>, web: WebContext): void {
     const accountId = ctx.state.session?.accountId ?? '';
     const endsAt = days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs };
     const { token, text } = await deps.apiTokens.add({ name, scope, accountId, ...endsAt }, accountName(ctx));
-    // Not after a redirect: the text is nowhere but in this one answer.
+    // No redirect: the token is not stored, and this response is the only one that contains it.
     show(ctx, web, { made: { name: escapeControls(token.name), text } });
   });
 

@@ -7,7 +7,7 @@ import { beside, fields, type FieldErrors } from '../form.ts';
 import { accountName, sessionKey } from '../session.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 
-/** Off to GitLab and back. */
+/** Sends the browser to GitLab to authorise, and handles its return. */
 export function connect(router: Router<State>, web: WebContext): void {
   const { deps } = web;
 
@@ -26,7 +26,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     await toGitLab(ctx, web, site);
   });
 
-  // Another admin takes the site on, as themselves. By way of GitLab where they have no grant yet.
+  // Another admin takes over the site with a connection of their own; without one, they authorise at GitLab first.
   router.post('/sites/:id/hand-over', async (ctx) => {
     const site = siteOf(ctx, web);
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
@@ -74,7 +74,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     // Away at once: code and state must not stay in the address bar or the history.
     const bound = deps.sites.get(site)?.binding !== undefined;
     if (!bound) return web.redirect(ctx, `/sites/${site}/repository`);
-    // Perhaps as somebody else: then the site goes on with this person's grant, if it reaches the repository.
+    // They may have signed in to GitLab as somebody else: the site then uses that connection, if it has access.
     await deps.connecting.handOver(site, connection, accountName(ctx), 'for-this');
     web.redirect(ctx, `/sites/${site}/settings/syncing`, {
       tone: 'good',

@@ -5,7 +5,7 @@ import { siteFrame, siteOf } from '../site-frame.ts';
 import { count } from '../times.ts';
 import { accountName } from '../session.ts';
 
-/** The two ways out: end the syncing of a site, and forget the site. Files stay in both. */
+/** Disconnecting a site, and removing it. Files stay in both cases. */
 export function disconnect(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 

@@ -3,7 +3,7 @@ import { Problem } from '../../model/problem.ts';
 import type { WebContext, State } from '../context.ts';
 import { liveStream } from '../live.ts';
 
-/** The live line to a page that is open. Resumes after the id the browser saw last. */
+/** Server-sent events to an open page. Resumes after the last id that the browser saw. */
 export function events(router: Router<State>, { deps }: WebContext): void {
   router.get('/events', (ctx) => {
     const { sessionId } = ctx.state;

@@ -20,7 +20,7 @@ const form = z.object({
   choice: z.enum(['put-back', 'go-on', 'adopt', 'try-again', 'leave-out'] satisfies HoldChoice[]),
 });
 
-/** Why a site stopped, and the choices as buttons. The answer names the step that was shown, so it fits no other. */
+/** Why a site stopped, and the choices as buttons. The answer names the question that was shown, so it counts for no other. */
 export function hold(router: Router<State>, web: WebContext): void {
   const { deps } = web;
 

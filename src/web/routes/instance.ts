@@ -175,7 +175,7 @@ function showForm(
       configured: configured !== undefined,
       secretSince: configured ? when(configured.configuredAt, now) : null,
       values: Object.fromEntries(names.map((name) => [name, value(name)])),
-      // Offered where the URL was doubted, and not before.
+      // Offered only when the URL looked wrong.
       mayBeTyped: value('asTyped') === 'yes' || (errors['url'] ?? '').includes('looks like a repository'),
       asTyped: value('asTyped') === 'yes',
       scopes: value('scopes', 'api'),

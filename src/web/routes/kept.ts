@@ -15,7 +15,7 @@ import { accountName } from '../session.ts';
 const day = 86_400_000;
 const perPage = 50;
 
-/** What syncs replaced and can give back: the list, the files of one version, and the way back. */
+/** Kept versions: the list, the files of one version, and restoring them. */
 export function kept(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 

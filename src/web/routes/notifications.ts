@@ -23,7 +23,7 @@ const form = z.object({
   on: z.enum(['yes']).optional(),
 });
 
-/** Account Settings / Notifications: who is told of what they do not see on a page, and whether that works. */
+/** Account Settings / Notifications: who is notified while no page is open, and whether that works. */
 export function notifications(router: Router<State>, web: WebContext): void {
   const { deps } = web;
 
@@ -68,7 +68,7 @@ export function notifications(router: Router<State>, web: WebContext): void {
   });
 }
 
-/** Where the test went, before what came back. */
+/** Where the test was sent, before the answer. */
 function sentWords({ mail, webhook }: NotificationsView, channel: Channel): string {
   if (channel === 'webhook') return `It was posted to ${escapeControls(webhook?.host ?? '')}.`;
   return `It goes to ${escapeControls(mail?.to.join(', ') ?? '')}. The server says:`;

@@ -87,7 +87,7 @@ export function settings(router: Router<State>, web: WebContext): void {
     });
   });
 
-  // From the warning and the site's page: one path that looks like a secret may travel.
+  // From the warning and the site's page: one path that looks like a secret is allowed.
   router.post('/sites/:id/settings/allow', async (ctx) => {
     const site = siteOf(ctx, web);
     const entered = fields(ctx.request.body);
@@ -98,7 +98,9 @@ export function settings(router: Router<State>, web: WebContext): void {
     web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
       tone: 'good',
       title: `${displayPath(path)} is allowed`,
-      lines: ['It travels like any other file from the next sync on. Take it back under Site Settings, Ignored paths.'],
+      lines: [
+        'It is synced like any other file from the next sync on. To undo this, go to Site Settings, Ignored paths.',
+      ],
     });
   });
 }
@@ -281,7 +283,7 @@ const lists: Record<Extract<PathVerdict, { kind: 'caught' }>['by'], string> = {
 function verdictView(typed: string, verdict: PathVerdict) {
   const path = displayPath(pathFromText(typed));
   switch (verdict.kind) {
-    case 'travels':
+    case 'synced':
       return {
         tone: 'good',
         icon: 'state-in-sync',

@@ -17,7 +17,7 @@ const form = z
   })
   .strip();
 
-/** First start: the one-time code, a name, a password. Closed for good once an account exists. */
+/** First start: the one-time code, a name, a password. Gone once an account exists. */
 export function setup(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 

@@ -13,7 +13,7 @@ const form = z.object({
   to: z.string().optional(),
 });
 
-/** In and out. A wrong name and a wrong password get the same answer after the same time. */
+/** Signing in and out. A wrong name and a wrong password get the same answer after the same time. */
 export function signInRoutes(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 

@@ -13,10 +13,10 @@ import { stateWords } from '../words.ts';
 /** Fifty rows keep the page under 60 KB with a thousand sites. */
 const perPage = 50;
 
-/** Those that need someone come first. */
+/** Sites that need attention come first. */
 const order: readonly SiteState[] = ['hold', 'retrying', 'unknown', 'syncing', 'waiting', 'off', 'paused', 'in-sync'];
 
-/** The dashboard: every site with one word of state and its age. */
+/** The dashboard: every site with its state and how long ago it was checked. */
 export function sites(router: Router<State>, web: WebContext): void {
   router.get('/', (ctx) => dashboard(ctx, web, fields(ctx.query)));
   router.get('/live', (ctx) => dashboard(ctx, web, fields(ctx.query)));
@@ -82,7 +82,7 @@ const comparing: Record<Sort, (a: Row, b: Row) => number> = {
   name: names,
   repository: (a, b) =>
     byName.compare(a.site.binding?.projectPath ?? '\uffff', b.site.binding?.projectPath ?? '\uffff') || names(a, b),
-  // The one that was good longest ago needs a look first.
+  // The one whose last successful check is oldest comes first.
   success: (a, b) => (a.status.checkedAt ?? 0) - (b.status.checkedAt ?? 0) || names(a, b),
 };
 
@@ -135,7 +135,7 @@ function rowView({ site, status }: Row, { deps, address }: WebContext, now: numb
   };
 }
 
-/** The link that leads to the choice, for states that wait for somebody. */
+/** The link to the choice, for states that wait for a person. */
 function action({ binding }: Site, status: SiteStatus, home: string): { href: string; word: string } | null {
   if (status.hold) return { href: `${home}/hold`, word: 'See why and decide' };
   if (status.conflicts > 0)

@@ -7,7 +7,7 @@ import type { WebContext, State } from '../context.ts';
 import { duration, mebibytes, number, when } from '../times.ts';
 import { stateWords } from '../words.ts';
 
-/** How this installation is, and what somebody should look at before it becomes a problem. */
+/** The state of this installation, and what needs attention before it becomes a problem. */
 export function systemRoutes(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 

@@ -29,11 +29,9 @@ import { restore, save, type SavedGitLab } from './saved.ts';
 import type { Violation } from './schema-check.ts';
 
 export { Level } from './model.ts';
-export type { Control, Project } from './control.ts';
-export type { FaultRule, SeenRequest } from './faults.ts';
+export type { Project } from './control.ts';
+export type { SeenRequest } from './faults.ts';
 export type { User } from './model.ts';
-export type { WebhookDelivery } from './practice.ts';
-export type { Violation } from './schema-check.ts';
 
 export interface GitLabOptions {
   /** A spare one when absent. */
