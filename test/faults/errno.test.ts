@@ -306,14 +306,14 @@ async function combinations(templateOf: TemplateOf): Promise<Case[]> {
 }
 
 /**
- * Every call with every third errno and every errno with every third call, by turns once and always, from one
+ * Every call with every sixth errno and every errno with every sixth call, by turns once and always, from one
  * beginning and another, and at another call of the kind.
  */
 function sample(cases: readonly Case[]): Case[] {
   const groups = Map.groupBy(cases, ({ order }) => order.call);
   return [...groups.values()].flatMap((ofCall, row) =>
     errnos.flatMap((errno, column) => {
-      const turn = (row + column) / 3;
+      const turn = (row + column) / 6;
       if (!Number.isInteger(turn)) return [];
       const ofErrno = ofCall.filter(({ order }) => order.errno === errno);
       const { way, past } = beginnings[turn % beginnings.length] as (typeof beginnings)[number];
