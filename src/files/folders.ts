@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { Dirent } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { lstat, mkdir, readdir, realpath, rmdir } from 'node:fs/promises';
-import { isAbsolute, join, normalize, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
@@ -28,8 +28,8 @@ export interface SiteFolders {
   /** The roots' subfolders, by name. A root that cannot be read is left out. */
   folders(): Promise<readonly FolderChoice[]>;
   /**
-   * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`,
-   * `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
+   * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`
+   * (only with `self`), `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
    * `folder-unreadable`, `folder-unwritable` (both with the fact `errno`); fact `folder` in each; and `disk-full` and
    * `out-of-resources`. Called for new sites and again at each start, then with `self`, the site that lies there already.
    */
@@ -40,9 +40,15 @@ export interface SiteFolders {
 export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
   async function checkFolder(path: string, self?: Site['id']): Promise<string> {
     const plain = checkText(path);
-    const real = await checkKind(plain);
-    await checkPlace(real, path, deps);
-    await checkNeighbours(real, path, self, deps);
+    const found = await lookAt(plain);
+    if (found?.isSymbolicLink()) throw new Problem('folder-link', { folder: plain });
+    // Where it lies comes before whether it exists: a folder that may not be a site need not be created first.
+    const real = await realPlace(plain);
+    await checkPlace(real, plain, deps);
+    await checkNeighbours(real, plain, self, deps);
+    if (!found && self === undefined) throw invalid(plain, `${quoted(plain)} does not exist. Create the folder first.`);
+    if (!found) throw new Problem('folder-missing', { folder: plain });
+    if (!found.isDirectory()) throw new Problem('folder-not-folder', { folder: plain });
     await tried(() => readdir(real), real, rootProblem);
     await tried(() => makeAndRemove(real), real, unwritable);
     return real;
@@ -81,29 +87,47 @@ function checkText(path: string): string {
   return plain;
 }
 
-/** The folder itself must be no link: what it leads to could be changed under the site's feet. */
-async function checkKind(folder: string): Promise<string> {
-  const found = await lstat(folder).catch((error: unknown) => {
-    throw rootProblem(error, folder);
+/** Undefined where there is nothing. */
+async function lookAt(folder: string): Promise<Stats | undefined> {
+  return lstat(folder).catch((error: unknown) => {
+    const problem = rootProblem(error, folder);
+    if (problem instanceof Problem && problem.code === 'folder-missing') return undefined;
+    throw problem;
   });
-  if (found.isSymbolicLink()) throw new Problem('folder-link', { folder });
-  if (!found.isDirectory()) throw new Problem('folder-not-folder', { folder });
-  return realpath(folder);
+}
+
+/** Where the path leads once links above it are followed; what does not exist yet stays as it is written. */
+async function realPlace(folder: string): Promise<string> {
+  try {
+    return await realpath(folder);
+  } catch {
+    const parent = dirname(folder);
+    return parent === folder ? folder : join(await realPlace(parent), basename(folder));
+  }
 }
 
 async function checkPlace(real: string, folder: string, { roots, stateDir }: SiteFoldersDeps): Promise<void> {
   const [realRoots, state] = await Promise.all([Promise.all(roots.map(realOrSame)), realOrSame(stateDir)]);
   if (real === '/') throw invalid(folder, 'The whole disk cannot be a site.');
-  if (touches(real, state)) throw invalid(folder, 'Mooring keeps its own state there.');
-  if (!realRoots.some((root) => isInside(real, root))) {
-    throw new Problem('folder-outside-roots', { folder, roots: roots.join(', ') });
-  }
+  if (realRoots.includes(real))
+    throw invalid(folder, `${quoted(folder)} is an allowed root folder itself. A site is a folder below it.`);
+  if (isInside(state, real)) throw invalid(folder, `${quoted(folder)} contains Mooring’s state directory, ${state}.`);
+  if (touches(real, state)) throw invalid(folder, `${quoted(folder)} is in Mooring’s state directory, ${state}.`);
+  if (!realRoots.some((root) => isInside(real, root)))
+    throw new Problem('folder-outside-roots', {
+      folder,
+      roots: roots.join(', '),
+      ...(real === folder ? {} : { leadsTo: real }),
+    });
 }
 
 async function checkNeighbours(real: string, folder: string, self: Site['id'] | undefined, deps: SiteFoldersDeps) {
   for (const site of deps.sites()) {
     if (site.id === self) continue;
-    if (touches(real, await realOrSame(site.folder))) throw new Problem('folder-overlaps', { folder, site: site.name });
+    const other = await realOrSame(site.folder);
+    const relation =
+      real === other ? 'same' : isInside(real, other) ? 'inside' : isInside(other, real) ? 'around' : undefined;
+    if (relation) throw new Problem('folder-overlaps', { folder, site: site.name, other: site.folder, relation });
   }
 }
 
@@ -148,6 +172,7 @@ async function measure(folder: string): Promise<{ files: number; bytes: number }
 
 const isInside = (path: string, root: string): boolean => path.startsWith(root === '/' ? '/' : root + sep);
 const touches = (a: string, b: string): boolean => a === b || isInside(a, b) || isInside(b, a);
+const quoted = (path: string): string => `“${path}”`;
 const realOrSame = (path: string): Promise<string> => realpath(path).catch(() => normalize(path));
 const invalid = (folder: string, reason: string) =>
   new Problem('folder-invalid', { folder: folder.slice(0, 300), hint: reason });
@@ -157,7 +182,9 @@ function sentenceOf(error: unknown): string {
   const { site = 'another site', hint = 'This folder cannot be used.', errno } = error.facts;
   switch (error.code) {
     case 'folder-overlaps':
-      return `Overlaps with the site ${site}.`;
+      return error.facts['relation'] === 'around'
+        ? `Contains the folder of the site ${site}.`
+        : `Belongs to the site ${site}.`;
     case 'folder-unreadable':
       return isAboutRights(errno)
         ? 'Mooring may not read this folder.'

@@ -48,6 +48,12 @@ const branch = (f: F): string => (f['branch'] === undefined ? 'the branch' : `th
 const folder = (f: F): string => f['folder'] ?? f['path'] ?? 'the folder';
 // At the head of a sentence. A name keeps its own first letter.
 const projectFirst = (f: F): string => f['project'] ?? 'The repository';
+const overlapWords = (relation: string | undefined): string =>
+  ({ same: 'is', inside: 'is inside', around: 'contains' })[relation ?? ''] ?? 'is, contains or is inside';
+
+const siteWithFolder = ({ site, other }: F): string =>
+  site === undefined ? 'another site' : `the site ${site}${other === undefined ? '' : ` (${other})`}`;
+
 const folderFirst = (f: F): string => f['folder'] ?? f['path'] ?? 'The folder';
 const branchFirst = (f: F): string => (f['branch'] === undefined ? 'The branch' : `The branch ${f['branch']}`);
 /** Somebody else's words, where they are a sentence. Output of several lines stands below, as lines. */
@@ -389,7 +395,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'folder-outside-roots': {
     title: () => 'This folder is outside the allowed roots',
     happened: (f) =>
-      `${folderFirst(f)} is not below ${f['roots'] ?? 'an allowed root folder'}, or it is inside Mooring’s state directory.`,
+      `${folderFirst(f)}${f['leadsTo'] === undefined ? '' : ` leads to “${f['leadsTo']}”, which`} is not below an allowed root folder${f['roots'] === undefined ? '' : ` (${f['roots']})`}.`,
     untouched: nothing,
     todo: () => 'Choose a folder below an allowed root. MOORING_SITES sets the roots.',
     status: 422,
@@ -397,7 +403,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'folder-overlaps': {
     title: () => 'This folder belongs to another site',
-    happened: (f) => `${folderFirst(f)} is, contains or is inside the folder of ${f['site'] ?? 'another site'}.`,
+    happened: (f) => `${folderFirst(f)} ${overlapWords(f['relation'])} the folder of ${siteWithFolder(f)}.`,
     untouched: nothing,
     todo: () => 'Choose a different folder.',
     status: 422,

@@ -381,8 +381,9 @@ test('a folder that vanishes is waited for, nothing is removed from the branch, 
   const site = await mooredSite(world, { name: 'Vanishing', project, clicker: me });
   await site.settled();
   const head = await project.head();
-  await rename(site.folder, `${site.folder}-away`);
+  // The page is opened first: once Mooring itself has noticed the hold, the button is gone.
   await me.open(site.url);
+  await rename(site.folder, `${site.folder}-away`);
   await me.press('Sync now');
   await site.reaches('On hold');
   const page = await me.open(`${site.url}/hold`);

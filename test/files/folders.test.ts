@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSiteFolders } from '../../src/files/folders.ts';
+import { remedies } from '../../src/model/remedy.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { problemOf } from '../net/support.ts';
 
@@ -48,7 +49,9 @@ folders('every other place is refused with its reason', async () => {
     [`${home}/other`, 'folder-outside-roots'],
     [`${root}/link`, 'folder-link'],
     [`${root}/file`, 'folder-not-folder'],
-    [`${root}/nothing`, 'folder-missing'],
+    [`${root}/nothing`, 'folder-invalid'],
+    [`${root}/taken/nothing`, 'folder-overlaps'],
+    [`${root}/state/nothing`, 'folder-invalid'],
     [`${root}/state`, 'folder-invalid'],
     [`${root}/state/git`, 'folder-invalid'],
     [`${root}/taken`, 'folder-overlaps'],
@@ -56,6 +59,35 @@ folders('every other place is refused with its reason', async () => {
   ] as const;
   for (const [path, code] of cases) assert.is((await problemOf(acts.checkFolder(path))).code, code, path);
   assert.is(await acts.checkFolder(`${root}/taken`, 's1' as SiteId), join(root, 'taken'));
+  end();
+});
+
+folders('each refusal says what is true of this folder', async () => {
+  const { home, root, acts, end } = arrange();
+  mkdirSync(join(home, 'other/deep'));
+  const said = async (path: string) => {
+    const { facts, code } = await problemOf(acts.checkFolder(path));
+    return facts['hint'] ?? remedies[code].happened(facts);
+  };
+  assert.is(await said(`${root}/nothing`), `“${root}/nothing” does not exist. Create the folder first.`);
+  assert.is(await said(root), `“${root}” is an allowed root folder itself. A site is a folder below it.`);
+  assert.is(await said(home), `“${home}” contains Mooring’s state directory, ${root}/state.`);
+  assert.is(await said(`${root}/state/git`), `“${root}/state/git” is in Mooring’s state directory, ${root}/state.`);
+  assert.is(await said(`${root}/taken`), `${root}/taken is the folder of the site Taken (${root}/taken).`);
+  const below = `${root}/taken/new`;
+  assert.is(await said(below), `${below} is inside the folder of the site Taken (${root}/taken).`);
+  const deep = `${root}/link/deep`;
+  assert.is(
+    await said(deep),
+    `${deep} leads to “${home}/other/deep”, which is not below an allowed root folder (${root}).`,
+  );
+  end();
+});
+
+folders('a site whose folder is gone is told so, not how to add one', async () => {
+  const { root, acts, end } = arrange();
+  rmSync(join(root, 'taken'), { recursive: true });
+  assert.is((await problemOf(acts.checkFolder(`${root}/taken`, 's1' as SiteId))).code, 'folder-missing');
   end();
 });
 
@@ -92,8 +124,8 @@ folders('the roots’ subfolders are offered with their size, and with why one c
     [
       ['blog', 1, 5, false, undefined],
       ['shop', 0, 0, true, undefined],
-      ['state', 0, 0, true, 'Mooring keeps its own state there.'],
-      ['taken', 0, 0, true, 'Overlaps with the site Taken.'],
+      ['state', 0, 0, true, `“${root}/state” is in Mooring’s state directory, ${root}/state.`],
+      ['taken', 0, 0, true, 'Belongs to the site Taken.'],
     ],
   );
   end();
