@@ -38,6 +38,7 @@ export type ProblemCode =
   | 'fetch-refused'
   | 'remote-moved'
   | 'repository-too-large'
+  | 'branch-too-many-files'
   | 'lfs-not-followed'
   // folder
   | 'folder-invalid'

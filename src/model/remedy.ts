@@ -373,6 +373,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 413,
     retry: 'after-admin',
   },
+  'branch-too-many-files': {
+    title: () => 'The branch contains too many files',
+    happened: (f) =>
+      `${f['commit'] === undefined ? 'A commit' : `Commit ${f['commit']}`}${f['author'] === undefined ? '' : ` by ${f['author']}`}${f['date'] === undefined ? '' : ` of ${f['date']}`} brings ${branch(f)} in GitLab to more than ${f['limit'] ?? 'the allowed number of'} files, the limit of this site.`,
+    untouched: bothSides,
+    todo: () => 'Revert that commit in GitLab, or raise the site’s limit. Mooring goes on by itself afterwards.',
+    status: 409,
+    retry: 'after-admin',
+  },
   'lfs-not-followed': {
     title: (f) => `The repository contains only an LFS pointer for ${f['path'] ?? 'this file'}`,
     happened: () =>

@@ -5,6 +5,7 @@ import { Problem } from '../model/problem.ts';
 import type { NotSynced, Progress } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import { type Change, type Oid, type SitePath, displayPath, tally } from '../model/tree.ts';
+import { checkBranchSize } from './branch-size.ts';
 import { gitignoresOf } from './gitignores.ts';
 import { editMessage, trailer } from './message.ts';
 import { contentsOf } from './notes.ts';
@@ -105,6 +106,7 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
   const found = await remote.fetch(signal, progress);
   const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;
   const tip = from ?? found;
+  if (tip !== 'absent') await checkBranchSize(repository, tip, fileLimit);
   const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
   // The repository's own rules count already: what it ignores is not the connect's to remove.
   const commit = tip === 'absent' ? undefined : tip;

@@ -2,6 +2,7 @@ import type { Trigger } from '../model/event.ts';
 import type { NotSynced } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
+import { checkBranchSize } from './branch-size.ts';
 import { applyCommit, carryOut } from './carry-out.ts';
 import { insteadOf, standsFor } from './choice.ts';
 import { settle } from './conflict.ts';
@@ -181,8 +182,7 @@ async function compareSides(deps: RunDeps, ledger: Ledger, round: number): Promi
     tip = await remote.head(signal, triggers.has('webhook') || triggers.has('person'));
     if (tip !== 'absent' && tip !== known && tip !== (await tipWhenBack(repository, ledger))) {
       tip = await remote.fetch(signal, deps.progress);
-      // Before anything walks it: a few kilobytes can name ten thousand million paths, and git compares trees in memory.
-      if (tip !== 'absent' && known) await repository.checkCount(tip, deps.site.settings.limits.files);
+      if (tip !== 'absent' && known) await checkBranchSize(repository, tip, deps.site.settings.limits.files, known);
     }
   }
   const history = await historyOf(repository, ledger, tip);

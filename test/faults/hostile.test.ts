@@ -379,7 +379,7 @@ for (const [what, edit] of [
         if (edit) world.write('about.md', 'ours\n');
         const before = world.files();
         const problem = await problemOf(() => world.sync());
-        assert.ok(['too-many-files', 'repository-too-large'].includes(problem.code), problem.message);
+        assert.ok(['branch-too-many-files', 'repository-too-large'].includes(problem.code), problem.message);
         assert.equal(world.files(), before);
         assert.is(made(), begun);
         assert.is(world.tip(), tip);
@@ -394,11 +394,38 @@ hostile('S6: ten thousand million paths in a few kilobytes: held within seconds,
     await world.connect();
     treeBomb(world.bare, 10);
     const problem = await problemOf(() => world.sync());
-    assert.ok(['too-many-files', 'repository-too-large'].includes(problem.code), problem.message);
+    assert.ok(['branch-too-many-files', 'repository-too-large'].includes(problem.code), problem.message);
     const first = await problemOf(() => world.connect());
-    assert.is(first.code, 'too-many-files');
+    assert.is(first.code, 'branch-too-many-files');
     assert.equal(gitChildren(), []);
   }),
+);
+
+hostile(
+  'R27: a branch that outgrows the site names the commit that did it and its author, with later commits above it',
+  () =>
+    connected(
+      { settings: { limits: { fileBytes: 1e8, files: 20, siteBytes: 1e9, massPaths: 20, massShare: 0.3 } } },
+      async (world) => {
+        const many = Array.from({ length: 30 }, (_, at) => inline(`many/${at}.txt`, `${at}`));
+        const culprit = plant(world.bare, commitOf(many, { author: 'Eve' }));
+        plant(world.bare, commitOf([inline('harmless.txt', 'x')], { author: 'Adam' }));
+        const before = world.files();
+        const { code, facts } = await problemOf(() => world.sync());
+        assert.is(code, 'branch-too-many-files');
+        assert.equal([facts['commit'], facts['author'], facts['limit']], [culprit.slice(0, 12), 'Eve', '20']);
+        assert.equal(world.files(), before);
+        plant(
+          world.bare,
+          commitOf(
+            Array.from({ length: 30 }, (_, at) => `D many/${at}.txt`),
+            { author: 'Adam' },
+          ),
+        );
+        await world.sync();
+        assert.is(world.read('harmless.txt'), 'x');
+      },
+    ),
 );
 
 hostile('S7: a blob over the limit of the site is named and not written, small ones beside it arrive', () =>
