@@ -58,10 +58,17 @@ export async function usableProject(
   wanted: WantedProject,
   connection: Connection,
 ): Promise<Project> {
-  const project = await deps.tokens.withToken(connection.id, (token) => deps.client.project(token, wanted.projectId));
   const { binding } = siteOf(deps, wanted.site);
+  const user = `@${connection.username}`;
+  const project = await deps.tokens
+    .withToken(connection.id, (token) => deps.client.project(token, wanted.projectId))
+    .catch((error: unknown) => {
+      const problem = asProblem(error);
+      if (problem.code !== 'project-missing') throw error;
+      throw new Problem(problem.code, { ...problem.facts, user, ...(binding ? { project: binding.projectPath } : {}) });
+    });
   if (binding && isOther(binding, project)) throw otherProject(binding.projectPath, project);
-  const facts = { project: project.path, branch: wanted.branch };
+  const facts = { project: project.path, branch: wanted.branch, user };
   const other = otherSiteIn(deps, wanted, project.id);
   if (other) throw new Problem('project-in-use', { ...facts, site: other.name });
   if (project.archived) throw new Problem('project-archived', facts);

@@ -54,6 +54,8 @@ const overlapWords = (relation: string | undefined): string =>
 const siteWithFolder = ({ site, other }: F): string =>
   site === undefined ? 'another site' : `the site ${site}${other === undefined ? '' : ` (${other})`}`;
 
+const userOf = (f: F): string => f['user'] ?? 'the connection’s user';
+const userFirst = (f: F): string => f['user'] ?? 'The connection’s user';
 const folderFirst = (f: F): string => f['folder'] ?? f['path'] ?? 'The folder';
 const branchFirst = (f: F): string => (f['branch'] === undefined ? 'The branch' : `The branch ${f['branch']}`);
 /** Somebody else's words, where they are a sentence. Output of several lines stands below, as lines. */
@@ -243,7 +245,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'project-missing': {
     title: (f) => `${projectFirst(f)} was not found in GitLab`,
     happened: (f) =>
-      `GitLab does not show ${project(f)} to this connection. It was deleted, or the connection’s user lost access.`,
+      `GitLab does not show ${project(f)} to ${userOf(f)}. It was deleted, or ${userOf(f)} has no access.`,
     untouched: bothSides,
     todo: () => 'Give the user access again, reconnect as another user, or disconnect and choose another repository.',
     status: 404,
@@ -315,12 +317,12 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'push-not-allowed': {
     title: (f) =>
       f['needed'] === undefined
-        ? `This connection cannot push to ${branch(f)}`
+        ? `${f['user'] ?? 'This connection'} cannot push to ${branch(f)}`
         : `The role in ${project(f)} is too low`,
     happened: (f) =>
       f['needed'] !== undefined
-        ? `The connection’s user has ${f['role'] === undefined ? 'a lower role' : `the role ${f['role']}`} there, and ${f['needed']} is required.`
-        : `${branchFirst(f)} is protected, and the connection’s user is not allowed to push to it.${said(f)}`,
+        ? `${userFirst(f)} has ${f['role'] === undefined ? 'a lower role' : `the role ${f['role']}`} there, and ${f['needed']} is required.`
+        : `${branchFirst(f)}${f['user'] === undefined ? '' : ` of ${project(f)}`} is protected, and ${userOf(f)} is not allowed to push to it.${said(f)}`,
     untouched: bothSides,
     todo: (f) =>
       f['needed'] === undefined

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import nunjucks from 'nunjucks';
-import type { Problem } from '../model/problem.ts';
+import type { Problem, ProblemCode } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import { escapeControls, escapeLines } from '../model/tree.ts';
 import { rawOf } from './words.ts';
@@ -97,6 +97,8 @@ function pageOf(url: string): string {
   return url.replace(/^(\/sites\/[^/?]+)?\/live(?=\?|$)/, (_whole, site?: string) => site ?? '/');
 }
 
+const aboutTheUser = new Set<ProblemCode>(['project-missing', 'project-not-yours', 'push-not-allowed']);
+
 function showProblem(web: WebContext, ctx: Context, problem: Problem, status?: number): void {
   const facts = problem.toFacts();
   const words = describe(facts);
@@ -123,6 +125,8 @@ function showProblem(web: WebContext, ctx: Context, problem: Problem, status?: n
       signedIn: session !== undefined,
       out,
       back,
+      // Only where another user's connection would help: the site keeps the one it has until that works.
+      reconnect: site?.binding && aboutTheUser.has(problem.code) ? web.address.link(`/sites/${site.id}/reconnect`) : '',
     },
     status ?? words.status,
   );

@@ -146,7 +146,11 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
     };
     gitlab.projects.addMember(world.website, 'piet', Level.none);
     await as('piet');
-    assert.match(site.clicker.page.words, 'was not found in GitLab');
+    const refused = site.clicker.page;
+    assert.match(refused.words, `${world.website.path} was not found in GitLab`);
+    assert.match(refused.words, 'or @piet has no access');
+    assert.ok(refused.html.includes('/reconnect"'), 'the page offers another way in');
+    assert.match(refused.words, 'Reconnect as somebody else');
     const still = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(still.words, '@ana');
     const before = tokenNow(harbour);

@@ -72,8 +72,9 @@ export function connect(router: Router<State>, web: WebContext): void {
       ...(iss === undefined ? {} : { iss }),
     });
     // Away at once: code and state must not stay in the address bar or the history.
-    const bound = deps.sites.get(site)?.binding !== undefined;
-    if (!bound) return web.redirect(ctx, `/sites/${site}/repository`);
+    const present = deps.sites.get(site);
+    if (!present?.binding) return web.redirect(ctx, `/sites/${site}/repository`);
+    ctx.state.site = present;
     // They may have signed in to GitLab as somebody else: the site then uses that connection, if it has access.
     await deps.connecting.handOver(site, connection, accountName(ctx), 'for-this');
     web.redirect(ctx, `/sites/${site}/settings/syncing`, {
