@@ -65,6 +65,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
       'main',
       'git/driver.ts',
       'web/live.ts',
+      'web/pending.ts',
       'web/routes/hooks.ts',
     ],
   },

@@ -4,7 +4,7 @@ import type { BranchName, Connection, ConnectionId, Instance, Project } from '..
 import type { Direction, Plan } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
-import type { Binding, Site, SiteId } from '../model/site.ts';
+import type { Asked, Binding, Site, SiteId } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Clock, Random } from '../model/world.ts';
 import { type PreflightDeps, createPreflight } from './preflight.ts';
@@ -13,7 +13,7 @@ import { type SiteProjectDeps, type WantedProject, siteOf, subfolderOf, usablePr
 
 /** What a site's worker does for connecting. `R`: the engine's Remote, only passed through. */
 interface WorkerForConnecting<R> {
-  plan(branch: BranchName, direction: Direction, remote: R, subfolder: Subfolder, asked?: AbortSignal): Promise<Plan>;
+  plan(branch: BranchName, direction: Direction, remote: R, subfolder: Subfolder, asked?: Asked): Promise<Plan>;
   connect(
     branch: BranchName,
     direction: Direction,
@@ -58,8 +58,8 @@ export interface ConnectRequest extends WantedProject {
 }
 
 export interface Connecting {
-  /** Changes nothing. `asked` aborts when nobody waits for the answer any more. */
-  plan(request: ConnectRequest, accountId: string, asked?: AbortSignal): Promise<Plan>;
+  /** Changes nothing. */
+  plan(request: ConnectRequest, accountId: string, asked?: Asked): Promise<Plan>;
   /**
    * Carries out the plan the person saw; a connected site is switched to another branch of its repository. Throws
    * `plan-outdated` when either side changed since.

@@ -250,6 +250,12 @@ export interface Progress {
   readonly bytesPerSecond?: number;
 }
 
+/** Somebody waits for work that may take long: it ends early when they leave, and tells them how far it is. */
+export interface Asked {
+  readonly signal: AbortSignal;
+  readonly progress: (progress: Progress) => void;
+}
+
 /** Stopped until a person chooses. `step` names exactly what they are asked about; another step asks again. */
 export interface Hold {
   readonly code: HoldCode;

@@ -4,7 +4,7 @@ import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
 import { Problem, asProblem } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
 import type { Refusal } from '../model/refusal.ts';
-import type { Hold, HoldChoice, HoldCode, Moved, NotSynced, SiteStatus } from '../model/site.ts';
+import type { Asked, Hold, HoldChoice, HoldCode, Moved, NotSynced, SiteStatus } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import type { Oid, SitePath } from '../model/tree.ts';
 import { makeAnew } from './anew.ts';
@@ -44,13 +44,7 @@ export interface SiteWorker {
    * `subfolder`: of a site that is not connected yet; a connected one keeps its own. `asked` aborts when nobody waits for
    * the answer any more.
    */
-  plan(
-    branch: BranchName,
-    direction: Direction,
-    remote: Remote,
-    subfolder?: Subfolder,
-    asked?: AbortSignal,
-  ): Promise<Plan>;
+  plan(branch: BranchName, direction: Direction, remote: Remote, subfolder?: Subfolder, asked?: Asked): Promise<Plan>;
   connect(
     branch: BranchName,
     direction: Direction,
@@ -147,15 +141,17 @@ class Worker implements SiteWorker {
     direction: Direction,
     remote: Remote,
     subfolder: Subfolder = '',
-    asked?: AbortSignal,
+    asked?: Asked,
   ): Promise<Plan> {
     return this.#queue.job(async (stopped) => {
-      const signal = asked ? AbortSignal.any([stopped, asked]) : stopped;
+      const signal = asked ? AbortSignal.any([stopped, asked.signal]) : stopped;
       signal.throwIfAborted();
       const { binding, paused } = this.#deps.site();
       // What cannot go there is named in the plan.
       if (binding && !paused) await this.#pushFirst(signal).catch(() => undefined);
-      return planConnect(this.#connectDeps(branch, remote, subfolder, signal), direction);
+      const deps = this.#connectDeps(branch, remote, subfolder, signal);
+      const progress = paced(this.#deps.clock, (told) => asked?.progress(told));
+      return planConnect({ ...deps, progress }, direction);
     });
   }
 

@@ -4,6 +4,7 @@ import type { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
 import type { Address } from './address.ts';
 import type { WebDeps } from './deps.ts';
+import type { Pending } from './pending.ts';
 
 /** What the middleware learns about one request. */
 export interface State {
@@ -32,6 +33,7 @@ export interface Notice {
 export interface WebContext {
   readonly deps: WebDeps;
   readonly address: Address;
+  readonly pending: Pending;
   /** Renders a page of `views/`; `status` defaults to 200. */
   render(ctx: Context, template: string, model: Readonly<Record<string, unknown>>, status?: number): void;
   /** Renders the problem page, or the problem inside a dialog. */

@@ -11,6 +11,7 @@ import type { Context, Notice, WebContext } from './context.ts';
 import type { WebDeps } from './deps.ts';
 import { wayOut } from './failure.ts';
 import { createFlash } from './flash.ts';
+import { createPending } from './pending.ts';
 import { formToken } from './session.ts';
 import { readTheme } from './routes/theme.ts';
 import { when } from './times.ts';
@@ -25,6 +26,7 @@ export function createWebContext(deps: WebDeps, address: Address): WebContext {
   const web: WebContext = {
     deps,
     address,
+    pending: createPending(),
     render(ctx, template, model, status = 200) {
       const shared = frame(ctx, deps, address);
       // Script that follows a redirect throws the page away: the notice waits for the one that is seen.

@@ -62,10 +62,16 @@ export function createClicker(): Clicker {
     }
     const html = await response.text();
     const fresh = parse(html);
-    const refresh = /^0; url=(.*)$/.exec(
-      find(fresh, (e) => e.tag === 'meta' && e.attrs['http-equiv'] === 'refresh')[0]?.attrs['content'] ?? '',
-    )?.[1];
+    const [, seconds = '', refresh] =
+      /^(\d); url=(.*)$/.exec(
+        find(fresh, (e) => e.tag === 'meta' && e.attrs['http-equiv'] === 'refresh')[0]?.attrs['content'] ?? '',
+      ) ?? [];
     const to = response.headers.get('location') ?? refresh;
+    // A page that waits for something shows itself until that is done.
+    if (seconds !== '' && seconds !== '0' && refresh !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1_000));
+      return load(new URL(refresh, url).href, {});
+    }
     if (to !== undefined && hops < 12) return load(new URL(to, url).href, {}, hops + 1);
     root = fresh;
     const body = find(root, ({ tag }) => tag === 'body')[0] ?? root;

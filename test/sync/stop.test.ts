@@ -43,7 +43,10 @@ stop('a dry run that nobody waits for any more ends, and the site can be connect
           gone.abort(new Problem('broken-off'));
         }),
     };
-    const planned = world.worker.plan('main' as BranchName, 'replace', remote, '', gone.signal);
+    const planned = world.worker.plan('main' as BranchName, 'replace', remote, '', {
+      signal: gone.signal,
+      progress: () => {},
+    });
     assert.is(
       await planned.then(
         () => 'planned',

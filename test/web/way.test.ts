@@ -178,6 +178,51 @@ test('when either side changed, the question comes back with the new numbers', a
   assert.match(again.text, /<dt>removed<\/dt>\s*<dd>44<\/dd>/);
 });
 
+test('a plan that takes long is answered at once with a page that asks again, and shows how far it is', async () => {
+  const world = fullWorld();
+  const gate = Promise.withResolvers<void>();
+  let plans = 0;
+  const slow: typeof world.deps.connecting.plan = async (request, _account, asked) => {
+    plans += 1;
+    asked?.progress({ act: 'fetching', done: 300, total: 1_200 });
+    await gate.promise;
+    return { ...world.plan, direction: request.direction, branch: request.branch };
+  };
+  world.deps = { ...world.deps, connecting: { ...world.deps.connecting, plan: slow } };
+  const me = await signedIn(world);
+  const waiting = await me.get('/sites/parks/confirm?project=12&branch=main');
+  assert.match(waiting.text, 'Comparing the folder with the branch');
+  assert.match(waiting.text, 'Fetching, 300 of 1,200 objects');
+  const [, again = ''] = /http-equiv="refresh" content="2; url=([^"]+)"/.exec(waiting.text) ?? [];
+  gate.resolve();
+  const page = await me.get(again.replaceAll('&amp;', '&'));
+  assert.match(page.text, 'Replace the files of Parks and gardens?');
+  assert.is(plans, 1);
+});
+
+test('a connect that takes long is waited for on a page, and its end or its failure is told once', async () => {
+  const world = fullWorld();
+  let gate = Promise.withResolvers<void>();
+  const slow: typeof world.deps.connecting.confirm = () => gate.promise;
+  world.deps = { ...world.deps, connecting: { ...world.deps.connecting, confirm: slow } };
+  const me = await signedIn(world);
+  const form = { project: '12', branch: 'main', direction: 'replace', planId: 'plan-1' };
+  const sent = await me.post('/sites/parks/confirm', form);
+  const wait = sent.headers['location'] ?? '';
+  assert.match(wait, /^\/sites\/parks\/connecting\?project=12&branch=main/);
+  assert.match((await me.get(wait)).text, 'Connecting Parks and gardens');
+  gate.resolve();
+  assert.is((await me.get(wait)).headers['location'], '/sites/parks/settings/syncing');
+  assert.match((await me.get('/sites/parks/settings/syncing')).text, 'Parks and gardens is connected');
+  // Asked once more, as a browser's Back does, there is nothing to wait for.
+  assert.is((await me.get(wait)).headers['location'], '/sites/parks/settings/syncing');
+
+  gate = Promise.withResolvers<void>();
+  await me.post('/sites/parks/confirm', form);
+  gate.reject(new Problem('plan-outdated'));
+  assert.match((await me.get(wait)).headers['location'] ?? '', /^\/sites\/parks\/confirm\?/);
+});
+
 test('a branch that cannot be used is said beside its field', async () => {
   const world = fullWorld();
   world.failing.set('connecting.plan', new Problem('branch-invalid', { branch: 'a..b' }));

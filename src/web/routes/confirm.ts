@@ -3,7 +3,11 @@ import { z } from 'zod';
 import type { BranchName, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
-import type { Context, WebContext, State } from '../context.ts';
+import type { Plan } from '../../model/plan.ts';
+import type { Progress } from '../../model/site.ts';
+import { escapeControls } from '../../model/tree.ts';
+import type { Context, Notice, WebContext, State } from '../context.ts';
+import { progressWords } from '../words.ts';
 import type { ConnectRequest } from '../../actions/connecting.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
@@ -53,18 +57,96 @@ export function confirm(router: Router<State>, web: WebContext): void {
     const parsed = parse(answer, ctx.request.body);
     const request = requestOf(site, fields(ctx.request.body));
     if (parsed.kind === 'bad' || request === undefined) throw new Problem('form-invalid');
+    const wanted = { ...request, planId: parsed.values.planId };
+    const [by, accountId] = [accountName(ctx), account(ctx)];
+    const connect = async (): Promise<Notice> => {
+      await deps.connecting.confirm(wanted, by, accountId);
+      return connectedNotice(site, request);
+    };
+    const key = workKey(ctx, site, 'connect');
+    // Whoever clicked it may leave: the click was the consent, and it is carried out all the same.
+    web.pending.begin(key, 'goes on', connect);
     try {
-      await deps.connecting.confirm({ ...request, planId: parsed.values.planId }, accountName(ctx), account(ctx));
+      const found = await web.pending.answer<Notice>(key);
+      if (found.kind === 'done') return web.redirect(ctx, `/sites/${site.id}/settings/syncing`, found.value);
+      web.redirect(ctx, `/sites/${site.id}/connecting?${queryOf(request)}`);
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== 'plan-outdated') throw error;
       return showPlan(ctx, web, site, request, 'again');
     }
-    web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
-      tone: 'good',
-      title: site.binding ? `${site.name} is on ${request.branch} now` : `${site.name} is connected`,
-      lines: ['From now on pushes appear in the folder, and edits in the folder are committed and pushed.'],
-    });
   });
+
+  router.get('/sites/:id/connecting', async (ctx) => {
+    const site = siteOf(ctx, web);
+    const request = requestOf(site, fields(ctx.query));
+    try {
+      await showConnecting(ctx, web, site, request);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'plan-outdated' || !request) throw error;
+      web.redirect(ctx, `/sites/${site.id}/confirm?${queryOf(request)}`, {
+        tone: 'warn',
+        title: 'Something changed since you looked',
+        lines: ['These are the new numbers. Nothing has changed yet.'],
+      });
+    }
+  });
+}
+
+/** The end of a connect that was begun, or the page that waits for it. */
+async function showConnecting(
+  ctx: Context,
+  web: WebContext,
+  site: Site,
+  request: ConnectRequest | undefined,
+): Promise<void> {
+  const found = await web.pending.answer<Notice>(workKey(ctx, site, 'connect'));
+  if (found.kind !== 'running')
+    return web.redirect(ctx, `/sites/${site.id}/settings/syncing`, found.kind === 'done' ? found.value : undefined);
+  const { progress } = web.deps.sites.status(site.id);
+  showWait(ctx, web, site, {
+    title: `Connecting ${escapeControls(site.name)}`,
+    lines: ['You can leave this page: Mooring goes on by itself, and Source Syncing shows when it is done.'],
+    progress: progress ?? found.progress,
+    again: `/sites/${site.id}/connecting${request ? `?${queryOf(request)}` : ''}`,
+    cancel: '',
+  });
+}
+
+function connectedNotice(site: Site, { branch }: ConnectRequest): Notice {
+  return {
+    tone: 'good',
+    title: site.binding ? `${site.name} is on ${branch} now` : `${site.name} is connected`,
+    lines: ['From now on pushes appear in the folder, and edits in the folder are committed and pushed.'],
+  };
+}
+
+interface Wait {
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly progress: Progress | undefined;
+  /** The path that this page asks again. */
+  readonly again: string;
+  /** Where *Cancel* leads; empty: what runs cannot be taken back here. */
+  readonly cancel: string;
+}
+
+function showWait(ctx: Context, web: WebContext, site: Site, { title, lines, progress, again, cancel }: Wait): void {
+  const frame = { name: escapeControls(site.name), home: web.address.link(`/sites/${site.id}`) };
+  const shown = progress ? { words: progressWords(progress), done: progress.done, total: progress.total } : null;
+  const links = { again: web.address.link(again), cancel: cancel && web.address.link(cancel) };
+  web.render(ctx, 'pages/wait.njk', { nav: 'sites', site: frame, title, lines, progress: shown, ...links });
+}
+
+/** A person's own work on one site. */
+function workKey(ctx: Context, site: Site, what: string): string {
+  return [ctx.state.sessionId, site.id, what].join(' ');
+}
+
+function queryOf({ projectId, branch, direction, subfolder, connection }: ConnectRequest): string {
+  return new URLSearchParams({
+    ...{ project: String(projectId), branch, direction },
+    ...{ subfolder: subfolder ?? '', connection: connection ?? '' },
+  }).toString();
 }
 
 function requestOf(site: Site, entered: Readonly<Record<string, string>>): ConnectRequest | undefined {
@@ -91,10 +173,30 @@ async function showPlan(ctx: Context, web: WebContext, site: Site, request: Conn
     ? web.deps.connections.get(site.binding.connectionId)
     : usableConnection(ctx, web, site, request.connection);
   if (!connection) return site.binding && web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
-  const plan = await web.deps.connecting.plan(request, account(ctx), whileAsked(ctx));
+  const plan = await planOf(ctx, web, site, request);
+  if (plan === 'running') return;
   const project = await web.deps.repositories.project(connection, request.projectId);
   const view = planView(web, site, request, plan, project);
   web.render(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
+}
+
+/** The plan; or `running`, and the page that waits for it is shown. A dialog shows by itself that it waits. */
+async function planOf(ctx: Context, web: WebContext, site: Site, request: ConnectRequest): Promise<Plan | 'running'> {
+  const accountId = account(ctx);
+  if (ctx.get('X-Part') === 'dialog')
+    return web.deps.connecting.plan(request, accountId, { signal: whileAsked(ctx), progress: () => {} });
+  const key = workKey(ctx, site, `plan ${queryOf(request)}`);
+  web.pending.begin(key, 'ends', (work) => web.deps.connecting.plan(request, accountId, work));
+  const found = await web.pending.answer<Plan>(key);
+  if (found.kind === 'done') return found.value;
+  showWait(ctx, web, site, {
+    title: 'Comparing the folder with the branch',
+    lines: ['Nothing has changed yet. The next page shows what would change, and asks.'],
+    progress: found.kind === 'running' ? found.progress : undefined,
+    again: `/sites/${site.id}/confirm?${queryOf(request)}`,
+    cancel: site.binding ? `/sites/${site.id}/branch` : `/sites/${site.id}/repository`,
+  });
+  return 'running';
 }
 
 async function backToPicker(
