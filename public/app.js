@@ -260,6 +260,8 @@ for (const form of all('form[data-derives]')) {
   let before = url.value.trim().replace(/\/+$/, '');
   const derive = () => {
     const now = url.value.trim().replace(/\/+$/, '');
+    // Half an address, such as https:/, derives nothing.
+    if (now && !/^https?:\/\/[^/]/.test(now)) return;
     for (const field of all('input[data-derives-path]', form)) {
       if (field.value === before + field.dataset.derivesPath) field.value = now ? now + field.dataset.derivesPath : '';
       if (now) field.placeholder = now + field.dataset.derivesPath;

@@ -1,7 +1,7 @@
 import { type Config, readConfig } from './config.ts';
-import { startDaemon } from './daemon.ts';
+import { type Daemon, startDaemon } from './daemon.ts';
 import { keepCapabilitiesFromChildren } from './files/privileges.ts';
-import { createLog, createMask } from './log.ts';
+import { type Log, createLog, createMask } from './log.ts';
 import { type Problem, asProblem } from './model/problem.ts';
 import { describe } from './model/remedy.ts';
 import { version } from './version.ts';
@@ -45,14 +45,18 @@ async function run(config: Config): Promise<void> {
   for (const warning of config.warnings) log('warn', warning);
   const stopped = signalled();
   const daemon = await startDaemon(config, { log, mask });
-  greet(daemon.url, daemon.setupCode, config);
+  greet(log, daemon, config);
   const signal = await stopped;
   log('info', `Stopping on ${signal}: runs under way finish first.`);
   await daemon.stop();
 }
 
-/** Not through the log: whoever starts it must find these lines, and the code must not end up in a log file's copy. */
-function greet(url: string, setupCode: string | undefined, config: Config): void {
+/** What whoever starts Mooring needs first: for programs a line like every other, for people a block that stands out. */
+function greet(log: Log, { url, setupCode }: Daemon, config: Config): void {
+  if (config.log.format === 'json') {
+    const { roots, stateDir } = config;
+    return log('info', 'Ready.', { url, roots, stateDir, ...(setupCode ? { setup: `${url}/setup`, setupCode } : {}) });
+  }
   const lines = [
     '',
     `  Mooring     ${url}`,

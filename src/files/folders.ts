@@ -5,6 +5,7 @@ import { basename, dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
+import { shortened } from '../model/tree.ts';
 import { rootProblem, unwritable } from './root.ts';
 
 export interface SiteFoldersDeps {
@@ -172,7 +173,7 @@ async function measure(folder: string): Promise<{ files: number; bytes: number }
 
 const isInside = (path: string, root: string): boolean => path.startsWith(root === '/' ? '/' : root + sep);
 const touches = (a: string, b: string): boolean => a === b || isInside(a, b) || isInside(b, a);
-const quoted = (path: string): string => `“${path}”`;
+const quoted = (path: string): string => `“${shortened(path)}”`;
 const realOrSame = (path: string): Promise<string> => realpath(path).catch(() => normalize(path));
 const invalid = (folder: string, reason: string) =>
   new Problem('folder-invalid', { folder: folder.slice(0, 300), hint: reason });

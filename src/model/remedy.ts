@@ -1,4 +1,5 @@
 import { errnoWords, isAboutRights } from './errno.ts';
+import { shortened } from './tree.ts';
 import type { ProblemCode, ProblemFacts, RetryWhen } from './problem.ts';
 
 /**
@@ -28,7 +29,10 @@ export interface Described {
 }
 
 /** Never throws, whatever the facts hold. */
-export function describe({ code, facts }: Pick<ProblemFacts, 'code' | 'facts'>): Described {
+export function describe({ code, facts: whole }: Pick<ProblemFacts, 'code' | 'facts'>): Described {
+  const facts = Object.fromEntries(
+    Object.entries(whole).map(([name, fact]) => [name, shownWhole.has(name) ? fact : shortened(fact)]),
+  );
   // A code from a newer version may stand in the history.
   const remedy = Object.hasOwn(remedies, code) ? remedies[code] : remedies.unexpected;
   return {
@@ -40,6 +44,9 @@ export function describe({ code, facts }: Pick<ProblemFacts, 'code' | 'facts'>):
     retry: remedy.retry,
   };
 }
+
+/** Sentences. Every other fact may be a name or a path of any length: cut in a sentence, whole in the technical cause. */
+const shownWhole = new Set(['text', 'hint', 'reason', 'why', 'paths', 'redirectUri']);
 
 type F = Readonly<Record<string, string>>;
 const host = (f: F): string => f['host'] ?? hostOf(f['url']) ?? 'GitLab';

@@ -91,3 +91,12 @@ export function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? '' : path.slice(0, slash);
 }
+
+const shownLength = 160;
+
+/** A text that fits into a line or two: a longer one is cut in the middle, where a path says least. */
+export function shortened(text: string): string {
+  if (text.length <= shownLength) return text;
+  const characters = Array.from(text);
+  return `${characters.slice(0, 90).join('')}…${characters.slice(-60).join('')}`;
+}

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import nunjucks from 'nunjucks';
 import type { Problem, ProblemCode } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
-import { escapeControls, escapeLines } from '../model/tree.ts';
+import { escapeControls, escapeLines, shortened } from '../model/tree.ts';
 import { rawOf } from './words.ts';
 import type { Address } from './address.ts';
 import type { Context, Notice, WebContext } from './context.ts';
@@ -61,6 +61,7 @@ function environment(address: Address): nunjucks.Environment {
     views.addGlobal(name.replace('.', '_'), address.link(`/${name}?v=${digest(name)}`));
   }
   views.addGlobal('base', address.base);
+  views.addFilter('short', (text: unknown) => shortened(String(text)));
   // All at once: a template that does not compile fails at the start. Found only when it is included, nunjucks throws
   // the error outside of every request, and the process ends.
   for (const name of readdirSync(viewsFolder, { recursive: true, encoding: 'utf8' })) {

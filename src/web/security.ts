@@ -15,7 +15,7 @@ export function securityHeaders(deps: WebDeps, address: Address) {
         'img-src': ["'self'", 'data:'],
         'connect-src': ["'self'"],
         // Chromium applies form-action to redirects too, and Connect is a form that ends at GitLab.
-        'form-action': ["'self'", () => gitlabOrigin(deps)],
+        'form-action': [() => ["'self'", ...gitlabOrigin(deps)].join(' ')],
         'base-uri': ["'none'"],
         'frame-ancestors': ["'none'"],
       },
@@ -37,9 +37,9 @@ export function securityHeaders(deps: WebDeps, address: Address) {
   };
 }
 
-function gitlabOrigin(deps: WebDeps): string {
+function gitlabOrigin(deps: WebDeps): readonly string[] {
   const url = deps.instance.get()?.authorizeUrl;
-  return url !== undefined && URL.canParse(url) ? new URL(url).origin : "'self'";
+  return url !== undefined && URL.canParse(url) ? [new URL(url).origin] : [];
 }
 
 function sendsFetchMetadata(address: Address): boolean {

@@ -74,7 +74,7 @@ export const folderBefore: Readonly<Record<string, { text: string; mode: number 
 export const untouchedNames: readonly string[] = ['.env', 'index.html~'];
 
 export async function setUp(page: Page, { url, output }: Pick<Harbour, 'url' | 'output'>): Promise<void> {
-  const code = /set-up code:\s+([a-z0-9-]{19})/.exec(output())?.[1] ?? '';
+  const code = /"setupCode":"([a-z0-9-]{19})"/.exec(output())?.[1] ?? '';
   await page.goto(url);
   await page.getByRole('heading', { name: 'Set up Mooring' }).waitFor();
   await page.getByLabel('Set-up code').fill(code);

@@ -74,8 +74,9 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
         },
         { path: pathFromText('.htaccess'), reason: { kind: 'control-file' } },
         { path: pathFromText('current'), reason: { kind: 'link' } },
+        { path: pathFromText(`archive/${'a-folder-whose-name-goes-on/'.repeat(140)}end`), reason: { kind: 'link' } },
       ],
-      notSyncedCount: 3,
+      notSyncedCount: 4,
     }),
   );
   add(
@@ -462,6 +463,10 @@ function fillRest(world: World): void {
       ...connecting,
       async plan(...asked) {
         const plan = await connecting.plan(...asked);
+        if (asked[0].branch === 'slow') {
+          asked[2]?.progress({ act: 'fetching', done: 8_120, total: 21_400, bytes: 48e6, bytesPerSecond: 6e6 });
+          await new Promise(() => {});
+        }
         return asked[0].branch === 'release/winter' ? { ...plan, refused: large, obstacles } : plan;
       },
     },
@@ -661,6 +666,7 @@ export const screens: Readonly<Record<string, string>> = {
   confirm: '/sites/parks/confirm?project=12&branch=main',
   'confirm-refused': '/sites/parks/confirm?project=12&branch=release/winter',
   'confirm-push': '/sites/parks/confirm?project=12&branch=main&direction=start-from-folder',
+  wait: '/sites/parks/confirm?project=12&branch=slow',
   connected: '/sites/intranet/settings/syncing',
   'connected-blocked': '/sites/events/settings/syncing',
   disconnect: '/sites/intranet/disconnect',

@@ -27,6 +27,18 @@ test('every page renders, says where it is, and holds no script or style of its 
   assert.ok(titles.size >= Object.keys(screens).length - 7, 'titles tell the pages apart');
 });
 
+test('a path of thousands of characters is cut in the middle, and whole behind a fold', async () => {
+  const me = await signedIn(fullWorld());
+  const { text } = await me.get(screens['site'] ?? '');
+  const [, cut = '', whole = ''] =
+    /<details class="long"><summary>([^<]*)<\/summary>([^<]*)<\/details>/.exec(text) ?? [];
+  assert.ok(cut.length < 200 && cut.includes('…'), cut);
+  assert.ok(whole.length > 3_900 && whole.endsWith('/end'));
+  const path = `/srv/${'x'.repeat(4_000)}`;
+  const { happened } = describe({ code: 'folder-unreadable', facts: { folder: path, errno: 'EACCES' } });
+  assert.ok(happened.length < 400 && happened.includes('…'), happened);
+});
+
 test('no page has a dead link', async () => {
   const me = await signedIn(fullWorld());
   const seen = new Set<string>();

@@ -123,6 +123,8 @@ test('the headers keep the page ours', async () => {
     assert.match(policy, part);
   }
   assert.not.match(policy, 'unsafe');
+  const { headers: before } = await visitor(createWorld()).get('/sign-in');
+  assert.match(before['content-security-policy'] ?? '', /form-action 'self'(;|$)/);
   assert.is(headers['x-content-type-options'], 'nosniff');
   assert.is(headers['referrer-policy'], 'no-referrer');
   assert.is(headers['strict-transport-security'], undefined);

@@ -79,6 +79,23 @@ test('configuring needs a secret, keeps it when blank, and asks anew for another
   assert.not.match(bad.text, 's3cret-value');
 });
 
+test('a wrong URL is told once, beside its field, also when the other addresses repeat it', async () => {
+  const world = fullWorld();
+  const url = 'ftp://gitlab.example';
+  const form = {
+    ...{ url, authorizeUrl: `${url}/oauth/authorize`, tokenUrl: `${url}/oauth/token`, apiUrl: `${url}/api/v4` },
+    ...{ applicationId: 'id', secret: 'secret' },
+  };
+  world.failing.set('instance.configure', new Problem('form-invalid', { url: 'Only https:// and http://.' }));
+  const page = await (await signedIn(world)).post('/account/gitlab', form);
+  assert.is(page.status, 422);
+  assert.equal(
+    [...page.text.matchAll(/class="error" id="([^"]+)"/g)].map(([, id]) => id),
+    ['url-error'],
+  );
+  assert.match(page.text, `value="${url}/oauth/token"`);
+});
+
 test('addresses derived from the old URL do not survive a new one', async () => {
   const world = createWorld();
   world.instance = gitlab();

@@ -57,7 +57,7 @@ export function instance(router: Router<State>, web: WebContext): void {
 
   router.post('/account/gitlab', async (ctx) => {
     const entered = fields(ctx.request.body);
-    const parsed = parse(form, entered);
+    const parsed = parse(form, withoutDerived(entered));
     if (parsed.kind === 'bad') return showForm(ctx, web, entered, parsed.errors, { status: 422 });
     const before = deps.instance.get();
     const values = {
@@ -103,6 +103,14 @@ export function instance(router: Router<State>, web: WebContext): void {
     const systemSecret = await deps.instance.makeSystemHook(accountName(ctx));
     showForm(ctx, web, stored(deps.instance.get()), {}, { systemSecret });
   });
+}
+
+/** Endpoints that only repeat the typed URL follow from it: what is wrong with it is then said once, beside the URL. */
+function withoutDerived(entered: Readonly<Record<string, string>>): Record<string, string> {
+  const base = (entered['url'] ?? '').trim().replace(/\/+$/, '');
+  const paths = { authorizeUrl: '/oauth/authorize', tokenUrl: '/oauth/token', apiUrl: '/api/v4' };
+  const derived = Object.entries(paths).filter(([name, path]) => entered[name]?.trim() === base + path);
+  return { ...entered, ...Object.fromEntries(derived.map(([name]) => [name, ''])) };
 }
 
 function keepsSecret({ deps }: WebContext, before: Instance | undefined, url: string): boolean {
