@@ -1,5 +1,3 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isLocalAddress } from './actions/instance-checks.ts';
 import { type ProjectTracker, createProjectTracker } from './actions/project-tracker.ts';
@@ -18,10 +16,11 @@ import { firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
 import { type Http, createHttp } from './net/http.ts';
 import { resolveName } from './net/probe.ts';
-import { trustedAuthorities } from './net/trust.ts';
+import { type TlsFiles, createTlsFiles } from './site/tls-files.ts';
 import { type Notices, createNotices } from './notify-wiring.ts';
 import { type Overrides, type SiteRuntimes, createSiteRuntimes } from './site/runtime.ts';
 import type { Store } from './store/store.ts';
+import type { Instance } from './model/instance.ts';
 import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-checks.ts';
 
 /**
@@ -47,8 +46,8 @@ export interface Parts {
   readonly notices: Notices;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
-  /** Writes the instance's certificate authorities to where git reads them. */
-  readonly saveCa: () => Promise<void>;
+  /** The instance's certificates and key, where git reads them. */
+  readonly tlsFiles: TlsFiles;
   /** Adds an entry to the audit log. */
   readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
 }
@@ -73,10 +72,10 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   const report: Parts['report'] = (entry) =>
     void events.publish({ kind: 'act', act: { ...entry, id: random.bytes(8).toString('hex'), at: clock.now() } });
   const gitlab = createGitlab(config, store, surroundings);
-  const caFile = join(config.stateDir, 'instance-ca.pem');
-  const saveCa = (): Promise<void> => writeCa(caFile, store);
-  await saveCa();
-  const base = { ...gitlab, config, store, clock, random, log, events, report, saveCa };
+  const instance = (): Instance | undefined => store.instance.get();
+  const tlsFiles = createTlsFiles({ stateDir: config.stateDir, instance, random });
+  await tlsFiles.save();
+  const base = { ...gitlab, config, store, clock, random, log, events, report, tlsFiles };
 
   const syncStats = createSyncStats(base);
   saveHistory(base);
@@ -91,8 +90,7 @@ export async function createParts(config: Config, store: Store, surroundings: Su
     siteChanged: (id) => runtimes.rescheduled(id),
   });
   const runtimes = createSiteRuntimes({
-    ...{ config, store, clock, random, log, overrides, caFile, limited },
-    instance: () => store.instance.get(),
+    ...{ config, store, clock, random, log, overrides, limited, instance, tlsFiles },
     withToken: gitlab.tokens.withToken,
     whereabouts: (id) => ({
       check: (maxAgeMs, signal) => projects.check(id, maxAgeMs, signal),
@@ -181,10 +179,4 @@ function saveHistory({ events, store, log }: Pick<Parts, 'events' | 'store' | 'l
       store.history.addRun(event.site, event.run).catch(failed);
     } else if (event.kind === 'act') store.history.addAct(event.act).catch(failed);
   });
-}
-
-/** Git reads certificates from files only. They are public; the file is private because its folder is. */
-async function writeCa(path: string, store: Store): Promise<void> {
-  const trusted = trustedAuthorities(store.instance.get()?.advanced.ca ?? '');
-  await writeFile(path, `${trusted.join('\n')}\n`, { mode: 0o600 });
 }

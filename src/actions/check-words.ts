@@ -6,6 +6,10 @@ export function sentence({ code, facts, retryAfterMs }: ProblemFacts): string {
   if (code === 'tls-expired')
     return `The certificate of ${host} is not valid at this time${until ? ` (until ${until})` : ''}.`;
   if (code === 'tls-name') return `The certificate of ${host} is issued for ${names || 'other names'}.`;
+  if (code === 'tls-client-certificate')
+    return facts['sent']
+      ? `${host} does not accept the client certificate.`
+      : `${host} asks callers for a client certificate, and none is configured.`;
   if (code === 'tls-untrusted')
     return `The certificate of ${host} comes from ${issuer || 'an issuer'}, which is not trusted here.`;
   if (code === 'gitlab-slow') return `${host} did not answer in time.`;
@@ -35,6 +39,8 @@ export const urlFix =
 const fixes: Partial<Record<ProblemCode, string>> = {
   'tls-untrusted': 'Under Advanced, paste the certificate of the authority that signed GitLab’s certificate.',
   'tls-expired': 'Have the certificate renewed. If it should be valid, set the clock of this machine by NTP.',
+  'tls-client-certificate':
+    'Under Advanced, enter a client certificate and its key, issued by an authority that GitLab’s server, or the gateway in front of it, trusts.',
   'tls-name': 'Enter the GitLab URL with a name that the certificate contains, or issue a certificate for this name.',
   'gitlab-unreachable': 'See whether a firewall or a load balancer between the two machines ends the connection.',
   'gitlab-slow': 'Look at the load of the GitLab machine, and whether a firewall swallows what is sent to it.',

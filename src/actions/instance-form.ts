@@ -1,5 +1,5 @@
-import { X509Certificate } from 'node:crypto';
-import type { Advanced, Instance, Scopes } from '../model/instance.ts';
+import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
+import type { Advanced, ClientCertificate, Instance, Scopes } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 
@@ -16,6 +16,9 @@ export interface InstanceForm {
   readonly apiUrl: string;
   readonly scopes: Scopes;
   readonly ca: string;
+  readonly clientCertificate: string;
+  /** Empty: the stored one stays, if the certificate belongs to it and the GitLab URL does not change. */
+  readonly clientKey: string;
   readonly proxy: string;
   readonly noProxy: string;
   readonly headers: string;
@@ -72,7 +75,11 @@ export function readInstanceForm(
     tokenUrl,
     apiUrl: endpoint('apiUrl'),
     scopes: form.scopes,
-    advanced: readAdvanced(form, urls, read),
+    advanced: readAdvanced(
+      form,
+      { urls, kept: present?.url === derived.url ? present.advanced.client : undefined },
+      read,
+    ),
     configuredAt,
   };
   if (Object.keys(faults).length > 0) throw new Problem('form-invalid', faults);
@@ -84,9 +91,19 @@ const asTyped = 'Use this address as it is';
 
 type Read = <T>(field: string, get: () => T, instead: T) => T;
 
-function readAdvanced(form: InstanceForm, urls: UrlReader, read: Read): Advanced {
+function readAdvanced(
+  form: InstanceForm,
+  { urls, kept }: { readonly urls: UrlReader; readonly kept: ClientCertificate | undefined },
+  read: Read,
+): Advanced {
+  const certificate = read('clientCertificate', () => clientCertificateOf(form.clientCertificate), '');
+  const client =
+    certificate === ''
+      ? read('clientKey', () => noKeyAlone(form), undefined)
+      : read('clientKey', () => ({ certificate, key: clientKeyOf(form.clientKey, certificate, kept) }), undefined);
   return {
     ca: read('ca', () => caOf(form.ca), ''),
+    ...(client ? { client } : {}),
     proxy: read('proxy', () => proxyOf(form.proxy, urls), ''),
     noProxy: read('noProxy', () => urls.noProxy(form.noProxy), []),
     headers: read('headers', () => headersOf(form.headers), {}),
@@ -126,10 +143,46 @@ function endpointOf(url: URL, instanceUrl: string): string {
 
 function caOf(text: string): string {
   const pem = text.replace(/\r\n/g, '\n').trim();
-  if (pem === '') return '';
-  const parts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (/PRIVATE KEY/.test(pem))
     throw new Fault('This holds a private key. Paste only the certificate of the authority.');
+  return certificatesOf(pem);
+}
+
+function clientCertificateOf(text: string): string {
+  const pem = text.replace(/\r\n/g, '\n').trim();
+  if (/PRIVATE KEY/.test(pem)) throw new Fault('This holds a private key. Paste it into the field below.');
+  return certificatesOf(pem);
+}
+
+function noKeyAlone({ clientCertificate, clientKey }: InstanceForm): undefined {
+  if (clientKey.trim() !== '' && clientCertificate.trim() === '')
+    throw new Fault('A key without its certificate is of no use. Paste the certificate above.');
+}
+
+function clientKeyOf(text: string, certificate: string, kept: ClientCertificate | undefined): Secret {
+  const pem = text.replace(/\r\n/g, '\n').trim();
+  const leaf = new X509Certificate(certificate);
+  if (pem === '') {
+    if (kept && leaf.checkPrivateKey(createPrivateKey(kept.key.open()))) return kept.key;
+    throw new Fault('Enter the key of this certificate.');
+  }
+  if (/ENCRYPTED/.test(pem))
+    throw new Fault('This key has a passphrase. Paste it without one: openssl pkey -in client.key prints it.');
+  if (!leaf.checkPrivateKey(privateKeyOf(pem))) throw new Fault('This key does not belong to the certificate.');
+  return new Secret(`${pem}\n`);
+}
+
+function privateKeyOf(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw new Fault('This is not a private key. Paste it as PEM: from BEGIN PRIVATE KEY to END PRIVATE KEY.');
+  }
+}
+
+function certificatesOf(pem: string): string {
+  if (pem === '') return '';
+  const parts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (parts.length === 0) throw new Fault('Paste the certificate as PEM: from BEGIN CERTIFICATE to END CERTIFICATE.');
   for (const [index, part] of parts.entries()) {
     try {

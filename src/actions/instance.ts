@@ -19,8 +19,8 @@ export interface InstanceActionsDeps extends CheckDeps {
       dropTokens(id: ConnectionId): Promise<void>;
     };
   };
-  /** Writes the instance's certificate authorities where git reads them. */
-  readonly saveCa: () => Promise<void>;
+  /** The instance's certificates and key, where git reads them. */
+  readonly tlsFiles: { save(): Promise<void> };
   readonly runtimes: {
     find(id: SiteId): { status(): SiteStatus; trigger(trigger: 'retry'): void } | undefined;
   };
@@ -63,7 +63,7 @@ export function createInstanceActions(deps: InstanceActionsDeps): InstanceAction
       // Tokens first: a crash in between must not leave them beside an address they were not issued by.
       if (present) await dropTokens(store, endsWith(present, instance));
       await store.configure(instance);
-      await deps.saveCa();
+      await deps.tlsFiles.save();
       wakeSites(deps);
       report({ by, act: 'configured-instance', detail: instance.url });
       return instance;

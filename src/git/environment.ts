@@ -24,6 +24,8 @@ export interface GitNetwork {
   readonly headers: Readonly<Record<string, string>>;
   /** A file with the private authority's certificate; empty: the system's. */
   readonly caFile: string;
+  /** The files of the client certificate and of its key, which is encrypted with `passphrase`. */
+  readonly client?: { readonly certificateFile: string; readonly keyFile: string; readonly passphrase: string };
   readonly proxy: string;
   /** Where the instance's name leads; absent: git looks it up. */
   readonly addresses?: readonly string[];
@@ -67,6 +69,7 @@ export function gitEnvironment(options: GitEnvironment): Record<string, string> 
     environment.GIT_AUTHOR_DATE = `${options.date} +0000`;
     environment.GIT_COMMITTER_DATE = `${options.date} +0000`;
   }
+  if (network?.client) environment['MOORING_RUN_KEY_PASSPHRASE'] = network.client.passphrase;
   const config = [...fixedConfig, ...(network ? networkConfig(network) : [])];
   environment.GIT_CONFIG_COUNT = String(config.length);
   config.forEach(([key, value], index) => {
@@ -129,9 +132,24 @@ function networkConfig(network: GitNetwork): [string, string][] {
     ['http.saveCookies', 'false'],
     ['http.lowSpeedLimit', '1000'],
     ['http.lowSpeedTime', String(network.silenceSeconds ?? 30)],
+    ...(network.client ? clientConfig(network.client) : []),
     ...(network.caFile ? ([['http.sslCAInfo', network.caFile]] as [string, string][]) : []),
     [scope, `Authorization: ${network.authorization}`],
     ...Object.entries(network.headers).map(([name, value]): [string, string] => [scope, `${name}: ${value}`]),
+  ];
+}
+
+/**
+ * Git asks its credential helper for the passphrase of the key. The helper answers that question alone, from the
+ * environment: nothing that a server asks for is answered by it.
+ */
+function clientConfig({ certificateFile, keyFile }: NonNullable<GitNetwork['client']>): [string, string][] {
+  const helper = `!f() { grep -q '^protocol=cert$' && printf 'password=%s\\n' "$MOORING_RUN_KEY_PASSPHRASE"; }; f`;
+  return [
+    ['http.sslCert', certificateFile],
+    ['http.sslKey', keyFile],
+    ['http.sslCertPasswordProtected', 'true'],
+    ['credential.helper', helper],
   ];
 }
 

@@ -1,5 +1,6 @@
 import { escapeControls } from '../model/tree.ts';
 import { Problem } from '../model/problem.ts';
+import { handshakeRefused } from '../net/failure.ts';
 
 /**
  * What git's network commands say, as Problems. Git's exit codes tell little, so this reads its English (the
@@ -58,12 +59,15 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   if (/Operation too slow|timed out/.test(text)) return new Problem('gitlab-slow', facts, cause);
   if (http.startsWith('5')) return new Problem('gitlab-error', { ...facts, status: http }, cause);
   if (
-    /Could not resolve (?:host|proxy)|Failed to connect|Connection refused|Connection reset|Empty reply|Recv failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
+    /Could not resolve (?:host|proxy)|Failed to connect|Connection refused|Connection reset|Empty reply|(?:Recv|Send) failure|hung up unexpectedly|early EOF|unexpected disconnect|transfer closed/.test(
       text,
     )
   ) {
     return new Problem('gitlab-unreachable', { ...facts, reason: brokenBy(text) }, cause);
   }
+  if (clientCertificateAlert.test(text)) return new Problem('tls-client-certificate', facts, cause);
+  if (/alert handshake failure|Handshake failed|TLS fatal alert has been received/.test(text))
+    return new Problem('gitlab-unreachable', { ...facts, reason: handshakeRefused }, cause);
   if (/certificate has expired/.test(text)) return new Problem('tls-expired', facts, cause);
   if (/SSL|certificate/.test(text)) return new Problem('tls-untrusted', facts, cause);
   if (http.startsWith('3') || /redirect/i.test(text))
@@ -71,6 +75,15 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   if (isFullDisk(text)) return new Problem('disk-full', facts, cause);
   return undefined;
 }
+
+/** A server refuses a caller for its certificate, or for having none: in OpenSSL's words, and in those of GnuTLS. */
+const clientCertificateAlert = new RegExp(
+  [
+    'alert (?:certificate required|bad certificate|unknown ca|certificate (?:unknown|expired|revoked))',
+    'gnutls_handshake\\(\\) failed: (?:CA is unknown|Certificate (?:is|was|has|could))',
+    'Certificate is required',
+  ].join('|'),
+);
 
 /** How the way to GitLab was broken, in our words: git's own, such as «curl 18», are the technical cause. */
 function brokenBy(text: string): string {

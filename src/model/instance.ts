@@ -21,6 +21,8 @@ export type Scopes = 'api' | 'read_api write_repository';
 export interface Advanced {
   /** PEM of the house's certificate authority, besides those everybody trusts; empty: none. */
   readonly ca: string;
+  /** What this daemon shows a GitLab, or a gateway before it, that asks callers for a certificate. */
+  readonly client?: ClientCertificate;
   readonly proxy: string;
   /** Names, addresses and networks that are reached without the proxy. */
   readonly noProxy: readonly string[];
@@ -29,6 +31,13 @@ export interface Advanced {
   readonly reachableAt: string;
   /** GitLab's access level a repository must give at least to be offered; 30 is Developer. */
   readonly minAccessLevel: number;
+}
+
+export interface ClientCertificate {
+  /** PEM; the certificate first, then those of the authorities between it and the root, if any. */
+  readonly certificate: string;
+  /** PEM without a passphrase. */
+  readonly key: Secret;
 }
 
 export type ConnectionId = string & { readonly __brand: 'ConnectionId' };

@@ -16,6 +16,7 @@ export type ProblemCode =
   | 'tls-untrusted'
   | 'tls-expired'
   | 'tls-name'
+  | 'tls-client-certificate'
   // authorisation
   | 'application-unknown'
   | 'redirect-not-registered'

@@ -185,6 +185,23 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
 
+  // Fact `sent`: `yes` where one was shown and not accepted.
+  'tls-client-certificate': {
+    title: (f) =>
+      f['sent'] === 'yes' ? 'GitLab does not accept the client certificate' : 'GitLab asks for a client certificate',
+    happened: (f) =>
+      f['sent'] === 'yes'
+        ? `${host(f)}, or the gateway in front of it, ended the connection when Mooring showed its certificate.`
+        : `${host(f)}, or the gateway in front of it, only lets callers in that show a certificate. None is configured.`,
+    untouched: () => 'No file and no repository was changed. No token or secret was sent.',
+    todo: (f) =>
+      f['sent'] === 'yes'
+        ? 'Check the certificate under Account Settings / Self Hosted GitLab / Advanced: whether it has expired, and whether GitLab’s server trusts the authority that issued it.'
+        : 'Ask whoever runs that server for a client certificate with its key, and enter both under Account Settings / Self Hosted GitLab / Advanced.',
+    status: 502,
+    retry: 'after-admin',
+  },
+
   // ---- Authorisation. Facts: host, scope, user, text, redirectUri.
   'application-unknown': {
     title: () => 'GitLab does not know this application',

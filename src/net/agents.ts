@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { createSecureContext } from 'node:tls';
+import type { ClientCertificate } from '../model/instance.ts';
 import { guardedLookup } from './address.ts';
 import { trustedAuthorities } from './trust.ts';
 
@@ -15,6 +16,7 @@ export interface Route {
   readonly ca: string;
   /** `http://host:port`, user info allowed; empty: go straight. */
   readonly proxy: string;
+  readonly client?: ClientCertificate | undefined;
 }
 
 /**
@@ -31,7 +33,7 @@ export function createAgentPool(): { for(route: Route): Agents; close(): void } 
   };
   return {
     for(route) {
-      const wanted = JSON.stringify([route.ca, route.proxy]);
+      const wanted = JSON.stringify([route.ca, route.proxy, route.client?.certificate, route.client?.key.open()]);
       if (agents && wanted === key) return agents;
       close();
       key = wanted;
@@ -42,7 +44,7 @@ export function createAgentPool(): { for(route: Route): Agents; close(): void } 
   };
 }
 
-function create({ ca, proxy }: Route): Agents {
+function create({ ca, proxy, client }: Route): Agents {
   const common = {
     keepAlive: true,
     // GitLab's nginx closes idle connections after 65 s: ours must be gone before, or a POST meets a closed socket.
@@ -57,6 +59,7 @@ function create({ ca, proxy }: Route): Agents {
     ca: [...trustedAuthorities(ca)],
     // As in git: who trusts the authority that signed, and not the one above it, means what they say.
     allowPartialTrustChain: true,
+    ...(client ? { cert: client.certificate, key: client.key.open() } : {}),
   });
   return { http: new HttpAgent(common), https: new HttpsAgent({ ...common, secureContext }) };
 }

@@ -25,13 +25,25 @@ export function isTlsFailure(error: unknown): boolean {
   return tlsCode(codesOf(error)) !== undefined;
 }
 
+/** What is known of the request that failed. `hasClient`: a client certificate is configured. */
+interface FailureContext {
+  readonly certificate?: Certificate | undefined;
+  /** The one the request went through, empty for none. */
+  readonly proxy?: string;
+  readonly hasClient?: boolean;
+}
+
 /**
  * What ended a request before there was an answer, as a Problem. Facts: `host`, `address`, `reason` in
  * words, `at` when it ended at the `proxy` or while agreeing on `tls`; for TLS `host`, `issuer`, `names`, `until`; each
  * absent when it is not known. Nothing of what a server said goes into them but a proxy's status, so an inner server's
- * answers cannot be read through error pages. `proxy`: the one the request went through, empty for none.
+ * answers cannot be read through error pages.
  */
-export function translateFailure(error: unknown, url: URL, certificate?: Certificate, proxy = ''): Problem {
+export function translateFailure(
+  error: unknown,
+  url: URL,
+  { certificate, proxy = '', hasClient = false }: FailureContext = {},
+): Problem {
   const host = url.host;
   const limit = chain(error).find((e) => e instanceof LimitReached);
   if (limit?.limit === 'size') {
@@ -46,7 +58,11 @@ export function translateFailure(error: unknown, url: URL, certificate?: Certifi
   const codes = codesOf(error);
   const tls = tlsCode(codes);
   if (tls) return new Problem(tls, certificateFacts(host, certificate), { cause: error });
+  if (chain(error).some(({ message }) => clientCertificateAlert.test(message)))
+    return clientCertificateProblem(url, hasClient, { cause: error });
   if (codes.includes('ERR_PROXY_TUNNEL')) return proxyRefusal(url, tunnelStatus(error), { cause: error });
+  if (chain(error).some(({ message }) => /alert handshake failure/.test(message)))
+    return new Problem('gitlab-unreachable', { host, reason: handshakeRefused }, { cause: error });
   const code = codes.find((c) => c in reasons) ?? codes[0] ?? '';
   if (code.startsWith('HPE_')) {
     return new Problem('gitlab-answer-odd', { host, reason: 'the answer is no valid HTTP' }, { cause: error });
@@ -60,6 +76,15 @@ export function translateFailure(error: unknown, url: URL, certificate?: Certifi
   const at = notTls.has(code) ? 'tls' : undefined;
   return new Problem('gitlab-unreachable', known({ host, address: addressOf(error), reason, at }), { cause: error });
 }
+
+/** The other side wants a certificate of ours, or another one. */
+export function clientCertificateProblem(url: URL, wasSent: boolean, options: { cause?: unknown } = {}): Problem {
+  return new Problem('tls-client-certificate', { host: url.host, ...(wasSent ? { sent: 'yes' } : {}) }, options);
+}
+
+/** Alerts by which a server refuses a caller for its certificate, or for having none, in OpenSSL's words. */
+const clientCertificateAlert =
+  /alert (?:certificate required|bad certificate|unsupported certificate|certificate (?:revoked|expired|unknown)|unknown ca|no certificate)/;
 
 /** A proxy did not pass the request on; `status` is what it answered, 0 when that is not known. */
 export function proxyRefusal(url: URL, status: number, options: { cause?: unknown } = {}): Problem {
@@ -80,6 +105,9 @@ function tunnelStatus(error: unknown): number {
   const found = chain(error).map(({ message }) => / HTTP\/1\.\d (\d{3})\b/.exec(message)?.[1]);
   return Number(found.find((status) => status !== undefined) ?? 0);
 }
+
+/** TLS 1.2 has one alert for a missing certificate and for many other things. */
+export const handshakeRefused = 'it refused the TLS handshake, as some servers do that ask for a client certificate';
 
 const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name is not known to DNS',

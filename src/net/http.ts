@@ -97,7 +97,9 @@ export function createHttp(deps: {
   onAnswer?: (result: number | string, durationMs: number) => void;
 }): Http {
   // Large files may lie at a host that needs another way than GitLab: neither closes the other's connections.
-  const pools = { proxied: createAgentPool(), straight: createAgentPool() };
+  // Nobody but GitLab is shown the client certificate.
+  const newPools = () => ({ proxied: createAgentPool(), straight: createAgentPool() });
+  const pools = { gitlab: newPools(), others: newPools() };
   const breaker = createBreaker(deps);
 
   async function request(wanted: HttpRequest): Promise<HttpAnswer> {
@@ -110,7 +112,8 @@ export function createHttp(deps: {
     try {
       const answer = await send(wanted, wayTo(url, settings, headers, limitsOf(wanted)));
       const isTold = wanted.redirect === 'tell' && answer.status >= 300 && answer.status < 400;
-      const refusal = isTold ? undefined : refusalOf(answer, url, deps.clock.now());
+      const hasClient = settings.advanced.client !== undefined;
+      const refusal = isTold ? undefined : refusalOf(answer, url, { nowMs: deps.clock.now(), hasClient });
       if (refusal) throw refusal;
       breaker.succeeded(startedAt);
       deps.onAnswer?.(answer.status, deps.clock.monotonic() - startedAt);
@@ -125,10 +128,13 @@ export function createHttp(deps: {
     }
   }
 
-  function wayTo(url: URL, { advanced }: NetSettings, headers: Record<string, string>, limits: Limits): Way {
+  function wayTo(url: URL, settings: NetSettings, headers: Record<string, string>, limits: Limits): Way {
     refuseAddress(url);
-    const proxy = proxyFor(url, advanced);
-    const agents = pools[proxy === '' ? 'straight' : 'proxied'].for({ ca: advanced.ca, proxy });
+    const { ca, client } = settings.advanced;
+    const proxy = proxyFor(url, settings.advanced);
+    const isOwn = isGitlab(url, settings);
+    const pool = pools[isOwn ? 'gitlab' : 'others'][proxy === '' ? 'straight' : 'proxied'];
+    const agents = pool.for({ ca, proxy, ...(isOwn ? { client } : {}) });
     return { url, headers, agents, limits, monotonic: () => deps.clock.monotonic() };
   }
 
@@ -169,15 +175,21 @@ export function createHttp(deps: {
     },
     check: () => breaker.check(),
     close() {
-      pools.proxied.close();
-      pools.straight.close();
+      for (const { proxied, straight } of Object.values(pools)) {
+        proxied.close();
+        straight.close();
+      }
     },
   };
 }
 
+function isGitlab(url: URL, { url: base, apiUrl, tokenUrl }: NetSettings): boolean {
+  return [base, apiUrl, tokenUrl].some((known) => new URL(known).origin === url.origin);
+}
+
 /** The instance's extra headers and its token go to the instance and nowhere else. */
 function headersFor({ headers = {}, token }: HttpRequest, url: URL, settings: NetSettings): Record<string, string> {
-  const own = [settings.url, settings.apiUrl, settings.tokenUrl].some((known) => new URL(known).origin === url.origin);
+  const own = isGitlab(url, settings);
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new TypeError(`not http: ${url.protocol}`);
   const given = lowerCased(headers);
   if ((token || 'authorization' in given) && !own) throw new TypeError(`a token must not go to ${url.origin}`);
@@ -200,5 +212,5 @@ async function asFailure(error: unknown, url: URL, settings: NetSettings): Promi
   const proxy = proxyFor(url, settings.advanced);
   // Behind a proxy the certificate cannot be looked at directly; the refusal itself is clear enough.
   const certificate = isTlsFailure(error) && proxy === '' ? await seeCertificate(url, 3_000) : undefined;
-  return translateFailure(error, url, certificate, proxy);
+  return translateFailure(error, url, { certificate, proxy, hasClient: settings.advanced.client !== undefined });
 }

@@ -43,7 +43,9 @@ export function createOutgoing(deps: { ca: () => string; clock: Clock; limits?: 
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof Problem) throw error;
-        throw translateFailure(error, url, isTlsFailure(error) ? await seeCertificate(url, 3_000) : undefined);
+        throw translateFailure(error, url, {
+          certificate: isTlsFailure(error) ? await seeCertificate(url, 3_000) : undefined,
+        });
       }
     },
     close: pool.close,

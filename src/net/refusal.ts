@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../model/problem.ts';
-import { proxyRefusal } from './failure.ts';
+import { clientCertificateProblem, proxyRefusal } from './failure.ts';
 import { foreign401 } from './gateway.ts';
 
 interface Answer {
@@ -12,14 +12,20 @@ interface Answer {
 
 /**
  * What an answer says about the instance as a whole, whatever was asked: redirects, throttles, outages. Undefined when
- * the answer is about the question. `nowMs`: wall time, for dates in `Retry-After`.
+ * the answer is about the question. `nowMs`: wall time, for dates in `Retry-After`; `hasClient`: a client certificate is
+ * configured.
  */
-export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | undefined {
+export function refusalOf(
+  answer: Answer,
+  url: URL,
+  { nowMs, hasClient = false }: { readonly nowMs: number; readonly hasClient?: boolean },
+): Problem | undefined {
   const { status, headers } = answer;
   const facts = { host: url.host, status: String(status) };
   // Only a proxy says so: GitLab has not seen the request.
   if (status === 407) return proxyRefusal(url, status);
   if (status === 401) return foreign401(answer, url);
+  if (isClientCertificateRefusal(answer)) return clientCertificateProblem(url, hasClient);
   if (status >= 300 && status < 400) return moved(url, headers.location);
   if (status < 500 && status !== 429) return undefined;
   const maintenance = status === 503 && maintenanceText.exec(answer.body.toString('latin1', 0, 2_000))?.[0];
@@ -38,6 +44,15 @@ export function refusalOf(answer: Answer, url: URL, nowMs: number): Problem | un
   }
   if (status !== 500 && retryAfterMs !== undefined) return new Problem('gitlab-busy', facts, { retryAfterMs });
   return new Problem('gitlab-error', facts);
+}
+
+/** nginx (400, or 495 and 496 inside) and Apache (403) answer in HTTP what other servers say by ending the handshake. */
+function isClientCertificateRefusal({ status, body }: Answer): boolean {
+  if (![400, 403, 495, 496].includes(status)) return false;
+  const text = body.toString('latin1', 0, 2_000);
+  return /No required SSL certificate was sent|The SSL certificate error|client certificate|requires a valid certificate/i.test(
+    text,
+  );
 }
 
 /** GitLab's own sentence, and of the rest of the answer nothing. */

@@ -21,6 +21,7 @@ import type { ConnectionId, Instance } from '../model/instance.ts';
 import type { Conflict } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import { type Resolve, createPins } from '../net/pins.ts';
+import type { TlsFiles } from './tls-files.ts';
 import { resolveName } from '../net/probe.ts';
 import { proxyFor } from '../net/proxy.ts';
 import type { Secret } from '../model/secret.ts';
@@ -67,8 +68,7 @@ export interface SiteRuntimesDeps {
   readonly apart: ProjectTracker['apart'];
   /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
   readonly onPulled: (id: SiteId, told: boolean) => void;
-  /** Where the instance's own certificate authority lies for git. */
-  readonly caFile: string;
+  readonly tlsFiles: Pick<TlsFiles, 'network'>;
   /** `config/git-limited.sh`. */
   readonly limited: string;
   readonly publish: (event: SyncEvent) => void;
@@ -383,7 +383,7 @@ async function only(
 type AddressOf = <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
 /** Asked anew for each command: projects move, tokens are renewed, settings change. */
-function addressOf({ instance, withToken, caFile }: SiteRuntimesDeps, where: () => Where | undefined): AddressOf {
+function addressOf({ instance, withToken, tlsFiles }: SiteRuntimesDeps, where: () => Where | undefined): AddressOf {
   return (use, signal) => {
     const site = where();
     if (!site) return Promise.reject(new Problem('not-connected', {}));
@@ -395,7 +395,7 @@ function addressOf({ instance, withToken, caFile }: SiteRuntimesDeps, where: () 
         baseUrl: present.url,
         authorization: basicAuthorization(token.open()),
         headers: advanced.headers,
-        caFile,
+        ...tlsFiles.network(),
         proxy: proxyFor(new URL(present.url), advanced),
       };
       const { projectPath: project, branch } = site;

@@ -47,7 +47,10 @@ export interface InstanceStore {
 }
 
 type Plain = Omit<Instance, 'secret' | 'advanced'> & {
-  advanced: Omit<Instance['advanced'], 'headers' | 'proxy' | 'noProxy'> & { noProxy?: readonly string[] };
+  advanced: Omit<Instance['advanced'], 'headers' | 'proxy' | 'noProxy' | 'client'> & {
+    noProxy?: readonly string[];
+    clientCertificate?: string;
+  };
 };
 
 interface StoredConnection {
@@ -56,13 +59,17 @@ interface StoredConnection {
 }
 
 export interface InstanceData {
-  /** `hidden`: headers and proxy, which often hold passwords. */
+  /** `hidden`: the client certificate's key, and headers and proxy, which often hold passwords. */
   instance?: { plain: Plain; secret: Sealed; hidden: Sealed };
   connections: StoredConnection[];
   systemHook?: Sealed;
 }
 
-const hiddenSchema = z.strictObject({ proxy: z.string(), headers: z.record(z.string(), z.string()) });
+const hiddenSchema = z.strictObject({
+  proxy: z.string(),
+  headers: z.record(z.string(), z.string()),
+  clientKey: z.string().exactOptional(),
+});
 
 export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
   instance: z
@@ -77,6 +84,7 @@ export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
         advanced: z.strictObject({
           ...{ ca: z.string(), reachableAt: z.string(), minAccessLevel: z.number() },
           noProxy: z.array(z.string()).exactOptional(),
+          clientCertificate: z.string().exactOptional(),
         }),
         configuredAt: z.number(),
       }),
@@ -256,20 +264,26 @@ export async function renewInstance(db: Database<InstanceData>, vault: Vault): P
 
 function sealInstance(vault: Vault, instance: Instance): NonNullable<InstanceData['instance']> {
   const { secret, advanced, ...rest } = instance;
-  const { headers, proxy, ...open } = advanced;
-  const hidden = new Secret(JSON.stringify({ headers, proxy }));
+  const { headers, proxy, client, ...open } = advanced;
+  const clientKey = client && { clientKey: client.key.open() };
+  const clientCertificate = client && { clientCertificate: client.certificate };
+  const hidden = new Secret(JSON.stringify({ headers, proxy, ...clientKey }));
   return {
-    plain: { ...rest, advanced: open },
+    plain: { ...rest, advanced: { ...open, ...clientCertificate } },
     secret: vault.seal(secret, recordOf.secret(instance.url)),
     hidden: vault.seal(hidden, recordOf.hidden(instance.url)),
   };
 }
 
 function openInstance(vault: Vault, { plain, secret, hidden }: NonNullable<InstanceData['instance']>): Instance {
-  const settings = hiddenSchema.parse(JSON.parse(vault.open(hidden, recordOf.hidden(plain.url)).open()));
+  const { clientKey, ...settings } = hiddenSchema.parse(
+    JSON.parse(vault.open(hidden, recordOf.hidden(plain.url)).open()),
+  );
+  const { clientCertificate: certificate, ...open } = plain.advanced;
+  const client = certificate && clientKey ? { client: { certificate, key: new Secret(clientKey) } } : {};
   return {
     ...plain,
     secret: vault.open(secret, recordOf.secret(plain.url)),
-    advanced: { noProxy: [], ...plain.advanced, ...settings },
+    advanced: { noProxy: [], ...open, ...settings, ...client },
   };
 }

@@ -61,6 +61,7 @@ const instanceCodes = new Set<ProblemCode>([
   'tls-untrusted',
   'tls-expired',
   'tls-name',
+  'tls-client-certificate',
   'application-unknown',
   'redirect-not-registered',
   'scope-too-small',

@@ -22,6 +22,8 @@ const filled: InstanceForm = {
   tokenUrl: '',
   apiUrl: '',
   scopes: 'api',
+  clientCertificate: '',
+  clientKey: '',
   ca: '',
   proxy: '',
   noProxy: '',
@@ -58,7 +60,7 @@ function arrange(scene: Scene = {}) {
         dropTokens: async (id) => void done.push(`drop ${id}`),
       },
     },
-    saveCa: async () => {},
+    tlsFiles: { save: async () => {} },
     runtimes: {
       find: (id) => ({
         status: () => firstStatus(0, 'unknown'),

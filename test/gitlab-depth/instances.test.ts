@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -115,6 +117,41 @@ instances('behind a gateway that demands a header, in TLS of the house, below a 
         await throughAndBoth(harbour, { ...without, 'Extra request headers': 'X-House: harbour-7' });
         assert.equal(gateway.refused, []);
         assert.ok(gateway.passed.some((path) => path.includes('/gitlab-lfs/objects/')));
+      },
+      { gitlab: { port, basePath: '/gitlab', externalUrl: `${gateway.url}/gitlab` } },
+    );
+  } finally {
+    await gateway.close();
+  }
+});
+
+instances('a gateway that asks for a client certificate: named without one; with it, all ways work', async () => {
+  const { ca, good, client } = makeCertificates();
+  setDefaultCACertificates([...getCACertificates('default'), ca]);
+  const port = await freePort();
+  const gateway = await demandingGateway({ tls: good, clientCa: ca, behind: () => port });
+  try {
+    await inHarbourWithoutGitLab(
+      async (harbour) => {
+        const clicker = await signedIn(harbour);
+        await configured(harbour, clicker);
+        await clicker.open(`${harbour.url}/account/gitlab`);
+        await clicker.press('Configure Self Hosted GitLab', {
+          ...{ Secret: harbour.application.secret, 'CA certificate': ca },
+        });
+        const { words } = await clicker.press('Test connection');
+        assert.match(words, 'asks callers for a client certificate');
+        gateway.refused.length = 0;
+        const shown = { 'Client certificate': client.cert, 'Key of the client certificate': client.key };
+        await throughAndBoth(harbour, { 'CA certificate': ca, ...shown });
+        assert.equal(gateway.refused, []);
+        // The key is nowhere to be read: not on the page, not in the state, not in a file for git.
+        const page = await clicker.open(`${harbour.url}/account/gitlab`);
+        const body = client.key.split('\n')[1] ?? '';
+        assert.ok(page.html.includes(client.cert.split('\n')[1] ?? '-') && !page.html.includes(body));
+        for (const file of await readdir(harbour.stateDir))
+          if (/\.(json|pem|key)$/.test(file))
+            assert.not.match(await readFile(join(harbour.stateDir, file), 'utf8'), body);
       },
       { gitlab: { port, basePath: '/gitlab', externalUrl: `${gateway.url}/gitlab` } },
     );

@@ -3,7 +3,10 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Certificates made by openssl, as an admin would: `ca` signs `good`, `expired` and `foreign` (another name). */
+/**
+ * Certificates made by openssl, as an admin would: `ca` signs `good`, `expired` and `foreign` (another name) for servers,
+ * and `client`.
+ */
 export function makeCertificates() {
   const home = mkdtempSync(join(tmpdir(), 'mooring-tls-'));
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: home, stdio: 'ignore' });
@@ -58,6 +61,7 @@ export function makeCertificates() {
     good: sign('good', 'localhost', ['-days', '10']),
     // `-days -1` makes it end before it begins, which is expired whatever the clock says.
     expired: sign('expired', 'localhost', ['-days', '-1']),
+    client: sign('client', 'mooring', ['-days', '10']),
     foreign: sign('foreign', 'other.example', ['-days', '10']),
   };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../../src/model/problem.ts';
@@ -45,7 +45,7 @@ export function handClock(startMs = 1_700_000_000_000) {
 export const realRandom: Random = { bytes: (length) => randomBytes(length), fraction: () => 0.5 };
 
 /** A server on a spare loopback port, with what it was asked. */
-export async function listen(listener: RequestListener, tls?: { key: string; cert: string }) {
+export async function listen(listener: RequestListener, tls?: TlsOptions & { key: string; cert: string }) {
   const requests: IncomingMessage[] = [];
   const heard: RequestListener = (request, response) => {
     requests.push(request);

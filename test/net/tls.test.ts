@@ -1,4 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -7,8 +9,15 @@ import { inspect } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gitEnvironment } from '../../src/git/environment.ts';
+import { fetchFailure } from '../../src/git/failure.ts';
+import { describe } from '../../src/model/remedy.ts';
 import { Secret } from '../../src/model/secret.ts';
+import { createTlsFiles } from '../../src/site/tls-files.ts';
+import type { NetSettings } from '../../src/net/http.ts';
+import { handshakeRefused } from '../../src/net/failure.ts';
 import { trustedAuthorities } from '../../src/net/trust.ts';
+import { freePort } from '../support/daemon.ts';
+import { until } from '../support/until.ts';
 import { scratch } from '../support/plain-git.ts';
 import { makeCertificates, makeChain } from './certificates.ts';
 import { httpFor, listen, listenRaw, problemOf, settingsFor } from './support.ts';
@@ -99,6 +108,85 @@ tls('git’s proxy has its port, also where the address leaves it to the scheme'
   assert.is(proxyOf('http://a%40b:p%3Aw@proxy.example'), 'http://a%40b:p%3Aw@proxy.example:80');
   assert.is(proxyOf('http://[::1]:3128'), 'http://[::1]:3128');
 });
+
+tls('a server that wants a client certificate: none, a wrong one and the right one', async () => {
+  const { ca, good, client } = makeCertificates();
+  const stranger = makeCertificates().client;
+  for (const version of ['1.2', '1.3'] as const) {
+    const server = await opensslServer({ ...good, ca }, version);
+    for (const [name, shown, wanted] of [
+      ['none', undefined, 'asks for a client certificate'],
+      ['of another authority', stranger, 'does not accept the client certificate'],
+      ['the right one', client, undefined],
+    ] as const) {
+      const what = `TLS ${version}: ${name}`;
+      // TLS 1.2 tells a missing certificate by the alert that stands for anything else as well.
+      const isVague = version === '1.2' && shown === undefined;
+      const own = shown ? { client: { certificate: shown.cert, key: new Secret(shown.key) } } : {};
+      const settings = settingsFor(server.url, { ca, ...own });
+      const http = httpFor(settings);
+      const asked = http.request({ method: 'GET', url: server.url });
+      if (wanted === undefined) assert.is((await asked).status, 200, what);
+      else if (isVague) assert.is((await problemOf(asked)).facts['reason'], handshakeRefused, what);
+      else assert.match(describe(await problemOf(asked)).title, wanted, what);
+      http.close();
+      const text = await gitSays(settings);
+      const { code } = fetchFailure(text, { project: 'a', branch: 'main' });
+      if (wanted === undefined) assert.match(text, 'not valid: is this a git repository?', `git, ${what}: ${text}`);
+      else assert.ok(['tls-client-certificate', 'gitlab-unreachable'].includes(code), `git, ${what}: ${text}`);
+    }
+    await server.close();
+  }
+});
+
+/** A server of OpenSSL's own, which ends the handshake of a caller without a certificate of the authority by an alert. */
+async function opensslServer(of: { key: string; cert: string; ca: string }, version: '1.2' | '1.3') {
+  const { dir, remove } = scratch();
+  for (const name of ['key', 'cert', 'ca'] as const) writeFileSync(join(dir, name), of[name]);
+  const port = await freePort();
+  const flags = ['-Verify', '1', '-verify_return_error', '-www', `-tls1_${version.slice(2)}`, '-quiet'];
+  const files = ['-cert', 'cert', '-key', 'key', '-CAfile', 'ca'];
+  const child = spawn('openssl', ['s_server', '-accept', `localhost:${port}`, ...files, ...flags], {
+    cwd: dir,
+    stdio: 'ignore',
+  });
+  await until('openssl listens', () => canConnect(port));
+  return {
+    url: `https://localhost:${port}`,
+    async close() {
+      child.kill();
+      await once(child, 'exit');
+      remove();
+    },
+  };
+}
+
+function canConnect(port: number): Promise<true | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(port, 'localhost', () => resolve(true)).on('error', () => resolve(undefined));
+    socket.on('connect', () => socket.destroy());
+  });
+}
+
+/** What git prints when it asks a server, with the files that the daemon would give it. */
+async function gitSays(settings: NetSettings): Promise<string> {
+  const { dir, remove } = scratch();
+  const random = { bytes: randomBytes, fraction: Math.random };
+  const files = createTlsFiles({ stateDir: dir, random, instance: () => ({ ...settings, ...rest }) });
+  await files.save();
+  const network = { baseUrl: settings.url, authorization: 'Basic eA==', headers: {}, proxy: '', ...files.network() };
+  const env = gitEnvironment({ gitDir: dir, home: dir, author: { name: 'Ana', email: 'ana@x.example' }, network });
+  const text = await new Promise<string>((done) => {
+    execFile('git', ['ls-remote', `${settings.url}/a.git`], { env }, (_error, _out, err) => done(err));
+  });
+  remove();
+  return text;
+}
+
+const rest = {
+  ...{ applicationId: 'id', secret: new Secret('s'), authorizeUrl: '', configuredAt: 0 },
+  scopes: 'api' as const,
+};
 
 tls('says so when the port does not speak TLS', async () => {
   const plain = await listen((_request, response) => response.end());

@@ -32,6 +32,8 @@ const form = z.object({
     (text) => text.trim() === '' || text.includes('-----BEGIN CERTIFICATE-----'),
     'Paste a certificate in PEM form: it begins with -----BEGIN CERTIFICATE-----.',
   ),
+  clientCertificate: block(200_000),
+  clientKey: block(50_000),
   proxy: address('the proxy'),
   noProxy: block(5_000),
   headers: block(10_000).refine(
@@ -136,7 +138,7 @@ function withoutStaleAddresses({ deps }: WebContext, before: Instance | undefine
 
 function stored(from: Instance | undefined): Record<string, string> {
   if (!from) return {};
-  const { ca, proxy, noProxy, headers, reachableAt, minAccessLevel } = from.advanced;
+  const { ca, client, proxy, noProxy, headers, reachableAt, minAccessLevel } = from.advanced;
   return {
     url: from.url,
     applicationId: from.applicationId,
@@ -145,6 +147,7 @@ function stored(from: Instance | undefined): Record<string, string> {
     apiUrl: from.apiUrl,
     scopes: from.scopes,
     ca,
+    clientCertificate: client?.certificate ?? '',
     proxy,
     noProxy: noProxy.join(', '),
     headers: Object.entries(headers)
@@ -161,7 +164,7 @@ interface Extra {
   readonly systemSecret?: string;
 }
 
-const advanced = ['ca', 'proxy', 'noProxy', 'headers', 'reachableAt'];
+const advanced = ['ca', 'clientCertificate', 'clientKey', 'proxy', 'noProxy', 'headers', 'reachableAt'];
 
 function showForm(
   ctx: Context,
@@ -182,7 +185,9 @@ function showForm(
       nav: 'account',
       configured: configured !== undefined,
       secretSince: configured ? when(configured.configuredAt, now) : null,
-      values: Object.fromEntries(names.map((name) => [name, value(name)])),
+      // The key never comes back to the page, not even one that was just typed.
+      values: { ...Object.fromEntries(names.map((name) => [name, value(name)])), clientKey: '' },
+      keepsClientKey: configured?.advanced.client !== undefined,
       // Offered only when the URL looked wrong.
       mayBeTyped: value('asTyped') === 'yes' || (errors['url'] ?? '').includes('looks like a repository'),
       asTyped: value('asTyped') === 'yes',
