@@ -5,6 +5,7 @@ import { createConnectionEnd } from './actions/connection-end.ts';
 import { createConnectionActions } from './actions/connections.ts';
 import { createDecisions } from './actions/decisions.ts';
 import { createDeliveries } from './actions/deliveries.ts';
+import { createHandOver } from './actions/hand-over.ts';
 import { createInstanceActions } from './actions/instance.ts';
 import { createNotificationActions } from './actions/notifications.ts';
 import { createRepositoryActions } from './actions/repositories.ts';
@@ -56,6 +57,7 @@ export function webDeps(parts: Parts): WebDeps {
       ask: (url: string) => http.request({ method: 'GET', url, breaker: 'ignore' }),
     },
   };
+  const connectedSite = createConnectedSite<Remote>(shared);
   return {
     about: {
       version,
@@ -73,7 +75,8 @@ export function webDeps(parts: Parts): WebDeps {
     repositories: createRepositoryActions(shared),
     sites: createSiteActions(shared),
     settings: createSettingsActions(shared),
-    connecting: { ...createConnecting<Remote>(shared), ...createConnectedSite<Remote>(shared) },
+    connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
+    handOver: createHandOver({ ...shared, connectedSite }),
     decisions: createDecisions(shared),
     system: createSystemActions(shared),
     notifications: createNotificationActions(shared),

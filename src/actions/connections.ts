@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { AuditEntry } from '../model/event.ts';
-import type { Connection, Instance } from '../model/instance.ts';
+import type { Connection, ConnectionId, Instance } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 import type { Site, SiteId } from '../model/site.ts';
@@ -68,17 +68,20 @@ interface Callback {
   readonly iss?: string;
 }
 
+/** What somebody connects for: one site, or taking over the sites of another connection. */
+export type Wanted = { readonly site: SiteId } | { readonly handOver: ConnectionId };
+
 export interface ConnectionActions {
   /** This account's own connection, if it still works; with `id`: that connection, if the account made it and it works. */
   mine(accountId: string, id?: string): Connection | undefined;
   get(id: string): Connection | undefined;
   /** The URL for the browser. Throws `instance-missing`. */
-  begin(browser: Browser, site: SiteId): Promise<string>;
+  begin(browser: Browser, wanted: Wanted): Promise<string>;
   /**
    * Throws `callback-forged` (state missing, unknown, used, older than ten minutes, of another session or instance),
    * `authorisation-denied`, and what exchanging the code throws. Only success stores anything.
    */
-  finish(browser: Browser, query: Callback): Promise<{ site: SiteId; connection: Connection }>;
+  finish(browser: Browser, query: Callback): Promise<{ wanted: Wanted; connection: Connection }>;
   /**
    * The second way, for unattended installs: an access token of a project, a group or a person. Throws `form-invalid`
    * (facts `accessToken`, `expires`: sentences), `instance-missing`, and what asking GitLab throws.
@@ -96,7 +99,7 @@ interface TokenForm {
 interface Pending {
   readonly sessionKey: string;
   readonly accountId: string;
-  readonly site: SiteId;
+  readonly wanted: Wanted;
   readonly verifier: Secret;
   readonly instanceKey: string;
   /** Monotonic ms. */
@@ -163,19 +166,19 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
     },
     get: (id) => deps.store.instance.connection(id),
 
-    async begin(browser, site) {
+    async begin(browser, wanted) {
       const state = deps.random.bytes(32).toString('base64url');
       const { verifier, challenge } = deps.makePkce(deps.random);
       const url = deps.oauth.authorizeUrl({ state, challenge });
       const at = deps.clock.monotonic();
       // The state's digest is the key, so that comparing it takes no time an attacker could measure.
-      pending.set(digest(state), { ...browser, site, verifier, instanceKey: instanceKey(), at });
+      pending.set(digest(state), { ...browser, wanted, verifier, instanceKey: instanceKey(), at });
       dropOld();
       return url;
     },
 
     async finish(browser, query) {
-      const { site, verifier, accountId } = claim(browser, query.state);
+      const { wanted, verifier, accountId } = claim(browser, query.state);
       if (query.iss !== undefined && query.iss.replace(/\/$/, '') !== deps.store.instance.get()?.url) {
         throw new Problem('callback-forged', { reason: 'other-issuer' });
       }
@@ -191,7 +194,7 @@ export function createConnectionActions(deps: ConnectionActionsDeps): Connection
       const made = { owner: accountId, gitlabUserId: user.id, username, name, email, scopes };
       const { connection, replaced } = await save(made, tokens);
       if (replaced) endReplaced(replaced, tokens);
-      return { site, connection };
+      return { wanted, connection };
     },
 
     async useToken(accountId, form) {

@@ -250,10 +250,13 @@ export interface Progress {
   readonly bytesPerSecond?: number;
 }
 
+/** As {@link Progress}, also of work that is about sites and not one of its syncs. */
+export type WorkProgress = Omit<Progress, 'act'> & { readonly act: Progress['act'] | 'checking' | 'handing-over' };
+
 /** Somebody waits for work that may take long: it ends early when they leave, and tells them how far it is. */
 export interface Asked {
   readonly signal: AbortSignal;
-  readonly progress: (progress: Progress) => void;
+  readonly progress: (progress: WorkProgress) => void;
 }
 
 /** Stopped until a person chooses. `step` names exactly what they are asked about; another step asks again. */

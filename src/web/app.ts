@@ -20,6 +20,7 @@ import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
 import { conflicts } from './routes/conflicts.ts';
 import { connect } from './routes/connect.ts';
+import { connectionRoutes } from './routes/connections.ts';
 import { disconnect } from './routes/disconnect.ts';
 import { events } from './routes/events.ts';
 import { health } from './routes/health.ts';
@@ -103,6 +104,7 @@ function pages(web: WebContext) {
     switchBranch,
     settings,
     instance,
+    connectionRoutes,
     admins,
     apiTokens,
     notifications,

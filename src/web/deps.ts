@@ -3,6 +3,7 @@ import type { ConnectedSite } from '../actions/connected-site.ts';
 import type { Connecting } from '../actions/connecting.ts';
 import type { ConnectionActions } from '../actions/connections.ts';
 import type { Decisions } from '../actions/decisions.ts';
+import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
 import type { RepositoryActions } from '../actions/repositories.ts';
@@ -37,6 +38,7 @@ export interface WebDeps {
   readonly apiTokens: ApiTokenActions;
   readonly instance: InstanceActions;
   readonly connections: ConnectionActions;
+  readonly handOver: HandOver;
   readonly repositories: RepositoryActions;
   readonly sites: SiteActions;
   readonly settings: SettingsActions;

@@ -1,9 +1,9 @@
 import { Problem } from '../model/problem.ts';
-import type { Asked, Progress } from '../model/site.ts';
+import type { Asked, WorkProgress } from '../model/site.ts';
 
 export type Answer<T> =
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'running'; readonly progress: Progress | undefined }
+  | { readonly kind: 'running'; readonly progress: WorkProgress | undefined }
   /** Nothing was begun under this key, or its answer was given already. */
   | { readonly kind: 'none' };
 
@@ -21,7 +21,7 @@ export interface Pending {
 interface Entry {
   readonly outcome: Promise<{ readonly value: unknown } | { readonly error: unknown }>;
   readonly ends: AbortController | undefined;
-  readonly told: { readonly progress?: Progress };
+  readonly told: { readonly progress?: WorkProgress };
   /** Runs while no page asks. */
   timer: NodeJS.Timeout | undefined;
 }
@@ -49,7 +49,7 @@ export function createPending(): Pending {
     begin(key, unasked, work) {
       if (entries.has(key)) return;
       const ends = new AbortController();
-      const told: { progress?: Progress } = {};
+      const told: { progress?: WorkProgress } = {};
       const asked: Asked = { signal: ends.signal, progress: (progress) => void (told.progress = progress) };
       const outcome = work(asked).then(
         (value) => ({ value }),

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Account } from '../model/account.ts';
+import { Problem } from '../model/problem.ts';
 import type { Address } from './address.ts';
 import type { Context, Next, WebContext } from './context.ts';
 import type { WebDeps } from './deps.ts';
@@ -69,4 +70,11 @@ function readCookie(ctx: Context, name: string): string | undefined {
 /** Who acts, for the audit log. */
 export function accountName(ctx: Context): string {
   return ctx.state.session?.accountName ?? '';
+}
+
+/** Who is signed in, for flows that belong to one browser. Throws `not-allowed`. */
+export function person(ctx: Context): { accountId: string; sessionKey: string } {
+  const { session, sessionId } = ctx.state;
+  if (!session || sessionId === undefined) throw new Problem('not-allowed', { why: 'signed-out' });
+  return { accountId: session.accountId, sessionKey: sessionKey(sessionId) };
 }

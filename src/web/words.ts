@@ -3,7 +3,7 @@ import type { KeptCause } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
 import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { describe } from '../model/remedy.ts';
-import type { HoldCode, NotSyncedReason, SiteState, SiteStatus } from '../model/site.ts';
+import type { HoldCode, NotSyncedReason, SiteState, SiteStatus, WorkProgress } from '../model/site.ts';
 import { displayPath, escapeControls, escapeLines, type Tally } from '../model/tree.ts';
 import { holdTitle } from './hold-words.ts';
 import { bytes, count, mebibytes, number, when } from './times.ts';
@@ -115,10 +115,18 @@ const namedByCause = new Set<HoldCode>([
   'no-access',
 ]);
 
-export function progressWords(progress: NonNullable<SiteStatus['progress']>): string {
+const workWords: Readonly<Record<WorkProgress['act'], readonly [verb: string, things: string]>> = {
+  fetching: ['Fetching', 'objects'],
+  pulling: ['Pulling', 'files'],
+  pushing: ['Pushing', 'objects'],
+  reading: ['Reading the folder', 'files'],
+  checking: ['Checking', 'sites'],
+  'handing-over': ['Handing over', 'sites'],
+};
+
+export function progressWords(progress: WorkProgress): string {
   const { act, done, total, bytes: moved, bytesPerSecond: speed } = progress;
-  const verb = { fetching: 'Fetching', pulling: 'Pulling', pushing: 'Pushing', reading: 'Reading the folder' }[act];
-  const things = { fetching: 'objects', pulling: 'files', pushing: 'objects', reading: 'files' }[act];
+  const [verb, things] = workWords[act];
   const parts = [verb];
   if (total > 0) parts.push(`${number(done)} of ${number(total)} ${things}`);
   if (moved) parts.push(speed ? `${bytes(moved)} at ${bytes(speed)} a second` : bytes(moved));

@@ -57,9 +57,9 @@ connections('a person authorises, and the connection is theirs', () =>
   withGitLab(async (scene) => {
     const { acts, kept } = arrange(scene);
     assert.is(acts.mine(me.accountId), undefined);
-    const back = await scene.authorize(await acts.begin(me, site));
+    const back = await scene.authorize(await acts.begin(me, { site }));
     const done = await acts.finish(me, back);
-    assert.is(done.site, site);
+    assert.equal(done.wanted, { site });
     assert.is(done.connection.username, 'ana');
     assert.is(done.connection.email, 'ana@example.org');
     assert.is(done.connection.owner, me.accountId);
@@ -72,7 +72,8 @@ connections('a person authorises, and the connection is theirs', () =>
 connections('sites that waited for the connection go on at once, others are left alone, and the audit log has it', () =>
   withGitLab(async (scene) => {
     const { acts, told, woken, waiting } = arrange(scene);
-    const connect = async () => (await acts.finish(me, await scene.authorize(await acts.begin(me, site)))).connection;
+    const connect = async () =>
+      (await acts.finish(me, await scene.authorize(await acts.begin(me, { site })))).connection;
     const { id: connectionId } = await connect();
     const siteOf = (name: string, of: string) => ({ id: name, binding: { connectionId: of } }) as unknown as Site;
     waiting.push(siteOf('blog', connectionId), siteOf('shop', 'another'));
@@ -86,7 +87,7 @@ connections('authorising again ends the pair before at GitLab, never the new one
   withGitLab(async (scene) => {
     const { acts, kept, logged } = arrange(scene);
     const connect = async (): Promise<void> =>
-      void (await acts.finish(me, await scene.authorize(await acts.begin(me, site))));
+      void (await acts.finish(me, await scene.authorize(await acts.begin(me, { site }))));
     const works = (at: number): Promise<boolean> =>
       scene.client.user(kept[at]?.tokens.accessToken ?? new Secret('none')).then(
         () => true,
@@ -147,7 +148,7 @@ connections('a connection is used by its id only by the account that made it, an
 connections('saying no in GitLab is told as such', () =>
   withGitLab(async (scene) => {
     const { acts, kept } = arrange(scene);
-    const back = await deny(await acts.begin(me, site));
+    const back = await deny(await acts.begin(me, { site }));
     assert.is(back['error'], 'access_denied');
     const problem = await problemOf(acts.finish(me, back));
     assert.is(problem.code, 'authorisation-denied');
@@ -163,7 +164,7 @@ connections('forged, replayed, late and foreign callbacks store nothing and ask 
     const forged = async (query: object, browser = me) => {
       assert.is((await problemOf(acts.finish(browser, query))).code, 'callback-forged');
     };
-    const fresh = () => acts.begin(me, site).then((url) => new URL(url).searchParams.get('state') ?? '');
+    const fresh = () => acts.begin(me, { site }).then((url) => new URL(url).searchParams.get('state') ?? '');
     await forged({});
     await forged({ code: 'x' });
     await forged({ state: '', code: 'x' });
@@ -180,7 +181,7 @@ connections('forged, replayed, late and foreign callbacks store nothing and ask 
     await forged({ state: moved, code: 'x' });
     scene.configure(before);
     assert.is(asked(), 0);
-    const back = await scene.authorize(await acts.begin(me, site));
+    const back = await scene.authorize(await acts.begin(me, { site }));
     await acts.finish(me, back);
     await forged(back);
     assert.is(asked(), 1);
@@ -191,7 +192,7 @@ connections('forged, replayed, late and foreign callbacks store nothing and ask 
 connections('states are unguessable and different, and the verifier is not in the URL', () =>
   withGitLab(async (scene) => {
     const { acts } = arrange(scene);
-    const urls = await Promise.all([1, 2, 3].map(() => acts.begin(me, site)));
+    const urls = await Promise.all([1, 2, 3].map(() => acts.begin(me, { site })));
     const states = urls.map((url) => new URL(url).searchParams.get('state') ?? '');
     assert.is(new Set(states).size, 3);
     for (const state of states) assert.ok(Buffer.from(state, 'base64url').length >= 16);
@@ -206,7 +207,7 @@ connections('states are unguessable and different, and the verifier is not in th
 connections('if GitLab does not tell who it is, the grant is not kept', () =>
   withGitLab(async (scene) => {
     const { acts, kept } = arrange(scene);
-    const back = await scene.authorize(await acts.begin(me, site));
+    const back = await scene.authorize(await acts.begin(me, { site }));
     scene.gitlab.faults.add({ match: ({ path }) => path.endsWith('/user'), status: 500 });
     assert.is((await problemOf(acts.finish(me, back))).code, 'gitlab-error');
     assert.is(kept.length, 0);
@@ -221,16 +222,16 @@ connections(
       withGitLab(async (other) => {
         const { acts, kept } = arrange(ours);
         const asked = ({ gitlab }: Scene) => gitlab.requests.filter(({ path }) => path.endsWith('/oauth/token')).length;
-        const back = await ours.authorize(await acts.begin(me, site));
+        const back = await ours.authorize(await acts.begin(me, { site }));
         const mixed = await problemOf(acts.finish(me, { ...back, iss: other.gitlab.url }));
         assert.is(mixed.code, 'callback-forged');
         assert.equal([asked(ours), asked(other)], [0, 0], 'the code was sent somewhere');
-        const { state = '' } = Object.fromEntries(new URL(await acts.begin(me, site)).searchParams);
-        const { code = '' } = await other.authorize(await arrange(other).acts.begin(me, site));
+        const { state = '' } = Object.fromEntries(new URL(await acts.begin(me, { site })).searchParams);
+        const { code = '' } = await other.authorize(await arrange(other).acts.begin(me, { site }));
         await problemOf(acts.finish(me, { state, code }));
         assert.equal([asked(ours), asked(other)], [1, 0]);
         assert.is(kept.length, 0);
-        const good = await ours.authorize(await acts.begin(me, site));
+        const good = await ours.authorize(await acts.begin(me, { site }));
         await acts.finish(me, { ...good, iss: `${ours.gitlab.url}/` });
         assert.is(kept.length, 1);
       }),

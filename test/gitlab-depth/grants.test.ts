@@ -1,13 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createClicker } from '../support/clicker.ts';
+import { beat } from '../support/beat.ts';
 import { until } from '../support/until.ts';
 import { type Harbour, inHarbourWithoutGitLab } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
 import type { Clock } from '../../src/model/world.ts';
 import { systemClock } from '../../src/world.ts';
 import { inPlace } from './support.ts';
-import { addSite, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
+import { type MooredSite, addSite, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { Level } from '../support/gitlab/server.ts';
 
 const grants = suite('gitlab-depth/grants');
@@ -163,6 +164,50 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
     await until('pushed', async () => (await world.website.files()).has('by-lena.md') || undefined);
     assert.match(JSON.stringify((await world.website.log())[0]), 'lena@harbour.example');
     await site.settled();
+  }),
+);
+
+const manySites = Number(process.env['MOORING_TEST_SITES'] ?? 3);
+
+grants(`the ${manySites} sites of somebody who leaves are handed over at once; one without access stays`, () =>
+  inHarbourWithoutGitLab(async (harbour) => {
+    const { gitlab } = harbour;
+    const ana = await signedIn(harbour);
+    const sites: MooredSite[] = [];
+    for (let number = 1; number <= manySites; number += 1) {
+      beat(`site ${number} of ${manySites}`);
+      const path = `harbour/leaves-${number}`;
+      const project = await gitlab.projects.create({ path, owner: 'ana', files: { 'index.html': `${number}\n` } });
+      gitlab.projects.addMember(project, 'lena', number === 2 ? Level.none : Level.maintainer);
+      sites.push(await mooredSite(harbour, { clicker: ana, project, name: `Site ${number}` }));
+    }
+    for (const site of sites) await site.settled();
+    await ana.open(`${harbour.url}/account/admins`);
+    await ana.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+
+    const lena = createClicker();
+    await lena.open(`${harbour.url}/sign-in`);
+    await lena.press('Sign in', { Name: 'Lena', Password: 'lena-moors-it-too' });
+    await lena.open(`${harbour.url}/account/connections`);
+    await lena.follow('Hand over the sites of @ana');
+    await lena.press('Authorise in GitLab');
+    await lena.press('Sign in', { 'Username or primary email': 'lena', Password: examplePassword });
+    if (lena.page.words.includes('Authorize Mooring to use')) await lena.press('Authorize Mooring');
+    // Back at Mooring, each repository was asked about as Lena.
+    assert.match(lena.page.words, 'From @ana to @lena');
+    assert.match(lena.page.words, 'GitLab does not show harbour/leaves-2 to @lena');
+    const count = manySites - 1 === 1 ? '1 site' : `${manySites - 1} sites`;
+    const before = await standing(harbour, tokenNow(harbour));
+    assert.is(before, 200);
+    const done = await lena.press(`Hand over ${count}`);
+    assert.match(done.words, `${count} handed over to @lena`);
+    for (const [at, site] of sites.entries()) {
+      beat(`edit ${at + 1} of ${manySites}`);
+      await site.write('after.md', 'a\n');
+      await until('pushed', async () => (await site.project.files()).has('after.md') || undefined);
+      const author = at === 1 ? 'ana@harbour.example' : 'lena@harbour.example';
+      assert.match(JSON.stringify((await site.project.log())[0]), author, site.project.path);
+    }
   }),
 );
 

@@ -204,11 +204,48 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         if (query.error) throw new Problem('authorisation-denied', { text: query.errorDescription ?? '' });
         if (query.state !== 's1' || !query.code) throw new Problem('callback-forged');
         world.connection = ana;
-        return { site: (world.sites[0] as Site).id, connection: ana };
+        return { wanted: { site: (world.sites[0] as Site).id }, connection: ana };
       },
       useToken: async (...args) => {
         did('connections.useToken', ...args);
         return ana;
+      },
+    },
+    handOver: {
+      connections: () => [
+        { connection: ana, owner: 'Miriam Okafor', sites: [] },
+        {
+          connection: {
+            ...ana,
+            id: 'c-jonas' as ConnectionId,
+            owner: 'a9',
+            username: 'jonas',
+            name: 'Jonas Lindqvist',
+          },
+          owner: undefined,
+          sites: world.sites,
+        },
+      ],
+      targets: () => [ana],
+      check: async (from, to, asked) => {
+        did('handOver.check', from, to);
+        asked.progress({ act: 'checking', done: 1, total: world.sites.length });
+        return world.sites.map((one, at) => ({
+          ...{ site: one, binding: { projectPath: one.binding?.projectPath ?? '', branch: 'main' as BranchName } },
+          ...(at === 1
+            ? {
+                problem: new Problem('push-not-allowed', {
+                  user: '@ana',
+                  role: 'Reporter',
+                  needed: 'Developer',
+                }).toFacts(),
+              }
+            : {}),
+        }));
+      },
+      carryOut: async (...args) => {
+        did('handOver.carryOut', ...args.slice(0, 4));
+        return { moved: args[2].length, stayed: [] };
       },
     },
     repositories: {

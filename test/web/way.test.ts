@@ -240,6 +240,28 @@ test('a connect that takes long is waited for on a page, and its end or its fail
   assert.match((await me.get(wait)).headers['location'] ?? '', /^\/sites\/parks\/confirm\?/);
 });
 
+test('the sites of somebody who leaves are checked one by one, and handed over', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  const list = await me.get('/account/connections');
+  assert.match(list.text, '@jonas');
+  assert.match(list.text, 'by an admin who was removed');
+  const page = await me.get('/account/connections/c1/hand-over?to=c1');
+  assert.match(page.text, 'has the role Reporter there');
+  const [, sites = ''] = /name="sites" value="([^"]*)"/.exec(page.text) ?? [];
+  assert.is(sites.split(' ').length, world.sites.length - 1);
+  const done = await me.post('/account/connections/c1/hand-over', { to: 'c1', sites });
+  assert.is(done.headers['location'], '/account/connections');
+  const [from, to, moved, by] = world.calls.find(({ name }) => name === 'handOver.carryOut')?.args ?? [];
+  assert.equal([from, to, by], ['c1', 'c1', 'Miriam Okafor']);
+  assert.equal(moved, sites.split(' '));
+  assert.match((await me.get('/account/connections')).text, `${world.sites.length - 1} sites handed over to @`);
+  assert.is((await me.post('/account/connections/c1/hand-over', { to: 'c9', sites })).status, 422);
+  const away = await me.post('/account/connections/c1/connect', {});
+  assert.equal(world.calls.find(({ name }) => name === 'connections.begin')?.args[1], { handOver: 'c1' });
+  assert.match(away.headers['location'] ?? '', 'https://');
+});
+
 test('a branch that cannot be used is said beside its field', async () => {
   const world = fullWorld();
   world.failing.set('connecting.plan', new Problem('branch-invalid', { branch: 'a..b' }));

@@ -4,10 +4,9 @@ import type { BranchName, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Plan } from '../../model/plan.ts';
-import type { Progress } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, Notice, WebContext, State } from '../context.ts';
-import { progressWords } from '../words.ts';
+import { showWait } from '../wait.ts';
 import type { ConnectRequest } from '../../actions/connecting.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
@@ -103,12 +102,13 @@ async function showConnecting(
   if (found.kind !== 'running')
     return web.redirect(ctx, `/sites/${site.id}/settings/syncing`, found.kind === 'done' ? found.value : undefined);
   const { progress } = web.deps.sites.status(site.id);
-  showWait(ctx, web, site, {
+  showWait(ctx, web, {
+    crumbs: crumbsOf(web, site),
     title: `Connecting ${escapeControls(site.name)}`,
     lines: ['You can leave this page: Mooring goes on by itself, and Source Syncing shows when it is done.'],
     progress: progress ?? found.progress,
     again: `/sites/${site.id}/connecting${request ? `?${queryOf(request)}` : ''}`,
-    cancel: '',
+    leave: { path: `/sites/${site.id}/settings/syncing`, words: 'Go to Source Syncing' },
   });
 }
 
@@ -120,21 +120,14 @@ function connectedNotice(site: Site, { branch }: ConnectRequest): Notice {
   };
 }
 
-interface Wait {
-  readonly title: string;
-  readonly lines: readonly string[];
-  readonly progress: Progress | undefined;
-  /** The path that this page asks again. */
-  readonly again: string;
-  /** Where *Cancel* leads; empty: what runs cannot be taken back here. */
-  readonly cancel: string;
-}
-
-function showWait(ctx: Context, web: WebContext, site: Site, { title, lines, progress, again, cancel }: Wait): void {
-  const frame = { name: escapeControls(site.name), home: web.address.link(`/sites/${site.id}`) };
-  const shown = progress ? { words: progressWords(progress), done: progress.done, total: progress.total } : null;
-  const links = { again: web.address.link(again), cancel: cancel && web.address.link(cancel) };
-  web.render(ctx, 'pages/wait.njk', { nav: 'sites', site: frame, title, lines, progress: shown, ...links });
+/** The pages above what is waited for. */
+function crumbsOf({ address }: WebContext, site: Site): Parameters<typeof showWait>[2]['crumbs'] {
+  const home = address.link(`/sites/${site.id}`);
+  return [
+    { name: 'Sites', href: address.link('/') },
+    { name: escapeControls(site.name), href: home },
+    { name: 'Source Syncing', href: `${home}/settings/syncing` },
+  ];
 }
 
 /** A person's own work on one site. */
@@ -189,12 +182,13 @@ async function planOf(ctx: Context, web: WebContext, site: Site, request: Connec
   web.pending.begin(key, 'ends', (work) => web.deps.connecting.plan(request, accountId, work));
   const found = await web.pending.answer<Plan>(key);
   if (found.kind === 'done') return found.value;
-  showWait(ctx, web, site, {
+  showWait(ctx, web, {
+    crumbs: crumbsOf(web, site),
     title: 'Comparing the folder with the branch',
     lines: ['Nothing has changed yet. The next page shows what would change, and asks.'],
     progress: found.kind === 'running' ? found.progress : undefined,
     again: `/sites/${site.id}/confirm?${queryOf(request)}`,
-    cancel: site.binding ? `/sites/${site.id}/branch` : `/sites/${site.id}/repository`,
+    leave: { path: site.binding ? `/sites/${site.id}/branch` : `/sites/${site.id}/repository`, words: 'Cancel' },
   });
   return 'running';
 }

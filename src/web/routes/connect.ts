@@ -1,10 +1,9 @@
 import type { Router } from '@koa/router';
-import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { webUrl } from '../address.ts';
 import { beside, fields, type FieldErrors } from '../form.ts';
-import { accountName, sessionKey } from '../session.ts';
+import { accountName, person } from '../session.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 
 /** Sends the browser to GitLab to authorise, and handles its return. */
@@ -64,7 +63,7 @@ export function connect(router: Router<State>, web: WebContext): void {
 
   router.get('/oauth/callback', async (ctx) => {
     const { state, code, error, error_description: errorDescription, iss } = fields(ctx.query);
-    const { site, connection } = await deps.connections.finish(person(ctx), {
+    const { wanted, connection } = await deps.connections.finish(person(ctx), {
       ...(state === undefined ? {} : { state }),
       ...(code === undefined ? {} : { code }),
       ...(error === undefined ? {} : { error }),
@@ -72,6 +71,9 @@ export function connect(router: Router<State>, web: WebContext): void {
       ...(iss === undefined ? {} : { iss }),
     });
     // Away at once: code and state must not stay in the address bar or the history.
+    if ('handOver' in wanted)
+      return web.redirect(ctx, `/account/connections/${wanted.handOver}/hand-over?to=${connection.id}`);
+    const { site } = wanted;
     const present = deps.sites.get(site);
     if (!present?.binding) return web.redirect(ctx, `/sites/${site}/repository`);
     ctx.state.site = present;
@@ -99,13 +101,7 @@ function showAccessToken(
 }
 
 async function toGitLab(ctx: Context, { deps }: WebContext, site: Site): Promise<void> {
-  const url = await deps.connections.begin(person(ctx), site.id);
+  const url = await deps.connections.begin(person(ctx), { site: site.id });
   ctx.status = 303;
   ctx.redirect(url);
-}
-
-function person(ctx: Context): { accountId: string; sessionKey: string } {
-  const { session, sessionId } = ctx.state;
-  if (!session || sessionId === undefined) throw new Problem('not-allowed', { why: 'signed-out' });
-  return { accountId: session.accountId, sessionKey: sessionKey(sessionId) };
 }
