@@ -57,6 +57,7 @@ export async function startDaemon(
     const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
     for (const site of store.sites.all()) await parts.runtimes.changed(site);
     parts.checks.start();
+    parts.pauseAll.start();
     parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
@@ -70,11 +71,12 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, http, store }: Parts,
+  { runtimes, checks, notices, pauseAll, http, store }: Parts,
   server: Server,
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
+  pauseAll.stop();
   const closed = new Promise((resolve) => server.close(resolve));
   await runtimes.stop(drainMs);
   await Promise.all([checks.stop(), notices.stop()]);

@@ -21,6 +21,7 @@ import { type Notices, createNotices } from './notify-wiring.ts';
 import { type Overrides, type SiteRuntimes, createSiteRuntimes } from './site/runtime.ts';
 import type { Store } from './store/store.ts';
 import type { Instance } from './model/instance.ts';
+import { type PauseAllActions, createPauseAll } from './actions/pause-all.ts';
 import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-checks.ts';
 
 /**
@@ -44,6 +45,7 @@ export interface Parts {
   readonly checks: PeriodicChecks;
   readonly syncStats: SyncStatsActions;
   readonly notices: Notices;
+  readonly pauseAll: PauseAllActions;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
   /** The instance's certificates and key, where git reads them. */
@@ -115,7 +117,8 @@ export async function createParts(config: Config, store: Store, surroundings: Su
     ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
   });
   const checks = createChecks({ ...base, projects, webhooks }, overrides.roundsMs);
-  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks };
+  const pauseAll = createPauseAll({ ...base, runtimes });
+  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll };
 }
 
 /** All that speaks to GitLab, but git itself. */

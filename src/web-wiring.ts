@@ -74,6 +74,7 @@ export function webDeps(parts: Parts): WebDeps {
     connections,
     repositories: createRepositoryActions(shared),
     sites: createSiteActions(shared),
+    pauseAll: parts.pauseAll,
     settings: createSettingsActions(shared),
     connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
     handOver: createHandOver({ ...shared, connectedSite }),

@@ -13,6 +13,8 @@ export interface Site {
   /** ms since 1970. */
   readonly createdAt: number;
   readonly paused: boolean;
+  /** It was paused together with all others, and goes on with them. */
+  readonly pausedWithAll?: true;
   readonly binding?: Binding;
   /** The folder's identity when it was last good; a change means another folder stands in its place. */
   readonly root?: RootIdentity;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { MaintenanceWindow, PauseAll } from '../model/maintenance.ts';
 import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 import { defaultSettings, type Binding, type Site, type SiteId, type Webhook } from '../model/site.ts';
@@ -14,6 +15,13 @@ export interface SitesStore {
   add(site: Pick<Site, 'name' | 'folder'> & Partial<Pick<Site, 'root' | 'settings'>>): Promise<Site>;
   /** Only the members given change. Throws `not-found`. */
   change(id: SiteId, to: Partial<Pick<Site, 'name' | 'paused' | 'root' | 'settings'>>): Promise<Site>;
+  pauseAll(): PauseAll | undefined;
+  /** Pauses every connected site that is not paused, in one write; gives those. */
+  pauseTogether(pause: PauseAll): Promise<readonly Site[]>;
+  /** Resumes what was paused together and is paused yet, in one write; gives those. */
+  resumeTogether(): Promise<readonly Site[]>;
+  maintenanceWindow(): MaintenanceWindow | undefined;
+  setMaintenanceWindow(window: MaintenanceWindow | undefined): Promise<void>;
   /** Ties the site to a branch; `hookToken` is what GitLab must show when it calls. */
   bind(id: SiteId, to: Binding, hookToken: Secret): Promise<Site>;
   /** The site stays, unconnected. */
@@ -60,6 +68,8 @@ interface StoredSite {
 
 export interface SitesData {
   sites: StoredSite[];
+  pauseAll?: PauseAll;
+  maintenanceWindow?: MaintenanceWindow;
 }
 
 export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
@@ -71,6 +81,7 @@ export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
         folder: z.string(),
         createdAt: z.number(),
         paused: z.boolean(),
+        pausedWithAll: z.literal(true).exactOptional(),
         binding: binding.exactOptional(),
         root: z.strictObject({ dev: z.string(), ino: z.string() }).exactOptional(),
         settings,
@@ -80,6 +91,15 @@ export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
       hookSigned: z.boolean().exactOptional(),
     }),
   ),
+  pauseAll: z
+    .strictObject({ by: z.string().exactOptional(), since: z.number(), until: z.number().exactOptional() })
+    .exactOptional(),
+  maintenanceWindow: z
+    .strictObject({
+      ...{ from: z.number(), until: z.number(), skipped: z.number().exactOptional() },
+      every: z.enum(['day', 'week']).exactOptional(),
+    })
+    .exactOptional(),
 });
 
 const recordOf = (id: string): string => `webhook token of ${id}`;
@@ -117,7 +137,34 @@ export function createSitesStore(deps: {
     change: (id, to) =>
       alter(id, (stored) => {
         Object.assign(stored.site, to);
+        // Somebody decided about this one site.
+        if (to.paused !== undefined) delete stored.site.pausedWithAll;
       }),
+    pauseAll: () => db.data.pauseAll,
+    pauseTogether: (pause) =>
+      db.update((draft) => {
+        draft.pauseAll = pause;
+        const sites = draft.sites.map(({ site }) => site).filter(({ binding, paused }) => binding && !paused);
+        for (const site of sites) Object.assign(site, { paused: true, pausedWithAll: true });
+        return sites;
+      }),
+    resumeTogether: () =>
+      db.update((draft) => {
+        delete draft.pauseAll;
+        const sites = draft.sites.map(({ site }) => site).filter(({ pausedWithAll }) => pausedWithAll);
+        for (const site of sites) {
+          site.paused = false;
+          delete site.pausedWithAll;
+        }
+        return sites;
+      }),
+    maintenanceWindow: () => db.data.maintenanceWindow,
+    async setMaintenanceWindow(window) {
+      await db.update((draft) => {
+        if (window) draft.maintenanceWindow = window;
+        else delete draft.maintenanceWindow;
+      });
+    },
     bind: (id, to, hookToken) =>
       alter(id, (stored) => {
         stored.site.binding = to;

@@ -29,6 +29,7 @@ import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
 import { notifications } from './routes/notifications.ts';
+import { pauseAll } from './routes/pause-all.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
 import { settings } from './routes/settings.ts';
@@ -104,6 +105,7 @@ function pages(web: WebContext) {
     switchBranch,
     settings,
     instance,
+    pauseAll,
     connectionRoutes,
     admins,
     apiTokens,

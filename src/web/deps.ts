@@ -6,6 +6,7 @@ import type { Decisions } from '../actions/decisions.ts';
 import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
+import type { PauseAllActions } from '../actions/pause-all.ts';
 import type { RepositoryActions } from '../actions/repositories.ts';
 import type { SettingsActions } from '../actions/settings.ts';
 import type { SiteActions } from '../actions/sites.ts';
@@ -41,6 +42,7 @@ export interface WebDeps {
   readonly handOver: HandOver;
   readonly repositories: RepositoryActions;
   readonly sites: SiteActions;
+  readonly pauseAll: Pick<PauseAllActions, 'now' | 'planned' | 'pause' | 'resume' | 'plan'>;
   readonly settings: SettingsActions;
   readonly connecting: Connecting & ConnectedSite;
   readonly decisions: Decisions;

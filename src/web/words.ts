@@ -219,6 +219,12 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Paused', after: what };
     case 'resumed':
       return { before: 'Resumed', after: what };
+    case 'paused-all':
+      return { before: 'Paused all sites', after: what };
+    case 'resumed-all':
+      return { before: 'Resumed all sites', after: '' };
+    case 'planned-maintenance':
+      return { before: 'Planned a maintenance window', after: what };
     case 'asked-for-sync':
       return { before: 'Requested a sync of', after: what };
     case 'restored':
@@ -268,6 +274,9 @@ export const actIcons: Record<AuditEntry['act'], string> = {
   disconnected: 'close',
   paused: 'pause',
   resumed: 'play',
+  'paused-all': 'pause',
+  'resumed-all': 'play',
+  'planned-maintenance': 'settings',
   'asked-for-sync': 'refresh',
   restored: 'restore',
   resolved: 'conflict',

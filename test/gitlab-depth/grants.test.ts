@@ -167,6 +167,33 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
   }),
 );
 
+grants('all sites are paused together: nothing moves, also after a restart, until they are resumed', () =>
+  inHarbourWithoutGitLab(async (harbour) => {
+    const clicker = await signedIn(harbour);
+    const { world } = harbour;
+    const site = await mooredSite(harbour, { clicker });
+    const apart = await mooredSite(harbour, { clicker, project: world.gardens, name: 'Gardens' });
+    for (const one of [site, apart]) await one.settled();
+    await clicker.open(apart.url);
+    await clicker.press('Pause');
+    await clicker.open(`${harbour.url}/pause-all`);
+    await clicker.press('Pause all');
+    await site.write('waits.md', 'here\n');
+    await world.website.push('main', { 'waits-too.md': 'there\n' });
+    await harbour.kill();
+    await harbour.start();
+    await clicker.open(harbour.url);
+    assert.match(clicker.page.words, 'All sites are paused since');
+    assert.not.ok((await world.website.files()).has('waits.md'));
+    assert.not.ok((await filesOf(site.folder)).has('waits-too.md'));
+    await clicker.follow('Resume all');
+    await clicker.press('Resume all');
+    await until('pushed', async () => (await world.website.files()).has('waits.md') || undefined);
+    await until('pulled', async () => (await filesOf(site.folder)).has('waits-too.md') || undefined);
+    assert.match((await clicker.open(apart.url)).state, 'Paused', 'it was paused on its own');
+  }),
+);
+
 const manySites = Number(process.env['MOORING_TEST_SITES'] ?? 3);
 
 grants(`the ${manySites} sites of somebody who leaves are handed over at once; one without access stays`, () =>

@@ -66,6 +66,8 @@ export interface HarbourOptions {
   readonly tokenLifetimeSeconds?: number;
   /** What else the practice GitLab is to be. */
   readonly gitlab?: GitLabOptions;
+  /** Where the daemon listens, and the address by which browsers and GitLab reach it through a proxy. */
+  readonly behind?: { readonly port: number; readonly publicUrl: string };
   /** False: start() is called later. */
   readonly started?: boolean;
 }
@@ -100,13 +102,14 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   const [stateDir, sites] = [join(dir, 'state'), join(dir, 'sites')];
   await mkdir(sites, { mode: 0o755 });
   await mkdir(stateDir, { mode: 0o700 });
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const port = options.behind?.port ?? (await freePort());
+  const url = options.behind?.publicUrl ?? `http://127.0.0.1:${port}`;
   const { gitlab, world, application } = await practice(`${url}/oauth/callback`, options);
   const env = {
     ...{ PATH: process.env['PATH'] ?? '', HOME: dir, NODE_ENV: 'production', LANG: 'C.UTF-8' },
     ...{ MOORING_STATE: stateDir, MOORING_SITES: sites, MOORING_PORT: String(port), MOORING_ALLOW_ROOT: 'yes' },
     ...compileCache,
+    ...(options.behind ? { MOORING_PUBLIC_URL: url } : {}),
     ...options.env,
   };
   if (begin !== 'nothing') {

@@ -672,6 +672,7 @@ export const screens: Readonly<Record<string, string>> = {
   disconnect: '/sites/intranet/disconnect',
   'switch-branch': '/sites/intranet/branch',
   'access-token': '/sites/parks/access-token',
+  'pause-all': '/pause-all',
   connections: '/account/connections',
   'hand-over': '/account/connections/c1/hand-over?to=c1',
   'hand-over-to': '/account/connections/c1/hand-over',

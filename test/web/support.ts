@@ -11,6 +11,7 @@ import type {
   ProjectId,
 } from '../../src/model/instance.ts';
 import type { DeliveryVerifier } from '../../src/model/delivery-verifier.ts';
+import type { PauseAll } from '../../src/model/maintenance.ts';
 import type { Delivery, NotificationsView } from '../../src/model/notice.ts';
 import type { Conflict, KeptVersion, Plan } from '../../src/model/plan.ts';
 import { Problem } from '../../src/model/problem.ts';
@@ -70,6 +71,7 @@ export interface World {
   calls: { name: string; args: unknown[] }[];
   /** Methods by name that throw this instead. */
   failing: Map<string, unknown>;
+  pause?: PauseAll;
 }
 
 export function createWorld(over: { publicUrl?: string; account?: boolean; now?: () => number } = {}): World {
@@ -210,6 +212,13 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         did('connections.useToken', ...args);
         return ana;
       },
+    },
+    pauseAll: {
+      now: () => world.pause,
+      planned: () => undefined,
+      pause: async (...args) => did('pauseAll.pause', ...args),
+      resume: async (...args) => did('pauseAll.resume', ...args),
+      plan: async (...args) => did('pauseAll.plan', ...args),
     },
     handOver: {
       connections: () => [

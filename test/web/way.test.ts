@@ -240,6 +240,31 @@ test('a connect that takes long is waited for on a page, and its end or its fail
   assert.match((await me.get(wait)).headers['location'] ?? '', /^\/sites\/parks\/confirm\?/);
 });
 
+test('all sites are paused and resumed on one page, and a window is planned', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  assert.match((await me.get('/')).text, 'Pause all');
+  assert.is((await me.post('/pause-all', { how: 'open' })).headers['location'], '/');
+  await me.post('/pause-all', { how: 'until', until: '2026-11-20T18:00' });
+  const wrong = await me.post('/pause-all', { how: 'until', until: '2026-02-31T18:00' });
+  assert.is(wrong.status, 422);
+  assert.match(wrong.text, 'id="until-error"');
+  await me.post('/pause-all/window', { act: 'plan', from: '2026-11-21T02:00', to: '2026-11-21T04:00', every: 'week' });
+  await me.post('/pause-all/window', { act: 'remove' });
+  world.pause = { by: 'Miriam Okafor', since: Date.UTC(2026, 10, 19, 12) };
+  assert.match((await me.get('/')).text, 'All sites are paused</strong> since');
+  await me.post('/pause-all/resume', {});
+  const said = world.calls.filter(({ name }) => name.startsWith('pauseAll.')).map(({ name, args }) => [name, ...args]);
+  const by = 'Miriam Okafor';
+  assert.equal(said, [
+    ['pauseAll.pause', by, undefined],
+    ['pauseAll.pause', by, Date.UTC(2026, 10, 20, 18)],
+    ['pauseAll.plan', { from: Date.UTC(2026, 10, 21, 2), until: Date.UTC(2026, 10, 21, 4), every: 'week' }, by],
+    ['pauseAll.plan', undefined, by],
+    ['pauseAll.resume', by],
+  ]);
+});
+
 test('the sites of somebody who leaves are checked one by one, and handed over', async () => {
   const world = fullWorld();
   const me = await signedIn(world);

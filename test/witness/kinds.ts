@@ -42,7 +42,7 @@ const holdCodes = keys<HoldCode>({
 const acts = keys<AuditEntry['act']>({
   ...{ 'set-up': true, 'configured-instance': true, 'connected-gitlab': true, 'added-site': true },
   ...{ 'removed-site': true, connected: true, disconnected: true, paused: true, resumed: true, restored: true },
-  ...{ 'asked-for-sync': true },
+  ...{ 'asked-for-sync': true, 'paused-all': true, 'resumed-all': true, 'planned-maintenance': true },
   ...{ resolved: true, chose: true, allowed: true, 'repository-moved': true, 'switched-branch': true },
   ...{ 'pushed-elsewhere': true, 'handed-over': true, webhook: true, 'changed-settings': true },
   ...{ 'renamed-site': true, 'added-admin': true, 'removed-admin': true, 'changed-password': true },

@@ -47,6 +47,7 @@ function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string,
     configured: deps.instance.get() !== undefined,
     total: all.length,
     lede: lede(all, now),
+    pauseAll: pauseView(web, now),
     together: togetherView(web),
     q: escapeControls(q),
     state: state ?? '',
@@ -62,6 +63,12 @@ function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string,
     // Filtering in the browser is only honest when the browser has every row.
     whole: found.length <= perPage && q === '',
   });
+}
+
+function pauseView({ deps }: WebContext, now: number) {
+  const pause = deps.pauseAll.now();
+  if (!pause) return null;
+  return { by: pause.by ?? '', since: when(pause.since, now), until: pause.until ? when(pause.until, now) : null };
 }
 
 /** Branches that went back together: the dashboard is where a restored GitLab is noticed. */
