@@ -147,7 +147,7 @@ test('admins are added, removed and change their password', async () => {
   assert.match(page.text, 'Jonas is an admin');
   assert.match(page.text, '/account/admins/a4/remove');
   const wrong = await me.post('/account/password', { present: 'wrong', newPassword: 'correct horse battery' });
-  assert.match(wrong.text, /id="present-error"[\s\S]*This is not your present password/);
+  assert.match(wrong.text, /id="present-error"[\s\S]*This is not your current password/);
   const right = await me.post('/account/password', { present: password, newPassword: 'another horse battery' });
   assert.is(right.status, 303);
   assert.match(String(right.headers['set-cookie']), 'mooring=session-2', 'whoever changed it stays signed in');

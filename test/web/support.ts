@@ -148,7 +148,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       changePassword: async (id, { present }) => {
         did('accounts.changePassword', id);
         if (present !== password)
-          throw new Problem('form-invalid', { field: 'present', text: 'This is not your present password.' });
+          throw new Problem('form-invalid', { field: 'present', text: 'This is not your current password.' });
       },
       signOutEverywhere: async (id) => did('accounts.signOutEverywhere', id),
     },

@@ -14,7 +14,7 @@ const password = z
   .max(1_000, 'At most 1,000 characters.');
 const addForm = z.object({ name: filledLine('a name', 64), password });
 const changeForm = z.object({
-  present: z.string().min(1, 'Enter your present password.').max(1_000),
+  present: z.string().min(1, 'Enter your current password.').max(1_000),
   newPassword: password,
 });
 
