@@ -28,7 +28,7 @@ import { openPort, resolveName } from './net/probe.ts';
 import { proxyFor, readNoProxy } from './net/proxy.ts';
 import { likelyInstead, parseHttpUrl, parseInstanceUrl } from './net/url.ts';
 import type { Parts } from './parts.ts';
-import { authorOf } from './site/runtime.ts';
+import { authorOf } from './site/open-site.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
 import { checkCron } from './triggers/poll.ts';

@@ -4,21 +4,12 @@ import { Problem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Author, PushResult, Remote } from '../sync/ports.ts';
-import { type GitNetwork, gitEnvironment } from './environment.ts';
+import { gitEnvironment } from './environment.ts';
 import { cleanOutput, fetchFailure, pushFailure, remoteLines } from './failure.ts';
 import { dropEnded, notesOf } from './orphans.ts';
 import { readProgress, withoutProgress } from './progress.ts';
+import { type RemoteAddress, type Session, factsOf } from './session.ts';
 import { type Suspect, findSuspect, refusedObject, suspected } from './suspect.ts';
-
-/** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
-export interface RemoteAddress {
-  /** Clone URL without credentials, under the instance's own address. */
-  readonly url: string;
-  readonly project: string;
-  /** Short branch name, checked. */
-  readonly branch: string;
-  readonly network: GitNetwork;
-}
 
 export interface CliRemoteOptions {
   readonly dir: string;
@@ -28,8 +19,7 @@ export interface CliRemoteOptions {
   /** `config/git-limited.sh`: limits that hold for git's children too. */
   readonly limited: string;
   readonly author: () => Author;
-  /** Runs one command with the address and a token that stays valid meanwhile. */
-  readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly session: Session;
   /** No file of git's, a pack above all, becomes larger, in bytes. Asked at each command: the limit is a setting. */
   readonly maxFileBytes: () => number;
   /** How long a transfer may be silent at first, in seconds; 30 unless said otherwise. */
@@ -46,7 +36,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
   const [fetching, pushing] = [createPatience(options.silenceSeconds), createPatience(options.silenceSeconds)];
   return {
     async head(signal) {
-      return options.address(async (address) => {
+      return options.session(async (address) => {
         const ref = `refs/heads/${address.branch}`;
         const { code, stdout, stderr } = await run(
           options,
@@ -61,7 +51,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
     },
 
     async fetch(signal, progress) {
-      return options.address(async (address) => {
+      return options.session(async (address) => {
         const refspec = `+refs/heads/${address.branch}:${incoming}`;
         const flags = [
           '--no-tags',
@@ -91,7 +81,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
     },
 
     async push(commit, expected, { skipCi }, signal, progress) {
-      return options.address(async (address) => {
+      return options.session(async (address) => {
         const ref = `refs/heads/${address.branch}`;
         const flags = ['--porcelain', '--progress', '--no-verify', `--force-with-lease=${ref}:${expected ?? ''}`];
         if (skipCi) flags.push('--push-option=ci.skip');
@@ -127,9 +117,6 @@ async function suspectOf(
       (await run(there, address, [...unchecked, 'fetch', ...flags, '--', address.url, refspec], signal)).code === 0,
   });
 }
-
-/** What a problem may tell about an address: it is stored and shown, and the rest of the address holds the token. */
-const factsOf = ({ project, branch }: RemoteAddress): { project: string; branch: string } => ({ project, branch });
 
 function follow(progress: (progress: Progress) => void, act: Progress['act']): (stderr: string) => void {
   return (stderr) => {

@@ -3,7 +3,7 @@ import type { Oid } from '../model/tree.ts';
 import type { Remote } from '../sync/ports.ts';
 import { signInBefore } from '../net/gateway.ts';
 import type { Pins } from '../net/pins.ts';
-import type { RemoteAddress } from './remote.ts';
+import { type RemoteAddress, type Session, factsOf } from './session.ts';
 
 /**
  * One POST on a kept-alive connection. Throws the Problems of the `net` module, for a 401 that is not GitLab's too; the status is
@@ -19,7 +19,7 @@ export type WirePost = (request: {
 
 export interface WireRemoteOptions {
   readonly post: WirePost;
-  readonly address: <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly session: Session;
   /** The reference: does what the wire does not, and answers where the wire's answer makes no sense. */
   readonly fallback: Remote;
   /** Throws while GitLab asks to be left alone: git of its own would ask all the same. */
@@ -33,7 +33,7 @@ export interface WireRemoteOptions {
 export function wireRemote(options: WireRemoteOptions): Remote {
   return {
     async head(signal) {
-      const tip = await options.address((address) => lsRefs(options.post, address, signal), signal);
+      const tip = await options.session((address) => lsRefs(options.post, address, signal), signal);
       return tip === 'unreadable' ? options.fallback.head(signal) : tip;
     },
     async fetch(signal, progress) {
@@ -41,7 +41,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       const tip = await options.fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
       if (tip !== 'absent') return tip;
       // To git an empty page is a repository without branches: whether there is none is asked by our own way.
-      const seen = await options.address((address) => lsRefs(options.post, address, signal), signal);
+      const seen = await options.session((address) => lsRefs(options.post, address, signal), signal);
       return seen === 'absent' || seen === 'unreadable' ? tip : options.fallback.fetch(signal, progress);
     },
     async push(commit, expected, choices, signal, progress) {
@@ -54,12 +54,12 @@ export function wireRemote(options: WireRemoteOptions): Remote {
 }
 
 /**
- * The address for git's own commands. Git tells that it was asked for a password, not by whom: one small question by our
+ * The session for git's own commands. Git tells that it was asked for a password, not by whom: one small question by our
  * own way out shows whether GitLab refuses the token, or something before GitLab that wants a sign-in of its own.
  */
-export function withAuthDiagnosis(post: WirePost, address: WireRemoteOptions['address']): WireRemoteOptions['address'] {
+export function withAuthDiagnosis(post: WirePost, session: Session): Session {
   return (use, signal) =>
-    address(async (where) => {
+    session(async (where) => {
       try {
         return await use(where);
       } catch (error) {
@@ -71,12 +71,12 @@ export function withAuthDiagnosis(post: WirePost, address: WireRemoteOptions['ad
 }
 
 /**
- * The address for git's own commands, with where its name leads: looked up here, where what is never called is refused,
+ * The session for git's own commands, with where its name leads: looked up here, where what is never called is refused,
  * and handed to git, which would look again and might find another. Behind a proxy it is the proxy that looks.
  */
-export function withPinnedAddress(address: WireRemoteOptions['address'], pins: Pins): WireRemoteOptions['address'] {
+export function withPinnedAddress(session: Session, pins: Pins): Session {
   return (use, signal) =>
-    address(async (where) => {
+    session(async (where) => {
       const { proxy, baseUrl } = where.network;
       const addresses = await pins.of(new URL(proxy || baseUrl));
       return use(proxy ? where : { ...where, network: { ...where.network, addresses } });
@@ -88,11 +88,11 @@ export function withPinnedAddress(address: WireRemoteOptions['address'], pins: P
  * Retry-After, and so every site of the instance waits for it.
  */
 function throughTheBreaker(
-  { post, address }: WireRemoteOptions,
+  { post, session }: WireRemoteOptions,
   signal?: AbortSignal,
 ): (error: unknown) => Promise<never> {
   return async (error) => {
-    if (asProblem(error).code === 'gitlab-busy') await address((where) => lsRefs(post, where, signal), signal);
+    if (asProblem(error).code === 'gitlab-busy') await session((where) => lsRefs(post, where, signal), signal);
     throw error;
   };
 }
@@ -122,7 +122,7 @@ async function lsRefs(
     limits: { maxBytes: refsBytes },
     signal,
   });
-  const facts = { project: address.project, branch: address.branch };
+  const facts = factsOf(address);
   if (status === 401) throw new Problem('grant-lost', facts);
   if (status === 403) throw new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
   if (status === 404 || status === 410) throw new Problem('project-missing', facts);

@@ -1,38 +1,29 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Place, type ProjectTracker, cloneUrl, pageAsOdd } from '../actions/project-tracker.ts';
+import type { Place, ProjectTracker } from '../actions/project-tracker.ts';
 import type { Config } from '../config.ts';
-import { type Touchable, openDirectory } from '../files/directory.ts';
+import type { Touchable } from '../files/directory.ts';
 import { realFs } from '../files/disk.ts';
-import { type LargeStore, letGo, openLargeStore } from '../files/large.ts';
 import { createScanner } from '../files/scanner.ts';
 import { createDriver } from '../git/driver.ts';
-import { basicAuthorization, gitEnvironment } from '../git/environment.ts';
-import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersNeeded } from '../git/large.ts';
-import { type Whereabouts, followingRemote } from '../git/following.ts';
-import { type RemoteAddress, cliRemote } from '../git/remote.ts';
-import { openRepository } from '../git/repository.ts';
-import { type WirePost, withAuthDiagnosis, withPinnedAddress, wireRemote } from '../git/wire.ts';
-import type { AtPlace, LfsClient, LfsPlace } from '../gitlab/lfs.ts';
+import type { Whereabouts } from '../git/following.ts';
 import type { SyncEvent } from '../model/event.ts';
-import { type Pointer, readPointer } from '../model/lfs.ts';
-import { type Oid, displayPath } from '../model/tree.ts';
-import type { ConnectionId, Instance } from '../model/instance.ts';
+import { readPointer } from '../model/lfs.ts';
 import type { Conflict } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
-import { type Resolve, createPins } from '../net/pins.ts';
-import type { TlsFiles } from './tls-files.ts';
-import { resolveName } from '../net/probe.ts';
-import { proxyFor } from '../net/proxy.ts';
-import type { Secret } from '../model/secret.ts';
-import type { Binding, Site, SiteId, SiteStatus } from '../model/site.ts';
+import type { Binding, Site, SiteId } from '../model/site.ts';
 import type { Clock, Fs, Random } from '../model/world.ts';
+import { type Resolve, createPins } from '../net/pins.ts';
+import { resolveName } from '../net/probe.ts';
 import type { Store } from '../store/store.ts';
-import { type SiteWorker, createSiteWorker } from '../sync/site-worker.ts';
 import type { Author, Directory, LargeContents, Remote, Repository } from '../sync/ports.ts';
 import { createQueue } from '../sync/queue.ts';
+import type { SiteWorker } from '../sync/site-worker.ts';
 import { createPoll } from '../triggers/poll.ts';
 import { createWatch } from '../triggers/watch.ts';
+import { type LargeFiles, openLargeFiles } from './large-files.ts';
+import { type SiteRuntime, authorOf, manifestDir, openSite } from './open-site.ts';
+import { type RemoteDeps, type RemoteSite, type Where, openSession, siteRemote } from './remote.ts';
 
 /** What tests may own instead of the real world; each part is the real one unless given. */
 export interface Overrides {
@@ -51,33 +42,24 @@ export interface Overrides {
   readonly resolve?: Resolve;
 }
 
-export interface SiteRuntimesDeps {
+export interface SiteRuntimesDeps extends Pick<
+  RemoteDeps,
+  'instance' | 'withToken' | 'post' | 'lfs' | 'checkBreaker' | 'tlsFiles' | 'limited'
+> {
   readonly config: Config;
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
-  readonly instance: () => Instance | undefined;
-  readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
-  readonly post: WirePost;
-  readonly lfs: LfsClient;
-  /** Throws while GitLab asks to be left alone. */
-  readonly checkBreaker: () => void;
   /** Where a connected site's repository is now. */
   readonly whereabouts: (id: SiteId) => Whereabouts;
   /** Where any other repository is. */
   readonly apart: ProjectTracker['apart'];
   /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
   readonly onPulled: (id: SiteId, told: boolean) => void;
-  readonly tlsFiles: Pick<TlsFiles, 'network'>;
-  /** `config/git-limited.sh`. */
-  readonly limited: string;
   readonly publish: (event: SyncEvent) => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
   readonly overrides: Overrides;
 }
-
-/** Where a branch is, and whose grant reaches it. */
-type Where = Place & Pick<Binding, 'branch'>;
 
 /** Every site's repository, folder, worker, schedules and watcher: made with the site, ended with it. */
 export interface SiteRuntimes {
@@ -87,7 +69,7 @@ export interface SiteRuntimes {
   conflicts(id: SiteId): readonly Conflict[];
   saveConflicts(id: SiteId, conflicts: readonly Conflict[]): Promise<void>;
   /** `pushOptions`: sent along with every push. */
-  remote(id: SiteId, where: Where, pushOptions?: readonly string[]): Remote;
+  remote(id: SiteId, where: Where & Place, pushOptions?: readonly string[]): Remote;
   /** What is known of its webhook changed: only the schedule follows. */
   rescheduled(id: SiteId): void;
   add(site: Site): Promise<void>;
@@ -111,49 +93,16 @@ export interface SiteRuntimes {
 /** How many sites are synced at the same time. */
 const concurrency = 4;
 
-interface SiteRuntime {
-  readonly worker: SiteWorker;
-  readonly directory: Directory & Touchable;
-  readonly large: LargeContents;
-  readonly pointers: {
-    /** The large files that a push of `commit` needs on GitLab. */
-    between(commit: Oid, expected: Oid | null): Promise<readonly Pointer[]>;
-    /** Those of kept versions, and of paths that wait for a person. */
-    kept(): Promise<readonly Pointer[]>;
-  };
-  readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
-}
-
 export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
-  const { config, store, clock, random, log, overrides } = deps;
-  const home = join(config.stateDir, 'git-home');
-  const driver = createDriver(config.git);
-  const scanner = createScanner();
-  const queue = createQueue({ clock, concurrency });
-  const fs = overrides.fs ?? realFs();
-  const pins = createPins({ clock, resolve: overrides.resolve ?? resolveName });
+  const { config, store, clock, overrides } = deps;
   const runtimes = new Map<SiteId, SiteRuntime>();
+  const [driver, scanner] = [createDriver(config.git), createScanner()];
+  const queue = createQueue({ clock, concurrency });
+  const { watch, poll } = createTriggers(deps, runtimes);
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
-  const manifestDir = (id: SiteId): string => join(config.stateDir, 'manifests', id);
-  const largeStore = (id: SiteId): LargeStore => openLargeStore(join(config.stateDir, 'large', id));
-
-  const watch = createWatch({
-    onTouched(id, path) {
-      const site = runtimes.get(id);
-      site?.directory.touched(path);
-      site?.worker.touched();
-    },
-    onUnwatched(id, { text }) {
-      runtimes.get(id)?.worker.watched(false);
-      log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
-    },
-  });
-  const poll = createPoll({
-    onTrigger: (id, trigger) => runtimes.get(id)?.worker.trigger(trigger),
-    clock,
-    random,
-    log,
-  });
+  const largeFiles = (id: SiteId): LargeFiles => openLargeFiles(join(config.stateDir, 'large', id), deps.lfs);
+  const pins = createPins({ clock, resolve: overrides.resolve ?? resolveName });
+  const remoteDeps = { ...deps, repositoryDir, pins, override: overrides.remote };
 
   const find = (id: SiteId): SiteRuntime => {
     const found = runtimes.get(id);
@@ -161,58 +110,43 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     return found;
   };
 
-  function remote(id: SiteId, where: Where, pushOptions: readonly string[] = []): Remote {
-    const place = deps.apart(where);
-    const address = addressOf(deps, () => ({ ...where, projectPath: place.path() }));
-    const author = (): Author => store.sites.get(id)?.settings.author ?? authorOf(store, where.connectionId);
-    return followingRemote(remoteAt(id, address, author, pushOptions), place);
-  }
+  const settingsOf = (id: SiteId): Pick<RemoteSite, 'maxFileBytes' | 'usesLfs'> => ({
+    maxFileBytes: () => store.sites.get(id)?.settings.limits.siteBytes ?? 0,
+    usesLfs: () => store.sites.get(id)?.settings.lfs === true,
+  });
 
-  function remoteAt(id: SiteId, address: AddressOf, author: () => Author, pushOptions: readonly string[] = []): Remote {
-    const maxFileBytes = (): number => store.sites.get(id)?.settings.limits.siteBytes ?? 0;
-    const cli = cliRemote({
-      ...{ dir: repositoryDir(id), home, git: config.git, limited: deps.limited, author, maxFileBytes, pushOptions },
-      address: withAuthDiagnosis(deps.post, withPinnedAddress(address, pins)),
-    });
-    const wire = wireRemote({ post: deps.post, address, fallback: cli, checkBreaker: deps.checkBreaker });
-    const inner = overrides.remote?.(wire, id) ?? wire;
-    return largeRemote(inner, {
-      isOn: () => store.sites.get(id)?.settings.lfs === true,
-      pointers: (commit, expected) => runtimes.get(id)?.pointers.between(commit, expected) ?? Promise.resolve([]),
-      upload: (pointers, signal) =>
-        address((where) => upload(largeStore(id), placeOf(where, signal), pointers), signal),
-      pushed: (pointers, signal) =>
-        letGo(largeStore(id), pointers, {
-          kept: async () => (await runtimes.get(id)?.pointers.kept()) ?? [],
-          present: (here) => atPlace(address, signal)((place) => deps.lfs.present(place, here)),
-        }),
-    });
-  }
-
-  function upload(kept: LargeStore, place: LfsPlace, pointers: readonly Pointer[]): Promise<string | undefined> {
-    return deps.lfs.upload(place, pointers, async (pointer) =>
-      (await kept.sound(pointer)) ? () => kept.read(pointer) : undefined,
-    );
-  }
-
-  /** From what was taken here, else from GitLab. */
-  function largeContents(id: SiteId, address: AddressOf): LargeContents {
-    const kept = largeStore(id);
-    return {
-      keep: (chunks) => kept.keep(chunks),
-      copier(pointers, signal) {
-        let fetching: ReturnType<LfsClient['downloads']> | undefined;
-        return async (pointer, write) => {
-          if (!(await kept.sound(pointer))) {
-            const absent = fetching ? [] : await only(pointers, async (one) => !(await kept.has(one)));
-            fetching ??= deps.lfs.downloads(atPlace(address, signal), absent);
-            return fetching(pointer, write);
-          }
-          for await (const chunk of kept.read(pointer)) await write(chunk);
-          return 'done';
-        };
+  async function add(site: Site): Promise<void> {
+    const { id } = site;
+    const binding = (): Binding | undefined => (store.sites.get(id) ?? site).binding;
+    const author = (): Author =>
+      (store.sites.get(id) ?? site).settings.author ?? authorOf(store, binding()?.connectionId);
+    const files = largeFiles(id);
+    const whereabouts = deps.whereabouts(id);
+    const opened = await openSite(
+      {
+        ...{ ...deps, driver, scanner, queue, repositoryDir },
+        fs: overrides.fs ?? realFs(),
+        ...{ largeFiles: files, large: files.contents(openSession(deps, binding)) },
+        remote: (pointers) =>
+          siteRemote(remoteDeps, {
+            ...{ id, where: binding, whereabouts, author, ...settingsOf(id), large: files, pointers },
+          }),
       },
-    };
+      site,
+    );
+    runtimes.set(id, opened);
+  }
+
+  /** For a repository that no binding leads to yet, or for another branch. */
+  function remote(id: SiteId, where: Where & Place, pushOptions: readonly string[] = []): Remote {
+    const whereabouts = deps.apart(where);
+    const none = { between: async () => [], kept: async () => [] };
+    return siteRemote(remoteDeps, {
+      ...{ id, whereabouts, ...settingsOf(id), large: largeFiles(id), pushOptions },
+      pointers: runtimes.get(id)?.pointers ?? none,
+      where: () => ({ ...where, projectPath: whereabouts.path() }),
+      author: () => store.sites.get(id)?.settings.author ?? authorOf(store, where.connectionId),
+    });
   }
 
   return {
@@ -227,111 +161,11 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
       const site = store.sites.get(id);
       if (site && runtimes.has(id)) poll.update(site);
     },
-    async followed(id, content) {
-      const pointer = store.sites.get(id)?.settings.lfs ? readPointer(content) : undefined;
-      const copy = pointer && runtimes.get(id)?.large.copier([pointer]);
-      if (!copy) return content;
-      const chunks: Buffer[] = [];
-      const copied = await copy(pointer, async (chunk) => void chunks.push(chunk));
-      return copied === 'done' ? Buffer.concat(chunks) : content;
-    },
+    followed: async (id, content) =>
+      store.sites.get(id)?.settings.lfs ? followed(runtimes.get(id)?.large, content) : content,
     load: () => queue.load(),
     isScheduling: () => poll.isAlive(),
-
-    async add(site) {
-      const { id } = site;
-      const present = (): Site => store.sites.get(id) ?? site;
-      const author = (): Author => present().settings.author ?? authorOf(store, present().binding?.connectionId);
-      await mkdir(manifestDir(id), { recursive: true, mode: 0o700 });
-      const facts = await store.siteFacts.of(id);
-      const conflicts: SiteRuntime['conflicts'] = {
-        get: () => facts.data.conflicts,
-        save: (next) => facts.update((draft) => void (draft.conflicts = [...next])),
-      };
-      const remember = (status: SiteStatus): void => {
-        const noted = facts.update((draft) => void (draft.status = status));
-        noted.catch((error: unknown) => log('warn', 'A site’s status could not be noted.', { site: id, error }));
-      };
-      const large = largeContents(
-        id,
-        addressOf(deps, () => present().binding),
-      );
-      const bare = openRepository({
-        ...{ dir: repositoryDir(id), home, driver, clock, author },
-        subfolder: present().binding?.subfolder ?? '',
-      });
-      const opened = openDirectory({
-        ...{ fs, clock, random, scanner, repository: bare, large },
-        root: site.folder,
-        stateDir: manifestDir(id),
-        settings: () => present().settings,
-        lostAttributes: (path, names) =>
-          log('warn', 'Attributes of a replaced file could not be kept.', {
-            ...{ site: id, path: displayPath(path), attributes: names.join(', ') },
-          }),
-      });
-      const directory = overrides.directory?.(opened, id) ?? opened;
-      const pointerTools = (): Parameters<typeof pointersKept>[0] => ({
-        ...{ driver, blobs: bare.blobs },
-        environment: gitEnvironment({ gitDir: repositoryDir(id), home, author: author() }),
-      });
-      const pointers: SiteRuntime['pointers'] = {
-        between: (commit, expected) => pointersBetween(pointerTools(), commit, expected),
-        kept: () => pointersKept(pointerTools()),
-      };
-      // Nothing is being kept yet: what is half-written is a crash's.
-      await largeStore(id)
-        .sweep()
-        .catch((error: unknown) => log('warn', 'The store of large files could not be swept.', { site: id, error }));
-      const repository = largeRepository(
-        bare,
-        (keepAfter) => largeStore(id).tidy(keepAfter, () => pointersNeeded(pointerTools())),
-        (error) => log('warn', 'The store of large files could not be tidied.', { site: id, error }),
-      );
-      const worker: SiteWorker = createSiteWorker({
-        site: present,
-        repository: overrides.repository?.(repository, id) ?? repository,
-        directory,
-        queue,
-        clock,
-        random,
-        remote: followingRemote(
-          remoteAt(
-            id,
-            addressOf(deps, () => present().binding),
-            author,
-          ),
-          deps.whereabouts(id),
-        ),
-        ...(facts.data.status ? { remembered: facts.data.status } : {}),
-        report(event) {
-          deps.publish(event);
-          if (event.kind !== 'run') return;
-          remember(worker.status());
-          const { pulled, triggers } = event.run;
-          if (pulled.added + pulled.changed + pulled.removed > 0) deps.onPulled(id, triggers.includes('webhook'));
-        },
-        saveRoot: async (root) => void (await store.sites.change(id, { root })),
-        conflicts: conflicts.get,
-        agreed: () => facts.data.agreed,
-        saveAgreed: (commit) => facts.update((draft) => void (draft.agreed = commit)),
-        saveConflicts: conflicts.save,
-        refusal: () => facts.data.refusal,
-        saveRefusal: (refusal) =>
-          facts.update((draft) => {
-            if (refusal) draft.refusal = { ...refusal };
-            else delete draft.refusal;
-          }),
-        switching: {
-          begin: (to) => store.sites.setSwitching(id, to),
-          async end(branch) {
-            const { binding } = present();
-            if (binding) await store.sites.setBranch(id, branch ?? binding.branch);
-          },
-        },
-      });
-      runtimes.set(id, { worker, directory, conflicts, pointers, large });
-    },
+    add,
 
     async changed(site) {
       poll.update(site);
@@ -349,9 +183,9 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
       runtimes.delete(id);
       await store.siteFacts.forget(id);
       await store.history.forget(id);
-      await rm(manifestDir(id), { recursive: true, force: true });
+      await rm(manifestDir(config.stateDir, id), { recursive: true, force: true });
       await rm(repositoryDir(id), { recursive: true, force: true });
-      await largeStore(id).clear();
+      await largeFiles(id).store.clear();
     },
 
     async stop(ms) {
@@ -364,53 +198,32 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
   };
 }
 
-function placeOf({ url, branch, network }: RemoteAddress, signal?: AbortSignal): LfsPlace {
-  return { url, branch, authorization: network.authorization, signal };
+/** What tells the workers that something may have changed. */
+function createTriggers({ clock, random, log }: SiteRuntimesDeps, runtimes: ReadonlyMap<SiteId, SiteRuntime>) {
+  const watch = createWatch({
+    onTouched(id, path) {
+      const site = runtimes.get(id);
+      site?.directory.touched(path);
+      site?.worker.touched();
+    },
+    onUnwatched(id, { text }) {
+      runtimes.get(id)?.worker.watched(false);
+      log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
+    },
+  });
+  const poll = createPoll({
+    onTrigger: (id, trigger) => runtimes.get(id)?.worker.trigger(trigger),
+    ...{ clock, random, log },
+  });
+  return { watch, poll };
 }
 
-function atPlace(address: AddressOf, signal?: AbortSignal): AtPlace {
-  return (use) => address((where) => use(placeOf(where, signal)), signal);
-}
-
-async function only(
-  pointers: readonly Pointer[],
-  holds: (pointer: Pointer) => Promise<boolean>,
-): Promise<readonly Pointer[]> {
-  const answers = await Promise.all(pointers.map(holds));
-  return pointers.filter((_, at) => answers[at]);
-}
-
-type AddressOf = <T>(use: (address: RemoteAddress) => Promise<T>, signal?: AbortSignal) => Promise<T>;
-
-/** Asked anew for each command: projects move, tokens are renewed, settings change. */
-function addressOf({ instance, withToken, tlsFiles }: SiteRuntimesDeps, where: () => Where | undefined): AddressOf {
-  return (use, signal) => {
-    const site = where();
-    if (!site) return Promise.reject(new Problem('not-connected', {}));
-    const act = (token: Secret): ReturnType<typeof use> => {
-      const present = instance();
-      if (!present) throw new Problem('instance-missing', {});
-      const { advanced } = present;
-      const network = {
-        baseUrl: present.url,
-        authorization: basicAuthorization(token.open()),
-        headers: advanced.headers,
-        ...tlsFiles.network(),
-        proxy: proxyFor(new URL(present.url), advanced),
-      };
-      const { projectPath: project, branch } = site;
-      return use({ url: cloneUrl(present.url, project), project, branch, network });
-    };
-    return withToken(site.connectionId, act, signal).catch((error: unknown) => {
-      throw error instanceof Problem ? pageAsOdd(error) : error;
-    });
-  };
-}
-
-/** Push rules check author and committer: both are the person whose grant is used. */
-export function authorOf(store: Store, id: ConnectionId | undefined): Author {
-  const connection = id === undefined ? undefined : store.instance.connection(id);
-  if (!connection) return { name: 'Mooring', email: 'mooring@localhost' };
-  const host = new URL(store.instance.get()?.url ?? 'http://localhost').hostname;
-  return { name: connection.name, email: connection.email || `${connection.username}@users.noreply.${host}` };
+/** What a content stands for, where it is a pointer to a large file that can be had; otherwise itself. */
+async function followed(large: LargeContents | undefined, content: Buffer): Promise<Buffer> {
+  const pointer = readPointer(content);
+  const copy = pointer && large?.copier([pointer]);
+  if (!copy) return content;
+  const chunks: Buffer[] = [];
+  const copied = await copy(pointer, async (chunk) => void chunks.push(chunk));
+  return copied === 'done' ? Buffer.concat(chunks) : content;
 }

@@ -7,7 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
-import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import { cliRemote } from '../../src/git/remote.ts';
+import type { RemoteAddress } from '../../src/git/session.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import { withPinnedAddress, wireRemote } from '../../src/git/wire.ts';
 import { Problem, asProblem } from '../../src/model/problem.ts';
@@ -232,7 +233,7 @@ overhttp('while GitLab asks to be left alone git is not started, neither to fetc
   const checkBreaker = (): void => {
     throw new Problem('gitlab-busy', {}, { retryAfterMs: 30_000 });
   };
-  const remote = wireRemote({ post: never, address: never, fallback, checkBreaker });
+  const remote = wireRemote({ post: never, session: never, fallback, checkBreaker });
   const push = () => remote.push('a'.repeat(40) as Oid, null, { skipCi: false });
   for (const act of [() => remote.fetch(), push]) assert.is((await problemOf(act())).retryAfterMs, 30_000);
   assert.equal(started, []);
@@ -356,7 +357,7 @@ async function overHttp(
       limited,
       author,
       // A clock on which nothing is remembered.
-      address: resolve
+      session: resolve
         ? withPinnedAddress(address, createPins({ clock: { ...systemClock, monotonic: () => NaN }, resolve }))
         : address,
       maxFileBytes: () => 2 ** 30,
@@ -372,7 +373,8 @@ async function overHttp(
       clock: systemClock,
       random: systemRandom,
     });
-    const remote = kind === 'cli' ? cli : wireRemote({ post: (request) => http.post(request), address, fallback: cli });
+    const remote =
+      kind === 'cli' ? cli : wireRemote({ post: (request) => http.post(request), session: address, fallback: cli });
     await test({
       remote,
       repository,

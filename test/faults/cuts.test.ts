@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { basicAuthorization, gitEnvironment } from '../../src/git/environment.ts';
-import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import { cliRemote } from '../../src/git/remote.ts';
+import type { RemoteAddress } from '../../src/git/session.ts';
 import { wireRemote } from '../../src/git/wire.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { createHttp } from '../../src/net/http.ts';
@@ -105,7 +106,12 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
         network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
-      ...{ dir: join(dir, 'state', 'repo.git'), home: join(dir, 'state', 'home'), git: '/usr/bin/git', address },
+      ...{
+        dir: join(dir, 'state', 'repo.git'),
+        home: join(dir, 'state', 'home'),
+        git: '/usr/bin/git',
+        session: address,
+      },
       limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
       author: () => ({ name: 'Ana', email: 'ana@harbour.example' }),
       maxFileBytes: () => 2 ** 30,
@@ -119,7 +125,7 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
       const http = createHttp({ instance, clock: systemClock, random: systemRandom });
       return http.post(request).finally(() => http.close());
     };
-    const remote: Remote = kind === 'cli' ? cli : wireRemote({ post, address, fallback: cli });
+    const remote: Remote = kind === 'cli' ? cli : wireRemote({ post, session: address, fallback: cli });
     const world = await engineWorld({ keep: dir, remote: () => remote });
     try {
       await world.connect();

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { basicAuthorization } from '../../src/git/environment.ts';
-import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import { cliRemote } from '../../src/git/remote.ts';
+import type { RemoteAddress } from '../../src/git/session.ts';
 import type { Remote } from '../../src/sync/ports.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
@@ -53,7 +54,7 @@ export async function overHttp(
       git: '/usr/bin/git',
       limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
       author: () => ({ name: 'Ana Petrović', email: 'ana@harbour.example' }),
-      address,
+      session: address,
       maxFileBytes: () => maxFileBytes,
     });
     const world = await engineWorld({ ...rest, keep: dir, remote: () => rest.remote?.(cli) ?? cli });

@@ -10,7 +10,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
-import { type RemoteAddress, cliRemote } from '../../src/git/remote.ts';
+import { cliRemote } from '../../src/git/remote.ts';
+import type { RemoteAddress } from '../../src/git/session.ts';
 import { openRepository } from '../../src/git/repository.ts';
 import { wireRemote } from '../../src/git/wire.ts';
 import { Problem } from '../../src/model/problem.ts';
@@ -71,7 +72,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
   const repository = openRepository({ ...paths, author, driver: createDriver('/usr/bin/git'), clock: systemClock });
   await repository.prepare();
   const remote = cliRemote({
-    ...{ ...paths, git: '/usr/bin/git', author, address, maxFileBytes: () => 4 * 1024 * 1024 },
+    ...{ ...paths, git: '/usr/bin/git', author, session: address, maxFileBytes: () => 4 * 1024 * 1024 },
     limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
   });
   const advanced = { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 };
@@ -80,7 +81,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
     clock: systemClock,
     random: systemRandom,
   });
-  const wire = wireRemote({ post: (request) => http.post(request), address, fallback: remote });
+  const wire = wireRemote({ post: (request) => http.post(request), session: address, fallback: remote });
   try {
     await test({ remote, wire, repository, gitDir: paths.dir, dir, tip, commands, served: () => served });
   } finally {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { RemoteAddress } from '../../src/git/remote.ts';
+import type { RemoteAddress } from '../../src/git/session.ts';
 import { type WirePost, withAuthDiagnosis } from '../../src/git/wire.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { problemOf } from '../net/support.ts';
