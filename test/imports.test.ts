@@ -64,6 +64,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
       'cli',
       'main',
       'git/driver.ts',
+      'git/coprocess.ts',
       'web/live.ts',
       'web/pending.ts',
       'web/routes/hooks.ts',

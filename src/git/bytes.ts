@@ -33,6 +33,13 @@ export class ByteReader {
     }
   }
 
+  /** As {@link take}, in one piece. */
+  async exactly(count: number): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of this.take(count)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  }
+
   /** Whether bytes came that nobody took: after the end of the stream, what was cut off. */
   get hasRest(): boolean {
     return this.#held.length > 0;

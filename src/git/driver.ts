@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { Problem } from '../model/problem.ts';
 import { noteRunning, signalGroup } from './orphans.ts';
 
@@ -25,7 +26,7 @@ export interface GitRun {
 export interface GitDriver {
   run(run: GitRun): Promise<GitResult>;
   /** A process whose output is read as it comes. The caller ends it. */
-  open(run: Omit<GitRun, 'input' | 'maxOutput' | 'limitMs'>): GitProcess;
+  open(run: Omit<GitRun, 'input' | 'maxOutput'>): GitProcess;
 }
 
 /** Runs a command that must succeed and gives what it printed. Throws `git-damaged` and its like. */
@@ -45,7 +46,7 @@ const outputLimit = 256 * 1024 * 1024;
 export function createDriver(binary: string): GitDriver {
   return {
     open: (run) => open(binary, run, 'pipe'),
-    async run(run) {
+    async run({ limitMs = tenMinutes, ...run }) {
       const process = open(binary, run, run.input ? 'pipe' : 'ignore');
       const { child } = process;
       const chunks: Buffer[] = [];
@@ -57,7 +58,7 @@ export function createDriver(binary: string): GitDriver {
       };
       const timer = setTimeout(
         () => stop(new Problem('git-failed', { command: run.args[0] ?? '', text: 'it took too long' })),
-        run.limitMs ?? tenMinutes,
+        limitMs,
       );
       child.stdout?.on('data', (chunk: Buffer) => {
         size += chunk.length;
@@ -95,11 +96,16 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
     endGroup(child);
   };
   run.signal?.addEventListener('abort', end, { once: true });
+  const tooLong = run.limitMs === undefined ? undefined : setTimeout(end, run.limitMs).unref();
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
     child.once('error', (error) => reject(new Problem('git-failed', { command: run.args[0] ?? '' }, { cause: error })));
-    child.once('close', (code, signal) => resolve({ code: code ?? (signal ? 128 : 1), stderr }));
+    // As a shell tells it: a process that a signal ended has no code of its own.
+    child.once('close', (code, signal) =>
+      resolve({ code: code ?? (signal ? 128 + constants.signals[signal] : 1), stderr }),
+    );
   }).finally(() => {
     forget();
+    clearTimeout(tooLong);
     run.signal?.removeEventListener('abort', end);
   });
   // Whoever reads the output learns of a git that never started only at its end: until then it must not end the process.

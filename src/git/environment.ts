@@ -13,6 +13,8 @@ export interface GitEnvironment {
   /** Seconds since 1970, for both dates of a commit. */
   readonly date?: number;
   readonly network?: GitNetwork;
+  /** Settings of one command, on top of those of all. */
+  readonly config?: readonly (readonly [string, string])[];
 }
 
 /** Set for fetch and push only: no other git process ever sees the token. */
@@ -70,7 +72,7 @@ export function gitEnvironment(options: GitEnvironment): Record<string, string> 
     environment.GIT_COMMITTER_DATE = `${options.date} +0000`;
   }
   if (network?.client) environment['MOORING_RUN_KEY_PASSPHRASE'] = network.client.passphrase;
-  const config = [...fixedConfig, ...(network ? networkConfig(network) : [])];
+  const config = [...fixedConfig, ...(options.config ?? []), ...(network ? networkConfig(network) : [])];
   environment.GIT_CONFIG_COUNT = String(config.length);
   config.forEach(([key, value], index) => {
     environment[`GIT_CONFIG_KEY_${index}`] = key;

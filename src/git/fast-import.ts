@@ -20,7 +20,7 @@ export interface FastImport {
   abandon(): Promise<void>;
 }
 
-interface ImportCommit {
+export interface ImportCommit {
   readonly author: { readonly name: string; readonly email: string };
   /** Seconds since 1970. */
   readonly date: number;
@@ -41,7 +41,7 @@ export interface ImportEdit {
 }
 
 /** Where every stream's commits go; the ledger's refs are moved afterwards, under a compare-and-set. */
-const scratch = 'refs/sync/scratch';
+const scratch = 'refs/scratch/import';
 
 export function startFastImport(
   driver: GitDriver,
@@ -84,7 +84,7 @@ class Stream implements FastImport {
 
   async commit(commit: ImportCommit): Promise<number> {
     const mark = ++this.#marks;
-    const who = `${clean(commit.author.name)} <${clean(commit.author.email)}> ${commit.date} +0000`;
+    const who = signature(commit.author, commit.date);
     const message = Buffer.from(commit.message, 'utf8');
     // `reset` first: without it a commit with no parent would silently continue the one before on the scratch ref.
     await this.#write(`reset ${scratch}\n\ncommit ${scratch}\nmark :${mark}\nauthor ${who}\ncommitter ${who}\n`);
@@ -128,6 +128,11 @@ class Stream implements FastImport {
 }
 
 const name = (parent: Oid | number): string => (typeof parent === 'number' ? `:${parent}` : parent);
+
+/** Who wrote a commit and when, as its header says it; `date`: seconds since 1970. */
+export function signature({ name, email }: ImportCommit['author'], date: number): string {
+  return `${clean(name)} <${clean(email)}> ${date} +0000`;
+}
 
 /** Names go into a header line: what could end it or open an address goes. */
 const clean = (text: string): string => text.replace(/[<>\n\0]/g, '').trim();

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Entry, Oid, SitePath } from '../model/tree.ts';
 import type { Author, HeldPath, Ledger, LedgerName, Repository } from '../sync/ports.ts';
-import type { ImportEdit, startFastImport } from './fast-import.ts';
+import type { FastImport, ImportEdit } from './fast-import.ts';
+import type { Refs } from './refs.ts';
 
 interface HeldTools {
   readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
-  readonly startStream: () => ReturnType<typeof startFastImport>;
+  readonly refs: Refs;
+  readonly startStream: () => FastImport;
   readonly author: () => Author;
   /** Changes whenever one of these refs does. */
   readonly stamp: () => Promise<string>;
@@ -50,8 +52,8 @@ export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 
         marks.push([path, mark]);
       }
       const oids = await stream.finish();
-      const lines = marks.map(([path, mark]) => `update ${refOf(path)} ${oids.get(mark) as Oid}\n`);
-      await ask(['update-ref', '--stdin'], { input: ['start\n', ...lines, 'commit\n'] });
+      const lines = marks.map(([path, mark]) => `update ${refOf(path)} ${oids.get(mark) as Oid}`);
+      await tools.refs.move(lines);
       known = undefined;
     },
 
@@ -80,8 +82,7 @@ export function heldPaths(tools: HeldTools): Pick<Repository, 'held' | 'hold' | 
 
     async release(paths) {
       if (paths.length === 0) return;
-      const lines = paths.map((path) => `delete ${refOf(path)}\n`);
-      await ask(['update-ref', '--stdin'], { input: ['start\n', ...lines, 'commit\n'] });
+      await tools.refs.move(paths.map((path) => `delete ${refOf(path)}`));
       known = undefined;
     },
   };

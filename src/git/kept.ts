@@ -2,7 +2,8 @@ import { Problem } from '../model/problem.ts';
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { Oid, SitePath } from '../model/tree.ts';
 import type { Author, KeptMode, Repository, TreeFile } from '../sync/ports.ts';
-import type { startFastImport } from './fast-import.ts';
+import type { FastImport } from './fast-import.ts';
+import type { Refs } from './refs.ts';
 
 interface KeptTools {
   readonly ask: (args: readonly string[], more?: { input: string[] }) => Promise<Buffer>;
@@ -10,7 +11,8 @@ interface KeptTools {
   /** The tree of a commit, as far as it is the site's. */
   readonly treeOf: (commit: Oid) => Promise<Oid>;
   readonly files: (oid: Oid) => Promise<readonly TreeFile[]>;
-  readonly startStream: () => ReturnType<typeof startFastImport>;
+  readonly refs: Refs;
+  readonly startStream: () => FastImport;
   readonly author: () => Author;
 }
 
@@ -69,8 +71,8 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
       const commit = (await stream.finish()).get(mark) as Oid;
       const id = `${new Date(request.at).toISOString().replace(/[-:]/g, '').slice(0, 15)}Z-${commit.slice(0, 12)}`;
       const now = `refs/sync/keep/${id}`;
-      const gone = older.filter(({ ref }) => ref !== now).map(({ ref }) => `delete ${ref}\n`);
-      await ask(['update-ref', '--stdin'], { input: ['start\n', `update ${now} ${commit}\n`, ...gone, 'commit\n'] });
+      const gone = older.filter(({ ref }) => ref !== now).map(({ ref }) => `delete ${ref}`);
+      await tools.refs.move([`update ${now} ${commit}`, ...gone]);
       return id;
     },
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Oid } from '../model/tree.ts';
 import type { Ledger, LedgerName, Repository } from '../sync/ports.ts';
 import type { Ask } from './driver.ts';
+import type { Refs } from './refs.ts';
 
 const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base', 'back'];
 
@@ -10,6 +11,7 @@ const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'c
 export function createLedger(
   dir: string,
   ask: Ask,
+  refs: Refs,
 ): {
   read: Repository['ledger'];
   /** `also`: lines of `update-ref --stdin` that belong to the same transaction. */
@@ -22,8 +24,8 @@ export function createLedger(
   const read: Repository['ledger'] = async () => {
     const stamp = await refsStamp(dir);
     if (known?.stamp === stamp) return known.ledger;
-    const refs = names.map((name) => `refs/sync/${name}`);
-    const text = (await ask(['for-each-ref', '--format=%(refname) %(objectname)', ...refs])).toString('latin1');
+    const patterns = names.map((name) => `refs/sync/${name}`);
+    const text = (await ask(['for-each-ref', '--format=%(refname) %(objectname)', ...patterns])).toString('latin1');
     const found: Partial<Record<LedgerName, Oid>> = {};
     for (const row of text.split('\n').filter(Boolean)) {
       const [ref = '', oid = ''] = row.split(' ');
@@ -36,14 +38,14 @@ export function createLedger(
   return {
     read,
     async move(moves, expect = {}, also: readonly string[] = []) {
-      const lines = ['start'];
+      const lines: string[] = [];
       for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
         const was = expect[name];
         const old = was === undefined ? '' : ` ${was ?? zero}`;
         lines.push(oid === null ? `delete refs/sync/${name}${old}` : `update refs/sync/${name} ${oid}${old}`);
       }
       const before = await read();
-      await ask(['update-ref', '--stdin'], { input: [`${[...lines, ...also, 'commit'].join('\n')}\n`] });
+      await refs.move([...lines, ...also]);
       const next: Partial<Record<LedgerName, Oid>> = { ...before };
       for (const [name, oid] of Object.entries(moves) as [LedgerName, Oid | null][]) {
         if (oid === null) delete next[name];

@@ -1,14 +1,13 @@
 import { unsafePath } from '../model/path-safety.ts';
 import type { Change, Entry, Mode, Oid, SitePath } from '../model/tree.ts';
 import type { Author, Repository, CommittedFiles, PendingFile } from '../sync/ports.ts';
-import type { Ask } from './driver.ts';
-import type { ImportEdit, startFastImport } from './fast-import.ts';
-import { parseTree } from './rows.ts';
+import type { FastImport, ImportEdit } from './fast-import.ts';
 import type { View } from './view.ts';
 
 interface TakeTools {
-  readonly ask: Ask;
-  readonly startStream: () => ReturnType<typeof startFastImport>;
+  /** What a tree has at some paths. */
+  readonly entriesAt: (tree: Oid, paths: readonly SitePath[]) => Promise<Map<SitePath, Entry>>;
+  readonly startStream: () => FastImport;
   readonly below: View['below'];
   readonly author: () => Author;
   /** Seconds since 1970, never before the parent's. */
@@ -17,7 +16,7 @@ interface TakeTools {
 
 /** Records what is taken from the folder as one commit; without a parent, as the first. */
 export async function take(
-  { ask, startStream, below, author, date }: TakeTools,
+  { entriesAt, startStream, below, author, date }: TakeTools,
   parent: { readonly oid: Oid; readonly tree: Oid } | undefined,
   pending: readonly PendingFile[],
   message: Parameters<Repository['commitFiles']>[2],
@@ -25,7 +24,7 @@ export async function take(
   const bad = pending.find(({ path }) => unsafePath(path) !== undefined);
   if (bad) throw new Error(`a path that must not travel was about to be recorded: ${JSON.stringify(bad.path)}`);
   const paths = pending.map(({ path }) => path);
-  const before = parent ? await entriesOf(ask, parent.tree, paths) : new Map<SitePath, Entry>();
+  const before = parent ? await entriesAt(parent.tree, paths) : new Map<SitePath, Entry>();
   const stream = startStream();
   const read = await readAll(stream, pending).catch(async (error: unknown) => {
     await stream.abandon();
@@ -57,7 +56,7 @@ export async function take(
 }
 
 async function readAll(
-  stream: ReturnType<typeof startFastImport>,
+  stream: FastImport,
   pending: readonly PendingFile[],
 ): Promise<{ steady: { path: SitePath; mode?: Mode; mark: number }[]; unsteady: SitePath[] }> {
   const steady: { path: SitePath; mode?: Mode; mark: number }[] = [];
@@ -81,21 +80,6 @@ async function readAll(
     else unsteady.push(path);
   }
   return { steady, unsteady };
-}
-
-/** What the parent has at some paths, asked for in portions that fit a command line. */
-async function entriesOf(ask: Ask, parent: Oid, paths: readonly SitePath[]): Promise<Map<SitePath, Entry>> {
-  const wanted = new Set(paths);
-  const found = new Map<SitePath, Entry>();
-  // Many paths: the whole list is cheaper than many command lines. Odd bytes cannot be arguments of a process at all.
-  const plain = paths.length <= 200 && paths.every((path) => /^[\x20-\x7e]+$/.test(path));
-  const output = plain
-    ? await ask(['ls-tree', '-z', '-l', '--full-tree', parent, '--', ...paths])
-    : await ask(['ls-tree', '-r', '-z', '-l', '--full-tree', parent]);
-  for (const { path, mode, oid } of parseTree(output)) {
-    if (wanted.has(path) && (mode as string) !== '040000') found.set(path, { mode, oid });
-  }
-  return found;
 }
 
 function sameEntry(a: Entry | undefined, b: Entry | undefined): boolean {

@@ -6,14 +6,13 @@ import { ByteReader } from './bytes.ts';
 import type { Ask, GitProcess, GitResult } from './driver.ts';
 import { localFailure } from './failure.ts';
 import { LruCache } from './lru-cache.ts';
+import { emptyTree } from './objects.ts';
 
 interface ViewTools {
   readonly ask: Ask;
   readonly open: (args: readonly string[]) => GitProcess;
   readonly git: (args: readonly string[]) => Promise<GitResult>;
 }
-
-export const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 
 /**
  * A folder of the repository seen as if it were the whole: paths lose its name on the way in and get it on the way out.

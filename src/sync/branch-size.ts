@@ -2,7 +2,7 @@ import { Problem } from '../model/problem.ts';
 import { type Oid, escapeControls } from '../model/tree.ts';
 import type { Repository } from './ports.ts';
 
-type Commits = Pick<Repository, 'checkCount' | 'commit'>;
+type Commits = Pick<Repository, 'count' | 'commit'>;
 
 /**
  * Throws `branch-too-many-files` where a commit of GitLab's branch has more files than a site may have, and names the
@@ -37,7 +37,7 @@ async function firstOver(repository: Commits, tip: Oid, limit: number, known?: O
 
 async function isOver(repository: Commits, commit: Oid, limit: number): Promise<boolean> {
   try {
-    await repository.checkCount(commit, limit);
+    await repository.count(commit, limit);
     return false;
   } catch (error) {
     if (error instanceof Problem && error.code === 'too-many-files') return true;

@@ -307,9 +307,8 @@ async function ask(
 ): Promise<Hold | undefined> {
   if (isAnswered(deps, stepId(divergence))) return undefined;
   const { repository, directory, site } = deps;
-  // Counting a branch costs a look at its whole tree: only where something would go.
   const counts = remoteTip !== null && tally(going).removed > 0;
-  const onBranch = counts ? (await repository.files(remoteTip, Number.POSITIVE_INFINITY)).length : 0;
+  const onBranch = counts ? await repository.count(remoteTip, Number.POSITIVE_INFINITY) : 0;
   const branch = lossOf(going, onBranch);
   // What was agreed to and could not be done is not asked again each time it is tried.
   const staying = new Set(directory.staying());

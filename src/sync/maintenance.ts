@@ -28,6 +28,8 @@ export interface MaintenanceDeps {
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
+/** Each leaves a pack or two; git looks an object up in one after another. */
+const mostMoves = 50;
 
 /** What a run must find in order, and what is put in order when none moves anything. */
 export class Maintenance {
@@ -36,6 +38,7 @@ export class Maintenance {
   #prepared = false;
   #damaged = false;
   #maintainedAt: number | undefined;
+  #moves = 0;
 
   constructor(deps: MaintenanceDeps, questions: ConflictList) {
     this.#deps = deps;
@@ -101,12 +104,18 @@ export class Maintenance {
     await saveRoot(now);
   }
 
-  /** Once a day, when nothing moves. */
+  /** Once a day, when nothing moves; and small packs after so many runs that moved something. */
   async afterRun(outcome: Outcome, signal: AbortSignal): Promise<void> {
     const { clock, random, repository, site } = this.#deps;
+    const hasMoved = outcome.pulled.length + outcome.pushed.length > 0;
+    if (hasMoved) this.#moves += 1;
+    if (this.#moves >= mostMoves) {
+      this.#moves = 0;
+      await repository.fold(signal);
+    }
     const now = clock.monotonic();
     this.#maintainedAt ??= now - dayMs + random.fraction() * 6 * hourMs;
-    if (outcome.pulled.length + outcome.pushed.length > 0 || now - this.#maintainedAt < dayMs) return;
+    if (hasMoved || now - this.#maintainedAt < dayMs) return;
     this.#maintainedAt = now;
     await repository.maintain(clock.now() - site().settings.keepDays * dayMs, signal);
   }

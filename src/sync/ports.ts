@@ -182,8 +182,11 @@ export interface Repository {
   attributesAbove(commit: Oid): Promise<Above>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
-  /** Throws `too-many-files` past the limit, at the first file too many. */
-  checkCount(commit: Oid, limit: number): Promise<void>;
+  /**
+   * How many files a commit has; after a change only what differs is counted. Throws `too-many-files` past the limit, at
+   * the first file too many.
+   */
+  count(commit: Oid, limit: number): Promise<number>;
   /** Differences between two commits; `undefined` stands for the empty tree. */
   changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
   /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
@@ -212,6 +215,11 @@ export interface Repository {
    * than two weeks go, the rest is packed. May be broken off at any time.
    */
   maintain(keepAfter: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Puts the small packs together that edits and fetches leave, one each; what nothing refers to is kept. Only between two
+   * runs, as `maintain`.
+   */
+  fold(signal?: AbortSignal): Promise<void>;
   /** Keeps a commit's tree under its own ref, with what is needed to give it back. */
   keep(request: KeepRequest): Promise<string>;
   kept(): Promise<readonly KeptVersion[]>;

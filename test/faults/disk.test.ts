@@ -161,6 +161,7 @@ disk(
         await world.sync();
         assert.is(world.read('index.html'), 'new\n');
         assert.ok(git(world.bare, 'ls-tree', '--name-only', 'main').includes('large.bin'));
+        await world.rest();
         assert.equal(gitChildren(), []);
       },
     );
@@ -266,6 +267,7 @@ for (const [call, name] of [
         }
         assert.ok(order.met > 0, 'the fault was not met');
         assert.is(world.tip(), tip);
+        await world.rest();
         assert.equal(gitChildren(), [], 'a git was left behind');
         order.on = false;
         await world.triggered('rescan');

@@ -383,6 +383,7 @@ for (const [what, edit] of [
         assert.equal(world.files(), before);
         assert.is(made(), begun);
         assert.is(world.tip(), tip);
+        await world.rest();
         assert.equal(gitChildren(), []);
       },
     );
@@ -397,6 +398,7 @@ hostile('S6: ten thousand million paths in a few kilobytes: held within seconds,
     assert.ok(['branch-too-many-files', 'repository-too-large'].includes(problem.code), problem.message);
     const first = await problemOf(() => world.connect());
     assert.is(first.code, 'branch-too-many-files');
+    await world.rest();
     assert.equal(gitChildren(), []);
   }),
 );

@@ -55,6 +55,8 @@ export interface EngineWorld {
   later(ms: number): EngineWorld;
   /** Somebody sets the clock: no time has passed. */
   clockJumps(ms: number): void;
+  /** Ends the git processes that wait for the next question. */
+  rest(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -216,7 +218,9 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     clockJumps(ms) {
       set += ms;
     },
+    rest: opened.rest,
     async close() {
+      await opened.rest();
       await directory.close();
       await scanner.close();
       remove();
