@@ -3,12 +3,14 @@ import { type SimpleGit, simpleGit } from 'simple-git';
 import { Problem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
-import type { Author, PushResult, Remote } from '../sync/ports.ts';
+import type { Author, Remote } from '../sync/ports.ts';
 import { gitEnvironment } from './environment.ts';
-import { cleanOutput, fetchFailure, pushFailure, remoteLines } from './failure.ts';
+import { fetchFailure } from './failure.ts';
 import { dropEnded, notesOf } from './orphans.ts';
 import { readProgress, withoutProgress } from './progress.ts';
+import { type PushOutput, readPush } from './push-result.ts';
 import { type RemoteAddress, type Session, factsOf } from './session.ts';
+import { incoming } from './transfer.ts';
 import { type Suspect, findSuspect, refusedObject, suspected } from './suspect.ts';
 
 export interface CliRemoteOptions {
@@ -27,8 +29,6 @@ export interface CliRemoteOptions {
   /** For every push: what GitLab shall do with it. */
   readonly pushOptions?: readonly string[];
 }
-
-const incoming = 'refs/sync/incoming';
 
 /** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
 export function cliRemote(options: CliRemoteOptions): Remote {
@@ -89,7 +89,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         const told = progress && follow(progress, 'pushing');
         const args = ['push', ...flags, '--', address.url, `${commit}:${ref}`];
         const result = await run(options, pushing.give(address), args, signal, told);
-        const read = readPush(result, ref, address);
+        const read = readPush(result, ref, factsOf(address));
         if ('problem' in read) throw pushing.learn(read.problem);
         pushing.enough();
         return read;
@@ -125,12 +125,6 @@ function follow(progress: (progress: Progress) => void, act: Progress['act']): (
   };
 }
 
-interface RunResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /**
  * One simple-git instance per command: a failed task rejects those queued behind it. It resolves on exit 1 with an
  * empty stderr, so the exit code is read from its result, not from whether it threw.
@@ -142,7 +136,7 @@ async function run(
   args: string[],
   signal?: AbortSignal,
   told?: (stderr: string) => void,
-): Promise<RunResult> {
+): Promise<PushOutput> {
   const environment = {
     ...gitEnvironment({
       gitDir: options.dir,
@@ -154,7 +148,7 @@ async function run(
     MOORING_RUN_FILE_BYTES: String(options.maxFileBytes()),
     MOORING_RUN_NOTES: notesOf(options.dir),
   };
-  let captured: RunResult = { code: 0, stdout: '', stderr: '' };
+  let captured: PushOutput = { code: 0, stdout: '', stderr: '' };
   const git: SimpleGit = simpleGit({
     baseDir: options.dir,
     binary: options.limited,
@@ -216,31 +210,4 @@ function createPatience(leastSeconds = 30) {
       seconds = leastSeconds;
     },
   };
-}
-
-/** Porcelain: `<flag>\t<from>:<to>\t<summary>`; flag `!` is a refusal, space, `*`, `+`, `=` a success. */
-function readPush(
-  { code, stdout, stderr }: RunResult,
-  ref: string,
-  address: RemoteAddress,
-): PushResult | { problem: Problem } {
-  const row = stdout.split('\n').find((line) => line.includes(`:${ref}\t`));
-  const output = cleanOutput(`${stderr}\n${stdout}`.trim());
-  if (row && !row.startsWith('!')) {
-    const text = remoteLines(stderr);
-    return { kind: 'done', output, ...(text === '' ? {} : { text }) };
-  }
-  if (!row) {
-    if (code === 0) return { kind: 'done', output };
-    const problem = pushFailure(stderr, factsOf(address));
-    // Turned down at the door (no push right at all, too large for a proxy) is a refusal like any other: pulling goes on.
-    if (!['push-not-allowed', 'push-refused'].includes(problem.code)) return { problem };
-    return { kind: 'refused', text: problem.facts['text'] || 'GitLab answered 403.', output };
-  }
-  // `stale info` is our lease, the others are GitLab's own compare-and-set: someone else was faster.
-  if (/stale info|fetch first|non-fast-forward|failed to update ref|cannot lock ref|incorrect old value/.test(row)) {
-    return { kind: 'moved', output };
-  }
-  const said = remoteLines(stderr) || cleanOutput(row.split('\t')[2] ?? '');
-  return { kind: 'refused', text: said, output };
 }

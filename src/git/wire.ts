@@ -1,54 +1,100 @@
-import { Problem, asProblem } from '../model/problem.ts';
+import { asProblem } from '../model/problem.ts';
 import type { Oid } from '../model/tree.ts';
-import type { Remote } from '../sync/ports.ts';
+import type { PushResult, Remote } from '../sync/ports.ts';
 import { signInBefore } from '../net/gateway.ts';
 import type { Pins } from '../net/pins.ts';
-import { type RemoteAddress, type Session, factsOf } from './session.ts';
-
-/**
- * One POST on a kept-alive connection. Throws the Problems of the `net` module, for a 401 that is not GitLab's too; the status is
- * the caller's to read.
- */
-export type WirePost = (request: {
-  url: string;
-  headers: Record<string, string>;
-  body: Buffer;
-  signal?: AbortSignal | undefined;
-  limits?: { readonly maxBytes: number };
-}) => Promise<{ status: number; contentType: string; body: Buffer }>;
+import { delimiter, flush, packet } from './packets.ts';
+import type { RemoteAddress, Session } from './session.ts';
+import type { Transfer } from './transfer.ts';
+import { fetchOverWire } from './wire-fetch.ts';
+import { pushOverWire } from './wire-push.ts';
+import { WirePatience, type WirePost, isResult, pageProblem, requestTo, statusProblem } from './wire-request.ts';
 
 export interface WireRemoteOptions {
   readonly post: WirePost;
   readonly session: Session;
-  /** The reference: does what the wire does not, and answers where the wire's answer makes no sense. */
+  /** Git's own commands: they do what the wire does not, and answer where the wire's answer makes no sense. */
   readonly fallback: Remote;
+  /** Absent: only looks go over the wire. */
+  readonly transfer?: Transfer;
   /** Throws while GitLab asks to be left alone: git of its own would ask all the same. */
   readonly checkBreaker?: () => void;
+  /** For every push: what GitLab shall do with it. */
+  readonly pushOptions?: readonly string[];
 }
 
 /**
- * Looks at the branch without starting a process: protocol v2's `ls-refs` needs no request before it, and asking for
- * one ref answers in 230 bytes where `git ls-remote` may send half a megabyte.
+ * The branch by single requests on a kept-alive connection. Protocol v2's `ls-refs` needs no request before it, and asking
+ * for one ref answers in 230 bytes where `git ls-remote` may send half a megabyte; a fetch and a push are one request each.
+ * What it leaves to git's own commands: first fetches, the first push of a branch, and whatever is answered oddly.
  */
 export function wireRemote(options: WireRemoteOptions): Remote {
+  const { post, session, fallback, transfer } = options;
+  const [fetching, pushing] = [new WirePatience(), new WirePatience()];
+  /** What the last look saw, and where: a fetch that follows it in the same run need not look again. */
+  let seen: { readonly url: string; readonly branch: string; readonly tip: Oid; readonly run: AbortSignal } | undefined;
+
+  const look = (signal?: AbortSignal): Promise<Oid | 'absent' | 'unreadable'> =>
+    session(async (address) => {
+      const tip = await lsRefs(post, address, signal);
+      const { url, branch } = address;
+      seen = tip === 'absent' || tip === 'unreadable' || !signal ? undefined : { url, branch, tip, run: signal };
+      return tip;
+    }, signal);
+
+  /**
+   * A refusal counts while the branch is where the lease says. Where it is not, a server that lacks the lease's commit may
+   * have called it a broken pack or a forced push.
+   */
+  const whileLeased = async (refused: PushResult, expected: Oid, signal?: AbortSignal): Promise<PushResult> => {
+    const tip = await look(signal).catch(() => expected);
+    return tip === expected || tip === 'unreadable' ? refused : { kind: 'moved', output: refused.output };
+  };
+
+  const overWire = async (via: Transfer, ...[signal, progress]: Parameters<Remote['fetch']>) =>
+    session(async (address) => {
+      const { url, branch } = address;
+      const last = seen?.url === url && seen.branch === branch && seen.run === signal ? seen : undefined;
+      seen = undefined;
+      const tip = last?.tip ?? (await lsRefs(post, address, signal));
+      if (tip === 'absent' || tip === 'unreadable') return tip;
+      const tools = { post, transfer: via, patience: fetching };
+      const done = await fetchOverWire(tools, address, tip, signal, progress);
+      if (done === 'unreadable') return done;
+      await via.arrived(tip);
+      return tip;
+    }, signal);
+
   return {
     async head(signal) {
-      const tip = await options.session((address) => lsRefs(options.post, address, signal), signal);
-      return tip === 'unreadable' ? options.fallback.head(signal) : tip;
+      const tip = await look(signal);
+      return tip === 'unreadable' ? fallback.head(signal) : tip;
     },
+
     async fetch(signal, progress) {
+      if (transfer && (await transfer.known()).length > 0) {
+        const tip = await overWire(transfer, signal, progress);
+        if (tip !== 'unreadable') return tip;
+      }
       options.checkBreaker?.();
-      const tip = await options.fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
+      const tip = await fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
       if (tip !== 'absent') return tip;
       // To git an empty page is a repository without branches: whether there is none is asked by our own way.
-      const seen = await options.session((address) => lsRefs(options.post, address, signal), signal);
-      return seen === 'absent' || seen === 'unreadable' ? tip : options.fallback.fetch(signal, progress);
+      const now = await look(signal);
+      return now === 'absent' || now === 'unreadable' ? tip : fallback.fetch(signal, progress);
     },
+
     async push(commit, expected, choices, signal, progress) {
+      seen = undefined;
+      if (transfer && expected) {
+        const pushOptions = [...(choices.skipCi ? ['ci.skip'] : []), ...(options.pushOptions ?? [])];
+        const wanted = { commit, expected, pushOptions, signal, progress };
+        const tools = { post, transfer, patience: pushing };
+        const result = await session((address) => pushOverWire(tools, address, wanted), signal);
+        if (result !== 'unreadable') return result.kind === 'refused' ? whileLeased(result, expected, signal) : result;
+      }
       options.checkBreaker?.();
-      return options.fallback
-        .push(commit, expected, choices, signal, progress)
-        .catch(throughTheBreaker(options, signal));
+      return fallback.push(commit, expected, choices, signal, progress).catch(throughTheBreaker(options, signal));
     },
   };
 }
@@ -104,34 +150,18 @@ async function lsRefs(
 ): Promise<Oid | 'absent' | 'unreadable'> {
   const ref = `refs/heads/${address.branch}`;
   const { status, contentType, body } = await post({
-    url: `${address.url}/git-upload-pack`,
-    headers: {
-      authorization: address.network.authorization,
-      'content-type': 'application/x-git-upload-pack-request',
-      accept: 'application/x-git-upload-pack-result',
-      'git-protocol': 'version=2',
-    },
+    ...requestTo('git-upload-pack', address),
     body: Buffer.concat([
-      packet('command=ls-refs\n'),
-      packet('agent=mooring\n'),
-      packet('object-format=sha1\n'),
-      delimiter,
-      packet(`ref-prefix ${ref}\n`),
-      flush,
+      ...['command=ls-refs\n', 'agent=mooring\n', 'object-format=sha1\n'].map((row) => packet(row)),
+      ...[delimiter, packet(`ref-prefix ${ref}\n`), flush],
     ]),
     limits: { maxBytes: refsBytes },
     signal,
   });
-  const facts = factsOf(address);
-  if (status === 401) throw new Problem('grant-lost', facts);
-  if (status === 403) throw new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
-  if (status === 404 || status === 410) throw new Problem('project-missing', facts);
-  if (status === 200 && !contentType.startsWith('application/x-git-upload-pack-result')) {
-    // Git itself would take a page for a repository of the old, dumb kind, which has no branches.
-    const host = new URL(address.url).host;
-    throw new Problem('gitlab-answer-odd', { host, status: '200', reason: 'a page came in place of an answer to git' });
-  }
+  const problem = statusProblem(status, body, address);
+  if (problem) throw problem;
   if (status !== 200) return 'unreadable';
+  if (!isResult('git-upload-pack', contentType)) throw pageProblem(address);
   return readRefs(body, ref);
 }
 
@@ -155,11 +185,3 @@ function readRefs(body: Buffer, ref: string): Oid | 'absent' | 'unreadable' {
 
 /** An answer about one ref has some hundred bytes; a server that ignores the prefix may send half a million refs. */
 const refsBytes = 64 * 1024 * 1024;
-
-const flush = Buffer.from('0000');
-const delimiter = Buffer.from('0001');
-
-function packet(text: string): Buffer {
-  const bytes = Buffer.from(text, 'utf8');
-  return Buffer.concat([Buffer.from((bytes.length + 4).toString(16).padStart(4, '0')), bytes]);
-}

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Instance } from '../model/instance.ts';
 import { Problem } from '../model/problem.ts';
 import { proxyFor } from './proxy.ts';
@@ -33,7 +34,7 @@ export interface HttpRequest {
   readonly json?: unknown;
   readonly body?: Buffer | Streamed;
   /** Takes the body of an answer of 200 piece by piece; the answer's own is empty then. What it throws is thrown. */
-  readonly take?: (chunk: Buffer) => Promise<void>;
+  readonly take?: (chunk: Buffer, headers: IncomingHttpHeaders) => Promise<void>;
   /** Sent as Bearer, only to the instance's own origins; any other is a bug and throws a TypeError. */
   readonly token?: Secret;
   readonly limits?: Partial<Limits>;
@@ -54,7 +55,9 @@ interface WireRequest {
   readonly url: string;
   /** `authorization` goes only to the instance's own origins, as tokens do. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
+  readonly body: Buffer | Streamed;
+  /** As of {@link HttpRequest}. */
+  readonly take?: HttpRequest['take'] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly limits?: Partial<Limits>;
 }
@@ -161,7 +164,7 @@ export function createHttp(deps: {
   return {
     request,
     elsewhere,
-    async post({ url, headers, body, signal, limits }) {
+    async post({ url, headers, body, take, signal, limits }) {
       const { status, ...answer } = await request({
         method: 'POST',
         url,
@@ -169,6 +172,7 @@ export function createHttp(deps: {
         body,
         limits: { ...wireLimits, ...deps.limits, ...limits },
         onStale: url.endsWith('/git-upload-pack') ? 'again' : 'fail',
+        ...(take && { take }),
         ...(signal && { signal }),
       });
       return { status, contentType: answer.headers['content-type'] ?? '', body: answer.body };

@@ -47,14 +47,15 @@ export interface Sent {
   readonly json?: unknown;
   readonly body?: Buffer | Streamed;
   /** Takes the body of an answer of 200 piece by piece as it comes; the answer's own body is empty then. */
-  readonly take?: (chunk: Buffer) => Promise<void>;
+  readonly take?: (chunk: Buffer, headers: IncomingHttpHeaders) => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onStale?: 'again' | 'fail';
 }
 
 /** A body too large to be held: read anew each time it is sent. */
 export interface Streamed {
-  readonly size: number;
+  /** Bytes; absent where that is known only at the end: it is sent in chunks then. */
+  readonly size?: number;
   readonly open: () => AsyncIterable<Buffer>;
 }
 
@@ -106,7 +107,7 @@ async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
   const stream = got.stream(url, {
     ...bodyOf(wanted, failed),
     method: wanted.method,
-    headers: isStreamed(wanted.body) ? { ...headers, 'content-length': String(wanted.body.size) } : headers,
+    headers: { ...headers, ...lengthOf(wanted.body) },
     agent: { http: agents.http, https: agents.https },
     followRedirect: false,
     retry: { limit: 0 },
@@ -126,7 +127,7 @@ async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       watch.received(chunk.length);
-      if (wanted.take && answer?.status === 200) await wanted.take(chunk).catch(failed);
+      if (wanted.take && answer?.status === 200) await wanted.take(chunk, answer.headers).catch(failed);
       else chunks.push(chunk);
     }
     if (!answer) throw new Error('the stream ended without an answer');
@@ -215,6 +216,10 @@ async function* readFrom({ open }: Streamed, failed: (error: unknown) => never):
   } finally {
     await chunks.return?.();
   }
+}
+
+function lengthOf(body: Sent['body']): { 'content-length'?: string } {
+  return isStreamed(body) && body.size !== undefined ? { 'content-length': String(body.size) } : {};
 }
 
 function isStreamed(body: Sent['body']): body is Streamed {

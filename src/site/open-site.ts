@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { type Touchable, openDirectory } from '../files/directory.ts';
 import type { Scanner } from '../files/scanner.ts';
+import type { CoprocessPool } from '../git/coprocess.ts';
 import type { GitDriver } from '../git/driver.ts';
 import { gitEnvironment } from '../git/environment.ts';
 import { largeRepository, pointersBetween, pointersKept, pointersNeeded } from '../git/large.ts';
 import { openRepository } from '../git/repository.ts';
+import { type Transfer, openTransfer } from '../git/transfer.ts';
 import type { SyncEvent } from '../model/event.ts';
 import type { ConnectionId } from '../model/instance.ts';
 import type { Conflict } from '../model/plan.ts';
@@ -26,23 +28,29 @@ export interface SiteRuntime {
   readonly directory: Directory & Touchable;
   readonly large: LargeContents;
   readonly pointers: RemoteSite['pointers'];
+  readonly transfer: Transfer;
   readonly conflicts: { get(): readonly Conflict[]; save(conflicts: readonly Conflict[]): Promise<void> };
+  /** Ends what it keeps running. */
+  close(): Promise<void>;
 }
 
 export interface OpenSiteDeps {
-  readonly config: Pick<Config, 'stateDir'>;
+  readonly config: Pick<Config, 'stateDir' | 'git'>;
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
   readonly fs: Fs;
   readonly driver: GitDriver;
+  /** Starts `prlimit`. */
+  readonly limitedDriver: GitDriver;
+  readonly pool: CoprocessPool;
   readonly scanner: Scanner;
   readonly queue: Queue;
   readonly repositoryDir: (id: SiteId) => string;
   readonly largeFiles: LargeFiles;
   readonly large: LargeContents;
-  /** Made once the site's pointers can be asked for. */
-  readonly remote: (pointers: RemoteSite['pointers']) => Remote;
+  /** Made once the site's repository is there. */
+  readonly remote: (repository: Pick<RemoteSite, 'pointers' | 'transfer'>) => Remote;
   readonly publish: (event: SyncEvent) => void;
   /** A run ended and had pulled files; `told`: GitLab's call was among what set it off. */
   readonly onPulled: (id: SiteId, told: boolean) => void;
@@ -62,7 +70,7 @@ export async function openSite(deps: OpenSiteDeps, site: Site): Promise<SiteRunt
   const present = (): Site => store.sites.get(id) ?? site;
   const author = (): Author => present().settings.author ?? authorOf(store, present().binding?.connectionId);
   await mkdir(manifestDir(deps.config.stateDir, id), { recursive: true, mode: 0o700 });
-  const { repository, pointers } = openSiteRepository(deps, id, present, author);
+  const { repository, pointers, transfer, rest } = openSiteRepository(deps, id, present, author);
   const opened = openSiteDirectory(deps, site, present, repository);
   const directory = overrides.directory?.(opened, id) ?? opened;
   // Nothing is being kept yet: what is half-written is a crash's.
@@ -77,7 +85,7 @@ export async function openSite(deps: OpenSiteDeps, site: Site): Promise<SiteRunt
     queue: deps.queue,
     clock: deps.clock,
     random: deps.random,
-    remote: deps.remote(pointers),
+    remote: deps.remote({ pointers, transfer }),
     ...(facts.remembered ? { remembered: facts.remembered } : {}),
     report(event) {
       deps.publish(event);
@@ -98,24 +106,32 @@ export async function openSite(deps: OpenSiteDeps, site: Site): Promise<SiteRunt
       },
     },
   });
-  return { worker, directory, conflicts: facts.conflicts, pointers, large: deps.large };
+  return {
+    ...{ worker, directory, conflicts: facts.conflicts, pointers, transfer, large: deps.large },
+    close: () => worker.close().then(rest),
+  };
 }
 
 function openSiteRepository(
-  { config, clock, driver, repositoryDir, largeFiles, log }: OpenSiteDeps,
+  { config, clock, driver, limitedDriver, pool, repositoryDir, largeFiles, log }: OpenSiteDeps,
   id: SiteId,
   present: () => Site,
   author: () => Author,
-): { repository: Repository; pointers: RemoteSite['pointers'] } {
+): { repository: Repository; pointers: RemoteSite['pointers']; transfer: Transfer; rest: () => Promise<void> } {
   const dir = repositoryDir(id);
   const home = join(config.stateDir, 'git-home');
   const subfolder = present().binding?.subfolder ?? '';
-  const bare = openRepository({ ...{ dir, home, driver, clock, author, subfolder } });
+  const bare = openRepository({ ...{ dir, home, driver, clock, author, subfolder, pool } });
   const tools = (): Parameters<typeof pointersKept>[0] => ({
     ...{ driver, blobs: bare.blobs },
     environment: gitEnvironment({ gitDir: dir, home, author: author() }),
   });
   return {
+    rest: bare.rest,
+    transfer: openTransfer({
+      ...{ dir, home, driver, limited: limitedDriver, git: config.git, author, repository: bare },
+      maxFileBytes: () => present().settings.limits.siteBytes,
+    }),
     repository: largeRepository(
       bare,
       (keepAfter) => largeFiles.store.tidy(keepAfter, () => pointersNeeded(tools())),

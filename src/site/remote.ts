@@ -7,7 +7,9 @@ import { type Whereabouts, followingRemote } from '../git/following.ts';
 import { largeRemote } from '../git/large.ts';
 import { cliRemote } from '../git/remote.ts';
 import type { Session } from '../git/session.ts';
-import { type WirePost, withAuthDiagnosis, withPinnedAddress, wireRemote } from '../git/wire.ts';
+import type { Transfer } from '../git/transfer.ts';
+import { withAuthDiagnosis, withPinnedAddress, wireRemote } from '../git/wire.ts';
+import type { WirePost } from '../git/wire-request.ts';
 import type { LfsClient } from '../gitlab/lfs.ts';
 import type { Pointer } from '../model/lfs.ts';
 import type { ConnectionId, Instance } from '../model/instance.ts';
@@ -52,6 +54,8 @@ export interface RemoteSite {
   readonly maxFileBytes: () => number;
   readonly usesLfs: () => boolean;
   readonly large: LargeFiles;
+  /** Packs that leave its repository and come into it. */
+  readonly transfer: Transfer | undefined;
   /** The large files that a push of `commit` needs on GitLab, and those that must stay here. */
   readonly pointers: {
     between(commit: Oid, expected: Oid | null): Promise<readonly Pointer[]>;
@@ -78,7 +82,11 @@ export function siteRemote(deps: RemoteDeps, site: RemoteSite): Remote {
     ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
     session: withAuthDiagnosis(deps.post, withPinnedAddress(session, deps.pins)),
   });
-  const wire = wireRemote({ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker });
+  const wire = wireRemote({
+    ...{ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker },
+    ...(site.transfer ? { transfer: site.transfer } : {}),
+    ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
+  });
   const large = largeRemote(deps.override?.(wire, site.id) ?? wire, {
     isOn: site.usesLfs,
     pointers: (commit, expected) => site.pointers.between(commit, expected),

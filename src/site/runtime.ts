@@ -5,6 +5,7 @@ import type { Config } from '../config.ts';
 import type { Touchable } from '../files/directory.ts';
 import { realFs } from '../files/disk.ts';
 import { createScanner } from '../files/scanner.ts';
+import { CoprocessPool } from '../git/coprocess.ts';
 import { createDriver } from '../git/driver.ts';
 import type { Whereabouts } from '../git/following.ts';
 import type { SyncEvent } from '../model/event.ts';
@@ -96,7 +97,8 @@ const concurrency = 4;
 export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
   const { config, store, clock, overrides } = deps;
   const runtimes = new Map<SiteId, SiteRuntime>();
-  const [driver, scanner] = [createDriver(config.git), createScanner()];
+  const [driver, limitedDriver] = [createDriver(config.git), createDriver('prlimit')];
+  const [scanner, pool] = [createScanner(), new CoprocessPool()];
   const queue = createQueue({ clock, concurrency });
   const { watch, poll } = createTriggers(deps, runtimes);
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
@@ -124,12 +126,12 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     const whereabouts = deps.whereabouts(id);
     const opened = await openSite(
       {
-        ...{ ...deps, driver, scanner, queue, repositoryDir },
+        ...{ ...deps, driver, limitedDriver, pool, scanner, queue, repositoryDir },
         fs: overrides.fs ?? realFs(),
         ...{ largeFiles: files, large: files.contents(openSession(deps, binding)) },
-        remote: (pointers) =>
+        remote: (repository) =>
           siteRemote(remoteDeps, {
-            ...{ id, where: binding, whereabouts, author, ...settingsOf(id), large: files, pointers },
+            ...{ id, where: binding, whereabouts, author, ...settingsOf(id), large: files, ...repository },
           }),
       },
       site,
@@ -144,6 +146,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     return siteRemote(remoteDeps, {
       ...{ id, whereabouts, ...settingsOf(id), large: largeFiles(id), pushOptions },
       pointers: runtimes.get(id)?.pointers ?? none,
+      transfer: runtimes.get(id)?.transfer,
       where: () => ({ ...where, projectPath: whereabouts.path() }),
       author: () => store.sites.get(id)?.settings.author ?? authorOf(store, where.connectionId),
     });
@@ -179,7 +182,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     async remove(id) {
       poll.remove(id);
       await watch.stop(id);
-      await runtimes.get(id)?.worker.close();
+      await runtimes.get(id)?.close();
       runtimes.delete(id);
       await store.siteFacts.forget(id);
       await store.history.forget(id);
@@ -192,7 +195,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
       await poll.stop();
       await watch.close();
       await queue.drain(ms);
-      for (const { worker } of runtimes.values()) await worker.close();
+      for (const runtime of runtimes.values()) await runtime.close();
       await scanner.close();
     },
   };

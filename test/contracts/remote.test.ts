@@ -9,7 +9,7 @@ import { createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
 import { cliRemote } from '../../src/git/remote.ts';
 import type { RemoteAddress } from '../../src/git/session.ts';
-import { openRepository } from '../../src/git/repository.ts';
+import { type OpenRepository, openRepository } from '../../src/git/repository.ts';
 import { withPinnedAddress, wireRemote } from '../../src/git/wire.ts';
 import { Problem, asProblem } from '../../src/model/problem.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
@@ -22,6 +22,7 @@ import { listen, problemOf } from '../net/support.ts';
 import { type GitLab, startGitLab } from '../support/gitlab/server.ts';
 import { git, scratch } from '../support/plain-git.ts';
 import { plainRemote } from '../support/plain-remote.ts';
+import { transferOf } from '../support/transfer.ts';
 
 /** What every Remote must do, whatever carries it: the real ones against the practice GitLab, and the tests' own. */
 interface Subject {
@@ -31,7 +32,10 @@ interface Subject {
   /** A commit on main by somebody else; returns its id. */
   push(path: string, content: string): Promise<string>;
   removeBranch(): Promise<void>;
-  refuse(text: string): void;
+  /** The branch is at an older commit, or at one without a parent, and all that it does not need is gone. */
+  reset(to: Oid | undefined): Promise<void>;
+  /** `undefined`: takes everything again. */
+  refuse(text: string | undefined): void;
   tip(): Promise<string>;
 }
 
@@ -108,6 +112,66 @@ for (const [name, arrange] of Object.entries({
       const ours = await commitOn(repository, known, 'ours.txt');
       assert.is((await remote.push(ours, known, { skipCi: false })).kind, 'moved');
       assert.is(await tip(), theirs);
+    }),
+  );
+
+  contract('fetches what comes on top, again and again, and knows when the branch went back or begins anew', () =>
+    arrange({ empty: false }, async ({ remote, repository, push, reset, tip }) => {
+      const first = (await remote.fetch()) as Oid;
+      let last = first;
+      for (const round of ['one', 'two', 'three']) {
+        const next = await push(`${round}.txt`, `${round}\n`);
+        assert.is(await remote.fetch(), next);
+        assert.is(await repository.relation(next as Oid, last), 'ahead');
+        last = next as Oid;
+      }
+      assert.is(await remote.fetch(), last, 'nothing new');
+      await reset(first);
+      assert.is(await remote.fetch(), first);
+      const other = await push('other.txt', 'other\n');
+      assert.is(await remote.fetch(), other);
+      assert.is(await repository.relation(other as Oid, last), 'diverged');
+      await reset(undefined);
+      const anew = (await tip()) as Oid;
+      assert.is(await remote.fetch(), anew);
+      assert.is(await repository.relation(anew, last), 'unrelated');
+      assert.is((await repository.files(anew, 100)).length, 1);
+    }),
+  );
+
+  contract('fetches the tip as it is now, whatever a look of an earlier run saw', () =>
+    arrange({ empty: false }, async ({ remote, push }) => {
+      const [earlier, now] = [new AbortController().signal, new AbortController().signal];
+      await remote.fetch(earlier);
+      await push('one.txt', 'one\n');
+      await remote.head(earlier);
+      const newest = await push('two.txt', 'two\n');
+      assert.is(await remote.fetch(now), newest);
+    }),
+  );
+
+  contract('a branch whose server lost the lease’s commit has moved, and refuses nothing', () =>
+    arrange({ empty: false }, async ({ remote, repository, push, reset, tip }) => {
+      const first = (await remote.fetch()) as Oid;
+      const lost = await push('lost.txt', 'lost\n');
+      assert.is(await remote.fetch(), lost);
+      await reset(first);
+      const ours = await commitOn(repository, lost as Oid, 'ours.txt');
+      assert.is((await remote.push(ours, lost as Oid, { skipCi: false })).kind, 'moved');
+      assert.is(await tip(), first);
+    }),
+  );
+
+  contract('a refused line is offered again with what came on top, and arrives whole', () =>
+    arrange({ empty: false }, async ({ remote, repository, refuse, tip }) => {
+      const known = (await remote.fetch()) as Oid;
+      refuse('not today');
+      const first = await commitOn(repository, known, 'first.txt');
+      assert.is((await remote.push(first, known, { skipCi: false })).kind, 'refused');
+      refuse(undefined);
+      const second = await commitOn(repository, first, 'second.txt');
+      assert.is((await remote.push(second, known, { skipCi: true })).kind, 'done');
+      assert.is(await tip(), second);
     }),
   );
 
@@ -269,11 +333,27 @@ async function commitOn(repository: Repository, parent: Oid | undefined, path: s
   return taken.commit;
 }
 
+function refuseIn(bare: string, text: string | undefined): void {
+  mkdirSync(join(bare, 'hooks'), { recursive: true });
+  const verdict = text === undefined ? 'exit 0' : `echo "${text}"\nexit 1`;
+  writeFileSync(join(bare, 'hooks', 'pre-receive'), `#!/bin/sh\n${verdict}\n`, { mode: 0o755 });
+}
+
+function resetBare(bare: string, to: Oid | undefined): void {
+  const tree = git(bare, 'rev-parse', 'main^{tree}');
+  const files = git(bare, 'ls-tree', tree).split('\n')[0] ?? '';
+  writeFileSync(join(bare, 'rows'), `${files}\n`);
+  const only = git(bare, '-c', 'alias.one=!git mktree < rows', 'one');
+  git(bare, 'update-ref', 'refs/heads/main', to ?? git(bare, 'commit-tree', '-m', 'Anew', only));
+  git(bare, 'reflog', 'expire', '--expire=now', '--all');
+  git(bare, 'gc', '-q', '--prune=now');
+}
+
 async function* one(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
 }
 
-async function prepared(dir: string): Promise<{ repository: Repository; gitDir: string; home: string }> {
+async function prepared(dir: string): Promise<{ repository: OpenRepository; gitDir: string; home: string }> {
   const gitDir = join(dir, 'site.git');
   const home = join(dir, 'home');
   const repository = openRepository({
@@ -309,10 +389,11 @@ async function plain(options: { empty: boolean }, test: (subject: Subject) => Pr
       gitDir,
       push,
       removeBranch: async () => void git(bare, 'update-ref', '-d', 'refs/heads/main'),
-      refuse(text) {
-        mkdirSync(join(bare, 'hooks'), { recursive: true });
-        writeFileSync(join(bare, 'hooks', 'pre-receive'), `#!/bin/sh\necho "${text}"\nexit 1\n`, { mode: 0o755 });
+      reset: async (to) => {
+        resetBare(bare, to);
+        if (to) git(clone, 'reset', '-q', '--hard', to);
       },
+      refuse: (text) => refuseIn(bare, text),
       tip: async () => git(bare, 'rev-parse', 'main'),
     });
   } finally {
@@ -374,7 +455,12 @@ async function overHttp(
       random: systemRandom,
     });
     const remote =
-      kind === 'cli' ? cli : wireRemote({ post: (request) => http.post(request), session: address, fallback: cli });
+      kind === 'cli'
+        ? cli
+        : wireRemote({
+            ...{ post: (request) => http.post(request), session: address, fallback: cli },
+            transfer: transferOf(repository, { dir: gitDir, home }),
+          });
     await test({
       remote,
       repository,
@@ -384,10 +470,8 @@ async function overHttp(
         project.unprotect('main');
         await project.deleteBranch('main');
       },
-      refuse: (text) =>
-        writeFileSync(join(project.repoPath, 'hooks', 'pre-receive'), `#!/bin/sh\necho "GitLab: ${text}"\nexit 1\n`, {
-          mode: 0o755,
-        }),
+      reset: async (to) => resetBare(project.repoPath, to),
+      refuse: (text) => refuseIn(project.repoPath, text && `GitLab: ${text}`),
       tip: async () => String(await project.head('main')),
       answer: front.answer,
       hook: (line) =>

@@ -99,8 +99,8 @@ async function everythingThatGoesWrong(given: Harbour, follow: (pid: number) => 
   await site.write('edit.txt', 'an edit\n');
   await until('the edit is on GitLab', async () => (await site.project.files()).has('edit.txt'));
 
-  // GitLab fails: at a push by the command line first, then at whatever comes.
-  gitlab.faults.add({ match: ({ url: asked }) => asked.includes('service=git-receive-pack'), status: 500, times: 1 });
+  // GitLab fails: at a push first, then at whatever comes.
+  gitlab.faults.add({ match: ({ path }) => path.endsWith('/git-receive-pack'), status: 500, times: 1 });
   await site.write('edit-1.txt', 'an edit\n');
   await site.reaches('Retrying');
   await me.press('Sync now');

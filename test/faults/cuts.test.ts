@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { basicAuthorization, gitEnvironment } from '../../src/git/environment.ts';
 import { cliRemote } from '../../src/git/remote.ts';
 import type { RemoteAddress } from '../../src/git/session.ts';
+import type { OpenRepository } from '../../src/git/repository.ts';
 import { wireRemote } from '../../src/git/wire.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { createHttp } from '../../src/net/http.ts';
@@ -16,6 +17,7 @@ import { systemClock, systemRandom } from '../../src/world.ts';
 import { type EngineWorld, engineWorld } from '../support/engine.ts';
 import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
 import { gitAsync, scratch } from '../support/plain-git.ts';
+import { transferOf } from '../support/transfer.ts';
 import { website } from './support.ts';
 import { beat } from '../support/beat.ts';
 
@@ -125,8 +127,11 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
       const http = createHttp({ instance, clock: systemClock, random: systemRandom });
       return http.post(request).finally(() => http.close());
     };
-    const remote: Remote = kind === 'cli' ? cli : wireRemote({ post, session: address, fallback: cli });
-    const world = await engineWorld({ keep: dir, remote: () => remote });
+    const paths = { dir: join(dir, 'state', 'repo.git'), home: join(dir, 'state', 'home') };
+    const wire = (repository: OpenRepository): Remote =>
+      wireRemote({ post, session: address, fallback: cli, transfer: transferOf(repository, paths) });
+    const remote = (_plain: Remote, repository: OpenRepository): Remote => (kind === 'cli' ? cli : wire(repository));
+    const world = await engineWorld({ keep: dir, remote });
     try {
       await world.connect();
       await test({ world, line, project, gitlab });
@@ -198,6 +203,7 @@ for (const kind of ['cli', 'wire'] as const) {
             await world.repository.prepare();
             await world.sync({ trigger: 'retry' });
             await isWhole(at, round);
+            await world.rest();
             const left = (readdirSync(world.gitDir, { recursive: true }) as string[]).filter((name) =>
               /\.lock$|tmp_|^running\/./.test(name),
             );

@@ -1,11 +1,17 @@
 import { join } from 'node:path';
+import { type GitDriver, createDriver } from '../../src/git/driver.ts';
 import { basicAuthorization } from '../../src/git/environment.ts';
 import { cliRemote } from '../../src/git/remote.ts';
+import type { OpenRepository } from '../../src/git/repository.ts';
 import type { RemoteAddress } from '../../src/git/session.ts';
+import { wireRemote } from '../../src/git/wire.ts';
+import { createHttp } from '../../src/net/http.ts';
 import type { Remote } from '../../src/sync/ports.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { type GitLab, type Project, startGitLab } from '../support/gitlab/server.ts';
+import { systemClock, systemRandom } from '../../src/world.ts';
 import { git, scratch } from '../support/plain-git.ts';
+import { transferOf } from '../support/transfer.ts';
 import { plant, website } from './support.ts';
 
 /** A world whose remote is the real one: git over HTTP, from the practice GitLab. */
@@ -21,6 +27,8 @@ export async function overHttp(
   options: WorldOptions & {
     through?: (gitlabUrl: string) => Promise<string>;
     maxFileBytes?: number;
+    /** Over the wire, as the daemon has it; told of every program that is started. */
+    wire?: { readonly started: (args: readonly string[]) => void };
     /** Before anything is made in the world's folder; gives back what undoes it. */
     prepare?: (dir: string) => () => void;
   },
@@ -34,7 +42,7 @@ export async function overHttp(
       ...{ username: 'ana', name: 'Ana Petrović', email: 'ana@harbour.example', password: 'pw' },
     });
     gitlab.groups.add({ path: 'harbour', owner: ana });
-    const { repository, through, maxFileBytes = 2 ** 30, prepare, ...rest } = options;
+    const { repository, through, maxFileBytes = 2 ** 30, prepare, wire, ...rest } = options;
     undo = prepare?.(dir);
     const files = (repository ?? website) as Record<string, string>;
     const project = await gitlab.projects.create({ path: 'harbour/site', owner: ana, files });
@@ -57,7 +65,28 @@ export async function overHttp(
       session: address,
       maxFileBytes: () => maxFileBytes,
     });
-    const world = await engineWorld({ ...rest, keep: dir, remote: () => rest.remote?.(cli) ?? cli });
+    const http = createHttp({
+      instance: () => ({
+        ...{ url: baseUrl, apiUrl: `${baseUrl}/api/v4`, tokenUrl: `${baseUrl}/oauth/token` },
+        advanced: { ca: '', proxy: '', noProxy: [], headers: {}, reachableAt: '', minAccessLevel: 30 },
+      }),
+      ...{ clock: systemClock, random: systemRandom },
+    });
+    const counted = (driver: GitDriver): GitDriver => ({
+      run: (run) => (wire?.started(run.args), driver.run(run)),
+      open: (run) => (wire?.started(run.args), driver.open(run)),
+    });
+    const overWire = (opened: OpenRepository): Remote =>
+      wireRemote({
+        ...{ post: (request) => http.post(request), session: address, fallback: cli },
+        transfer: transferOf(opened, { dir: gitDir, home: join(dir, 'state', 'home') }, maxFileBytes, counted),
+      });
+    const world = await engineWorld({
+      ...rest,
+      ...(wire ? { driver: counted(createDriver('/usr/bin/git')) } : {}),
+      keep: dir,
+      remote: (_plain, opened) => rest.remote?.(cli, opened) ?? (wire ? overWire(opened) : cli),
+    });
     try {
       await test({
         ...world,
@@ -69,6 +98,7 @@ export async function overHttp(
       });
     } finally {
       await world.close();
+      http.close();
     }
   } finally {
     await gitlab.stop();

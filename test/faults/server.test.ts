@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createDeflate, gunzipSync } from 'node:zlib';
+import { createDeflate, deflateSync, gunzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createDriver } from '../../src/git/driver.ts';
@@ -19,6 +19,7 @@ import { createHttp } from '../../src/net/http.ts';
 import type { Remote, Repository } from '../../src/sync/ports.ts';
 import { systemClock, systemRandom } from '../../src/world.ts';
 import { git, scratch } from '../support/plain-git.ts';
+import { transferOf } from '../support/transfer.ts';
 
 /** A server that speaks git's protocol and means harm. */
 const hostile = suite('hostile server');
@@ -27,7 +28,7 @@ interface Script {
   /** Lines of the ls-refs answer, without their length. */
   refs(tip: string): Iterable<string>;
   /** The bytes of the pack; absent: an honest one. */
-  pack?: () => AsyncIterable<Buffer>;
+  pack?: () => AsyncIterable<Buffer> | undefined;
   readonly capabilities?: readonly string[];
 }
 
@@ -81,7 +82,8 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
     clock: systemClock,
     random: systemRandom,
   });
-  const wire = wireRemote({ post: (request) => http.post(request), session: address, fallback: remote });
+  const transfer = transferOf(repository, paths, 4 * 1024 * 1024);
+  const wire = wireRemote({ post: (request) => http.post(request), session: address, fallback: remote, transfer });
   try {
     await test({ remote, wire, repository, gitDir: paths.dir, dir, tip, commands, served: () => served });
   } finally {
@@ -178,6 +180,32 @@ async function* endless(): AsyncGenerator<Buffer> {
   }
 }
 
+/** A blob of 64 KiB, and a delta that copies it four thousand times. */
+async function* deltaBomb(): AsyncGenerator<Buffer> {
+  const head = Buffer.alloc(12);
+  head.write('PACK');
+  head.writeUInt32BE(2, 4);
+  head.writeUInt32BE(2, 8);
+  const sized = (type: number, size: number): Buffer => {
+    const bytes = [(type << 4) | (size & 15)];
+    for (let left = size >> 4; left > 0; left >>= 7) {
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 0x80;
+      bytes.push(left & 0x7f);
+    }
+    return Buffer.from(bytes);
+  };
+  const number = (value: number): number[] =>
+    value < 128 ? [value] : [(value & 0x7f) | 0x80, ...number(Math.floor(value / 128))];
+  const base = Buffer.concat([sized(3, 65_536), deflateSync(Buffer.alloc(65_536, 'x'))]);
+  // A copy without offset and size: from the beginning, 64 KiB.
+  const copies = 4_096;
+  const delta = Buffer.from([...number(65_536), ...number(65_536 * copies), ...Array<number>(copies).fill(0x80)]);
+  const back = base.length;
+  const offset = back < 128 ? [back] : [((back >> 7) - 1) | 0x80, back & 0x7f];
+  const body = Buffer.concat([head, base, sized(6, delta.length), Buffer.from(offset), deflateSync(delta)]);
+  yield Buffer.concat([body, createHash('sha1').update(body).digest()]);
+}
+
 async function problemOf(work: Promise<unknown>): Promise<Problem> {
   const found = await work.then(
     () => undefined,
@@ -214,6 +242,40 @@ hostile('S12: a pack that never ends is cut at the limit, and nothing of it stay
   }),
 );
 
+for (const [what, bomb] of [
+  ['a pack that never ends', endless],
+  ['a delta of a few kilobytes that unpacks to a quarter of a gigabyte', deltaBomb],
+] as const) {
+  hostile(`S12: ${what} comes over the wire: held within limits, nothing stays, and an honest server heals it`, () => {
+    let tipNow: string | undefined;
+    let pack: (() => AsyncIterable<Buffer>) | undefined;
+    const refs = (tip: string): Iterable<string> => plain(tipNow ?? tip);
+    return against(
+      { refs, pack: () => pack?.() },
+      async ({ wire, remote, repository, gitDir, served, tip, commands }) => {
+        assert.is(await remote.fetch(), tip);
+        const [before, carried] = [process.memoryUsage().rss, served()];
+        tipNow = 'f'.repeat(40);
+        pack = bomb;
+        const { code } = await problemOf(wire.fetch());
+        assert.match(code, /^repository-too-large$|^git-|^gitlab-|^fetch-refused$/);
+        assert.ok(served() - carried < 64 * 1024 * 1024, `${served()} bytes were taken`);
+        assert.ok(process.memoryUsage().rss - before < 200 * 1024 * 1024, 'it was held in our own memory');
+        assert.ok(commands.filter((command) => command === 'fetch').length >= 2, commands.join());
+        await repository.prepare();
+        assert.is(git(gitDir, 'for-each-ref', '--format=%(objectname) %(refname)'), `${tip} refs/scratch/incoming`);
+        const left = (readdirSync(join(gitDir, 'objects'), { recursive: true }) as string[]).filter((name) =>
+          /tmp/.test(name),
+        );
+        assert.equal(left, []);
+        [tipNow, pack] = [undefined, undefined];
+        assert.is(await wire.fetch(), tip);
+        git(gitDir, 'fsck', '--strict', '--no-dangling');
+      },
+    );
+  });
+}
+
 hostile('S12: half a million refs: the one that was asked for is found, and no other is made', () => {
   const many = function* (tip: string): Generator<string> {
     for (let i = 0; i < 500_000; i += 1) yield `${tip} refs/heads/aaa-${i}`;
@@ -222,7 +284,7 @@ hostile('S12: half a million refs: the one that was asked for is found, and no o
   return against({ refs: many }, async ({ remote, wire, tip, gitDir }) => {
     assert.is(await wire.head(), tip);
     assert.is(await remote.fetch(), tip);
-    assert.is(git(gitDir, 'for-each-ref', '--format=%(refname)'), 'refs/sync/incoming');
+    assert.is(git(gitDir, 'for-each-ref', '--format=%(refname)'), 'refs/scratch/incoming');
   });
 });
 
@@ -257,7 +319,7 @@ hostile('S12: refs that lead out, an unborn HEAD elsewhere, bundles on offer: no
       for (const at of [dir, join(dir, '..'), gitDir, join(gitDir, '..')]) assert.not(existsSync(join(at, name)));
     const refs = git(gitDir, 'for-each-ref', '--format=%(refname)').split('\n').filter(Boolean);
     assert.ok(
-      refs.every((name) => name === 'refs/sync/incoming'),
+      refs.every((name) => name === 'refs/scratch/incoming'),
       refs.join(),
     );
     assert.is(git(gitDir, 'symbolic-ref', 'HEAD'), 'refs/heads/mooring');

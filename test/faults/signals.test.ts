@@ -19,8 +19,13 @@ import { connected, leftovers } from './support.ts';
 /** The whole daemon told to stop, or killed, while its gits are at work. */
 const signals = suite('signals');
 
-const isGit = (request: SeenRequest, end: string): boolean =>
-  request.method === 'POST' && request.path.endsWith(end) && /^git\//.test(request.headers['user-agent'] ?? '');
+type Way = 'git' | 'wire';
+
+/** Whether a request is one of git's, by its own command or by ours. */
+const isOf = (way: Way, request: SeenRequest, end: string): boolean =>
+  request.method === 'POST' &&
+  request.path.endsWith(end) &&
+  /^git\//.test(request.headers['user-agent'] ?? '') === (way === 'git');
 
 /** Every process that works on a repository below the state directory. */
 function gitsBelow(stateDir: string): number[] {
@@ -37,16 +42,34 @@ function gitsBelow(stateDir: string): number[] {
     .map(Number);
 }
 
-function leftInRepositories(stateDir: string): string[] {
+/** Locks, half a pack, and notes of processes that are not the daemon's own, which wait for its next question. */
+function leftInRepositories({ stateDir, daemon }: Harbour): string[] {
   const below = readdirSync(join(stateDir, 'repositories'), { recursive: true }) as string[];
-  return below.filter((name) => /\.lock$|tmp_|\/running\/./.test(name));
+  return below.filter((name) => {
+    const pid = /\/running\/(\d+)-/.exec(name)?.[1];
+    return pid ? parentOf(pid) !== daemon?.pid : /\.lock$|tmp_/.test(name);
+  });
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
  * Two sites, of which one is fetching and the other pushing when `use` is called: GitLab answers neither. Afterwards
- * the daemon starts again, and both come to an end. Gives the first.
+ * the daemon starts again, and both come to an end. Gives the first. `git`: our own requests are answered oddly, so that
+ * git's commands are at work.
  */
-async function stalled(harbour: Harbour, use: (sites: readonly MooredSite[]) => Promise<void>): Promise<MooredSite> {
+async function stalled(
+  harbour: Harbour,
+  way: Way,
+  use: (sites: readonly MooredSite[]) => Promise<void>,
+): Promise<MooredSite> {
   const [fetching, pushing] = [
     await mooredSite(harbour),
     await mooredSite(harbour, { name: 'Gardens', project: harbour.world.gardens }),
@@ -56,13 +79,18 @@ async function stalled(harbour: Harbour, use: (sites: readonly MooredSite[]) => 
   const { faults, requests } = harbour.gitlab;
   requests.length = 0;
   const mute = (end: string, path: string): void =>
-    void faults.add({ match: (request) => isGit(request, end) && request.path.includes(path), delayMs: 120_000 });
+    void faults.add({ match: (request) => isOf(way, request, end) && request.path.includes(path), delayMs: 120_000 });
+  if (way === 'git') {
+    const headers = { 'content-type': 'application/x-git-receive-pack-result' };
+    faults.add({ match: (request) => isOf('wire', request, 'git-receive-pack'), headers, body: '0000' });
+    faults.add({ match: (request) => isOf('wire', request, 'git-upload-pack'), status: 400 });
+  }
   mute('git-upload-pack', fetching.project.path);
   mute('git-receive-pack', pushing.project.path);
   await fetching.project.push(fetching.branch, { 'theirs.txt': 'theirs\n' });
   await pushing.write('ours.txt', 'ours\n');
   for (const end of ['git-upload-pack', 'git-receive-pack'])
-    await until(`${end} is under way`, () => requests.some((request) => isGit(request, end)) || undefined);
+    await until(`${end} is under way`, () => requests.some((request) => isOf(way, request, end)) || undefined);
   assert.ok(gitsBelow(harbour.stateDir).length > 0);
   await use([fetching, pushing]);
   faults.clear();
@@ -70,7 +98,7 @@ async function stalled(harbour: Harbour, use: (sites: readonly MooredSite[]) => 
   for (const site of [fetching, pushing]) await site.settled();
   assert.ok(existsSync(join(fetching.folder, 'theirs.txt')));
   assert.ok((await pushing.project.files()).has('ours.txt'));
-  assert.equal(leftInRepositories(harbour.stateDir), []);
+  assert.equal(leftInRepositories(harbour), []);
   return fetching;
 }
 
@@ -83,9 +111,15 @@ async function told(harbour: Harbour): Promise<void> {
   assert.equal(gitsBelow(harbour.stateDir), [], 'a git went on running');
 }
 
+signals('F10: SIGTERM during a fetch and a push over the wire: exit 0, no child left, clean next start', () =>
+  inHarbour(async (harbour) => {
+    await stalled(harbour, 'wire', () => told(harbour));
+  }),
+);
+
 signals('F10: SIGTERM during fetch, push and apply: exit 0 within ten seconds, no child left, clean next start', () =>
   inHarbour(async (harbour) => {
-    const site = await stalled(harbour, () => told(harbour));
+    const site = await stalled(harbour, 'git', () => told(harbour));
     const { folder, project, branch } = site;
     const many = Object.fromEntries(Array.from({ length: 1_500 }, (_, i) => [`many/${i}.txt`, `${i}\n`]));
     const tip = await project.push(branch, many);
@@ -131,7 +165,7 @@ signals('F10: a daemon that stops does not first write all the files of a change
 signals('F11: the daemon is killed during a stalled fetch and a stalled push: the next one ends both gits', () =>
   inHarbour(async (harbour) => {
     let orphans: number[] = [];
-    await stalled(harbour, async (sites) => {
+    await stalled(harbour, 'git', async (sites) => {
       await harbour.kill();
       orphans = gitsBelow(harbour.stateDir);
       assert.ok(orphans.length >= 2, 'no git was orphaned');

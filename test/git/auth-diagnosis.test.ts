@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RemoteAddress } from '../../src/git/session.ts';
-import { type WirePost, withAuthDiagnosis } from '../../src/git/wire.ts';
+import { withAuthDiagnosis } from '../../src/git/wire.ts';
+import type { WirePost } from '../../src/git/wire-request.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { problemOf } from '../net/support.ts';
 

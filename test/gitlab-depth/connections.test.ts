@@ -10,7 +10,7 @@ import type { Clicker } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
 import { type Harbour, admin, freePort, inHarbourWithoutGitLab, inProcess, practice } from '../support/daemon.ts';
 import { examplePassword } from '../support/gitlab/example.ts';
-import { Level, type Project } from '../support/gitlab/server.ts';
+import { Level, type Project, type SeenRequest } from '../support/gitlab/server.ts';
 import { addSite, authorised, configured, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 
 const connections = suite('gitlab-depth/connections');
@@ -152,7 +152,10 @@ connections('a gateway’s own 401 loses no token: the site retries, and goes on
     // Git's own requests too: what it is told, it cannot tell apart.
     gitlab.faults.clear();
     await reaches(clicker, url, 'In sync');
-    gitlab.faults.add({ ...gateway, headers, match: (seen) => /^git\//.test(seen.headers['user-agent'] ?? '') });
+    const isGit = (seen: SeenRequest): boolean => /^git\//.test(seen.headers['user-agent'] ?? '');
+    gitlab.faults.add({ ...gateway, headers, match: isGit });
+    // What is answered oddly over the wire is asked again by git.
+    gitlab.faults.add({ match: (seen) => !isGit(seen) && seen.path.endsWith('/git-upload-pack'), status: 400 });
     await world.website.push('main', { 'by-git.md': 'b\n' });
     await reaches(clicker, url, 'Retrying');
     assert.match((await clicker.open(`${url}/settings/syncing`)).words, 'Connected');
@@ -207,12 +210,15 @@ connections('Try again asks GitLab once with a token that was refused; refused a
     await clicker.open(`${url}/hold`);
     await clicker.press('Try again');
     await until('GitLab was asked', () => gitlab.requests.length > 0);
+    // The state is the old one until the answer was read.
+    await until('a new token is asked for', async () => {
+      const { words } = await clicker.open(`${url}/settings/syncing`);
+      return words.includes('New token needed') || undefined;
+    });
     await reaches(clicker, url, 'On hold');
     // A look asks two things at once: where the project is, and where its branch; the slow look at the webhook may join.
     const { length } = gitlab.requests;
     assert.ok(length <= 4, `asked ${length} times`);
-    const words = (await clicker.open(`${url}/settings/syncing`)).words;
-    assert.match(words, 'New token needed');
     gitlab.faults.clear();
     await clicker.open(`${url}/hold`);
     await clicker.press('Try again');

@@ -5,7 +5,7 @@ import { type Touchable, openDirectory } from '../../src/files/directory.ts';
 import { realFs } from '../../src/files/disk.ts';
 import { type Scanner, createScanner } from '../../src/files/scanner.ts';
 import { type GitDriver, createDriver } from '../../src/git/driver.ts';
-import { openRepository } from '../../src/git/repository.ts';
+import { type OpenRepository, openRepository } from '../../src/git/repository.ts';
 import type { Trigger } from '../../src/model/event.ts';
 import type { BranchName } from '../../src/model/instance.ts';
 import type { Direction, Plan } from '../../src/model/plan.ts';
@@ -67,7 +67,7 @@ export interface WorldOptions {
   readonly scanner?: Scanner;
   readonly files?: Record<string, string>;
   readonly repository?: Record<string, string | Buffer>;
-  readonly remote?: (remote: Remote) => Remote;
+  readonly remote?: (remote: Remote, repository: OpenRepository) => Remote;
   readonly wrap?: (repository: Repository) => Repository;
   readonly keep?: string;
   readonly driver?: GitDriver;
@@ -124,7 +124,7 @@ export async function engineWorld(options: WorldOptions = {}): Promise<EngineWor
     ...(options.large ? { large: options.large } : {}),
   });
   const plain = plainRemote({ gitDir: paths.gitDir, bare: paths.bare, branch: 'main' });
-  const remote = options.remote ? options.remote(plain) : plain;
+  const remote = options.remote ? options.remote(plain, opened) : plain;
   const siteModel: Site = {
     id: 'site' as SiteId,
     name: 'Site',

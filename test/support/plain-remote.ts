@@ -30,10 +30,10 @@ export function plainRemote(options: { gitDir: string; bare: string; branch: str
     head,
     async fetch() {
       const { code, stderr } = await run(
-        ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', options.bare, `+${ref}:refs/sync/incoming`],
+        ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', options.bare, `+${ref}:refs/scratch/incoming`],
         options.gitDir,
       );
-      if (code === 0) return (await run(['rev-parse', 'refs/sync/incoming'], options.gitDir)).stdout.trim() as Oid;
+      if (code === 0) return (await run(['rev-parse', 'refs/scratch/incoming'], options.gitDir)).stdout.trim() as Oid;
       if (/couldn't find remote ref/.test(stderr)) return 'absent';
       throw new Error(stderr);
     },
