@@ -12,12 +12,19 @@ export interface Whereabouts {
 /** Looking at a branch may rely on an answer this old, unless somebody says that it moved. */
 const lookAgeMs = 600_000;
 
+/** A push may rely on an answer this old that was asked for it. */
+const aheadMs = 5_000;
+
 /**
  * The Remote that follows its repository by number. What a path leads to proves nothing: after a rename a fork may live
  * there that has the very same commits, and GitLab creates a project where a push finds none, before any lease counts.
- * So GitLab is asked by the number before every push and beside every fetch, and beside a look once in a while.
+ * So GitLab is asked by the number before every push and beside every fetch, and beside a look once in a while. The
+ * question before a push is put while its commit is made.
  */
 export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remote {
+  /** What was asked ahead of a push, in the run that the signal belongs to. */
+  let ahead: { readonly run: AbortSignal | undefined; readonly answer: Promise<unknown> } | undefined;
+
   return {
     async head(signal, told = false) {
       const where = settle(whereabouts.check(told ? 0 : lookAgeMs, signal));
@@ -50,8 +57,15 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
       return moved ? remote.fetch(signal, progress) : unsettle(first);
     },
 
+    expectPush(signal) {
+      ahead = { run: signal, answer: settle(whereabouts.checkForPush(0, signal)) };
+    },
+
     async push(commit, expected, options, signal, progress) {
-      await whereabouts.checkForPush(0, signal);
+      const asked = ahead?.run === signal ? ahead?.answer : undefined;
+      ahead = undefined;
+      await asked;
+      await whereabouts.checkForPush(asked ? aheadMs : 0, signal);
       const push = (): ReturnType<Remote['push']> => remote.push(commit, expected, options, signal, progress);
       const first = await settle(push());
       if ('value' in first && first.value.kind === 'done') return first.value;

@@ -253,6 +253,8 @@ export interface Remote {
   head(signal?: AbortSignal, told?: boolean): Promise<Oid | 'absent'>;
   /** Brings the branch's commits here and returns its tip, or `absent`. Moves no ref of the ledger. */
   fetch(signal?: AbortSignal, progress?: (progress: Progress) => void): Promise<Oid | 'absent'>;
+  /** A push is likely in this run: what must be asked before it is asked from now on, beside other work. */
+  expectPush?(signal?: AbortSignal): void;
   /**
    * Moves the branch from `expected` (null: must not exist) to `commit`. Only ever called with a descendant of
    * `expected`, so it cannot force anything.

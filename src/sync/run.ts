@@ -115,6 +115,7 @@ async function commitEdits(deps: RunDeps, notes: Notes): Promise<void> {
   if (found.againInMs !== undefined) notes.againInMs = found.againInMs;
   notes.notSynced = [...found.notSynced];
   if (found.pending.length > 0) {
+    deps.remote.expectPush?.(deps.signal);
     const taken = await repository.commitFiles(disk, found.pending, (changes) =>
       editMessage(changes, wording(site, now())),
     );
