@@ -26,7 +26,10 @@ export interface SitesStore {
   bind(id: SiteId, to: Binding, hookToken: Secret): Promise<Site>;
   /** The site stays, unconnected. */
   unbind(id: SiteId): Promise<Site>;
-  /** No effect on a site that is not connected. */
+  /**
+   * No effect on a site that is not connected. That a webhook called once more is on disk some minutes later: a call that
+   * brings nothing new writes no file.
+   */
   setWebhook(id: SiteId, webhook: Webhook): Promise<void>;
   /** Where the repository is now; its number stays. No effect on a site that is not connected. */
   setProject(
@@ -102,6 +105,15 @@ export const sitesSchema: z.ZodType<SitesData> = z.strictObject({
     .exactOptional(),
 });
 
+const callsLateMs = 10 * 60_000;
+
+/** By how much a webhook called later, in ms; undefined where it is another one, or something else is told of it. */
+function laterBy(known: Webhook, now: Webhook): number | undefined {
+  if (!('lastDeliveryAt' in known && 'lastDeliveryAt' in now)) return undefined;
+  if (known.kind !== now.kind || known.hookId !== now.hookId) return undefined;
+  return now.lastDeliveryAt - known.lastDeliveryAt;
+}
+
 const recordOf = (id: string): string => `webhook token of ${id}`;
 const signingRecordOf = (id: string): string => `webhook signing key of ${id}`;
 
@@ -113,6 +125,14 @@ export function createSitesStore(deps: {
 }): SitesStore {
   const { db, vault, random, now } = deps;
   const find = (id: string): StoredSite | undefined => db.data.sites.find((each) => each.site.id === id);
+  /** Calls that came since those on disk. */
+  const calls = new Map<SiteId, Webhook>();
+
+  function withCall(site: Site): Site {
+    const call = calls.get(site.id);
+    if (!call || !site.binding || (laterBy(site.binding.webhook, call) ?? 0) <= 0) return site;
+    return { ...site, binding: { ...site.binding, webhook: call } };
+  }
 
   function alter(id: SiteId, apply: (stored: StoredSite) => void): Promise<Site> {
     return db.update((draft) => {
@@ -124,8 +144,11 @@ export function createSitesStore(deps: {
   }
 
   return {
-    all: () => db.data.sites.map((each) => each.site),
-    get: (id) => find(id)?.site,
+    all: () => db.data.sites.map((each) => withCall(each.site)),
+    get(id) {
+      const site = find(id)?.site;
+      return site && withCall(site);
+    },
     async add(made) {
       const id = random.bytes(5).toString('hex') as SiteId;
       const site: Site = { settings: defaultSettings, ...made, id, createdAt: now(), paused: false };
@@ -180,6 +203,10 @@ export function createSitesStore(deps: {
         delete stored.hookSigned;
       }),
     async setWebhook(id, webhook) {
+      const known = find(id)?.site.binding?.webhook;
+      const laterMs = known && laterBy(known, webhook);
+      if (laterMs !== undefined && laterMs >= 0 && laterMs < callsLateMs) return void calls.set(id, webhook);
+      calls.delete(id);
       await alter(id, ({ site }) => {
         if (site.binding) site.binding = { ...site.binding, webhook };
       });

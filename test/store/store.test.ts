@@ -306,6 +306,20 @@ store('a site changes, loses its binding and goes', async () => {
     const [{ id }] = opened.sites.all() as [Store['sites'] extends { all(): readonly (infer S)[] } ? S : never];
     await opened.sites.setWebhook(id, { kind: 'waiting', hookId: 3 });
     assert.equal(opened.sites.get(id)?.binding?.webhook, { kind: 'waiting', hookId: 3 });
+    const called = (lastDeliveryAt: number) => ({ kind: 'working', hookId: 3, lastDeliveryAt }) as const;
+    await opened.sites.setWebhook(id, called(1_000));
+    const written = statSync(join(path, 'sites.json'), { bigint: true }).mtimeNs;
+    await opened.sites.setWebhook(id, called(61_000));
+    assert.equal(
+      [opened.sites.get(id)?.binding?.webhook, opened.sites.all()[0]?.binding?.webhook],
+      [called(61_000), called(61_000)],
+    );
+    assert.is(statSync(join(path, 'sites.json'), { bigint: true }).mtimeNs, written, 'a call alone writes nothing');
+    await opened.sites.setWebhook(id, called(601_001));
+    assert.ok(readFileSync(join(path, 'sites.json'), 'utf8').includes('601001'));
+    await opened.sites.setWebhook(id, called(602_000));
+    await opened.sites.setWebhook(id, { kind: 'waiting', hookId: 3 });
+    assert.equal(opened.sites.get(id)?.binding?.webhook, { kind: 'waiting', hookId: 3 });
     assert.is((await opened.sites.change(id, { paused: true, root: { dev: '1', ino: '2' } })).paused, true);
     await opened.sites.unbind(id);
     assert.equal([opened.sites.get(id)?.binding, opened.sites.hookToken(id)], [undefined, undefined]);
