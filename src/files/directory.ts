@@ -493,7 +493,7 @@ class SiteDirectory implements Directory, Touchable {
       limits: settings().limits,
       sizes,
       folder: root,
-      present: () => [...this.#manifest.entries()].reduce((all, [, { seen }]) => all + (seen?.size ?? 0), 0),
+      present: () => this.#manifest.bytes,
       free: () => freeAt(fs, root),
     });
   }

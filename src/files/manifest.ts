@@ -36,6 +36,7 @@ export class Manifest {
   readonly #lines = new Map<SitePath, Line>();
   #isRead = false;
   #commit: Oid | undefined;
+  #bytes = 0;
   #rows = 0;
   #unwritten: string[] = [];
 
@@ -57,6 +58,12 @@ export class Manifest {
   /** 0 while it cannot be read. */
   get size(): number {
     return this.#lines.size;
+  }
+
+  /** Of all files, as they were last seen. */
+  get bytes(): number {
+    this.#read();
+    return this.#bytes;
   }
 
   get(path: SitePath): Line | undefined {
@@ -83,8 +90,7 @@ export class Manifest {
 
   set(path: SitePath, line: Line | undefined): void {
     this.#read();
-    if (line) this.#lines.set(path, line);
-    else this.#lines.delete(path);
+    this.#put(path, line);
     this.#unwritten.push(JSON.stringify(line ? [path, line] : [path]));
   }
 
@@ -114,6 +120,12 @@ export class Manifest {
     for (const [path] of [...this.entries()]) this.set(path, undefined);
   }
 
+  #put(path: SitePath, line?: Line): void {
+    this.#bytes += (line?.seen?.size ?? 0) - (this.#lines.get(path)?.seen?.size ?? 0);
+    if (line) this.#lines.set(path, line);
+    else this.#lines.delete(path);
+  }
+
   #read(): void {
     if (this.#isRead) return;
     const text = inState(this.#file, () => readIfThere(this.#file));
@@ -124,8 +136,7 @@ export class Manifest {
       try {
         const parsed = JSON.parse(row) as [SitePath, Line?] | { commit: Oid | null };
         if (!Array.isArray(parsed)) this.#commit = parsed.commit ?? undefined;
-        else if (parsed[1]) this.#lines.set(parsed[0], parsed[1]);
-        else this.#lines.delete(parsed[0]);
+        else this.#put(...parsed);
       } catch {
         // A torn row: what follows may describe another state. Without a commit everything is compared anew.
         this.#commit = undefined;
