@@ -62,6 +62,11 @@ export function createTrouble({ stateDir, gitlab, proxy, disk }: Places, chance:
 
   const anything = ({ path }: SeenRequest): boolean => /\.git\/|\/api\/v4\//.test(path);
   const git = ({ path }: SeenRequest): boolean => path.includes('.git/');
+  const ours =
+    (service: string) =>
+    ({ path, headers }: SeenRequest): boolean =>
+      path.endsWith(`/${service}`) && !/^git\//.test(headers['user-agent'] ?? '');
+  const report = { 'Content-Type': 'application/x-git-receive-pack-result' };
   const running: readonly (() => void)[] = [
     () => answers('GitLab says 429', { match: anything, status: 429, headers: { 'Retry-After': '1' } }),
     () => answers('GitLab says 503', { match: anything, status: 503, body: 'no' }),
@@ -69,6 +74,9 @@ export function createTrouble({ stateDir, gitlab, proxy, disk }: Places, chance:
     () => answers('GitLab says 401', { match: git, ...asGitlab, status: 401, times: 1 }),
     () => answers('GitLab is slow', { match: anything, delayMs: chance.between(300, 3_000) }),
     () => answers('GitLab answers drop by drop', { match: git, drip: { bytes: 40, everyMs: 30 } }),
+    // What our own requests are answered makes no sense, so that git's commands go on: the two take turns.
+    () => answers('fetches only by git itself', { match: ours('git-upload-pack'), status: 400 }),
+    () => answers('pushes only by git itself', { match: ours('git-receive-pack'), headers: report, body: '0000' }),
     () => cut(chance.oneOf([0, 0, 60, 400, 2_000, 20_000])),
     () => cut(chance.oneOf([0, 300, 5_000])),
     stall,
