@@ -1,3 +1,4 @@
+import type { DiskFacts } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
@@ -20,8 +21,8 @@ import type {
 import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
-import { PathErrors, pathErrno, unlessErrno } from './errno.ts';
-import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
+import { PathErrors, errnoOf, pathErrno, unlessErrno } from './errno.ts';
+import { type Folding, collisions, foldingSeen } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
@@ -70,6 +71,7 @@ interface DirectorySettings {
   readonly limits: SiteLimits;
   readonly lfs?: true;
   readonly newEntries?: SiteSettings['newEntries'];
+  readonly replacesWithoutCapture?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -115,7 +117,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#users = options.users ?? systemUsers(options.clock);
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
-    this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
+    this.#staging = new Staging(options);
     this.#rulesVersion = new RulesVersion(`${options.stateDir}/rules.json`);
     this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
@@ -129,6 +131,7 @@ class SiteDirectory implements Directory, Touchable {
       settings: options.settings,
       folds: () => this.#folds(),
       holds: (path, oid) => this.#holds(path, oid),
+      captures: () => this.#captures(),
       isLarge: (path) => this.#largePaths.has(path),
     });
     this.#contents = new Contents({
@@ -143,8 +146,8 @@ class SiteDirectory implements Directory, Touchable {
     return new PathErrors((errno, cause) => new Problem('folder-unreadable', { folder: root, errno }, { cause }));
   }
 
-  get replaces(): 'exchange' | 'link' {
-    return this.#o.fs.exchange ? 'exchange' : 'link';
+  get disks(): readonly DiskFacts[] {
+    return this.#staging.disks;
   }
 
   tracked(): number {
@@ -212,7 +215,21 @@ class SiteDirectory implements Directory, Touchable {
     this.#largePaths.forget();
     const { moves, returned } = await recoverMoves(this.#o.fs, this.#o.root, this.#staging);
     if (moves > 0) this.#all = true;
+    const isKnown = this.#staging.disks.some(({ at }) => at === '');
+    if (!isKnown) await this.#tryDisks((handles) => this.#staging.tryOutside(handles));
     return { returned };
+  }
+
+  /** Where nothing can be tried now, applying says so. */
+  async #tryDisks(act: (handles: DirectoryHandles) => Promise<void>): Promise<void> {
+    try {
+      await this.#walkingOn(async (handles) => {
+        await act(handles);
+        this.#staging.tidy(handles);
+      });
+    } catch (error) {
+      if (!(error instanceof Problem) && errnoOf(error) === undefined) throw error;
+    }
   }
 
   async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
@@ -222,6 +239,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#touched.clear();
     this.#errors = this.#readErrors();
     if (whole) this.#all = false;
+    if (whole && !this.#captures()) await this.#tryDisks((handles) => this.#staging.tryWeakAgain(handles));
     try {
       const result = await this.#scan(whole, asked);
       if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
@@ -394,6 +412,15 @@ class SiteDirectory implements Directory, Touchable {
     }
   }
 
+  async #walkingOn<T>(use: (handles: DirectoryHandles) => Promise<T>): Promise<T> {
+    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
+    try {
+      return await use(handles);
+    } finally {
+      handles.close();
+    }
+  }
+
   async recordFiles(
     ...[{ commit, entries, unsteady }]: Parameters<Directory['recordFiles']>
   ): ReturnType<Directory['recordFiles']> {
@@ -427,10 +454,7 @@ class SiteDirectory implements Directory, Touchable {
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
-        folding: (dir) =>
-          (this.#folding ??= probeFolding(fs, dir, this.#staging.freshName(), (name) => {
-            this.#staging.drop(dir, name);
-          })),
+        overwrites: () => this.#o.settings().replacesWithoutCapture === true,
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
@@ -447,6 +471,12 @@ class SiteDirectory implements Directory, Touchable {
     return applied;
   }
 
+  /** Whether files that are there may be replaced, as far as is known. */
+  #captures(): boolean {
+    const isWeak = this.#staging.disks.some(({ replace }) => replace === 'rename');
+    return !isWeak || this.#o.settings().replacesWithoutCapture === true;
+  }
+
   #newEntries(): NewEntries {
     const { owner, fileMode, folderMode } = this.#o.settings().newEntries ?? {};
     const uid = owner && this.#users.userId(owner.user);
@@ -459,8 +489,10 @@ class SiteDirectory implements Directory, Touchable {
     };
   }
 
-  /** A site does not change what disk it is on without becoming another folder. */
-  #folding: Folding | undefined;
+  /** As it was tried, once something was staged. */
+  get #folding(): Folding | undefined {
+    return this.#staging.foldingOfRoot;
+  }
 
   /** As the names in the folder tell; without a letter among them nothing is known yet. */
   #folds(): boolean {
@@ -506,13 +538,8 @@ class SiteDirectory implements Directory, Touchable {
     return [...this.#staying];
   }
 
-  async overdue(): Promise<readonly Change[]> {
-    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
-    try {
-      return await this.#excluded.overdue(handles);
-    } finally {
-      handles.close();
-    }
+  overdue(): Promise<readonly Change[]> {
+    return this.#walkingOn((handles) => this.#excluded.overdue(handles));
   }
 
   async saveBaseline(commit: Parameters<Directory['saveBaseline']>[0]): Promise<void> {

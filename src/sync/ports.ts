@@ -1,3 +1,4 @@
+import type { DiskFacts } from '../model/disk.ts';
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { LeftByRule, NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
 import type { Copied, Pointer } from '../model/lfs.ts';
@@ -435,7 +436,8 @@ export interface Directory {
   wasIgnored(): readonly NotSynced[];
   /** A person decided about that: the present rules count alone. Durable before it returns. */
   acceptRules(): Promise<void>;
-  readonly replaces: 'exchange' | 'link';
+  /** What the disks of the site can do, as far as that was tried; the site's own folder first. */
+  readonly disks: readonly DiskFacts[];
   tracked(): number;
   close(): Promise<void>;
 }

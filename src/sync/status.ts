@@ -72,7 +72,7 @@ export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): Si
         ...(fact.push ? { lastPush: fact.push } : {}),
       };
     case 'disconnected':
-      return firstStatus(at, 'off', status.replaces);
+      return firstStatus(at, 'off', status.disks);
     case 'conflicts':
       return { ...status, conflicts: fact.conflicts };
     case 'watched':

@@ -1,4 +1,5 @@
 import { type AccessTokenFacts, type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
+import { type DiskFacts, diskWords } from '../model/disk.ts';
 import { describe } from '../model/remedy.ts';
 import type { Moved, Site, SiteStatus, Webhook } from '../model/site.ts';
 import { escapeControls } from '../model/tree.ts';
@@ -44,7 +45,7 @@ export function syncView({ deps }: WebContext, site: Site, status: SiteStatus) {
     oldest: at(status.waiting.oldestUnpushedAt),
     next: at(status.nextTryAt),
     watched: status.watched,
-    gap: status.replaces === 'link',
+    disks: (status.disks ?? []).map(diskView),
     problem: status.problem ? problemView(status.problem) : null,
     progress: status.progress ? { words: progressWords(status.progress), ...status.progress } : null,
   };
@@ -56,6 +57,16 @@ const attempts: Readonly<Record<string, string>> = {
   refused: 'GitLab rejected the push',
   held: 'it waits for a choice',
 };
+
+/** One of the site's mounts: its own folder has no name where it is the only one. */
+function diskView(disk: DiskFacts, _at: number, all: readonly DiskFacts[]) {
+  return {
+    at: all.length === 1 ? '' : disk.at === '' ? 'The site’s folder' : escapeControls(disk.at),
+    type: escapeControls(disk.type),
+    words: diskWords(disk).join(' '),
+    staging: disk.staging,
+  };
+}
 
 /** A problem that is shown inside a page, not instead of it. */
 export function problemView(problem: NonNullable<SiteStatus['problem']>) {

@@ -73,6 +73,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'Was ignored before an upgrade changed the rules. Not committed until you decide';
     case 'conflict':
       return 'Both sides changed it. Choose a version under Conflicts';
+    case 'no-capture':
+      return 'Replacing or removing it could lose a save made in the same instant: its disk cannot protect it. Site Settings, Conflicts and safety, can allow it';
     case 'refused':
       return 'GitLab rejects this content. Pushed once the file or GitLab’s rule changes';
   }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { suite } from 'uvu';
 import { Manifest } from '../../src/files/manifest.ts';
 import { scanAll } from '../../src/files/scan.ts';
@@ -227,9 +228,10 @@ export function isFound(world: Pick<EngineWorld, 'bare' | 'gitDir' | 'files'>, c
   );
 }
 
-/** Names in the folder that are ours: staging, and anything odd beside. */
+/** Names in the folder and beside it that are ours: staging, and anything odd beside. */
 export function leftovers(site: string): string[] {
-  return (readdirSync(site, { recursive: true }) as string[]).filter((name) => name.includes('.mooring-'));
+  const inSite = (readdirSync(site, { recursive: true }) as string[]).filter((name) => name.includes('.mooring-'));
+  return [...inSite, ...readdirSync(dirname(site)).filter((name) => name.startsWith('.mooring-'))];
 }
 
 /** Runs this test file once more as a user without privileges, since root may read and write everything. */

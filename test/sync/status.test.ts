@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DiskFacts } from '../../src/model/disk.ts';
 import type { ProblemFacts } from '../../src/model/problem.ts';
 import { type Hold, type Moved, type NotSynced, type SiteStatus, firstStatus } from '../../src/model/site.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
@@ -20,6 +21,11 @@ const problem: ProblemFacts = { code: 'gitlab-unreachable', facts: { reason: 'do
 const notSynced = (count: number): NotSynced[] =>
   Array.from({ length: count }, (_, n) => ({ path: `p${n}` as SitePath, reason: { kind: 'link' } }));
 
+const localDisk: DiskFacts = {
+  ...{ at: '', type: 'ext4', replace: 'exchange', create: 'link', remove: 'capture' },
+  ...{ modes: true, owners: true, foldsCase: false, timeStepNs: 1, staging: 'outside' },
+};
+
 /** A status in which every member is set, so that each row shows what stays and what goes. */
 const full: SiteStatus = {
   state: 'syncing',
@@ -36,7 +42,7 @@ const full: SiteStatus = {
   notSyncedCount: 1,
   progress: { act: 'fetching', done: 1, total: 2 },
   conflicts: 5,
-  replaces: 'link',
+  disks: [localDisk],
   watched: true,
 };
 
@@ -184,9 +190,9 @@ const table: readonly (readonly [name: string, fact: StatusFact, next: SiteStatu
     }),
   ],
   [
-    'a site that was disconnected forgets all but how its files are replaced',
+    'a site that was disconnected forgets all but what its disks can do',
     { kind: 'disconnected' },
-    firstStatus(now, 'off', 'link'),
+    firstStatus(now, 'off', [localDisk]),
   ],
   [
     'a site that was disconnected before anything was known of it is off',
