@@ -1,11 +1,11 @@
-import { type Abilities, removeRung, replaceRung } from '../model/disk.ts';
+import { removeRung } from '../model/disk.ts';
 import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest } from '../sync/ports.ts';
-import { PathErrors, isAbsent, isUnsupported, pathErrno, unlessErrno } from './errno.ts';
+import { PathErrors, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
 import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Ways, create, isStaged, remove, replace } from './replace.ts';
@@ -152,11 +152,13 @@ class ApplyRun {
 
   /** Where a disk cannot capture what it replaces, files that are there stay unless somebody chose otherwise. */
   async #refuseUncaptured(writes: readonly Task[]): Promise<void> {
-    if (this.#tools.overwrites()) return;
+    const { staging, overwrites } = this.#tools;
+    if (overwrites()) return;
     for (const task of writes) {
       const folder = this.#folderOnTheWay(task.path);
       const there = this.#handles.statQuietly(task.path);
-      if (folder === undefined || there?.kind !== 'file' || !(await this.#cannotCapture(folder))) continue;
+      if (folder === undefined || there?.kind !== 'file' || (await staging.captures(this.#handles, folder)))
+        continue;
       const isSame = (await this.#tools.hash(task.path))?.oid === task.after?.oid;
       if (!isSame) this.#refuse(task, { kind: 'no-capture' });
     }
@@ -165,21 +167,6 @@ class ApplyRun {
   /** Undefined where it cannot be told: staging meets the same error, and tells it. */
   #folderOnTheWay(path: SitePath): string | undefined {
     return unlessErrno(() => this.#handles.nearestFolder(path));
-  }
-
-  async #cannotCapture(folder: string): Promise<boolean> {
-    const abilities = await this.#abilitiesAt(folder);
-    return abilities !== undefined && replaceRung(abilities) === 'rename';
-  }
-
-  /** Undefined where nothing can be staged: that is told path by path. */
-  async #abilitiesAt(folder: string): Promise<Abilities | undefined> {
-    try {
-      return (await this.#tools.staging.placeFor(this.#handles, folder)).abilities;
-    } catch (error) {
-      pathErrno(error);
-      return undefined;
-    }
   }
 
   async #ways(folder: string): Promise<Ways> {

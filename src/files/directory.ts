@@ -454,7 +454,7 @@ class SiteDirectory implements Directory, Touchable {
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
-        overwrites: () => this.#o.settings().replacesWithoutCapture === true,
+        overwrites: () => this.#overwrites(),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
@@ -473,8 +473,7 @@ class SiteDirectory implements Directory, Touchable {
 
   /** Whether files that are there may be replaced, as far as is known. */
   #captures(): boolean {
-    const isWeak = this.#staging.disks.some(({ replace }) => replace === 'rename');
-    return !isWeak || this.#o.settings().replacesWithoutCapture === true;
+    return this.#overwrites() || !this.#staging.disks.some(({ replace }) => replace === 'rename');
   }
 
   #newEntries(): NewEntries {
@@ -532,6 +531,25 @@ class SiteDirectory implements Directory, Touchable {
 
   collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath> {
     return collisions(this.#folding ?? this.#foldingSeen(), [], paths);
+  }
+
+  uncaptured(...[paths, how]: Parameters<Directory['uncaptured']>): ReturnType<Directory['uncaptured']> {
+    return this.#walkingOn(async (handles) => {
+      if (how === 'tried') await this.#staging.placeFor(handles, '');
+      const staying: SitePath[] = [];
+      for (const path of this.#overwrites() ? [] : paths) {
+        const folder = unlessErrno(() => handles.nearestFolder(path));
+        if (folder === undefined || handles.statQuietly(path)?.kind !== 'file') continue;
+        const captures = how === 'tried' && (await this.#staging.captures(handles, folder));
+        if (!captures && this.#staging.isWeak(handles, folder)) staying.push(path);
+      }
+      this.#staging.tidy(handles);
+      return staying;
+    });
+  }
+
+  #overwrites(): boolean {
+    return this.#o.settings().replacesWithoutCapture === true;
   }
 
   staying(): readonly SitePath[] {

@@ -132,6 +132,24 @@ export class Staging {
     }
   }
 
+  /**
+   * Whether a file in the folder `path` can be replaced without the chance of losing a save. Where nothing can be staged
+   * the answer is yes: that is told path by path.
+   */
+  async captures(handles: DirectoryHandles, path: string): Promise<boolean> {
+    try {
+      return replaceRung((await this.placeFor(handles, path)).abilities) !== 'rename';
+    } catch (error) {
+      pathErrno(error);
+      return true;
+    }
+  }
+
+  /** Whether the disk under a folder is known to be unable to capture what is replaced there. */
+  isWeak(handles: DirectoryHandles, path: string): boolean {
+    return unlessErrno(() => this.#facts.get(handles.topOfMount(path)))?.replace === 'rename';
+  }
+
   /** What the disk under an open folder can do; undefined until something was staged there. */
   known(handles: DirectoryHandles, path: string): Abilities | undefined {
     return this.#abilities.get(handles.mountOf(path));

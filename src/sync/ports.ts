@@ -413,6 +413,12 @@ export interface Directory {
   hold(paths: readonly SitePath[]): void;
   /** How to record what is at a path now. */
   pendingFile(path: SitePath): PendingFile;
+  /**
+   * Of the paths, those that stay as they are, since their disk could lose a save in the instant of a replacement and the
+   * site's settings do not allow that. `known`: as far as it is known, without touching the folder. `tried`: throws
+   * `folder-unwritable` where nothing can be written into the site at all.
+   */
+  uncaptured(paths: readonly SitePath[], how: 'known' | 'tried'): Promise<readonly SitePath[]>;
   /** Paths of the ledger that are not written here. */
   refused(): readonly SitePath[];
   /** Paths that the branch has no longer, or otherwise, and that we could not remove or replace when we last tried. */

@@ -42,6 +42,8 @@ export interface KeptWorld extends EngineWorld {
   readonly events: SyncEvent[];
   /** The site as the store has it; a test may change it. */
   site_(): Site;
+  /** The store has the site as connected from now on. */
+  bind(): void;
   /** Rings and waits until the run that follows is over. */
   triggered(trigger?: Trigger): Promise<void>;
   conflicts(): readonly Conflict[];
@@ -73,10 +75,12 @@ export async function kept(
   let agreed: Oid | undefined;
   let refusal: Refusal | undefined;
   const events: SyncEvent[] = [];
+  const binding = { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']>;
+  const bind = (): void => void (site = { ...site, binding });
   try {
     if (!options.unconnected) {
       if (!options.copied) await world.connect();
-      site = { ...site, binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']> };
+      bind();
     }
     const worker = createSiteWorker({
       site: () => site,
@@ -102,7 +106,16 @@ export async function kept(
     };
     if (!options.unconnected && !options.copied) await triggered();
     const forgetConflicts = (): void => void (conflicts = []);
-    await test({ ...world, worker, events, triggered, site_: () => site, conflicts: () => conflicts, forgetConflicts });
+    await test({
+      ...world,
+      worker,
+      events,
+      triggered,
+      bind,
+      site_: () => site,
+      conflicts: () => conflicts,
+      forgetConflicts,
+    });
   } finally {
     await world.close();
   }
