@@ -105,7 +105,7 @@ async function look({ version, config, machine, store, runtimes, clock }: System
     diskCheck(diskSpace),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
-    sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
+    ...sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
   ];
 }
 
@@ -195,8 +195,8 @@ function diskCheck(diskSpace: { free: number; total: number } | undefined): Syst
   return { name: 'Disk', result: diskSpace.free < tight(diskSpace) ? 'bad' : 'warn', finding, fix };
 }
 
-/** How files are replaced on the disks of the sites: the weakest first, each with the sites it holds for. */
-function sitesDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteStatus): SystemCheck {
+/** How files are replaced on the disks of the sites: the weakest first, each with the sites it holds for. None until one was tried. */
+function sitesDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteStatus): SystemCheck[] {
   const name = 'Disks of sites';
   const found = new Map<string, { weak: boolean; names: Set<string> }>();
   for (const { id, name: site } of sites) {
@@ -207,12 +207,12 @@ function sitesDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteS
       found.set(words, one);
     }
   }
-  if (found.size === 0) return { name, result: 'unknown', finding: 'Known once a site was synced.' };
+  if (found.size === 0) return [];
   const rows = [...found].sort(([, a], [, b]) => Number(b.weak) - Number(a.weak));
   const finding = rows.map(([words, { names }]) => `${sitesWords([...names])}: ${words}`).join(' ');
-  if (!rows.some(([, { weak }]) => weak)) return { name, result: 'good', finding };
+  if (!rows.some(([, { weak }]) => weak)) return [{ name, result: 'good', finding }];
   const fix = 'Move these sites to a local disk, or allow replacing there under Site Settings, Conflicts and safety.';
-  return { name, result: 'warn', finding, fix };
+  return [{ name, result: 'warn', finding, fix }];
 }
 
 function sitesWords(names: readonly string[]): string {
