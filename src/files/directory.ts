@@ -31,6 +31,7 @@ import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
 import type { Reading } from './read.ts';
+import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
 import { checkRoot, rootProblem } from './root.ts';
@@ -80,6 +81,12 @@ export interface Touchable {
   touched(path: string): void;
   /** Too many to name, or events may have been lost: look at everything next time. */
   touchedAll(): void;
+  /** Whether nothing below this folder, given as an absolute path, can ever be of interest: it is ignored as a whole. */
+  passesOver(folder: string): boolean;
+  /** What is ignored may have changed. */
+  forgetPassedOver(): void;
+  /** How long the last look at everything took, in ms; undefined until there was one. */
+  readonly scanMs: number | undefined;
 }
 
 /** From so many touched paths on, a look at everything is cheaper. */
@@ -100,6 +107,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #contents: Contents;
   readonly #users: Users;
   readonly #rulesVersion: RulesVersion;
+  readonly #passedOver: PassedOver;
   readonly #touched = new Set<SitePath>();
   /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
@@ -119,6 +127,10 @@ class SiteDirectory implements Directory, Touchable {
     this.#manifest = new Manifest(this.#manifestFile);
     this.#staging = new Staging(options);
     this.#rulesVersion = new RulesVersion(`${options.stateDir}/rules.json`);
+    this.#passedOver = new PassedOver({
+      ...{ fs: options.fs, root: options.root, rules: () => this.#rules() },
+      tracked: () => this.#manifest.under(''),
+    });
     this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
     this.#largePaths = new LargePaths({
@@ -167,6 +179,26 @@ class SiteDirectory implements Directory, Touchable {
 
   touchedAll(): void {
     this.#all = true;
+  }
+
+  passesOver(folder: string): boolean {
+    if (!folder.startsWith(`${this.#o.root}/`)) return false;
+    try {
+      return this.#passedOver.has(pathFromText(folder.slice(this.#o.root.length + 1)));
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
+  }
+
+  forgetPassedOver(): void {
+    this.#passedOver.forget();
+  }
+
+  #scanMs: number | undefined;
+
+  get scanMs(): number | undefined {
+    return this.#scanMs;
   }
 
   async check(emptied: 'not-emptied' | 'may-be-empty' = 'not-emptied'): ReturnType<Directory['check']> {
@@ -241,7 +273,9 @@ class SiteDirectory implements Directory, Touchable {
     if (whole) this.#all = false;
     if (whole && !this.#captures()) await this.#tryDisks((handles) => this.#staging.tryWeakAgain(handles));
     try {
+      const began = this.#o.clock.monotonic();
       const result = await this.#scan(whole, asked);
+      if (whole) this.#scanMs = this.#o.clock.monotonic() - began;
       if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
       this.#excluded.looked(result.left, whole ? 'everything' : asked);
       // What could not be read may hold what only the rules of before leave out.

@@ -382,7 +382,7 @@ class Scan {
  * A small file of rules, at most 256 KiB, one character per byte; undefined where there is none. Throws what the system
  * throws.
  */
-function readText(fs: Fs, handles: DirectoryHandles, folder: string, name: string): string | undefined {
+export function readText(fs: Fs, handles: DirectoryHandles, folder: string, name: string): string | undefined {
   const dir = handles.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;

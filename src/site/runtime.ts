@@ -143,6 +143,13 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
       site?.directory.touched(path);
       site?.worker.touched();
     },
+    passesOver: (id, folder) => runtimes.get(id)?.directory.passesOver(folder) ?? false,
+    onRules(id, stage) {
+      const site = runtimes.get(id);
+      if (stage === 'changed') return site?.directory.forgetPassedOver();
+      site?.directory.touchedAll();
+      site?.worker.touched();
+    },
     onUnwatched(id, { text }) {
       runtimes.get(id)?.worker.watched(false);
       log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
@@ -336,8 +343,9 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     async changed(site) {
       poll.update(site);
       if (!site.binding || site.paused) return watch.stop(site.id);
-      const { worker } = find(site.id);
+      const { worker, directory } = find(site.id);
       worker.watched(true);
+      directory.forgetPassedOver();
       await watch.start(site.id, site.folder);
       worker.trigger('start');
     },

@@ -1,8 +1,8 @@
-import type { DiskFacts } from '../../src/model/disk.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActions, type Machine, type SystemDeps } from '../../src/actions/system.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
+import type { DiskFacts } from '../../src/model/disk.ts';
 import { defaultSettings, firstStatus, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
 
