@@ -106,6 +106,7 @@ async function look({ version, config, machine, store, runtimes, clock }: System
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
     ...sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
+    ...sharedDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
   ];
 }
 
@@ -213,6 +214,19 @@ function sitesDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteS
   if (!rows.some(([, { weak }]) => weak)) return [{ name, result: 'good', finding }];
   const fix = 'Move these sites to a local disk, or allow replacing there under Site Settings, Conflicts and safety.';
   return [{ name, result: 'warn', finding, fix }];
+}
+
+/** Sites on disks that other machines change: nothing is wrong there, and it explains why some edits come later. */
+function sharedDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteStatus): SystemCheck[] {
+  const names = new Map<string, string[]>();
+  for (const { id, name } of sites) {
+    const types = statusOf(id).changedElsewhere?.join(', ');
+    if (types) names.set(types, [...(names.get(types) ?? []), name]);
+  }
+  if (names.size === 0) return [];
+  const rows = [...names].map(([types, those]) => `${sitesWords(those)}: ${types}.`).join(' ');
+  const finding = `${rows} Edits of other systems on these disks are found by full scans, as often as the site’s page says.`;
+  return [{ name: 'Shared disks', result: 'good', finding }];
 }
 
 function sitesWords(names: readonly string[]): string {
@@ -340,7 +354,7 @@ const siteKinds: readonly {
       kind: 'unwatched',
       tone: 'warn',
       title: `Not watched: ${amount}`,
-      text: 'Edits are found by comparing the whole folder, as often as the site’s schedule says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances.',
+      text: 'Edits are found by comparing the whole folder, as often as the site’s page says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances. The other is a file system that does not report changes.',
       help: 'system',
     }),
   },

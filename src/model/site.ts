@@ -164,6 +164,10 @@ export interface SiteStatus {
   /** What the site's disks can do, once that was tried; its own folder first. */
   readonly disks?: readonly DiskFacts[];
   readonly watched: boolean;
+  /** Types of file systems of the site that other machines can change without this one's knowledge. */
+  readonly changedElsewhere?: readonly string[];
+  /** So often the whole folder is compared beside the schedule, since not every change is told. */
+  readonly scannedEveryMs?: number;
 }
 
 /** A site of which nothing is known yet. Grey, never green. */

@@ -5,7 +5,9 @@ import type { Config } from '../config.ts';
 import { type Touchable, openDirectory } from '../files/directory.ts';
 import { realFs } from '../files/disk.ts';
 import { type LargeStore, letGo, openLargeStore } from '../files/large.ts';
+import { changedElsewhere, readMounts } from '../files/mount-table.ts';
 import { createScanner } from '../files/scanner.ts';
+import { isTold } from '../files/told.ts';
 import { createDriver } from '../git/driver.ts';
 import { basicAuthorization, gitEnvironment } from '../git/environment.ts';
 import { largeRemote, largeRepository, pointersBetween, pointersKept, pointersNeeded } from '../git/large.ts';
@@ -30,6 +32,7 @@ import type { Store } from '../store/store.ts';
 import { type SiteWorker, createSiteWorker } from '../sync/site-worker.ts';
 import type { Author, Directory, LargeContents, Remote, Repository } from '../sync/ports.ts';
 import { createQueue } from '../sync/queue.ts';
+import { createExtraScans } from '../triggers/extra-scans.ts';
 import { createPoll } from '../triggers/poll.ts';
 import { createWatch } from '../triggers/watch.ts';
 
@@ -143,6 +146,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
       site?.directory.touched(path);
       site?.worker.touched();
     },
+    isTold,
     passesOver: (id, folder) => runtimes.get(id)?.directory.passesOver(folder) ?? false,
     onRules(id, stage) {
       const site = runtimes.get(id);
@@ -152,8 +156,15 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
     },
     onUnwatched(id, { text }) {
       runtimes.get(id)?.worker.watched(false);
+      extraScans.start(id);
       log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
     },
+  });
+  const extraScans = createExtraScans({
+    clock,
+    costMs: (id) => runtimes.get(id)?.directory.scanMs,
+    onTrigger: (id) => runtimes.get(id)?.worker.trigger('rescan'),
+    onPace: (id, everyMs) => runtimes.get(id)?.worker.scanned(everyMs),
   });
   const poll = createPoll({
     onTrigger: (id, trigger) => runtimes.get(id)?.worker.trigger(trigger),
@@ -342,9 +353,13 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 
     async changed(site) {
       poll.update(site);
+      extraScans.stop(site.id);
       if (!site.binding || site.paused) return watch.stop(site.id);
       const { worker, directory } = find(site.id);
-      worker.watched(true);
+      const shared = changedElsewhere(site.folder, readMounts());
+      worker.watched(true, shared);
+      worker.scanned(undefined);
+      if (shared.length > 0) extraScans.start(site.id);
       directory.forgetPassedOver();
       await watch.start(site.id, site.folder);
       worker.trigger('start');
@@ -352,6 +367,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 
     async remove(id) {
       poll.remove(id);
+      extraScans.stop(id);
       await watch.stop(id);
       await runtimes.get(id)?.worker.close();
       runtimes.delete(id);
@@ -364,6 +380,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 
     async stop(ms) {
       await poll.stop();
+      extraScans.close();
       await watch.close();
       await queue.drain(ms);
       for (const { worker } of runtimes.values()) await worker.close();

@@ -255,6 +255,8 @@ const plainStatus = whole<SiteStatus>()(
     conflicts: z.number(),
     disks: z.array(diskFacts).exactOptional(),
     watched: z.boolean(),
+    changedElsewhere: z.array(z.string()).exactOptional(),
+    scannedEveryMs: z.number().exactOptional(),
   }),
 );
 

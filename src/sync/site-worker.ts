@@ -39,7 +39,10 @@ export interface SiteWorker {
   trigger(trigger: Trigger): void;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
-  watched(watched: boolean): void;
+  /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
+  watched(watched: boolean, changedElsewhere?: readonly string[]): void;
+  /** The folder is compared so often beside the schedule; undefined: not at all. */
+  scanned(everyMs: number | undefined): void;
   /**
    * `subfolder`: of a site that is not connected yet; a connected one keeps its own. `asked` aborts when nobody waits for
    * the answer any more.
@@ -138,8 +141,12 @@ class Worker implements SiteWorker {
     this.#queue.trigger('watch', settings.quietMs);
   }
 
-  watched(watched: boolean): void {
-    this.#statusTracker.tell({ kind: 'watched', watched });
+  watched(watched: boolean, changedElsewhere = this.status().changedElsewhere ?? []): void {
+    this.#statusTracker.tell({ kind: 'watched', watched, changedElsewhere });
+  }
+
+  scanned(everyMs: number | undefined): void {
+    if (everyMs !== this.status().scannedEveryMs) this.#statusTracker.tell({ kind: 'scanned', everyMs });
   }
 
   plan(

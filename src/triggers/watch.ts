@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { type FSWatcher as PlainWatcher, mkdirSync, rmdirSync, watch as plainWatch } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import type { SiteId } from '../model/site.ts';
 
@@ -11,6 +9,8 @@ export interface WatchDeps {
   readonly onUnwatched: (site: SiteId, reason: UnwatchedReason) => void;
   /** Whether a folder is ignored with all that is in it: then it is not watched. Must not throw. */
   readonly passesOver: (site: SiteId, folder: string) => boolean;
+  /** Whether the file system tells of what is written there; yes, where that cannot be tried. `late` aborts then. Must not fail. */
+  readonly isTold: (folder: string, late: AbortSignal) => Promise<boolean>;
   /** What is ignored may have changed, so the site is watched anew; `began`: it is, and what happened meanwhile was missed. */
   readonly onRules: (site: SiteId, stage: 'changed' | 'began') => void;
 }
@@ -85,7 +85,7 @@ export function createWatch(deps: WatchDeps): Watch {
       watcher.once('ready', () => resolve());
       setTimeout(resolve, readyMs).unref();
     });
-    void isTold(folder).then((told) => {
+    void deps.isTold(folder, AbortSignal.timeout(toldMs)).then((told) => {
       if (!told && watchers.get(site) === watcher) onError(silent);
     });
   }
@@ -118,28 +118,6 @@ const renewMs = 2_000;
 const toldMs = 2_000;
 
 const silent = new Error('the file system tells nothing');
-
-/** Whether the file system tells of what is written there; yes, where that cannot be tried. */
-async function isTold(folder: string): Promise<boolean> {
-  const name = `.mooring-${randomBytes(12).toString('hex')}`;
-  let watcher: PlainWatcher | undefined;
-  try {
-    const own = (watcher = plainWatch(folder));
-    const told = new Promise<boolean>((resolve) => {
-      own.on('change', (_kind, changed) => void (changed === name && resolve(true)));
-      own.on('error', () => resolve(true));
-      setTimeout(() => resolve(false), toldMs).unref();
-    });
-    // At once, so that nothing is left if the process ends.
-    mkdirSync(join(folder, name), 0o700);
-    rmdirSync(join(folder, name));
-    return await told;
-  } catch {
-    return true;
-  } finally {
-    watcher?.close();
-  }
-}
 
 /** A folder that never becomes ready must not keep the other sites from being watched. */
 const readyMs = 60_000;

@@ -1,13 +1,18 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseMount, readMounts } from '../../src/files/mount-table.ts';
+import { realFs } from '../../src/files/disk.ts';
+import { createSiteFolders } from '../../src/files/folders.ts';
+import { type Mount, changedElsewhere, parseMount, readMounts } from '../../src/files/mount-table.ts';
+import { openRoot } from '../../src/files/root.ts';
 import { Problem } from '../../src/model/problem.ts';
+import { describe } from '../../src/model/remedy.ts';
+import type { SiteId } from '../../src/model/site.ts';
 import { scratch } from '../support/plain-git.ts';
 import { stagingFolders } from '../support/staging.ts';
-import { type KeptWorld, inNamespace, kept, website } from './support.ts';
+import { type KeptWorld, inNamespace, kept, problemOf, website } from './support.ts';
 
 /** Disks inside sites and below them, as Docker's volumes, bind mounts and overlays are. */
 const mounts = suite('mounts');
@@ -290,10 +295,54 @@ mounts('R6: where nothing can be put beside the site, it lies in the state direc
 
 mounts('a row of the kernel’s table, with what it escapes in names', () => {
   const row = '36 35 98:0 /mnt1 /srv/my\\040site/\\134x rw,noatime master:1 - fuse.sshfs host:/ rw,errors=continue';
-  assert.equal(parseMount(row), { id: '36', point: '/srv/my site/\\x', type: 'fuse.sshfs' });
+  assert.equal(parseMount(row), { id: '36', point: '/srv/my site/\\x', source: '/mnt1', type: 'fuse.sshfs' });
   assert.is(parseMount('nonsense'), undefined);
   assert.ok(readMounts().some(({ point }) => point === '/'));
-  assert.ok(readFileSync('/proc/self/mountinfo', 'utf8').length > 0);
 });
+
+mounts('R24: a disk that other machines change is known by its type, where the site lies and inside it', () => {
+  const table = [
+    ['/', 'ext4'],
+    ['/srv', 'nfs4'],
+    ['/srv/site', 'ext4'],
+    ['/srv/site/uploads', 'cifs'],
+    ['/srv/site/cache', 'tmpfs'],
+    ['/srv/site2', 'fuse.sshfs'],
+  ] as const;
+  const all = table.map(([point, type], n): Mount => ({ id: String(n), point, source: '/', type }));
+  const of = (folder: string): readonly string[] => changedElsewhere(folder, all);
+  assert.equal(of('/var/www/site'), []);
+  assert.equal(of('/srv/other'), ['nfs4']);
+  assert.equal(of('/srv/site'), ['cifs']);
+  assert.equal(of('/srv/site2'), ['fuse.sshfs']);
+  // What was mounted last hides what was there.
+  assert.equal(changedElsewhere('/srv/other', [...all, { id: '9', point: '/srv', source: '/', type: 'xfs' }]), []);
+});
+
+mounts('R26: a folder under /home that the sandbox of systemd hides: the message names the sandbox', () =>
+  inScratch(async (dir) => {
+    const hiding = join(dir, 'systemd/inaccessible/dir');
+    mkdirSync(hiding, { recursive: true, mode: 0o000 });
+    const reason = mounted('--bind', hiding, '/home');
+    if (reason) return cannot('a bind mount over /home', reason);
+    try {
+      const folders = createSiteFolders({ roots: ['/home'], stateDir: join(dir, 'state'), sites: () => [] });
+      for (const self of [undefined, 'site' as SiteId]) {
+        const problem = await problemOf(() => folders.checkFolder('/home/ana/public_html', self));
+        assert.is(problem.code, 'folder-missing');
+        const { happened, todo } = describe(problem.toFacts());
+        assert.match(happened, 'the sandbox of Mooring’s systemd unit hides /home');
+        assert.match(todo, 'ProtectHome=no');
+      }
+      const fs = realFs();
+      const { code, facts } = await problemOf(async () => openRoot(fs, '/home/ana/public_html'));
+      assert.equal([code, facts['hidden']], ['folder-missing', '/home']);
+      const other = await problemOf(async () => openRoot(fs, join(dir, 'not-there')));
+      assert.equal([other.code, other.facts['hidden']], ['folder-missing', undefined]);
+    } finally {
+      spawnSync('umount', ['-l', '/home']);
+    }
+  }),
+);
 
 if (inNamespace(import.meta.filename)) mounts.run();

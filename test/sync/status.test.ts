@@ -204,6 +204,18 @@ const table: readonly (readonly [name: string, fact: StatusFact, next: SiteStatu
   ['a watch that ends changes nothing else', { kind: 'watched', watched: false }, but([], { watched: false })],
   ['a watch that begins changes nothing else', { kind: 'watched', watched: true }, full, but([], { watched: false })],
   [
+    'R24: a watch on a disk that other machines change says so',
+    { kind: 'watched', watched: true, changedElsewhere: ['nfs4'] },
+    but([], { changedElsewhere: ['nfs4'] }),
+  ],
+  ['R24: a site is scanned more often', { kind: 'scanned', everyMs: 30_000 }, but([], { scannedEveryMs: 30_000 })],
+  [
+    'R24: a site is scanned by its schedule alone again',
+    { kind: 'scanned', everyMs: undefined },
+    full,
+    but([], { scannedEveryMs: 30_000 }),
+  ],
+  [
     'what was not looked at for long is unknown, and its facts stay',
     { kind: 'stale' },
     but([], { state: 'unknown', since: now }),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isTold } from '../../src/files/told.ts';
 import { watchesInUse } from '../../src/files/machine.ts';
 import type { SiteId } from '../../src/model/site.ts';
 import { createWatch, type UnwatchedReason } from '../../src/triggers/watch.ts';
@@ -22,6 +23,7 @@ function arrange(passedOver: readonly string[] = []) {
     onUnwatched: (_site, reason) => unwatched.push(reason),
     passesOver: (_site, path) => passedOver.includes(path.slice(folder.length + 1)),
     onRules: (_site, stage) => stages.push(stage),
+    isTold,
   });
   const seen = async (path: string): Promise<boolean> => {
     for (let i = 0; i < 100; i += 1) {
@@ -117,6 +119,26 @@ watching(
   },
 );
 
+watching('R24: a folder whose file system tells nothing counts as not watched', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mooring-watch-'));
+  const unwatched: UnwatchedReason[] = [];
+  const watch = createWatch({
+    onTouched: () => {},
+    onUnwatched: (_site, reason) => unwatched.push(reason),
+    passesOver: () => false,
+    onRules: () => {},
+    isTold: async () => false,
+  });
+  await watch.start(site, folder);
+  for (let i = 0; i < 100 && unwatched.length === 0; i += 1) await sleep(20);
+  assert.equal(
+    unwatched.map(({ kind }) => kind),
+    ['silent'],
+  );
+  await watch.close();
+  rmSync(folder, { recursive: true });
+});
+
 watching('after a folder was swapped, starting anew sees the new one', async () => {
   const { folder, touched, watch, seen, end } = arrange();
   await watch.start(site, folder);
@@ -155,7 +177,7 @@ watching('a full kernel table is told once, with the setting to raise', () => {
     import { createWatch } from ${JSON.stringify(new URL('../../src/triggers/watch.ts', import.meta.url).href)};
     const folder = mkdtempSync(tmpdir() + '/full-');
     for (let i = 0; i < 30; i += 1) mkdirSync(folder + '/d' + i);
-    const watch = createWatch({ onTouched() {}, onRules() {}, passesOver: () => false, onUnwatched: (site, reason) => console.log(JSON.stringify(reason)) });
+    const watch = createWatch({ onTouched() {}, onRules() {}, passesOver: () => false, isTold: async () => true, onUnwatched: (site, reason) => console.log(JSON.stringify(reason)) });
     await watch.start('s1', folder);
     await watch.close();
     rmSync(folder, { recursive: true });`;
