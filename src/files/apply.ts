@@ -10,6 +10,7 @@ import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Ways, create, isStaged, remove, replace } from './replace.ts';
 import { type Swap, Unfinished } from './swap.ts';
+import { isOpenDatabase } from './open-database.ts';
 import type { Coming } from './room.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
 import { Stage, type StageTools, type Task } from './stage.ts';
@@ -157,8 +158,7 @@ class ApplyRun {
     for (const task of writes) {
       const folder = this.#folderOnTheWay(task.path);
       const there = this.#handles.statQuietly(task.path);
-      if (folder === undefined || there?.kind !== 'file' || (await staging.captures(this.#handles, folder)))
-        continue;
+      if (folder === undefined || there?.kind !== 'file' || (await staging.captures(this.#handles, folder))) continue;
       const isSame = (await this.#tools.hash(task.path))?.oid === task.after?.oid;
       if (!isSame) this.#refuse(task, { kind: 'no-capture' });
     }
@@ -263,6 +263,7 @@ class ApplyRun {
 
   async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
     if (there.kind !== 'file') return 'busy';
+    if (this.#isOpenDatabase(task)) return 'busy';
     const before = await this.#trusted(task, there, line);
     if (!before || !task.move) return 'busy';
     if (before === 'same') {
@@ -275,6 +276,14 @@ class ApplyRun {
       this.#tools.staging.announce([task.move]);
     }
     return replace(this.#tools.fs, this.#handles, task.move, await this.#ways(parentOf(task.path)));
+  }
+
+  /** Named, and tried again by each full scan: a program may keep it open for days. */
+  #isOpenDatabase({ path }: Task): boolean {
+    const sizeOf = (beside: SitePath): number | undefined => this.#handles.stat(beside)?.size;
+    if (!isOpenDatabase(path, sizeOf)) return false;
+    this.#staying.push({ path, reason: { kind: 'open-database' } });
+    return true;
   }
 
   /**
@@ -316,7 +325,7 @@ class ApplyRun {
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);
-      if (!before || before === 'same') return this.#skip(task);
+      if (!before || before === 'same' || this.#isOpenDatabase(task)) return this.#skip(task);
       const aside = await staging.placeFor(this.#handles, folder);
       if (removeRung(aside.abilities) === 'rename' && !this.#tools.overwrites()) {
         this.#staying.push({ path: task.path, reason: { kind: 'no-capture' } });

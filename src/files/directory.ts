@@ -31,6 +31,7 @@ import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
 import type { Reading } from './read.ts';
+import { databaseOf } from './open-database.ts';
 import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
@@ -174,6 +175,9 @@ class SiteDirectory implements Directory, Touchable {
       const path = pathFromText(below);
       this.#touched.add(path);
       this.#debouncer.noticed(path);
+      // Whether a database may be committed changes with the files beside it.
+      const database = databaseOf(path);
+      if (database !== undefined) this.#touched.add(database);
     }
   }
 

@@ -236,6 +236,8 @@ export type NotSyncedReason =
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
+  /** A program has the database open, or left it in the middle of a transaction: its file alone is no version. */
+  | { readonly kind: 'open-database' }
   /** Left out by the rules of an earlier version and by none now: not committed before a person says so. */
   | { readonly kind: 'was-ignored'; readonly folder?: true }
   /** Both sides changed it, and each keeps its own version until a person chooses. */

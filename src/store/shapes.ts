@@ -152,6 +152,7 @@ const plainReason = z.enum([
   'lfs-damaged',
   'ignored-in-the-way',
   'never-quiet',
+  'open-database',
   'conflict',
   'refused',
   'no-capture',

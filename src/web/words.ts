@@ -69,6 +69,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'An ignored file is in the place of the repository’s file';
     case 'never-quiet':
       return 'Changes constantly. Committed once it stops changing';
+    case 'open-database':
+      return 'A database that a program has open. Neither committed nor replaced until it is closed. To leave it out, add it to the ignore list';
     case 'was-ignored':
       return 'Was ignored before an upgrade changed the rules. Not committed until you decide';
     case 'conflict':

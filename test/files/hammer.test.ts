@@ -22,7 +22,7 @@ import { beat } from '../support/beat.ts';
  * Editors in processes of their own save and append without a pause, each time something that was never written
  * before, while incoming changes are put into the very same files. What they wrote must be found afterwards, on every
  * rung of `docs/engine.md` that captures, and on the weakest all but what was saved in the instant of a replacement.
- * `MOORING_HAMMER=full` for 10,000 saves and 10,000 appends by each way of replacing.
+ * `MOORING_ONLY=rename` for one rung. `MOORING_HAMMER=full` for 10,000 saves and 10,000 appends by each way of replacing.
  */
 const hammer = suite('hammer');
 const full = process.env['MOORING_HAMMER'] === 'full';
@@ -43,7 +43,10 @@ const noRepository: Pick<Repository, 'blobs' | 'sizes' | 'attributesAbove'> = {
   },
 };
 
-for (const way of ['exchange', 'link', 'no-replace', 'rename'] as const satisfies readonly ReplaceRung[]) {
+const rungs: readonly ReplaceRung[] = ['exchange', 'link', 'no-replace', 'rename'];
+const only = process.env['MOORING_ONLY'] ?? '';
+
+for (const way of rungs.filter((rung) => only === '' || rung === only)) {
   hammer(
     `by ${way}: what is saved while files are replaced is found afterwards, as far as that way guarantees it`,
     async () => {

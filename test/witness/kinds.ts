@@ -119,6 +119,7 @@ const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   conflict: { kind: 'conflict' },
   refused: { kind: 'refused' },
   'no-capture': { kind: 'no-capture' },
+  'open-database': { kind: 'open-database' },
 };
 const notSynced: readonly NotSynced[] = Object.values(reasons).map((reason) => ({
   path: path(`not synced ${reason.kind}`),
