@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { suite } from 'uvu';
 import { Manifest } from '../../src/files/manifest.ts';
 import { scanAll } from '../../src/files/scan.ts';
@@ -17,6 +16,7 @@ import type { Refusal } from '../../src/model/refusal.ts';
 import { type SiteQueue, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
+import { stagingFolders } from '../support/staging.ts';
 
 /** A connected site in a world of its own, for one test. */
 export async function connected(options: WorldOptions, test: (world: EngineWorld) => Promise<void>): Promise<void> {
@@ -241,10 +241,9 @@ export function isFound(world: Pick<EngineWorld, 'bare' | 'gitDir' | 'files'>, c
   );
 }
 
-/** Names in the folder and beside it that are ours: staging, and anything odd beside. */
+/** What is ours in the folder and beside it: staging folders, and what is in them. */
 export function leftovers(site: string): string[] {
-  const inSite = (readdirSync(site, { recursive: true }) as string[]).filter((name) => name.includes('.mooring-'));
-  return [...inSite, ...readdirSync(dirname(site)).filter((name) => name.startsWith('.mooring-'))];
+  return stagingFolders(site).flatMap((folder) => [folder, ...(readdirSync(folder, { recursive: true }) as string[])]);
 }
 
 /** Runs this test file once more as a user without privileges, since root may read and write everything. */
