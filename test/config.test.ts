@@ -73,7 +73,9 @@ config('every fault is said at once, each with its variable and a valid example'
 
 config('every example is valid', () => {
   const mail = ['MOORING_SMTP_URL', 'MOORING_MAIL_FROM', 'MOORING_MAIL_TO'];
-  const together = variables().filter(({ name }) => mail.includes(name)).map(({ name, example }) => [name, example]);
+  const together = variables()
+    .filter(({ name }) => mail.includes(name))
+    .map(({ name, example }) => [name, example]);
   assert.equal(faultsOf(Object.fromEntries(together) as Record<string, string>), []);
   for (const { name, example } of variables()) {
     // Files and programs of the examples need not be here.

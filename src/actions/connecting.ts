@@ -22,7 +22,7 @@ interface WorkerForConnecting<R> {
     bound: () => Promise<void>,
     mode: 'first' | 'switch',
     subfolder: Subfolder,
-  ): Promise<Plan>;
+  ): Promise<void>;
 }
 
 export interface ConnectingDeps<R> extends SiteProjectDeps, Omit<PreflightDeps, 'client'> {

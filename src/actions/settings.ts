@@ -223,7 +223,11 @@ function settingsOf(
       const massPaths = faults.whole('massPaths', form.massPaths, { least: 0, most: 1_000_000 });
       const massShare = faults.number('massShare', form.massShare, { least: 1, most: 100 }) / 100;
       const keepDays = faults.whole('keepDays', form.keepDays, { least: 1, most: 3_650 });
-      return { ...now, policy: form.policy, keepDays, limits: { ...now.limits, massPaths, massShare } };
+      const { replacesWithoutCapture: _chosen, ...rest } = now;
+      return {
+        ...{ ...rest, policy: form.policy, keepDays, limits: { ...now.limits, massPaths, massShare } },
+        ...(form.replacesWithoutCapture ? { replacesWithoutCapture: true } : {}),
+      };
     }
     case 'ignored':
       return {

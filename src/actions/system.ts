@@ -2,6 +2,7 @@ import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
 import { type Channel, type ChannelRecord, lastingTries } from '../model/notice.ts';
 import { gitSupport } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
+import { diskWords } from '../model/disk.ts';
 import { type Privileges, setUpOf, setUpWords } from '../model/set-up.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 import type { Clock } from '../model/world.ts';
@@ -88,7 +89,7 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   };
 }
 
-async function look({ version, config, machine, store, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
+async function look({ version, config, machine, store, runtimes, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
   const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
   const [git, diskSpace, watches, folderUids] = await Promise.all([
     machine.git(),
@@ -104,6 +105,8 @@ async function look({ version, config, machine, store, clock }: SystemDeps): Pro
     diskCheck(diskSpace),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
+    ...sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
+    ...sharedDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
   ];
 }
 
@@ -191,6 +194,44 @@ function diskCheck(diskSpace: { free: number; total: number } | undefined): Syst
   if (diskSpace.free > 5 * tight(diskSpace) || share > 0.2) return { name: 'Disk', result: 'good', finding };
   const fix = 'Shorten how long kept versions stay, or enlarge the volume.';
   return { name: 'Disk', result: diskSpace.free < tight(diskSpace) ? 'bad' : 'warn', finding, fix };
+}
+
+/** How files are replaced on the disks of the sites: the weakest first, each with the sites it holds for. None until one was tried. */
+function sitesDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteStatus): SystemCheck[] {
+  const name = 'Disks of sites';
+  const found = new Map<string, { weak: boolean; names: Set<string> }>();
+  for (const { id, name: site } of sites) {
+    for (const disk of statusOf(id).disks ?? []) {
+      const words = diskWords(disk).join(' ');
+      const one = found.get(words) ?? { weak: disk.replace === 'rename', names: new Set() };
+      one.names.add(site);
+      found.set(words, one);
+    }
+  }
+  if (found.size === 0) return [];
+  const rows = [...found].sort(([, a], [, b]) => Number(b.weak) - Number(a.weak));
+  const finding = rows.map(([words, { names }]) => `${sitesWords([...names])}: ${words}`).join(' ');
+  if (!rows.some(([, { weak }]) => weak)) return [{ name, result: 'good', finding }];
+  const fix = 'Move these sites to a local disk, or allow replacing there under Site Settings, Conflicts and safety.';
+  return [{ name, result: 'warn', finding, fix }];
+}
+
+/** Sites on disks that other machines change: nothing is wrong there, and it explains why some edits come later. */
+function sharedDisksCheck(sites: readonly Site[], statusOf: (id: SiteId) => SiteStatus): SystemCheck[] {
+  const names = new Map<string, string[]>();
+  for (const { id, name } of sites) {
+    const types = statusOf(id).changedElsewhere?.join(', ');
+    if (types) names.set(types, [...(names.get(types) ?? []), name]);
+  }
+  if (names.size === 0) return [];
+  const rows = [...names].map(([types, those]) => `${sitesWords(those)}: ${types}.`).join(' ');
+  const finding = `${rows} Edits of other systems on these disks are found by full scans, as often as the site’s page says.`;
+  return [{ name: 'Shared disks', result: 'good', finding }];
+}
+
+function sitesWords(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(', ');
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
 }
 
 function watchCheck(watches: { used: number; limit: number } | undefined): SystemCheck {
@@ -313,7 +354,7 @@ const siteKinds: readonly {
       kind: 'unwatched',
       tone: 'warn',
       title: `Not watched: ${amount}`,
-      text: 'Edits are found by comparing the whole folder, as often as the site’s schedule says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances.',
+      text: 'Edits are found by comparing the whole folder, as often as the site’s page says. The usual cause is a limit of the kernel: raise fs.inotify.max_user_watches, or max_user_instances. The other is a file system that does not report changes.',
       help: 'system',
     }),
   },

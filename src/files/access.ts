@@ -2,7 +2,7 @@ import type { NotSyncedReason } from '../model/site.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { KeptMode } from '../sync/ports.ts';
 import { grantedTo, inherited } from './acl.ts';
-import { errorCode, isUnsupported } from './errno.ts';
+import { errorCode, isUnsupported, unlessErrno } from './errno.ts';
 import type { Users } from './users.ts';
 
 /**
@@ -76,13 +76,18 @@ export interface Given {
 
 /**
  * Gives an open file or folder of ours its owner, group, rights and attributes, as far as the process may. `folder`:
- * where it will lie. `replaces`: there is a file of that name now, whose rights must stay what they are.
+ * where it will lie. `replaces`: there is a file of that name now, whose rights must stay what they are. `hasModes`: the
+ * disk can set permissions; where it cannot, the file has those that the disk gives it.
  */
 export function giveAccess(
   { fs, users }: { readonly fs: Fs; readonly users: Users },
   fd: number,
   wanted: Access,
-  { folder, replaces }: { readonly folder: Stat; readonly replaces: boolean },
+  {
+    folder,
+    replaces,
+    hasModes = true,
+  }: { readonly folder: Stat; readonly replaces: boolean; readonly hasModes?: boolean },
 ): Given {
   // While it is ours: later only its owner may.
   const lost = setAttributes(fs, fd, wanted.attributes);
@@ -92,8 +97,15 @@ export function giveAccess(
   const list = lost.includes(accessAcl) ? undefined : wanted.attributes.get(accessAcl);
   const mode = replaces ? rightsKept({ ...wanted, mode: wanted.mode }, got, { users, folder, list }) : wanted.mode;
   if (typeof mode !== 'number') return { lost, refused: mode };
-  fs.chmod(fd, mode);
+  if (hasModes) fs.chmod(fd, mode);
+  else if (replaces && setMode(fs, fd, mode) & ~mode) return { lost, refused: { kind: 'unwritable', errno: 'EPERM' } };
   return { lost };
+}
+
+/** Sets what it can; gives the permissions that the file has then. */
+function setMode(fs: Fs, fd: number, mode: number): number {
+  unlessErrno(() => fs.chmod(fd, mode));
+  return fs.statOpen(fd).mode & 0o777;
 }
 
 function setAttributes(fs: Fs, fd: number, attributes: ReadonlyMap<string, Buffer>): readonly string[] {

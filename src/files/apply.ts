@@ -1,3 +1,4 @@
+import { removeRung } from '../model/disk.ts';
 import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
@@ -7,9 +8,10 @@ import type { Applied, ApplyRequest } from '../sync/ports.ts';
 import { PathErrors, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
 import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
-import { type Swap, Unfinished, create, isStaged, remove, replace } from './replace.ts';
+import { type Ways, create, isStaged, remove, replace } from './replace.ts';
+import { type Swap, Unfinished } from './swap.ts';
+import { isOpenDatabase } from './open-database.ts';
 import type { Coming } from './room.ts';
-import { unwritable } from './root.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
 import { Stage, type StageTools, type Task } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
@@ -28,8 +30,8 @@ export interface ApplyTools extends StageTools {
   readonly notDurable: (path: SitePath) => Oid | undefined;
   /** The id of a file's present content. */
   readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
-  /** Which names are the same on this disk, given an open folder to try it in. */
-  readonly folding: (staging: number) => Folding;
+  /** Whether files are replaced on a disk that cannot capture a save in the same instant. */
+  readonly overwrites: () => boolean;
 }
 
 /**
@@ -123,18 +125,19 @@ class ApplyRun {
   /** Everything before the first file moves. Tells which paths are in the way of others. */
   async #prepare(writes: readonly Task[], removals: readonly Task[]): Promise<(path: SitePath) => boolean> {
     await this.#tools.checkRoom(await this.#stage.coming(writes), this.#request.sizes);
-    const folding = this.#refuseCollisions(writes, removals);
+    const folding = await this.#refuseCollisions(writes, removals);
+    await this.#refuseUncaptured(writes.filter(({ path }) => !this.#isRefused.has(path)));
     const staged = writes.filter(({ path }) => !this.#isRefused.has(path));
     await this.#stage.write(staged);
     return obstacles(staged, folding);
   }
 
   /** Two names of the repository that are one file here: the later is named and not written. */
-  #refuseCollisions(writes: readonly Task[], removals: readonly Task[]): Folding {
+  async #refuseCollisions(writes: readonly Task[], removals: readonly Task[]): Promise<Folding> {
     const added = writes.filter(({ before }) => !before);
     if (added.length === 0) return { case: false, form: false };
     const { staging, manifest } = this.#tools;
-    const folding = this.#folding(staging.folderFor(this.#handles, '').fd);
+    const { folding } = (await staging.placeFor(this.#handles, '')).abilities;
     const going = new Set(removals.map(({ path }) => path));
     const rivals = collisions(
       folding,
@@ -148,12 +151,27 @@ class ApplyRun {
     return folding;
   }
 
-  #folding(staging: number): Folding {
-    try {
-      return this.#tools.folding(staging);
-    } catch (error) {
-      throw unwritable(error, this.#tools.root);
+  /** Where a disk cannot capture what it replaces, files that are there stay unless somebody chose otherwise. */
+  async #refuseUncaptured(writes: readonly Task[]): Promise<void> {
+    const { staging, overwrites } = this.#tools;
+    if (overwrites()) return;
+    for (const task of writes) {
+      const folder = this.#folderOnTheWay(task.path);
+      const there = this.#handles.statQuietly(task.path);
+      if (folder === undefined || there?.kind !== 'file' || (await staging.captures(this.#handles, folder))) continue;
+      const isSame = (await this.#tools.hash(task.path))?.oid === task.after?.oid;
+      if (!isSame) this.#refuse(task, { kind: 'no-capture' });
     }
+  }
+
+  /** Undefined where it cannot be told: staging meets the same error, and tells it. */
+  #folderOnTheWay(path: SitePath): string | undefined {
+    return unlessErrno(() => this.#handles.nearestFolder(path));
+  }
+
+  async #ways(folder: string): Promise<Ways> {
+    const { abilities } = await this.#tools.staging.placeFor(this.#handles, folder);
+    return { ...abilities, overwrites: this.#tools.overwrites() };
   }
 
   #withoutRefused(tasks: Task[]): Task[] {
@@ -226,7 +244,7 @@ class ApplyRun {
       this.#leftovers.push(task.move);
       return this.#refuse(task, { kind: 'ignored-in-the-way' });
     }
-    const swap = there ? await this.#swapIn(task, there, line) : this.#createIn(task, line);
+    const swap = there ? await this.#swapIn(task, there, line) : await this.#createIn(task, line);
     if (swap === 'was-live') return this.#quarantine(task, after);
     if (swap === 'busy') return this.#skip(task);
     const live = unlessErrno(() => fs.stat(folder, nameOf(task.path)));
@@ -245,6 +263,7 @@ class ApplyRun {
 
   async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
     if (there.kind !== 'file') return 'busy';
+    if (this.#isOpenDatabase(task)) return 'busy';
     const before = await this.#trusted(task, there, line);
     if (!before || !task.move) return 'busy';
     if (before === 'same') {
@@ -256,7 +275,15 @@ class ApplyRun {
       task.move = { ...task.move, before };
       this.#tools.staging.announce([task.move]);
     }
-    return replace(this.#tools.fs, this.#handles, task.move);
+    return replace(this.#tools.fs, this.#handles, task.move, await this.#ways(parentOf(task.path)));
+  }
+
+  /** Named, and tried again by each full scan: a program may keep it open for days. */
+  #isOpenDatabase({ path }: Task): boolean {
+    const sizeOf = (beside: SitePath): number | undefined => this.#handles.stat(beside)?.size;
+    if (!isOpenDatabase(path, sizeOf)) return false;
+    this.#staying.push({ path, reason: { kind: 'open-database' } });
+    return true;
   }
 
   /**
@@ -273,10 +300,12 @@ class ApplyRun {
     return ours.includes(now.oid) ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
   }
 
-  #createIn(task: Task, line: Line | undefined): Swap {
+  async #createIn(task: Task, line: Line | undefined): Promise<Swap> {
     // Seen there once and gone now: somebody removed it, and that is an edit.
     if (line?.seen || !task.move) return 'busy';
-    const swap = create(this.#tools.fs, this.#handles, task.move);
+    const ways = await this.#ways(parentOf(task.path));
+    const announce = (move: Move): void => this.#tools.staging.announce([move]);
+    const swap = await create(this.#tools.fs, this.#handles, task.move, { ways, announce });
     this.#leftovers.push(task.move);
     return swap;
   }
@@ -296,8 +325,12 @@ class ApplyRun {
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
     if (there?.kind === 'file') {
       const before = await this.#trusted(task, there, line);
-      if (!before || before === 'same') return this.#skip(task);
-      const aside = staging.folderFor(this.#handles, folder);
+      if (!before || before === 'same' || this.#isOpenDatabase(task)) return this.#skip(task);
+      const aside = await staging.placeFor(this.#handles, folder);
+      if (removeRung(aside.abilities) === 'rename' && !this.#tools.overwrites()) {
+        this.#staying.push({ path: task.path, reason: { kind: 'no-capture' } });
+        return this.#skip(task);
+      }
       task.move = { folder: aside.path, name: staging.freshName(), path: task.path, before };
       staging.announce([task.move]);
       if (remove(fs, this.#handles, task.move) === 'busy') return this.#skip(task);
@@ -367,7 +400,9 @@ class ApplyRun {
     const around = this.#handles.folder(parentOf(path));
     const folder = fs.statOpen(around);
     const attributes = fs.attributes?.(around, Buffer.from('.')) ?? new Map();
-    giveAccess({ fs, users }, fd, newFolderAccess(folder, attributes, newEntries()), { folder, replaces: false });
+    const hasModes = this.#tools.staging.known(this.#handles, parentOf(path))?.chmod ?? true;
+    const wanted = newFolderAccess(folder, attributes, newEntries());
+    giveAccess({ fs, users }, fd, wanted, { folder, replaces: false, hasModes });
     addTo(this.#touchedFolders, parentOf(path), [by]);
   }
 

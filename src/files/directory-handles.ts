@@ -1,4 +1,4 @@
-import { type SitePath, parentOf, pathBytes } from '../model/tree.ts';
+import { type SitePath, parentOf, pathBytes, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import { close, errorCode, isAbsent, unlessErrno } from './errno.ts';
 import { openRoot } from './root.ts';
@@ -10,6 +10,8 @@ import { openRoot } from './root.ts';
 export class DirectoryHandles {
   readonly #fs: Fs;
   readonly #open = new Map<string, number>();
+  /** The mounts of open folders. */
+  readonly #mounts = new Map<string, string>();
   /** The folder of the site. */
   readonly site: string;
 
@@ -33,12 +35,34 @@ export class DirectoryHandles {
       this.#open.set(path, known);
       return known;
     }
-    const parent = this.folder(parentOf(path));
-    const fd = this.#fs.openDirectory(parent, nameOf(path));
+    const fd = isOutside(path)
+      ? this.#fs.openRoot(placeOf(path))
+      : this.#fs.openDirectory(this.folder(parentOf(path)), nameOf(path));
     // A deep tree must not use up the process's descriptors: those longest unused go, never the root.
     if (this.#open.size >= 200) this.#closeUnused();
     this.#open.set(path, fd);
     return fd;
+  }
+
+  /**
+   * The mount of the folder `path`, by its id and its device: a rename can leave neither. A bind mount has the same device
+   * as what it shows, and a subvolume has the same mount as the one it lies in. Throws what the system throws.
+   */
+  mountOf(path: string): string {
+    const fd = this.folder(path);
+    let mount = this.#mounts.get(path);
+    if (mount === undefined) {
+      mount = `${this.#fs.mountId(fd)}:${this.#fs.statOpen(fd).dev}`;
+      this.#mounts.set(path, mount);
+    }
+    return mount;
+  }
+
+  /** The topmost folder of the site on the mount of the folder `path`. Throws what the system throws. */
+  topOfMount(path: string): string {
+    let top = path;
+    while (top !== '' && this.mountOf(parentOf(top)) === this.mountOf(top)) top = parentOf(top);
+    return top;
   }
 
   /** As `folder`; undefined where it is certain that there is no such folder. */
@@ -56,7 +80,7 @@ export class DirectoryHandles {
    * from above shows the same: a disk that fails may answer anything.
    */
   isBlocked(path: string, error: unknown): boolean {
-    if (!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;
+    if (!['ENOTDIR', 'ELOOP'].includes(errorCode(error)) || isOutside(path)) return false;
     for (const folder of foldersTo(path)) {
       if (this.#fs.stat(this.folder(parentOf(folder)), nameOf(folder))?.kind !== 'directory') return true;
     }
@@ -117,6 +141,7 @@ export class DirectoryHandles {
       if (known !== path && !known.startsWith(`${path}/`)) continue;
       close(this.#fs, fd);
       this.#open.delete(known);
+      this.#mounts.delete(known);
     }
   }
 
@@ -130,10 +155,21 @@ export class DirectoryHandles {
       if (path === '') continue;
       close(this.#fs, fd);
       this.#open.delete(path);
+      this.#mounts.delete(path);
       if (this.#open.size < 100) return;
     }
   }
 }
+
+/** Begins a path that is not below the site, but absolute. No path of a repository or a folder has this byte. */
+const outsideMark = '\0';
+
+/** The absolute path of a folder, to be opened like one of the site. */
+export const outside = (folder: string): SitePath => `${outsideMark}${sitePath(Buffer.from(folder))}` as SitePath;
+
+export const isOutside = (path: string): boolean => path.startsWith(outsideMark);
+
+const placeOf = (path: string): string => pathBytes(path.slice(1) as SitePath).toString('utf8');
 
 /** The last component of a path, as bytes. */
 export function nameOf(path: string): Buffer {

@@ -1,3 +1,4 @@
+import type { DiskFacts } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
 import { type Change, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
@@ -20,8 +21,8 @@ import type {
 import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
-import { PathErrors, pathErrno, unlessErrno } from './errno.ts';
-import { type Folding, collisions, foldingSeen, probeFolding } from './folding.ts';
+import { PathErrors, errnoOf, pathErrno, unlessErrno } from './errno.ts';
+import { type Folding, collisions, foldingSeen } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
 import { LargePaths } from './large-paths.ts';
 import { lateWrites } from './late.ts';
@@ -30,6 +31,8 @@ import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
 import type { Reading } from './read.ts';
+import { databaseOf } from './open-database.ts';
+import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkRoom, freeAt } from './room.ts';
 import { checkRoot, rootProblem } from './root.ts';
@@ -70,6 +73,7 @@ interface DirectorySettings {
   readonly limits: SiteLimits;
   readonly lfs?: true;
   readonly newEntries?: SiteSettings['newEntries'];
+  readonly replacesWithoutCapture?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -78,6 +82,12 @@ export interface Touchable {
   touched(path: string): void;
   /** Too many to name, or events may have been lost: look at everything next time. */
   touchedAll(): void;
+  /** Whether nothing below this folder, given as an absolute path, can ever be of interest: it is ignored as a whole. */
+  passesOver(folder: string): boolean;
+  /** What is ignored may have changed. */
+  forgetPassedOver(): void;
+  /** How long the last look at everything took, in ms; undefined until there was one. */
+  readonly scanMs: number | undefined;
 }
 
 /** From so many touched paths on, a look at everything is cheaper. */
@@ -98,6 +108,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #contents: Contents;
   readonly #users: Users;
   readonly #rulesVersion: RulesVersion;
+  readonly #passedOver: PassedOver;
   readonly #touched = new Set<SitePath>();
   /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
@@ -115,8 +126,12 @@ class SiteDirectory implements Directory, Touchable {
     this.#users = options.users ?? systemUsers(options.clock);
     this.#manifestFile = `${options.stateDir}/manifest.jsonl`;
     this.#manifest = new Manifest(this.#manifestFile);
-    this.#staging = new Staging(options.fs, options.random, options.clock, `${options.stateDir}/staging.jsonl`);
+    this.#staging = new Staging(options);
     this.#rulesVersion = new RulesVersion(`${options.stateDir}/rules.json`);
+    this.#passedOver = new PassedOver({
+      ...{ fs: options.fs, root: options.root, rules: () => this.#rules() },
+      tracked: () => this.#manifest.under(''),
+    });
     this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
     this.#largePaths = new LargePaths({
@@ -129,6 +144,7 @@ class SiteDirectory implements Directory, Touchable {
       settings: options.settings,
       folds: () => this.#folds(),
       holds: (path, oid) => this.#holds(path, oid),
+      captures: () => this.#captures(),
       isLarge: (path) => this.#largePaths.has(path),
     });
     this.#contents = new Contents({
@@ -143,8 +159,8 @@ class SiteDirectory implements Directory, Touchable {
     return new PathErrors((errno, cause) => new Problem('folder-unreadable', { folder: root, errno }, { cause }));
   }
 
-  get replaces(): 'exchange' | 'link' {
-    return this.#o.fs.exchange ? 'exchange' : 'link';
+  get disks(): readonly DiskFacts[] {
+    return this.#staging.disks;
   }
 
   tracked(): number {
@@ -159,11 +175,34 @@ class SiteDirectory implements Directory, Touchable {
       const path = pathFromText(below);
       this.#touched.add(path);
       this.#debouncer.noticed(path);
+      // Whether a database may be committed changes with the files beside it.
+      const database = databaseOf(path);
+      if (database !== undefined) this.#touched.add(database);
     }
   }
 
   touchedAll(): void {
     this.#all = true;
+  }
+
+  passesOver(folder: string): boolean {
+    if (!folder.startsWith(`${this.#o.root}/`)) return false;
+    try {
+      return this.#passedOver.has(pathFromText(folder.slice(this.#o.root.length + 1)));
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
+  }
+
+  forgetPassedOver(): void {
+    this.#passedOver.forget();
+  }
+
+  #scanMs: number | undefined;
+
+  get scanMs(): number | undefined {
+    return this.#scanMs;
   }
 
   async check(emptied: 'not-emptied' | 'may-be-empty' = 'not-emptied'): ReturnType<Directory['check']> {
@@ -212,7 +251,21 @@ class SiteDirectory implements Directory, Touchable {
     this.#largePaths.forget();
     const { moves, returned } = await recoverMoves(this.#o.fs, this.#o.root, this.#staging);
     if (moves > 0) this.#all = true;
+    const isKnown = this.#staging.disks.some(({ at }) => at === '');
+    if (!isKnown) await this.#tryDisks((handles) => this.#staging.tryOutside(handles));
     return { returned };
+  }
+
+  /** Where nothing can be tried now, applying says so. */
+  async #tryDisks(act: (handles: DirectoryHandles) => Promise<void>): Promise<void> {
+    try {
+      await this.#walkingOn(async (handles) => {
+        await act(handles);
+        this.#staging.tidy(handles);
+      });
+    } catch (error) {
+      if (!(error instanceof Problem) && errnoOf(error) === undefined) throw error;
+    }
   }
 
   async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
@@ -222,8 +275,11 @@ class SiteDirectory implements Directory, Touchable {
     this.#touched.clear();
     this.#errors = this.#readErrors();
     if (whole) this.#all = false;
+    if (whole && !this.#captures()) await this.#tryDisks((handles) => this.#staging.tryWeakAgain(handles));
     try {
+      const began = this.#o.clock.monotonic();
       const result = await this.#scan(whole, asked);
+      if (whole) this.#scanMs = this.#o.clock.monotonic() - began;
       if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
       this.#excluded.looked(result.left, whole ? 'everything' : asked);
       // What could not be read may hold what only the rules of before leave out.
@@ -394,6 +450,15 @@ class SiteDirectory implements Directory, Touchable {
     }
   }
 
+  async #walkingOn<T>(use: (handles: DirectoryHandles) => Promise<T>): Promise<T> {
+    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
+    try {
+      return await use(handles);
+    } finally {
+      handles.close();
+    }
+  }
+
   async recordFiles(
     ...[{ commit, entries, unsteady }]: Parameters<Directory['recordFiles']>
   ): ReturnType<Directory['recordFiles']> {
@@ -427,10 +492,7 @@ class SiteDirectory implements Directory, Touchable {
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
-        folding: (dir) =>
-          (this.#folding ??= probeFolding(fs, dir, this.#staging.freshName(), (name) => {
-            this.#staging.drop(dir, name);
-          })),
+        overwrites: () => this.#overwrites(),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
@@ -447,6 +509,11 @@ class SiteDirectory implements Directory, Touchable {
     return applied;
   }
 
+  /** Whether files that are there may be replaced, as far as is known. */
+  #captures(): boolean {
+    return this.#overwrites() || !this.#staging.disks.some(({ replace }) => replace === 'rename');
+  }
+
   #newEntries(): NewEntries {
     const { owner, fileMode, folderMode } = this.#o.settings().newEntries ?? {};
     const uid = owner && this.#users.userId(owner.user);
@@ -459,8 +526,10 @@ class SiteDirectory implements Directory, Touchable {
     };
   }
 
-  /** A site does not change what disk it is on without becoming another folder. */
-  #folding: Folding | undefined;
+  /** As it was tried, once something was staged. */
+  get #folding(): Folding | undefined {
+    return this.#staging.foldingOfRoot;
+  }
 
   /** As the names in the folder tell; without a letter among them nothing is known yet. */
   #folds(): boolean {
@@ -502,17 +571,31 @@ class SiteDirectory implements Directory, Touchable {
     return collisions(this.#folding ?? this.#foldingSeen(), [], paths);
   }
 
+  uncaptured(...[paths, how]: Parameters<Directory['uncaptured']>): ReturnType<Directory['uncaptured']> {
+    return this.#walkingOn(async (handles) => {
+      if (how === 'tried') await this.#staging.placeFor(handles, '');
+      const staying: SitePath[] = [];
+      for (const path of this.#overwrites() ? [] : paths) {
+        const folder = unlessErrno(() => handles.nearestFolder(path));
+        if (folder === undefined || handles.statQuietly(path)?.kind !== 'file') continue;
+        const captures = how === 'tried' && (await this.#staging.captures(handles, folder));
+        if (!captures && this.#staging.isWeak(handles, folder)) staying.push(path);
+      }
+      this.#staging.tidy(handles);
+      return staying;
+    });
+  }
+
+  #overwrites(): boolean {
+    return this.#o.settings().replacesWithoutCapture === true;
+  }
+
   staying(): readonly SitePath[] {
     return [...this.#staying];
   }
 
-  async overdue(): Promise<readonly Change[]> {
-    const handles = new DirectoryHandles(this.#o.fs, this.#o.root);
-    try {
-      return await this.#excluded.overdue(handles);
-    } finally {
-      handles.close();
-    }
+  overdue(): Promise<readonly Change[]> {
+    return this.#walkingOn((handles) => this.#excluded.overdue(handles));
   }
 
   async saveBaseline(commit: Parameters<Directory['saveBaseline']>[0]): Promise<void> {

@@ -23,6 +23,7 @@ export function realFs(): Fs {
       return found && toStat(found);
     },
     statOpen: (fd) => toStat(fs.fstatSync(fd, { bigint: true })),
+    mountId: (fd) => /^mnt_id:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? '',
     openFile: (dir, name) => fs.openSync(at(dir, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
     read: (fd, into) =>
       new Promise((resolve, reject) => {

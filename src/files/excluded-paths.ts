@@ -14,6 +14,8 @@ interface LeftOutTools {
   readonly folds: () => boolean;
   /** Whether a path has this very content; no, where that cannot be told. */
   readonly holds: (path: SitePath, oid: Oid) => Promise<boolean>;
+  /** Whether files that are there may be replaced on the site's disks. */
+  readonly captures: () => boolean;
   /** Whether the repository keeps a path in LFS, and that is followed. */
   readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
@@ -69,6 +71,7 @@ export class ExcludedPaths {
     const changes: Change[] = [];
     for (const [path, { mode, oid, refused, was }] of [...manifest.entries()]) {
       if (!refused || !(mayPass.has(refused.kind) || (await this.#mayBeHad(path, refused)))) continue;
+      if (refused.kind === 'no-capture' && !this.#tools.captures()) continue;
       const size = refused.kind === 'too-large' ? refused.bytes : 0;
       if (this.refusal({ path, mode, oid, size })) continue;
       // Something that we did not put there, or do not know of any more, still stands at the name.
@@ -135,4 +138,5 @@ const mayPass: ReadonlySet<NotSyncedReason['kind']> = new Set([
   'link',
   'unwritable',
   'owner',
+  'no-capture',
 ]);

@@ -6,6 +6,7 @@ import { errnoWords, isAboutRights } from '../model/errno.ts';
 import { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
 import { shortened } from '../model/tree.ts';
+import { hiddenPlace, readMounts } from './mount-table.ts';
 import { rootProblem, unwritable } from './root.ts';
 
 export interface SiteFoldersDeps {
@@ -30,7 +31,7 @@ export interface SiteFolders {
   folders(): Promise<readonly FolderChoice[]>;
   /**
    * The folder's real path, if a site may lie there. Throws `folder-invalid` (fact `hint`, a sentence), `folder-missing`
-   * (only with `self`), `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
+   * (only with `self`, or with the fact `hidden`: the place that a sandbox hides), `folder-link`, `folder-not-folder`, `folder-outside-roots` (fact `roots`), `folder-overlaps` (fact `site`),
    * `folder-unreadable`, `folder-unwritable` (both with the fact `errno`); fact `folder` in each; and `disk-full` and
    * `out-of-resources`. Called for new sites and again at each start, then with `self`, the site that lies there already.
    */
@@ -47,6 +48,8 @@ export function createSiteFolders(deps: SiteFoldersDeps): SiteFolders {
     const real = await realPlace(plain);
     await checkPlace(real, plain, deps);
     await checkNeighbours(real, plain, self, deps);
+    const hidden = found ? undefined : hiddenPlace(plain, readMounts());
+    if (hidden !== undefined) throw new Problem('folder-missing', { folder: plain, hidden });
     if (!found && self === undefined) throw invalid(plain, `${quoted(plain)} does not exist. Create the folder first.`);
     if (!found) throw new Problem('folder-missing', { folder: plain });
     if (!found.isDirectory()) throw new Problem('folder-not-folder', { folder: plain });

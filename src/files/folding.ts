@@ -1,6 +1,6 @@
 import { type SitePath, parentOf, pathBytes } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
-import { close, errorCode } from './errno.ts';
+import { errorCode } from './errno.ts';
 
 /** Which names a file system takes for one and the same: those that differ in case, or in how accents are composed. */
 export interface Folding {
@@ -29,20 +29,6 @@ function isThere(fs: Fs, dir: number, name: string): boolean {
     throw error;
   }
 }
-
-/** Tells by writing: an empty file under a name of which all these spellings differ. `remove`: does so with the file. */
-export function probeFolding(fs: Fs, staging: number, fresh: string, remove: (name: Buffer) => void): Folding {
-  const name = Buffer.from(`${fresh}${probeMark}`);
-  close(fs, fs.createFile(staging, name, 0o600));
-  try {
-    return foldingSeen(fs, staging);
-  } finally {
-    remove(name);
-  }
-}
-
-/** Ends the name of a probe. */
-const probeMark = '-é';
 
 const otherCase = (name: string): string => (name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase());
 const otherForm = (name: string): string =>

@@ -23,7 +23,8 @@ export async function recoverMoves(
     return !now || isStaged(now.stat, move);
   };
   try {
-    const undone = moves.map((move) => ({ move, how: undo(fs, handles, move) }));
+    const undone = [];
+    for (const move of moves) undone.push({ move, how: await undo(fs, handles, move) });
     const returned = undone.filter(({ how }) => how !== 'nothing').map(({ move }) => move.path);
     staging.release(
       handles,

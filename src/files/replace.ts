@@ -1,51 +1,72 @@
+import { type Abilities, replaceRung } from '../model/disk.ts';
 import { parentOf } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import { errnoOf, errorCode, isAbsent, unlessErrno } from './errno.ts';
+import { errnoOf, errorCode, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
+import { createInPlace, undoInPlace } from './in-place.ts';
+import { type Swap, type Undone, Unfinished, orUnfinished } from './swap.ts';
 import { type Seen, sameInode } from './manifest.ts';
 import { type Move, stagedNow } from './staging.ts';
 import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 
-/**
- * Puts a staged file in the place of another, or takes one away, without losing a save that happens in the same
- * instant. «Look, then rename over» loses what is saved between the two; unlinking loses what is written into the old
- * file afterwards. So whatever is at the name is *captured*, looked at, and given back if it is not what we expected.
- *
- * - `done`: the staged content is live; what it replaced lies under the staging name.
- * - `busy`: something else was there. It is there still.
- * - `was-live`: as `busy`, but the staged content had the name for an instant: somebody may have opened it and may be
- *   writing into it yet.
- *
- * An error of the system is thrown with everything at its name as before, or else as {@link Unfinished}.
- */
-export type Swap = 'done' | 'busy' | 'was-live';
-
-/**
- * The disk failed between two steps, and so did giving back what was moved. Nothing is lost: the journal has the move,
- * and as long as it is not settled the next recovery undoes it. `cause`: what the system answered.
- */
-export class Unfinished extends Error {
-  constructor(cause: unknown) {
-    super('what was moved aside could not be given back', { cause });
-  }
+/** What the disk can do there, and whether its weakest way of replacing was chosen. */
+export interface Ways extends Pick<Abilities, 'exchange' | 'link' | 'noReplace'> {
+  /** A save in the instant of the replacement may be lost where nothing on this disk can capture it. */
+  readonly overwrites: boolean;
 }
 
-/** The path must be free: a link fails if anything has taken the name. */
-export function create(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
-  const staging = handles.folder(move.folder);
-  const folder = handles.folder(parentOf(move.path));
-  try {
-    fs.link(staging, Buffer.from(move.name), folder, nameOf(move.path));
-  } catch (error) {
-    if (errorCode(error) === 'EEXIST') return 'busy';
-    throw error;
-  }
-  return 'done';
+/**
+ * Gives a staged file a name that must be free. `announce` writes the journal, for a name that is filled in place: what
+ * a crash leaves of it is a part of the staged content.
+ */
+export async function create(
+  fs: Fs,
+  handles: DirectoryHandles,
+  move: Move,
+  { ways, announce }: { readonly ways: Ways; readonly announce: (move: Move) => void },
+): Promise<Swap> {
+  const { swap } = take(fs, handles, move, ways);
+  return swap ?? createInPlace(fs, handles, move, announce);
 }
 
-export function replace(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
+/** What became of taking a name; without `swap`, the disk has no way to do it in one step. */
+interface Taken {
+  readonly swap?: Swap;
+  /** What the disk answered last to a way that it turned out not to have. */
+  readonly refused?: Error;
+}
+
+/** Takes a free name in one step, in the first way that the disk has. */
+function take(fs: Fs, handles: DirectoryHandles, move: Move, ways: Ways): Taken {
+  const args = [
+    handles.folder(move.folder),
+    Buffer.from(move.name),
+    handles.folder(parentOf(move.path)),
+    nameOf(move.path),
+  ] as const;
+  let refused: Error | undefined;
+  for (const way of [ways.link ? fs.link : undefined, ways.noReplace ? fs.renameNoReplace : undefined]) {
+    try {
+      way?.(...args);
+      if (way) return { swap: 'done' };
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return { swap: 'busy' };
+      if (!isUnsupported(error)) throw error;
+      refused = error as Error;
+    }
+  }
+  return refused ? { refused } : {};
+}
+
+export function replace(fs: Fs, handles: DirectoryHandles, move: Move, ways: Ways): Swap {
   const expected = move.before?.seen;
   if (!expected) throw new Error('a replacement needs to know what it replaces');
-  return fs.exchange ? replaceByExchange(fs, handles, move, expected) : replaceByLink(fs, handles, move, expected);
+  if (!ways.exchange) return replaceAside(fs, handles, move, { expected, ways });
+  try {
+    return replaceByExchange(fs, handles, move, expected);
+  } catch (error) {
+    if (!isUnsupported(error) || replaceRung({ ...ways, exchange: false }) === 'rename') throw error;
+    return replaceAside(fs, handles, move, { expected, ways });
+  }
 }
 
 /** Moves the file aside; a name that holds something else gets it back. */
@@ -89,29 +110,38 @@ function lookOr(look: () => Stat | undefined, undo: () => void): Stat | undefine
   }
 }
 
-function orUnfinished<T>(step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    // Any other error is a fault of this program and rises as it is.
-    throw errnoOf(error) === undefined ? error : new Unfinished(error);
-  }
-}
-
-/** Where exchange is missing: a gap of some microseconds without the name, but nothing is ever overwritten. */
-function replaceByLink(fs: Fs, handles: DirectoryHandles, move: Move, expected: Seen): Swap {
+/** Where exchange is missing: a gap of some microseconds without the name. */
+function replaceAside(
+  fs: Fs,
+  handles: DirectoryHandles,
+  move: Move,
+  { expected, ways }: { readonly expected: Seen; readonly ways: Ways },
+): Swap {
   const aside = { ...move, name: asideName(move) };
   if (moveAside(fs, handles, aside, expected) === 'busy') return 'busy';
-  let linked: Swap;
+  let taken: Swap;
   try {
-    linked = create(fs, handles, move);
+    const { swap, refused } = take(fs, handles, move, ways);
+    // The weakest way only where it was chosen, and never where the disk was to have a better one.
+    if (!swap && (refused || !ways.overwrites)) throw refused ?? noCapture();
+    taken = swap ?? renameOver(fs, handles, move);
   } catch (error) {
     orUnfinished(() => giveBack(fs, handles, aside));
     throw error;
   }
   const staging = handles.folder(move.folder);
   orUnfinished(() => fs.rename(staging, Buffer.from(aside.name), staging, Buffer.from(move.name)));
-  return linked;
+  return taken;
+}
+
+const noCapture = (): Error => Object.assign(new Error('this disk cannot capture'), { code: 'EOPNOTSUPP' });
+
+/** The weakest way: what takes the name between the look and the rename is lost. */
+function renameOver(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
+  const folder = handles.folder(parentOf(move.path));
+  if (fs.stat(folder, nameOf(move.path)) !== undefined) return 'busy';
+  fs.rename(handles.folder(move.folder), Buffer.from(move.name), folder, nameOf(move.path));
+  return 'done';
 }
 
 const asideName = (move: Move): string => `${move.name}-old`;
@@ -173,16 +203,11 @@ function giveBack(fs: Fs, handles: DirectoryHandles, move: Move): void {
 }
 
 /**
- * What became of a move that a crash cut: `returned`, a file went back to its name; `was-live`, it did so in exchange for
- * our own content, which somebody may have opened meanwhile.
- */
-export type Undone = 'nothing' | 'returned' | 'was-live';
-
-/**
  * After a crash: finishes nothing, puts back what was taken. The journal says what was meant, the inodes how far it
  * came. Throws what the system throws; may be called again then.
  */
-export function undo(fs: Fs, handles: DirectoryHandles, move: Move): Undone {
+export async function undo(fs: Fs, handles: DirectoryHandles, move: Move): Promise<Undone> {
+  if (move.inPlace) return undoInPlace(fs, handles, move);
   const aside = { ...move, name: asideName(move) };
   const old = stagedNow(fs, handles, aside);
   const now = stagedNow(fs, handles, move);

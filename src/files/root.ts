@@ -2,6 +2,7 @@ import { Problem, machineProblem } from '../model/problem.ts';
 import type { RootIdentity } from '../model/site.ts';
 import type { Fs } from '../model/world.ts';
 import { close, errnoOf } from './errno.ts';
+import { hiddenPlace, readMounts } from './mount-table.ts';
 
 /** The folder of a site is there and can be listed. Throws `folder-*`. `isLost`: whether an empty one lost its files. */
 export function checkRoot(fs: Fs, root: string, isLost: () => boolean): RootIdentity {
@@ -32,7 +33,10 @@ export function rootProblem(error: unknown, folder: string): unknown {
   const errno = errnoOf(error);
   if (errno === undefined) return error;
   const problem = machineProblem(error, { folder });
-  return problem ?? new Problem(codes[errno] ?? 'folder-unreadable', { folder, errno }, { cause: error });
+  if (problem) return problem;
+  const hidden = hiddenPlace(folder, readMounts());
+  const facts = { folder, errno, ...(hidden === undefined ? {} : { hidden }) };
+  return new Problem(codes[errno] ?? 'folder-unreadable', facts, { cause: error });
 }
 
 const codes: Readonly<Record<string, Problem['code']>> = {

@@ -7,6 +7,7 @@ import { PathErrors, close, isAbsent, pathErrno } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
+import { databaseOf, isOpenDatabase } from './open-database.ts';
 import { rootProblem } from './root.ts';
 import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
 
@@ -264,10 +265,24 @@ class Scan {
     if (stat.kind !== 'file') return void this.#blind.push(path);
     this.#met.add(path);
     if (sameSeen(line?.seen, stat)) return;
+    if (isOpenDatabase(path, (beside) => this.#sizeOf(beside))) return this.#leave(path, { kind: 'open-database' });
+    // What only belongs to a database goes when that is closed.
+    const database = databaseOf(path);
+    if (database !== undefined && isOpenDatabase(database, (beside) => this.#sizeOf(beside)) && this.#isFile(database))
+      return line ? this.#leave(path, { kind: 'open-database' }) : undefined;
     if (stat.size > this.#rules.fileBytes) {
       return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
     }
     if (this.#opens(path)) this.#changed.push({ path, stat });
+  }
+
+  #isFile(path: SitePath): boolean {
+    return this.#handles.statQuietly(path)?.kind === 'file';
+  }
+
+  #sizeOf(path: SitePath): number | undefined {
+    const stat = this.#handles.statQuietly(path);
+    return stat?.kind === 'file' ? stat.size : undefined;
   }
 
   /** A file that cannot be opened is named, not tried again and again. */
@@ -382,7 +397,7 @@ class Scan {
  * A small file of rules, at most 256 KiB, one character per byte; undefined where there is none. Throws what the system
  * throws.
  */
-function readText(fs: Fs, handles: DirectoryHandles, folder: string, name: string): string | undefined {
+export function readText(fs: Fs, handles: DirectoryHandles, folder: string, name: string): string | undefined {
   const dir = handles.folder(folder);
   const stat = fs.stat(dir, Buffer.from(name));
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;

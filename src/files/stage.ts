@@ -8,7 +8,7 @@ import { type PathErrors, close } from './errno.ts';
 import { type Manifest, sameSeen } from './manifest.ts';
 import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
 import type { Coming } from './room.ts';
-import type { Move, Staging } from './staging.ts';
+import type { Move, Place, Staging } from './staging.ts';
 import type { Users } from './users.ts';
 import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 
@@ -44,7 +44,7 @@ const here = Buffer.from('.');
 
 /** An empty file beside its place. */
 interface Staged {
-  readonly folder: { readonly path: SitePath; readonly fd: number };
+  readonly folder: Place;
   readonly name: string;
   readonly fd: number;
   /** The folder the file will lie in, or the deepest on the way to it that is there. */
@@ -169,7 +169,7 @@ export class Stage {
     const { fs, staging } = this.#tools;
     let staged: Staged;
     try {
-      staged = this.#create(task);
+      staged = await this.#create(task);
     } catch (error) {
       return this.#refuse(task, this.#errors.reason('unwritable', error));
     }
@@ -196,10 +196,10 @@ export class Stage {
     syncs.add(sync);
   }
 
-  #create(task: Task): Staged {
+  async #create(task: Task): Promise<Staged> {
     const { fs, staging } = this.#tools;
     const nearest = this.#handles.nearestFolder(task.path);
-    const folder = staging.folderFor(this.#handles, nearest);
+    const folder = await staging.placeFor(this.#handles, nearest);
     const name = staging.freshName();
     const stat = fs.statOpen(this.#handles.folder(nearest));
     const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
@@ -244,7 +244,7 @@ export class Stage {
   }
 
   /** What the staged file needs to be before it takes its name; a reason where it must not take it. */
-  #giveAccess(task: Task, { fd, nearest }: Staged): NotSyncedReason | undefined {
+  #giveAccess(task: Task, { fd, folder: place, nearest }: Staged): NotSyncedReason | undefined {
     const { fs, users, newEntries } = this.#tools;
     const name = nameOf(task.path);
     const folder = nearest.stat;
@@ -258,7 +258,8 @@ export class Stage {
     const wanted = isNew
       ? newFileAccess(folder, of(here), newEntries())
       : keptAccess(kept, replaces ? of(name) : new Map());
-    const given = giveAccess({ fs, users }, fd, wanted, { folder, replaces });
+    const hasModes = place.abilities.chmod;
+    const given = giveAccess({ fs, users }, fd, wanted, { folder, replaces, hasModes });
     if (given.lost.length > 0) this.#tools.lostAttributes(task.path, given.lost);
     return given.refused;
   }

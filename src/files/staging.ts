@@ -1,11 +1,15 @@
+import { dirname } from 'node:path';
 import { appendFileSync, closeSync, fsyncSync, openSync, unlinkSync } from 'node:fs';
-import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import { type Abilities, type DiskFacts, createRung, removeRung, replaceRung } from '../model/disk.ts';
+import { type Oid, type SitePath, displayPath, parentOf } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
+import { tryAbilities } from './abilities.ts';
 import { isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import type { Seen } from './manifest.ts';
+import { readMounts } from './mount-table.ts';
 import { unwritable } from './root.ts';
 import { inState, readIfThere } from './state.ts';
-import { type DirectoryHandles, nameOf } from './directory-handles.ts';
+import { type DirectoryHandles, isOutside, nameOf, outside } from './directory-handles.ts';
 
 /** One file on its way in, or the one it took the place of, which waits here until nobody can be writing to it. */
 export interface Move {
@@ -17,6 +21,8 @@ export interface Move {
   readonly before?: { readonly oid: Oid; readonly seen: Seen };
   /** The staged file's identity; absent: the path is to be removed. */
   readonly staged?: { readonly dev: string; readonly ino: string };
+  /** The path is created and filled from the staged file: a part of it there is ours. */
+  readonly inPlace?: true;
 }
 
 export interface Held extends Move {
@@ -25,72 +31,227 @@ export interface Held extends Move {
 }
 
 type Row =
-  | { readonly kind: 'folder'; readonly path: SitePath }
+  /** `for`: the topmost folder of the site on the same mount; absent: the one it lies in. */
+  | { readonly kind: 'folder'; readonly path: SitePath; readonly for?: string }
   | { readonly kind: 'move'; readonly move: Move }
   | { readonly kind: 'settled' }
   | { readonly kind: 'released'; readonly folder: SitePath; readonly name: string };
 
+/** An open staging folder. */
+export interface Place {
+  readonly path: SitePath;
+  readonly fd: number;
+  /** What the disk can do there. */
+  readonly abilities: Abilities;
+}
+
+export interface StagingTools {
+  readonly fs: Fs;
+  readonly random: Random;
+  readonly clock: Clock;
+  /** Absolute path of the site's folder. */
+  readonly root: string;
+  /** Outside the site. The journal lies here, and where it can be, what is staged. */
+  readonly stateDir: string;
+}
+
 /**
- * The site's staging folders and the journal of what is in them. A staging folder lies inside the site, one on each
- * mount, because a rename cannot leave a mount; it has a name nobody can guess and only its owner may enter. The
- * journal lies in the state directory and is synced before the first file moves; where it can be neither read nor
- * written, everything here throws `disk-full`, `out-of-resources` or `state-failed`.
+ * The site's staging folders and the journal of what is in them. There is one on each mount of the site, because a
+ * rename cannot leave a mount. That of the site's own folder lies outside of it where a place on the same mount can be
+ * had, beside it or in the state directory, so that no program that reads the site meets it; every other lies in the
+ * topmost folder of its mount. It has a name nobody can guess and only its owner may enter. The journal lies in the
+ * state directory and is synced before the first file moves; where it can be neither read nor written, everything here
+ * throws `disk-full`, `out-of-resources` or `state-failed`.
  */
 export class Staging {
   readonly #fs: Fs;
   readonly #random: Random;
   readonly #clock: Clock;
+  /** Where what is staged for the site's own folder may lie outside of it, the best first. */
+  readonly #places: Places;
   readonly #journal: string;
-  readonly #folders = new Set<SitePath>();
+  /** Each with the topmost folder of its mount. */
+  readonly #folders = new Map<SitePath, string>();
   readonly #moves = new Map<string, Held & { settled: boolean }>();
   #isRead = false;
   /** Names of an earlier life of the process may still be held. */
   readonly #run: string;
   #next = 0;
   #swept = false;
+  /** What the disks can do, by mount. */
+  readonly #abilities = new Map<string, Abilities>();
+  readonly #facts = new Map<string, DiskFacts>();
+  /** Folders that turned out to be no place for what is staged for a mount. */
+  readonly #misfits = new Set<string>();
 
-  constructor(fs: Fs, random: Random, clock: Clock, journal: string) {
+  constructor({ fs, random, clock, root, stateDir }: StagingTools) {
     this.#fs = fs;
     this.#random = random;
     this.#clock = clock;
-    this.#journal = journal;
+    this.#places = [
+      { name: 'beside', folder: dirname(root) },
+      { name: 'state', folder: stateDir },
+    ];
+    this.#journal = `${stateDir}/staging.jsonl`;
     this.#run = random.bytes(4).toString('hex');
+  }
+
+  /** What was found out of the site's mounts so far, the site's own folder first. */
+  get disks(): readonly DiskFacts[] {
+    return [...this.#facts.values()].sort((a, b) => (a.at < b.at ? -1 : 1));
   }
 
   /** On first use and not when the daemon starts: a journal that cannot be read is the problem of its site alone. */
   #read(): void {
     if (this.#isRead) return;
-    for (const row of inState(this.#journal, () => readRows(this.#journal))) this.#take(row);
+    for (const row of inState(this.#journal, () => readRows(this.#journal)))
+      this.#take(withPaths(row, (path) => fromJournal(this.#places, path)));
     this.#isRead = true;
   }
 
+  /** Of the site's own folder, once it was tried. */
+  get foldingOfRoot(): Abilities['folding'] | undefined {
+    return this.#ofRoot?.folding;
+  }
+
+  #ofRoot: Abilities | undefined;
+
   /**
-   * The staging folder on the mount of the folder `path`, made at its topmost place there. Throws `folder-unwritable`
-   * where that is the site's own folder, through which everything has to go.
+   * The staging folder on the mount of the folder `path`. Throws `folder-unwritable` where that is the mount of the site's
+   * own folder, through which everything has to go.
    */
-  folderFor(handles: DirectoryHandles, path: string): { path: SitePath; fd: number } {
+  async placeFor(handles: DirectoryHandles, path: string): Promise<Place> {
     this.#read();
     let top = path;
     try {
-      const { dev } = this.#fs.statOpen(handles.folder(path));
-      while (top !== '' && this.#fs.statOpen(handles.folder(parentOf(top))).dev === dev) top = parentOf(top);
-      return this.#folderIn(handles, top);
+      top = handles.topOfMount(path);
+      const folder = this.#folderFor(handles, top);
+      return { ...folder, abilities: await this.#abilitiesAt(handles, folder, top) };
     } catch (error) {
       throw top === '' ? unwritable(error, handles.site) : error;
     }
   }
 
-  #folderIn(handles: DirectoryHandles, top: string): { path: SitePath; fd: number } {
-    for (const known of this.#folders) {
-      if (parentOf(known) !== top) continue;
-      const fd = handles.folderIfThere(known);
-      if (fd !== undefined) return { path: known, fd };
+  /**
+   * Whether a file in the folder `path` can be replaced without the chance of losing a save. Where nothing can be staged
+   * the answer is yes: that is told path by path.
+   */
+  async captures(handles: DirectoryHandles, path: string): Promise<boolean> {
+    try {
+      return replaceRung((await this.placeFor(handles, path)).abilities) !== 'rename';
+    } catch (error) {
+      pathErrno(error);
+      return true;
     }
-    const name = `.mooring-${this.#random.bytes(12).toString('hex')}`;
+  }
+
+  /** Whether the disk under a folder is known to be unable to capture what is replaced there. */
+  isWeak(handles: DirectoryHandles, path: string): boolean {
+    return unlessErrno(() => this.#facts.get(handles.topOfMount(path)))?.replace === 'rename';
+  }
+
+  /** What the disk under an open folder can do; undefined until something was staged there. */
+  known(handles: DirectoryHandles, path: string): Abilities | undefined {
+    return this.#abilities.get(handles.mountOf(path));
+  }
+
+  async #abilitiesAt(
+    handles: DirectoryHandles,
+    { path, fd }: { readonly path: SitePath; readonly fd: number },
+    top: string,
+  ): Promise<Abilities> {
+    const mount = handles.mountOf(path);
+    let known = this.#abilities.get(mount);
+    if (!known) {
+      const remove = (name: Buffer): void => void this.drop(fd, name);
+      known = await tryAbilities(this.#fs, fd, () => this.freshName(), remove);
+      this.#abilities.set(mount, known);
+    }
+    if (top === '') this.#ofRoot = known;
+    this.#facts.set(top, factsOf(top, known, { mount, isOut: isOutside(path) }));
+    return known;
+  }
+
+  /**
+   * Tries what the disk of the site's own folder can do without touching the site, so that pages tell it before the
+   * first file arrives. Only pages go by that: a folder beside the site may differ from it, as in how it takes names.
+   * Nothing is found out where no place outside the site is on its mount.
+   */
+  async tryOutside(handles: DirectoryHandles): Promise<void> {
+    this.#read();
+    const mount = handles.mountOf('');
+    for (const { folder } of this.#places) {
+      if (folder === '/' || unlessErrno(() => handles.mountOf(outside(folder))) !== mount) continue;
+      const path = `${outside(folder)}/${this.#newName()}` as SitePath;
+      // For no mount: nothing is ever staged in it.
+      this.#write([{ kind: 'folder', path, for: path }]);
+      if (unlessErrno(() => this.#make(handles, path)) === undefined) continue;
+      const fd = handles.folder(path);
+      const seen = await tryAbilities(
+        this.#fs,
+        fd,
+        () => this.freshName(),
+        (name) => void this.drop(fd, name),
+      );
+      return void this.#facts.set('', factsOf('', seen, { mount, isOut: true }));
+    }
+  }
+
+  /** A disk that seemed to lack what it takes to capture may only have failed when it was tried. */
+  async tryWeakAgain(handles: DirectoryHandles): Promise<void> {
+    for (const { top, replace } of [...this.#facts].map(([top, facts]) => ({ top, ...facts }))) {
+      if (replace !== 'rename') continue;
+      this.#abilities.delete(handles.mountOf(top));
+      this.#facts.delete(top);
+      await this.placeFor(handles, top);
+    }
+  }
+
+  #make(handles: DirectoryHandles, path: SitePath): true {
+    this.#fs.makeDirectory(handles.folder(parentOf(path)), nameOf(path), 0o700);
+    return true;
+  }
+
+  #newName(): string {
+    return `.mooring-${this.#random.bytes(12).toString('hex')}`;
+  }
+
+  #folderFor(handles: DirectoryHandles, top: string): { path: SitePath; fd: number } {
+    const mount = handles.mountOf(top);
+    for (const [known, of] of this.#folders) {
+      if (of !== top) continue;
+      const fd = handles.folderIfThere(known);
+      if (fd !== undefined && handles.mountOf(known) === mount) return { path: known, fd };
+    }
+    const name = this.#newName();
     const made = (top === '' ? name : `${top}/${name}`) as SitePath;
     this.#write([{ kind: 'folder', path: made }]);
-    this.#fs.makeDirectory(handles.folder(top), nameOf(made), 0o700);
-    return { path: made, fd: handles.folder(made) };
+    this.#make(handles, made);
+    const path = (top === '' && this.#movedOut(handles, made, mount)) || made;
+    return { path, fd: handles.folder(path) };
+  }
+
+  /**
+   * Moves a staging folder out of the site. Made in it, the folder has its group, label, access list and quota, and so
+   * has what is staged there; where the system lets the folder go, it lets its files come back. Undefined: it stays.
+   */
+  #movedOut(handles: DirectoryHandles, made: SitePath, mount: string): SitePath | undefined {
+    for (const { folder: parent } of this.#places) {
+      const key = `${mount}:${parent}`;
+      if (parent === '/' || this.#misfits.has(key)) continue;
+      const path = `${outside(parent)}/${made}` as SitePath;
+      this.#write([{ kind: 'folder', path, for: '' }]);
+      try {
+        this.#fs.rename(handles.root, nameOf(made), handles.folder(parentOf(path)), nameOf(path));
+        if (handles.mountOf(path) === mount) return path;
+        this.#fs.rename(handles.folder(parentOf(path)), nameOf(path), handles.root, nameOf(made));
+      } catch (error) {
+        pathErrno(error);
+      }
+      handles.forget(path);
+      this.#misfits.add(key);
+    }
+    return undefined;
   }
 
   /** A name no other move uses. */
@@ -155,7 +316,7 @@ export class Staging {
   sweep(handles: DirectoryHandles): void {
     if (this.#swept) return;
     this.#swept = true;
-    for (const folder of this.#folders) {
+    for (const folder of this.#folders.keys()) {
       try {
         this.#sweepFolder(handles, folder);
       } catch (error) {
@@ -179,7 +340,7 @@ export class Staging {
   /** Removes empty staging folders and, when nothing is held, the journal. */
   tidy(handles: DirectoryHandles): void {
     const used = new Set([...this.#moves.values()].map(({ folder }) => folder));
-    for (const folder of [...this.#folders]) {
+    for (const folder of [...this.#folders.keys()]) {
       if (used.has(folder)) continue;
       handles.forget(folder);
       try {
@@ -196,12 +357,13 @@ export class Staging {
 
   #write(rows: readonly Row[]): void {
     this.#read();
-    inState(this.#journal, () => append(this.#journal, rows));
+    const written = rows.map((row) => withPaths(row, (path) => toJournal(this.#places, path)));
+    inState(this.#journal, () => append(this.#journal, written));
     for (const row of rows) this.#take(row);
   }
 
   #take(row: Row): void {
-    if (row.kind === 'folder') this.#folders.add(row.path);
+    if (row.kind === 'folder') this.#folders.set(row.path, row.for ?? parentOf(row.path));
     else if (row.kind === 'move') {
       this.#moves.set(keyOf(row.move), {
         ...row.move,
@@ -210,6 +372,53 @@ export class Staging {
       });
     } else if (row.kind === 'released') this.#moves.delete(keyOf(row));
     else for (const [key, move] of this.#moves) this.#moves.set(key, { ...move, settled: true });
+  }
+}
+
+function factsOf(
+  top: string,
+  abilities: Abilities,
+  { mount, isOut }: { readonly mount: string; readonly isOut: boolean },
+): DiskFacts {
+  const [id] = mount.split(':');
+  return {
+    at: top === '' ? '' : displayPath(top as SitePath),
+    type: readMounts().find((one) => one.id === id)?.type ?? '',
+    replace: replaceRung(abilities),
+    create: createRung(abilities),
+    remove: removeRung(abilities),
+    modes: abilities.chmod,
+    owners: abilities.chown,
+    foldsCase: abilities.folding.case,
+    timeStepNs: abilities.timeStepNs,
+    staging: isOut ? 'outside' : 'inside',
+  };
+}
+
+type Places = readonly { readonly name: 'beside' | 'state'; readonly folder: string }[];
+
+/** The journal names a place and not its path: sites and state directories are moved and restored elsewhere. */
+function toJournal(places: Places, path: SitePath): SitePath {
+  const place = places.find(({ folder }) => parentOf(path) === outside(folder));
+  return place ? (`${outside(place.name)}/${nameOf(path).toString('latin1')}` as SitePath) : path;
+}
+
+function fromJournal(places: Places, path: SitePath): SitePath {
+  const place = places.find(({ name }) => parentOf(path) === outside(name));
+  return place ? (`${outside(place.folder)}/${nameOf(path).toString('latin1')}` as SitePath) : path;
+}
+
+/** A row with the path of its staging folder in another form. */
+function withPaths(row: Row, form: (path: SitePath) => SitePath): Row {
+  switch (row.kind) {
+    case 'folder':
+      return { ...row, path: form(row.path) };
+    case 'move':
+      return { ...row, move: { ...row.move, folder: form(row.move.folder) } };
+    case 'released':
+      return { ...row, folder: form(row.folder) };
+    case 'settled':
+      return row;
   }
 }
 

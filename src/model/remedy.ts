@@ -73,6 +73,15 @@ const noFile = (): string => 'No file and no repository was changed.';
 const bothSides = (): string =>
   'The folder and the branch were not changed. New edits are committed locally and pushed later.';
 const nothing = (): string => 'Nothing was changed.';
+/** Where systemd hides the place a folder lies in, looking for the folder or its permissions would lead nowhere. */
+const hiddenWords = (f: F): string | undefined =>
+  f['hidden'] === undefined
+    ? undefined
+    : `${folderFirst(f)} cannot be seen: the sandbox of Mooring’s systemd unit hides ${f['hidden']} (ProtectHome).`;
+const hiddenTodo = (f: F): string | undefined =>
+  f['hidden'] === undefined
+    ? undefined
+    : 'Set ProtectHome=no in the unit and list the folder in ReadWritePaths. Then run systemctl daemon-reload and restart Mooring.';
 const checkDisk =
   'Check the disk and how it is mounted: the system’s log says more. Mooring looks again by itself and goes on when it can.';
 
@@ -446,9 +455,11 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'folder-missing': {
     title: () => 'The folder does not exist',
-    happened: (f) => `${folderFirst(f)} does not exist. A disk may not be mounted.`,
+    happened: (f) => hiddenWords(f) ?? `${folderFirst(f)} does not exist. A disk may not be mounted.`,
     untouched: bothSides,
-    todo: () => 'Create or mount the folder. Mooring checks again automatically and does not treat this as a deletion.',
+    todo: (f) =>
+      hiddenTodo(f) ??
+      'Create or mount the folder. Mooring checks again automatically and does not treat this as a deletion.',
     status: 409,
     retry: 'after-admin',
   },
@@ -471,14 +482,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'folder-unreadable': {
     title: (f) => (isAboutRights(f['errno']) ? 'Mooring may not read the folder' : 'The folder could not be read'),
     happened: (f) =>
-      isAboutRights(f['errno'])
+      hiddenWords(f) ??
+      (isAboutRights(f['errno'])
         ? `The system refuses to list ${folder(f)}.`
-        : `Reading in ${folder(f)} failed: ${errnoWords(f['errno'])}.`,
+        : `Reading in ${folder(f)} failed: ${errnoWords(f['errno'])}.`),
     untouched: bothSides,
     todo: (f) =>
-      isAboutRights(f['errno'])
+      hiddenTodo(f) ??
+      (isAboutRights(f['errno'])
         ? `Give ${f['user'] ?? 'the user that runs Mooring'} the right to read and enter it, for example through its group.`
-        : checkDisk,
+        : checkDisk),
     status: 409,
     retry: 'after-admin',
   },

@@ -19,6 +19,7 @@ export type SettingsForm =
       /** Percent. */
       readonly massShare: string;
       readonly keepDays: string;
+      readonly replacesWithoutCapture: boolean;
     }
   | {
       readonly page: 'ignored';

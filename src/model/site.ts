@@ -1,3 +1,4 @@
+import type { DiskFacts } from './disk.ts';
 import type { BranchName, ConnectionId, ProjectId } from './instance.ts';
 import type { Oid, SitePath, Tally } from './tree.ts';
 import type { ProblemFacts } from './problem.ts';
@@ -103,6 +104,8 @@ export interface SiteSettings {
     readonly fileMode?: number;
     readonly folderMode?: number;
   };
+  /** Existing files are replaced and removed even on a disk that cannot capture a save in the same instant. */
+  readonly replacesWithoutCapture?: true;
   /** Author and committer of Mooring's commits; absent: the user whose connection it is. */
   readonly author?: { readonly name: string; readonly email: string };
   /** First line of a commit's message, with placeholders; absent: `{summary}`. */
@@ -160,17 +163,17 @@ export interface SiteStatus {
   readonly notSyncedCount: number;
   readonly progress?: Progress;
   readonly conflicts: number;
-  /** How a file is replaced here: swapped in one step, or moved aside and linked with a short gap. */
-  readonly replaces?: 'exchange' | 'link';
+  /** What the site's disks can do, once that was tried; its own folder first. */
+  readonly disks?: readonly DiskFacts[];
   readonly watched: boolean;
+  /** Types of file systems of the site that other machines can change without this one's knowledge. */
+  readonly changedElsewhere?: readonly string[];
+  /** So often the whole folder is compared beside the schedule, since not every change is told. */
+  readonly scannedEveryMs?: number;
 }
 
 /** A site of which nothing is known yet. Grey, never green. */
-export function firstStatus(
-  at: number,
-  state: 'off' | 'paused' | 'unknown',
-  replaces?: SiteStatus['replaces'],
-): SiteStatus {
+export function firstStatus(at: number, state: 'off' | 'paused' | 'unknown', disks?: SiteStatus['disks']): SiteStatus {
   return {
     state,
     since: at,
@@ -179,7 +182,7 @@ export function firstStatus(
     notSyncedCount: 0,
     conflicts: 0,
     watched: false,
-    ...(replaces ? { replaces } : {}),
+    ...(disks?.length ? { disks } : {}),
   };
 }
 
@@ -235,12 +238,16 @@ export type NotSyncedReason =
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
+  /** A program has the database open, or left it in the middle of a transaction: its file alone is no version. */
+  | { readonly kind: 'open-database' }
   /** Left out by the rules of an earlier version and by none now: not committed before a person says so. */
   | { readonly kind: 'was-ignored'; readonly folder?: true }
   /** Both sides changed it, and each keeps its own version until a person chooses. */
   | { readonly kind: 'conflict' }
   /** GitLab would not take it; everything else goes on. */
-  | { readonly kind: 'refused' };
+  | { readonly kind: 'refused' }
+  /** Replacing or removing it could lose a save in the same instant, on this disk; the site's settings may allow it. */
+  | { readonly kind: 'no-capture' };
 
 export interface Progress {
   readonly act: 'fetching' | 'pulling' | 'pushing' | 'reading';

@@ -42,6 +42,8 @@ export interface Fs {
   /** Undefined when there is nothing of that name. */
   stat(dir: number, name: Buffer): Stat | undefined;
   statOpen(fd: number): Stat;
+  /** The id of the mount through which a file or folder was opened; empty where the kernel does not tell. */
+  mountId(fd: number): string;
   /** For reading, never following a link, never waiting on a pipe. */
   openFile(dir: number, name: Buffer): number;
   read(fd: number, into: Buffer): Promise<number>;
@@ -59,9 +61,9 @@ export interface Fs {
   /** A second name for a file; fails with EEXIST. */
   link(from: number, name: Buffer, to: number, newName: Buffer): void;
   rename(from: number, name: Buffer, to: number, newName: Buffer): void;
-  /** Swaps two names in one step. Absent where the platform cannot: then `rename` aside and `link`. */
+  /** Swaps two names in one step. Absent where the platform cannot. */
   readonly exchange?: (a: number, nameA: Buffer, b: number, nameB: Buffer) => void;
-  /** Renames unless the new name is taken; fails with EEXIST. Absent where the platform cannot: then `link`. */
+  /** Renames unless the new name is taken; fails with EEXIST. Absent where the platform cannot. */
   readonly renameNoReplace?: (from: number, name: Buffer, to: number, newName: Buffer) => void;
   /**
    * What a file or folder carries beside its mode and that has to outlive a replacement: access and default ACL

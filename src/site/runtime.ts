@@ -4,7 +4,9 @@ import type { Place, ProjectTracker } from '../actions/project-tracker.ts';
 import type { Config } from '../config.ts';
 import type { Touchable } from '../files/directory.ts';
 import { realFs } from '../files/disk.ts';
+import { changedElsewhere, readMounts } from '../files/mount-table.ts';
 import { createScanner } from '../files/scanner.ts';
+import { isTold } from '../files/told.ts';
 import { CoprocessPool } from '../git/coprocess.ts';
 import { createDriver } from '../git/driver.ts';
 import type { Whereabouts } from '../git/following.ts';
@@ -20,6 +22,7 @@ import type { Store } from '../store/store.ts';
 import type { Author, Directory, LargeContents, Remote, Repository } from '../sync/ports.ts';
 import { createQueue } from '../sync/queue.ts';
 import type { SiteWorker } from '../sync/site-worker.ts';
+import { createExtraScans } from '../triggers/extra-scans.ts';
 import { createPoll } from '../triggers/poll.ts';
 import { createWatch } from '../triggers/watch.ts';
 import { type LargeFiles, openLargeFiles } from './large-files.ts';
@@ -100,7 +103,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
   const [driver, limitedDriver] = [createDriver(config.git), createDriver('prlimit')];
   const [scanner, pool] = [createScanner(), new CoprocessPool()];
   const queue = createQueue({ clock, concurrency });
-  const { watch, poll } = createTriggers(deps, runtimes);
+  const { watch, poll, extraScans } = createTriggers(deps, runtimes);
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
   const largeFiles = (id: SiteId): LargeFiles => openLargeFiles(join(config.stateDir, 'large', id), deps.lfs);
   const pins = createPins({ clock, resolve: overrides.resolve ?? resolveName });
@@ -172,15 +175,21 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 
     async changed(site) {
       poll.update(site);
+      extraScans.stop(site.id);
       if (!site.binding || site.paused) return watch.stop(site.id);
-      const { worker } = find(site.id);
-      worker.watched(true);
+      const { worker, directory } = find(site.id);
+      const shared = changedElsewhere(site.folder, readMounts());
+      worker.watched(true, shared);
+      worker.scanned(undefined);
+      if (shared.length > 0) extraScans.start(site.id);
+      directory.forgetPassedOver();
       await watch.start(site.id, site.folder);
       worker.trigger('start');
     },
 
     async remove(id) {
       poll.remove(id);
+      extraScans.stop(id);
       await watch.stop(id);
       await runtimes.get(id)?.close();
       runtimes.delete(id);
@@ -193,6 +202,7 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 
     async stop(ms) {
       await poll.stop();
+      extraScans.close();
       await watch.close();
       await queue.drain(ms);
       for (const runtime of runtimes.values()) await runtime.close();
@@ -209,16 +219,31 @@ function createTriggers({ clock, random, log }: SiteRuntimesDeps, runtimes: Read
       site?.directory.touched(path);
       site?.worker.touched();
     },
+    isTold,
+    passesOver: (id, folder) => runtimes.get(id)?.directory.passesOver(folder) ?? false,
+    onRules(id, stage) {
+      const site = runtimes.get(id);
+      if (stage === 'changed') return site?.directory.forgetPassedOver();
+      site?.directory.touchedAll();
+      site?.worker.touched();
+    },
     onUnwatched(id, { text }) {
       runtimes.get(id)?.worker.watched(false);
+      extraScans.start(id);
       log('warn', 'A site is not watched for changes: it is scanned by the clock instead.', { site: id, reason: text });
     },
+  });
+  const extraScans = createExtraScans({
+    clock,
+    costMs: (id) => runtimes.get(id)?.directory.scanMs,
+    onTrigger: (id) => runtimes.get(id)?.worker.trigger('rescan'),
+    onPace: (id, everyMs) => runtimes.get(id)?.worker.scanned(everyMs),
   });
   const poll = createPoll({
     onTrigger: (id, trigger) => runtimes.get(id)?.worker.trigger(trigger),
     ...{ clock, random, log },
   });
-  return { watch, poll };
+  return { watch, poll, extraScans };
 }
 
 /** What a content stands for, where it is a pointer to a large file that can be had; otherwise itself. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { DiskFacts } from '../model/disk.ts';
 import type { BranchName, ConnectionId, ProjectId } from '../model/instance.ts';
 import type { Conflict } from '../model/plan.ts';
 import type { ProblemCode, ProblemFacts } from '../model/problem.ts';
@@ -101,6 +102,7 @@ export const settings = whole<SiteSettings>()(
     builtInRulesOff: z.array(z.string()).exactOptional(),
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
+    replacesWithoutCapture: z.literal(true).exactOptional(),
     newEntries: z
       .strictObject({
         owner: z.strictObject({ user: z.string(), group: z.string() }).exactOptional(),
@@ -150,8 +152,10 @@ const plainReason = z.enum([
   'lfs-damaged',
   'ignored-in-the-way',
   'never-quiet',
+  'open-database',
   'conflict',
   'refused',
+  'no-capture',
 ]);
 
 const notSynced = whole<NotSynced>()(
@@ -211,7 +215,22 @@ const hold = whole<Hold>()(
   }),
 );
 
-export const status = whole<SiteStatus>()(
+const diskFacts = whole<DiskFacts>()(
+  z.strictObject({
+    at: z.string(),
+    type: z.string(),
+    replace: z.enum(['exchange', 'link', 'no-replace', 'rename']),
+    create: z.enum(['link', 'no-replace', 'in-place']),
+    remove: z.enum(['capture', 'rename']),
+    modes: z.boolean(),
+    owners: z.boolean(),
+    foldsCase: z.boolean(),
+    timeStepNs: z.number(),
+    staging: z.enum(['outside', 'inside']),
+  }),
+);
+
+const plainStatus = whole<SiteStatus>()(
   z.strictObject({
     state: z.enum(['in-sync', 'syncing', 'waiting', 'retrying', 'hold', 'paused', 'off', 'unknown']),
     since: z.number(),
@@ -235,9 +254,20 @@ export const status = whole<SiteStatus>()(
       })
       .exactOptional(),
     conflicts: z.number(),
-    replaces: z.enum(['exchange', 'link']).exactOptional(),
+    disks: z.array(diskFacts).exactOptional(),
     watched: z.boolean(),
+    changedElsewhere: z.array(z.string()).exactOptional(),
+    scannedEveryMs: z.number().exactOptional(),
   }),
 );
+
+/** Older versions stored how files were replaced at a site, and assumed the rest of what its disk can do. */
+export const status: z.ZodType<SiteStatus> = z.preprocess((stored) => {
+  if (typeof stored !== 'object' || stored === null || !('replaces' in stored)) return stored;
+  const { replaces, ...rest } = stored;
+  const assumed = { modes: true, owners: true, foldsCase: false, timeStepNs: 1, staging: 'inside' };
+  const disk = { at: '', type: '', replace: replaces, create: 'link', remove: 'capture', ...assumed };
+  return { ...rest, disks: [disk] };
+}, plainStatus);
 
 export const fileMoved = z.strictObject({ mark, path: sitePath, to: z.enum(['site', 'gitlab']) });

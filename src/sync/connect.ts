@@ -67,7 +67,7 @@ async function notPushed({ repository, directory, fileLimit }: ConnectDeps, surv
 /**
  * Carries out the plan a person said yes to. Looks again first: if either side is not what the plan showed, nothing is
  * touched and `plan-outdated` is thrown. `bound` is called when the point of no return is durable, before the first
- * file changes: a crash after it is finished by the next ordinary run.
+ * file changes: what fails after it, the next ordinary run goes on with.
  */
 export async function connect(
   deps: ConnectDeps,
@@ -80,6 +80,7 @@ export async function connect(
   const sides = await look(deps, direction);
   const plan = describe(sides, direction, deps);
   if (plan.id !== planId) throw new Problem('plan-outdated', {});
+  if (direction === 'replace') await tryDisks(deps, sides);
   const { repository } = deps;
   // A connected site without a ledger would be broken by a crash here; its ledger is replaced in one step below.
   if (!deps.switching)
@@ -120,6 +121,7 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
   const files = direction === 'replace' ? theirs : [];
   const reasons = await directory.refusals(theirs, { files, ...(commit ? { commit } : {}) });
   const refused: NotSynced[] = [];
+  if (direction === 'replace') refused.push(...(await staying(deps, theirs, survey, 'known')));
   for (const file of theirs) {
     const rival = rivals.get(file.path);
     const reason =
@@ -129,6 +131,25 @@ async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
     if (reason) refused.push({ path: file.path, reason });
   }
   return { theirs, survey, refused, ...(commit ? { tip: commit } : {}), ...(from ? { isNew: true } : {}) };
+}
+
+/** Before anything is given up: what the disks turn out to be unable to do would have been part of the plan. */
+async function tryDisks(deps: ConnectDeps, { theirs, survey, refused }: Sides): Promise<void> {
+  const found = await staying(deps, theirs, survey, 'tried');
+  const shown = refused.filter(({ reason }) => reason.kind === 'no-capture');
+  if (found.length !== shown.length) throw new Problem('plan-outdated', {});
+}
+
+/** What the folder has otherwise than the branch, and its disks cannot replace or remove without the chance of a loss. */
+async function staying(
+  { directory }: ConnectDeps,
+  theirs: readonly TreeFile[],
+  { files }: Survey,
+  disks: 'known' | 'tried',
+): Promise<NotSynced[]> {
+  const there = new Map(theirs.map(({ path, oid }) => [path, oid]));
+  const others = files.filter(({ path, oid }) => there.get(path) !== oid).map(({ path }) => path);
+  return (await directory.uncaptured(others, disks)).map((path) => ({ path, reason: { kind: 'no-capture' } }));
 }
 
 function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {

@@ -1,3 +1,4 @@
+import type { DiskFacts } from '../model/disk.ts';
 import type { KeptCause, KeptVersion } from '../model/plan.ts';
 import type { LeftByRule, NotSynced, NotSyncedReason, Progress, RootIdentity } from '../model/site.ts';
 import type { Copied, Pointer } from '../model/lfs.ts';
@@ -422,6 +423,12 @@ export interface Directory {
   hold(paths: readonly SitePath[]): void;
   /** How to record what is at a path now. */
   pendingFile(path: SitePath): PendingFile;
+  /**
+   * Of the paths, those that stay as they are, since their disk could lose a save in the instant of a replacement and the
+   * site's settings do not allow that. `known`: as far as it is known, without touching the folder. `tried`: throws
+   * `folder-unwritable` where nothing can be written into the site at all.
+   */
+  uncaptured(paths: readonly SitePath[], how: 'known' | 'tried'): Promise<readonly SitePath[]>;
   /** Paths of the ledger that are not written here. */
   refused(): readonly SitePath[];
   /** Paths that the branch has no longer, or otherwise, and that we could not remove or replace when we last tried. */
@@ -445,7 +452,8 @@ export interface Directory {
   wasIgnored(): readonly NotSynced[];
   /** A person decided about that: the present rules count alone. Durable before it returns. */
   acceptRules(): Promise<void>;
-  readonly replaces: 'exchange' | 'link';
+  /** What the disks of the site can do, as far as that was tried; the site's own folder first. */
+  readonly disks: readonly DiskFacts[];
   tracked(): number;
   close(): Promise<void>;
 }

@@ -8,8 +8,15 @@ import type { Outcome } from './notes.ts';
 
 const filesInRecord = 200;
 
-export function planTally(plan: Plan): RunRecord['pulled'] {
-  return { added: plan.added, changed: plan.replaced, removed: plan.removed };
+/** What a first connect moved. */
+export function movedBy(plan: Plan): Pick<RunRecord, 'pulled' | 'pushed' | 'files'> {
+  const moved = { added: plan.added, changed: plan.replaced, removed: plan.removed };
+  const none = { added: 0, changed: 0, removed: 0 };
+  const to = plan.direction === 'replace' ? 'site' : 'gitlab';
+  return {
+    ...(to === 'site' ? { pulled: moved, pushed: none } : { pulled: none, pushed: moved }),
+    files: plan.samples.slice(0, filesInRecord).map(({ mark, path }) => ({ mark, path, to })),
+  };
 }
 
 export function resultOf({ pulled, pushed, returned, lateWrites }: Outcome): RunRecord['result'] {

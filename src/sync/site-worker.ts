@@ -19,9 +19,9 @@ import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { ConflictList, type ConflictListDeps } from './conflict-list.ts';
 import type { Again, SiteQueue, Queue } from './queue.ts';
-import { planTally } from './record.ts';
+import { movedBy } from './record.ts';
 import { run } from './run.ts';
-import { StatusTracker, type StatusTrackerDeps, namedPaths, none } from './status-tracker.ts';
+import { StatusTracker, type StatusTrackerDeps, none } from './status-tracker.ts';
 import { Maintenance, type MaintenanceDeps } from './maintenance.ts';
 
 /** `site`: as it is now; its settings and binding change while the daemon runs. */
@@ -39,7 +39,10 @@ export interface SiteWorker {
   trigger(trigger: Trigger): void;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
-  watched(watched: boolean): void;
+  /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
+  watched(watched: boolean, changedElsewhere?: readonly string[]): void;
+  /** The folder is compared so often beside the schedule; undefined: not at all. */
+  scanned(everyMs: number | undefined): void;
   /**
    * `subfolder`: of a site that is not connected yet; a connected one keeps its own. `asked` aborts when nobody waits for
    * the answer any more.
@@ -53,7 +56,7 @@ export interface SiteWorker {
     bound: () => Promise<void>,
     mode?: 'first' | 'switch',
     subfolder?: Subfolder,
-  ): Promise<Plan>;
+  ): Promise<void>;
   /** Pushes what GitLab refused to where `remote` leads; nothing else changes. */
   pushElsewhere(remote: Remote): Promise<string>;
   disconnected(): Promise<void>;
@@ -132,8 +135,12 @@ class Worker implements SiteWorker {
     this.#queue.trigger('watch', settings.quietMs);
   }
 
-  watched(watched: boolean): void {
-    this.#statusTracker.tell({ kind: 'watched', watched });
+  watched(watched: boolean, changedElsewhere = this.status().changedElsewhere ?? []): void {
+    this.#statusTracker.tell({ kind: 'watched', watched, changedElsewhere });
+  }
+
+  scanned(everyMs: number | undefined): void {
+    if (everyMs !== this.status().scannedEveryMs) this.#statusTracker.tell({ kind: 'scanned', everyMs });
   }
 
   plan(
@@ -172,8 +179,8 @@ class Worker implements SiteWorker {
     bound: () => Promise<void>,
     mode: 'first' | 'switch' = 'first',
     subfolder: Subfolder = '',
-  ): Promise<Plan> {
-    const plan = await this.#queue.job(async (signal) => {
+  ): Promise<void> {
+    await this.#queue.job(async (signal) => {
       // Two browsers, or a double click: the first one won while this one waited for its turn.
       const { binding } = this.#deps.site();
       if (binding && (mode === 'first' || binding.branch === branch)) throw new Problem('already-connected', {});
@@ -185,29 +192,26 @@ class Worker implements SiteWorker {
         const progress = paced(this.#deps.clock, (progress) =>
           this.#statusTracker.tell({ kind: 'progress', progress }),
         );
-        const done = await connect({ ...deps, progress }, direction, planId, bound);
-        await this.#deps.saveRoot(await this.#deps.directory.check());
-        await this.#refused(undefined);
-        this.#statusTracker.tell({ kind: 'connected', ...(await this.#firstMove(done)) });
-        this.#statusTracker.report(startedAt, new Set(['person']), {
-          result: 'connected',
-          ...(done.direction === 'replace'
-            ? { pulled: planTally(done), pushed: none }
-            : { pulled: none, pushed: planTally(done) }),
-          files: done.samples.slice(0, namedPaths).map(({ mark, path }) => ({
-            mark,
-            path,
-            to: done.direction === 'replace' ? 'site' : 'gitlab',
-          })),
+        const root = await this.#deps.directory.check();
+        let isBound = false;
+        const done = await connect({ ...deps, progress }, direction, planId, async () => {
+          await bound();
+          isBound = true;
+        }).catch((error: unknown) => {
+          // Connected by now: the first run goes on with the folder, and tells what stands against it.
+          if (!isBound) throw error;
         });
-        return done;
+        await this.#deps.saveRoot(root);
+        await this.#refused(undefined);
+        this.#statusTracker.tell({ kind: 'connected', ...(done ? await this.#firstMove(done) : {}) });
+        const moved = done ? movedBy(done) : { pulled: none, pushed: none, files: [] };
+        this.#statusTracker.report(startedAt, new Set(['person']), { result: 'connected', ...moved });
       } catch (error) {
         this.#statusTracker.takeBack(before);
         throw error;
       }
     });
     this.trigger('start');
-    return plan;
   }
 
   /** Connecting moved files too: the pages count from here. */

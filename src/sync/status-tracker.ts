@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { RunRecord, SyncEvent, Trigger } from '../model/event.ts';
 import type { Problem, ProblemFacts } from '../model/problem.ts';
 import { remedies } from '../model/remedy.ts';
@@ -38,7 +39,7 @@ export class StatusTracker {
     const { paused, binding } = deps.site();
     const state = !binding ? 'off' : paused ? 'paused' : 'unknown';
     this.#status = {
-      ...firstStatus(deps.clock.now(), state, deps.directory.replaces),
+      ...firstStatus(deps.clock.now(), state, deps.directory.disks),
       ...(binding && deps.remembered ? whatHappened(deps.remembered) : {}),
     };
   }
@@ -61,7 +62,9 @@ export class StatusTracker {
     const told = nextStatus(this.#status, fact, now);
     // A run that was under way when somebody paused the site ends in a paused site.
     const { binding, paused } = this.#deps.site();
-    this.#turn(binding && paused ? nextStatus(told, { kind: 'paused' }, now) : told);
+    const next = binding && paused ? nextStatus(told, { kind: 'paused' }, now) : told;
+    const { disks } = this.#deps.directory;
+    this.#turn(disks.length > 0 && !isDeepStrictEqual(disks, next.disks) ? { ...next, disks } : next);
   }
 
   /** What was begun did not happen: the site stands as it stood. */

@@ -31,7 +31,8 @@ export type StatusFact =
   | { readonly kind: 'connected'; readonly pull?: Moved; readonly push?: Moved }
   | { readonly kind: 'disconnected' }
   | { readonly kind: 'conflicts'; readonly conflicts: number }
-  | { readonly kind: 'watched'; readonly watched: boolean }
+  | { readonly kind: 'watched'; readonly watched: boolean; readonly changedElsewhere?: readonly string[] }
+  | { readonly kind: 'scanned'; readonly everyMs: number | undefined }
   | { readonly kind: 'stale' };
 
 /** Edits of the folder that GitLab does not have: how many paths, and since when. */
@@ -72,11 +73,20 @@ export function nextStatus(status: SiteStatus, fact: StatusFact, at: number): Si
         ...(fact.push ? { lastPush: fact.push } : {}),
       };
     case 'disconnected':
-      return firstStatus(at, 'off', status.replaces);
+      return firstStatus(at, 'off', status.disks);
     case 'conflicts':
       return { ...status, conflicts: fact.conflicts };
     case 'watched':
-      return { ...status, watched: fact.watched };
+      return {
+        ...without(status, 'changedElsewhere'),
+        watched: fact.watched,
+        ...(fact.changedElsewhere?.length ? { changedElsewhere: fact.changedElsewhere } : {}),
+      };
+    case 'scanned':
+      return {
+        ...without(status, 'scannedEveryMs'),
+        ...(fact.everyMs === undefined ? {} : { scannedEveryMs: fact.everyMs }),
+      };
     case 'stale':
       return enter(status, 'unknown', at);
     default:
@@ -114,7 +124,7 @@ function enter(status: SiteStatus, state: SiteStatus['state'], at: number): Site
   return status.state === state ? status : { ...status, state, since: at };
 }
 
-function without<K extends 'progress' | 'problem' | 'hold' | 'nextTryAt'>(
+function without<K extends 'progress' | 'problem' | 'hold' | 'nextTryAt' | 'changedElsewhere' | 'scannedEveryMs'>(
   status: SiteStatus,
   ...keys: K[]
 ): Omit<SiteStatus, K> & SiteStatus {

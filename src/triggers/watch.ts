@@ -7,11 +7,20 @@ export interface WatchDeps {
   readonly onTouched: (site: SiteId, absolutePath: string) => void;
   /** The site is not (fully) watched any more: scan it by the clock, and show why. Once per watcher and kind. */
   readonly onUnwatched: (site: SiteId, reason: UnwatchedReason) => void;
+  /** Whether a folder is ignored with all that is in it: then it is not watched. Must not throw. */
+  readonly passesOver: (site: SiteId, folder: string) => boolean;
+  /** Whether the file system tells of what is written there; yes, where that cannot be tried. `late` aborts then. Must not fail. */
+  readonly isTold: (folder: string, late: AbortSignal) => Promise<boolean>;
+  /** What is ignored may have changed, so the site is watched anew; `began`: it is, and what happened meanwhile was missed. */
+  readonly onRules: (site: SiteId, stage: 'changed' | 'began') => void;
 }
 
-/** `watches`, `instances`: a limit of the kernel; the text names the setting to raise. */
+/**
+ * `watches`, `instances`: a limit of the kernel; the text names the setting to raise. `silent`: the file system tells
+ * nothing of what is written there.
+ */
 export interface UnwatchedReason {
-  readonly kind: 'watches' | 'instances' | 'error';
+  readonly kind: 'watches' | 'instances' | 'silent' | 'error';
   readonly text: string;
 }
 
@@ -30,6 +39,7 @@ export interface Watch {
  */
 export function createWatch(deps: WatchDeps): Watch {
   const watchers = new Map<SiteId, FSWatcher>();
+  const renewals = new Map<SiteId, NodeJS.Timeout>();
   let queue: Promise<unknown> = Promise.resolve();
   let isClosed = false;
 
@@ -42,6 +52,8 @@ export function createWatch(deps: WatchDeps): Watch {
   async function end(site: SiteId): Promise<void> {
     const watcher = watchers.get(site);
     watchers.delete(site);
+    clearTimeout(renewals.get(site));
+    renewals.delete(site);
     await watcher?.close();
   }
 
@@ -53,7 +65,8 @@ export function createWatch(deps: WatchDeps): Watch {
       followSymlinks: false,
       atomic: false,
       awaitWriteFinish: false,
-      ignored: isOurs,
+      ignored: (path, stats) =>
+        isOurs(path) || (stats?.isDirectory() === true && path !== folder && deps.passesOver(site, path)),
     });
     watchers.set(site, watcher);
     const told = new Set<string>();
@@ -63,12 +76,30 @@ export function createWatch(deps: WatchDeps): Watch {
       if (!told.has(reason.kind)) deps.onUnwatched(site, reason);
       told.add(reason.kind);
     };
-    watcher.on('all', (_event, path) => deps.onTouched(site, path));
+    watcher.on('all', (_event, path) => {
+      deps.onTouched(site, path);
+      if (basename(path) === '.gitignore') renew(site, folder);
+    });
     watcher.on('error', onError);
     await new Promise<void>((resolve) => {
       watcher.once('ready', () => resolve());
       setTimeout(resolve, readyMs).unref();
     });
+    void deps.isTold(folder, AbortSignal.timeout(toldMs)).then((told) => {
+      if (!told && watchers.get(site) === watcher) onError(silent);
+    });
+  }
+
+  /** Which folders are watched goes by the rules of before; a moment later, since rules are often written in bursts. */
+  function renew(site: SiteId, folder: string): void {
+    clearTimeout(renewals.get(site));
+    const again = async (): Promise<void> => {
+      if (isClosed || !watchers.has(site)) return;
+      deps.onRules(site, 'changed');
+      await begin(site, folder);
+      deps.onRules(site, 'began');
+    };
+    renewals.set(site, setTimeout(() => void inTurn(again), renewMs).unref());
   }
 
   return {
@@ -81,6 +112,13 @@ export function createWatch(deps: WatchDeps): Watch {
   };
 }
 
+const renewMs = 2_000;
+
+/** How long a written name may take to be told. */
+const toldMs = 2_000;
+
+const silent = new Error('the file system tells nothing');
+
 /** A folder that never becomes ready must not keep the other sites from being watched. */
 const readyMs = 60_000;
 
@@ -91,6 +129,7 @@ function isOurs(path: string): boolean {
 }
 
 function reasonOf(error: unknown): UnwatchedReason {
+  if (error === silent) return { kind: 'silent', text: 'The folder’s file system does not report changes.' };
   const code = error instanceof Error && 'code' in error ? error.code : '';
   if (code === 'ENOSPC') {
     return { kind: 'watches', text: 'The kernel’s limit of watches is reached: raise fs.inotify.max_user_watches.' };

@@ -1,7 +1,9 @@
 import { type AccessTokenFacts, type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
+import { type DiskFacts, diskWords } from '../model/disk.ts';
 import { describe } from '../model/remedy.ts';
 import type { Moved, Site, SiteStatus, Webhook } from '../model/site.ts';
 import { escapeControls } from '../model/tree.ts';
+import { cronWords } from './cron-words.ts';
 import { webUrl } from './address.ts';
 import type { Context, WebContext } from './context.ts';
 import { bindingView, commitUrl, shortOid, siteFrame } from './site-frame.ts';
@@ -44,7 +46,8 @@ export function syncView({ deps }: WebContext, site: Site, status: SiteStatus) {
     oldest: at(status.waiting.oldestUnpushedAt),
     next: at(status.nextTryAt),
     watched: status.watched,
-    gap: status.replaces === 'link',
+    watching: watchingWords(site, status),
+    disks: (status.disks ?? []).map(diskView),
     problem: status.problem ? problemView(status.problem) : null,
     progress: status.progress ? { words: progressWords(status.progress), ...status.progress } : null,
   };
@@ -56,6 +59,30 @@ const attempts: Readonly<Record<string, string>> = {
   refused: 'GitLab rejected the push',
   held: 'it waits for a choice',
 };
+
+/** How edits are found where the kernel does not tell all of them; `''` where it does. */
+export function watchingWords({ settings }: Pick<Site, 'settings'>, status: SiteStatus): string {
+  const { watched, changedElsewhere = [], scannedEveryMs } = status;
+  const seconds = scannedEveryMs === undefined ? undefined : Math.round(scannedEveryMs / 1_000);
+  const often = seconds === undefined ? '' : `, and every ${seconds} seconds while that is cheap`;
+  const scans = `full scans: ${lowerFirst(cronWords(settings.rescan))}${often}`;
+  if (!watched) return `Not watched. Mooring finds edits by ${scans}.`;
+  if (changedElsewhere.length === 0) return '';
+  const types = changedElsewhere.map(escapeControls).join(', ');
+  return `Edits made on this system are found at once. Those of other systems on ${types} are found by ${scans}.`;
+}
+
+const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+
+/** One of the site's mounts: its own folder has no name where it is the only one. */
+function diskView(disk: DiskFacts, _at: number, all: readonly DiskFacts[]) {
+  return {
+    at: all.length === 1 ? '' : disk.at === '' ? 'The site’s folder' : escapeControls(disk.at),
+    type: escapeControls(disk.type),
+    words: diskWords(disk).join(' '),
+    staging: disk.staging,
+  };
+}
 
 /** A problem that is shown inside a page, not instead of it. */
 export function problemView(problem: NonNullable<SiteStatus['problem']>) {

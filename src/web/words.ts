@@ -69,10 +69,14 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'An ignored file is in the place of the repository’s file';
     case 'never-quiet':
       return 'Changes constantly. Committed once it stops changing';
+    case 'open-database':
+      return 'A database that a program has open. Neither committed nor replaced until it is closed. To leave it out, add it to the ignore list';
     case 'was-ignored':
       return 'Was ignored before an upgrade changed the rules. Not committed until you decide';
     case 'conflict':
       return 'Both sides changed it. Choose a version under Conflicts';
+    case 'no-capture':
+      return 'Replacing or removing it could lose a save made in the same instant: its disk cannot protect it. Site Settings, Conflicts and safety, can allow it';
     case 'refused':
       return 'GitLab rejects this content. Pushed once the file or GitLab’s rule changes';
   }

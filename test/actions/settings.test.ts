@@ -171,7 +171,14 @@ test('every fault of a form is told at once, each at its field, and nothing is s
     Object.keys(await faults({ page: 'schedule', poll: '* *', rescan: '61 * * * *', quiet: 'soon' })).sort(),
     ['poll', 'quiet', 'rescan'],
   );
-  const safety = { page: 'safety', policy: 'site', massPaths: '-1', massShare: '101', keepDays: '1.5' } as const;
+  const safety = {
+    page: 'safety',
+    policy: 'site',
+    massPaths: '-1',
+    massShare: '101',
+    keepDays: '1.5',
+    replacesWithoutCapture: false,
+  } as const;
   assert.equal(Object.keys(await faults(safety)), ['massPaths', 'massShare', 'keepDays']);
   assert.equal(
     Object.keys(await faults({ page: 'files', fileMiB: '5000', files: '1e9', siteGiB: '1', lfs: false })).sort(),

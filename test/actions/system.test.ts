@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActions, type Machine, type SystemDeps } from '../../src/actions/system.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
+import type { DiskFacts } from '../../src/model/disk.ts';
 import { defaultSettings, firstStatus, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
 import { pathFromText } from '../../src/model/tree.ts';
 
@@ -74,6 +75,34 @@ const named = async (name: string, machine: Partial<Machine>) =>
 test('all is well, and nothing needs a look', async () => {
   assert.ok((await acts().report()).checks.every(({ result }) => result === 'good'));
   assert.equal(await acts().attention(), []);
+});
+
+test('R1: how files are replaced on the sites’ disks is said once for all sites alike, the weakest first', async () => {
+  const disk: DiskFacts = {
+    ...{ at: '', type: 'ext4', replace: 'exchange', create: 'link', remove: 'capture', staging: 'outside' },
+    ...{ modes: true, owners: true, foldsCase: false, timeStepNs: 1 },
+  };
+  const weak: DiskFacts = {
+    ...disk,
+    at: 'uploads',
+    type: 'vfat',
+    replace: 'rename',
+    create: 'in-place',
+    remove: 'rename',
+  };
+  const checkOf = async (disks: readonly DiskFacts[]) => {
+    const status: SiteStatus = { ...firstStatus(now, 'unknown'), disks };
+    const { checks } = await acts({ sites: [site('a', 'none'), site('b', 'none')], status }).report();
+    return checks.find(({ name }) => name === 'Disks of sites');
+  };
+  assert.is(await checkOf([]), undefined);
+  const good = await checkOf([disk]);
+  assert.is(good?.result, 'good');
+  assert.match(good?.finding ?? '', /^a, b: Files are replaced in one step/);
+  const bad = await checkOf([disk, weak]);
+  assert.is(bad?.result, 'warn');
+  assert.match(bad?.finding ?? '', /^a, b: This disk cannot protect .* a, b: Files are replaced in one step/);
+  assert.match(bad?.fix ?? '', /Conflicts and safety/);
 });
 
 test('what an upgrade stopped ignoring is under Attention, once for all sites', async () => {

@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { suite } from 'uvu';
+import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { createClicker } from '../support/clicker.ts';
 import { until } from '../support/until.ts';
@@ -211,9 +212,9 @@ test('the site’s folder holds no secret, no .git, and nothing that others coul
   assert.equal(await leaksBelow(folder, secrets), []);
   const names = await readdir(folder);
   assert.not.ok(names.includes('.git'));
-  for (const name of names.filter((one) => one.startsWith('.mooring'))) {
-    assert.match(name, /^\.mooring-[0-9a-f]{24}$/);
-    assert.is((await stat(join(folder, name))).mode & 0o777, 0o700);
+  for (const staging of stagingFolders(folder)) {
+    assert.match(staging, /\/\.mooring-[0-9a-f]{24}$/);
+    assert.is((await stat(staging)).mode & 0o777, 0o700);
   }
 });
 
@@ -272,16 +273,14 @@ test('what a sync put aside goes away after its ten minutes', async () => {
   try {
     const site = await mooredSite({ ...made, ...daemon, admin }, { files: { 'index.html': 'older\n' } });
     await site.settled();
-    const aside = async (): Promise<string[]> =>
-      (await readdir(site.folder)).filter((name) => name.startsWith('.mooring-'));
-    const [held = ''] = await aside();
-    assert.match(held, /^\.mooring-[0-9a-f]{24}$/);
-    assert.is((await stat(join(site.folder, held))).mode & 0o777, 0o700);
-    assert.not.ok((await site.project.files()).has(held));
+    const [held = ''] = stagingFolders(site.folder);
+    assert.match(held, /\/\.mooring-[0-9a-f]{24}$/);
+    assert.is((await stat(held)).mode & 0o777, 0o700);
+    assert.not.ok((await site.project.files()).has(basename(held)));
     ahead = 11 * 60_000;
     await site.clicker.open(site.url);
     await site.clicker.press('Sync now');
-    await until('the folder is clean', async () => (await aside()).length === 0);
+    await until('the folder is clean', async () => stagingFolders(site.folder).length === 0);
     assert.equal(
       (await readdir(site.folder)).sort(),
       [...new Set([...(await site.project.files()).keys()].map((path) => path.split('/')[0]))].sort(),

@@ -5,7 +5,9 @@ import { realFs } from '../../src/files/disk.ts';
 import { keepCapabilitiesFromChildren, readPrivileges } from '../../src/files/privileges.ts';
 import type { SiteSettings } from '../../src/model/site.ts';
 import type { Fs } from '../../src/model/world.ts';
+import type { DiskFacts } from '../../src/model/disk.ts';
 import { engineWorld } from '../support/engine.ts';
+import { deny } from '../support/seccomp.ts';
 import { inlineScanner } from './support.ts';
 
 /**
@@ -22,14 +24,17 @@ export type Order =
 
 export interface Answer {
   readonly notSynced?: readonly string[];
+  readonly disks?: readonly DiskFacts[];
   readonly branch?: Record<string, string>;
   readonly privileges?: { readonly own: readonly string[]; readonly child: Record<string, string> };
   readonly failed?: string;
 }
 
-const [dir = '', settingsText = '{}'] = process.argv.slice(2);
+const [dir = '', settingsText = '{}', deniedText = '{}'] = process.argv.slice(2);
 process.umask(0o077);
 keepCapabilitiesFromChildren();
+const denied = JSON.parse(deniedText) as Parameters<typeof deny>[0];
+if (Object.keys(denied).length > 0) deny(denied);
 const settings = JSON.parse(settingsText) as Partial<SiteSettings>;
 const open = (fs: Fs) => engineWorld({ keep: dir, settings, fs, scanner: inlineScanner(fs) });
 let world = await open(realFs());
@@ -53,7 +58,7 @@ async function carryOut(order: Order): Promise<Answer> {
       world.directory.touchedAll();
       const { notSynced } = await world.sync();
       const named = notSynced.map(({ path, reason }) => `${path}: ${JSON.stringify(reason)}`);
-      return { notSynced: named, branch: world.branch() };
+      return { notSynced: named, branch: world.branch(), disks: world.directory.disks };
     }
     case 'sync and crash': {
       const fs = realFs();
@@ -61,7 +66,7 @@ async function carryOut(order: Order): Promise<Answer> {
         ...fs,
         rename(from, name, to, newName) {
           fs.rename(from, name, to, newName);
-          throw new Error('crashed');
+          if (!isStagingFolder(name)) throw new Error('crashed');
         },
       };
       world = await open(crashing);
@@ -76,6 +81,8 @@ async function carryOut(order: Order): Promise<Answer> {
       return { privileges: { own: [...readPrivileges().capabilities].sort(), child: await capabilitiesOfGit() } };
   }
 }
+
+const isStagingFolder = (name: Buffer): boolean => name.toString().startsWith('.mooring-');
 
 /** The capability sets of a git that waits for its input. */
 async function capabilitiesOfGit(): Promise<Record<string, string>> {

@@ -69,6 +69,7 @@ export function faultyFs(real: Fs, order: Order): Fs {
       check('statOpen', paths.get(fd));
       return real.statOpen(fd);
     },
+    mountId: (fd) => real.mountId(fd),
     openFile(dir, name) {
       check('openFile', join(dir, name));
       return opened(real.openFile(dir, name), join(dir, name));

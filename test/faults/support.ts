@@ -16,6 +16,7 @@ import type { Refusal } from '../../src/model/refusal.ts';
 import { type SiteQueue, createQueue } from '../../src/sync/queue.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
+import { stagingFolders } from '../support/staging.ts';
 
 /** A connected site in a world of its own, for one test. */
 export async function connected(options: WorldOptions, test: (world: EngineWorld) => Promise<void>): Promise<void> {
@@ -41,6 +42,8 @@ export interface KeptWorld extends EngineWorld {
   readonly events: SyncEvent[];
   /** The site as the store has it; a test may change it. */
   site_(): Site;
+  /** The store has the site as connected from now on. */
+  bind(): void;
   /** Rings and waits until the run that follows is over. */
   triggered(trigger?: Trigger): Promise<void>;
   conflicts(): readonly Conflict[];
@@ -72,10 +75,12 @@ export async function kept(
   let agreed: Oid | undefined;
   let refusal: Refusal | undefined;
   const events: SyncEvent[] = [];
+  const binding = { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']>;
+  const bind = (): void => void (site = { ...site, binding });
   try {
     if (!options.unconnected) {
       if (!options.copied) await world.connect();
-      site = { ...site, binding: { projectPath: 'harbour/site', branch: 'main' } as NonNullable<Site['binding']> };
+      bind();
     }
     const worker = createSiteWorker({
       site: () => site,
@@ -101,7 +106,16 @@ export async function kept(
     };
     if (!options.unconnected && !options.copied) await triggered();
     const forgetConflicts = (): void => void (conflicts = []);
-    await test({ ...world, worker, events, triggered, site_: () => site, conflicts: () => conflicts, forgetConflicts });
+    await test({
+      ...world,
+      worker,
+      events,
+      triggered,
+      bind,
+      site_: () => site,
+      conflicts: () => conflicts,
+      forgetConflicts,
+    });
   } finally {
     await world.close();
   }
@@ -227,9 +241,9 @@ export function isFound(world: Pick<EngineWorld, 'bare' | 'gitDir' | 'files'>, c
   );
 }
 
-/** Names in the folder that are ours: staging, and anything odd beside. */
+/** What is ours in the folder and beside it: staging folders, and what is in them. */
 export function leftovers(site: string): string[] {
-  return (readdirSync(site, { recursive: true }) as string[]).filter((name) => name.includes('.mooring-'));
+  return stagingFolders(site).flatMap((folder) => [folder, ...(readdirSync(folder, { recursive: true }) as string[])]);
 }
 
 /** Runs this test file once more as a user without privileges, since root may read and write everything. */

@@ -1,4 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../support/until.ts';
@@ -32,5 +34,39 @@ watches('F31: the watches are used up: changes arrive by the scan, the page says
     await site.settled();
   });
 });
+
+watches('R24: a disk that is changed behind the kernel’s back: the page says how edits are found, and they are', () =>
+  inHarbour(async (harbour) => {
+    const [lower, upper, work] = ['lower', 'upper', 'work'].map((name) => join(harbour.dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const folder of [lower, upper, work]) mkdirSync(folder);
+    const options = `lowerdir=${lower},upperdir=${upper},workdir=${work},userxattr`;
+    const { status, stderr } = spawnSync('mount', ['-t', 'overlay', '-o', options, 'overlay', harbour.sites], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) return void process.stdout.write(`\nnot run here: an overlay: ${stderr.trim()}\n`);
+    try {
+      const site = await mooredSite(harbour);
+      await site.settled();
+      await site.clicker.open(`${site.url}/settings/schedule`);
+      await site.clicker.press('Save', { 'When to scan': '0 0 1 1 *' });
+      const { words } = await site.clicker.open(site.url);
+      assert.match(words, 'Those of other systems on overlay are found by full scans');
+      assert.match((await site.clicker.open(`${harbour.url}/system`)).words, 'Harbour: overlay.');
+      await until('it is scanned more often', async () =>
+        (await site.clicker.open(site.url)).words.includes('every 30 seconds'),
+      );
+      // As another machine would, on the disk below.
+      writeFileSync(join(upper, 'harbour', 'from-elsewhere.html'), 'written on the disk below\n');
+      await until('it is on the branch', async () => (await site.project.files()).has('from-elsewhere.html'));
+      await site.settled();
+    } finally {
+      spawnSync('umount', ['-l', harbour.sites]);
+    }
+  }),
+);
 
 if (inNamespace(import.meta.filename)) watches.run();

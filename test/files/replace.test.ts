@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
+import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
 import type { Fs } from '../../src/model/world.ts';
@@ -124,11 +125,12 @@ replacing('the staging folder goes when nothing in it can still be written to', 
     await world.connect();
     world.push({ 'page.html': 'new\n' });
     await world.sync();
-    const [staging = ''] = readdirSync(world.site).filter((name) => name.startsWith('.mooring-'));
-    assert.match(staging, /^\.mooring-[0-9a-f]{24}$/);
-    assert.is(statSync(join(world.site, staging)).mode & 0o777, 0o700);
+    const [staging = ''] = stagingFolders(world.site);
+    assert.match(staging, /\/\.mooring-[0-9a-f]{24}$/);
+    assert.is(statSync(staging).mode & 0o777, 0o700);
     await world.later(11 * 60_000).sync();
     assert.equal(readdirSync(world.site), ['page.html']);
+    assert.equal(stagingFolders(world.site), []);
   } finally {
     await world.close();
   }

@@ -6,6 +6,7 @@ import { type IncomingHttpHeaders, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
+import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { pointerText, readPointer } from '../../src/model/lfs.ts';
 import { until } from '../support/until.ts';
@@ -355,9 +356,8 @@ lfs('a download is stopped by a person; nothing half done is left, and it comes 
     await site.reaches('In sync');
     assert.is((await content(site, 'index.html')).toString(), 'next\n');
     // The file that was replaced waits there for late edits; of the film nothing does.
-    const staging = (await readdir(site.folder)).filter((name) => name.startsWith('.mooring-'));
-    for (const name of staging)
-      assert.equal([...(await filesOf(join(site.folder, name))).values()].map(String), ['i\n']);
+    for (const staging of stagingFolders(site.folder))
+      assert.equal([...(await filesOf(staging)).values()].map(String), ['i\n']);
   }),
 );
 

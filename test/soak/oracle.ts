@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { git } from '../support/plain-git.ts';
 
@@ -92,7 +92,10 @@ export function leftovers({ site, gitDir }: Sides): string[] {
   const inSite = readdirSync(site, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.split('/').some((part) => part.startsWith('.mooring-')))
     .map((name) => `site: ${name}`);
-  return [...inGit, ...inSite];
+  const beside = readdirSync(dirname(site))
+    .filter((name) => name.startsWith('.mooring-'))
+    .map((name) => `beside the site: ${name}`);
+  return [...inGit, ...inSite, ...beside];
 }
 
 export function isAncestor(dir: string, from: string, to: string): boolean {

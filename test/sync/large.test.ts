@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
+import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
 import { letGo, openLargeStore } from '../../src/files/large.ts';
@@ -78,10 +79,7 @@ async function worldOf(
   }
 }
 
-const stagedIn = (world: EngineWorld): string[] =>
-  readdirSync(world.site)
-    .filter((name) => name.startsWith('.mooring-'))
-    .flatMap((name) => readdirSync(join(world.site, name)));
+const stagedIn = (world: EngineWorld): string[] => stagingFolders(world.site).flatMap((folder) => readdirSync(folder));
 
 large('a download that is broken off leaves the folder as it is and nothing behind; the next run brings all', () =>
   worldOf(async (world, contents) => {

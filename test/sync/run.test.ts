@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
+import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { type EngineWorld, type WorldOptions, answering, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
@@ -312,9 +313,13 @@ sync('nothing of ours stays in the folder once replaced files are released', () 
   connected({}, async (world) => {
     world.push({ 'index.html': 'x\n' });
     await world.sync();
-    const left = readdirSync(world.site).filter((name) => name.startsWith('.mooring-'));
-    assert.is(left.length, 1);
-    assert.not(readdirSync(world.site).includes('.git'));
+    assert.is(stagingFolders(world.site).length, 1);
+    assert.equal(
+      new Set(readdirSync(world.site)),
+      new Set(Object.keys(world.branch()).map((path) => path.split('/')[0] ?? '')),
+    );
+    await world.later(11 * 60_000).sync();
+    assert.equal(stagingFolders(world.site), []);
   }),
 );
 

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DiskFacts } from '../../src/model/disk.ts';
 import type { ProblemFacts } from '../../src/model/problem.ts';
 import { type Hold, type Moved, type NotSynced, type SiteStatus, firstStatus } from '../../src/model/site.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
@@ -20,6 +21,11 @@ const problem: ProblemFacts = { code: 'gitlab-unreachable', facts: { reason: 'do
 const notSynced = (count: number): NotSynced[] =>
   Array.from({ length: count }, (_, n) => ({ path: `p${n}` as SitePath, reason: { kind: 'link' } }));
 
+const localDisk: DiskFacts = {
+  ...{ at: '', type: 'ext4', replace: 'exchange', create: 'link', remove: 'capture' },
+  ...{ modes: true, owners: true, foldsCase: false, timeStepNs: 1, staging: 'outside' },
+};
+
 /** A status in which every member is set, so that each row shows what stays and what goes. */
 const full: SiteStatus = {
   state: 'syncing',
@@ -36,7 +42,7 @@ const full: SiteStatus = {
   notSyncedCount: 1,
   progress: { act: 'fetching', done: 1, total: 2 },
   conflicts: 5,
-  replaces: 'link',
+  disks: [localDisk],
   watched: true,
 };
 
@@ -184,9 +190,9 @@ const table: readonly (readonly [name: string, fact: StatusFact, next: SiteStatu
     }),
   ],
   [
-    'a site that was disconnected forgets all but how its files are replaced',
+    'a site that was disconnected forgets all but what its disks can do',
     { kind: 'disconnected' },
-    firstStatus(now, 'off', 'link'),
+    firstStatus(now, 'off', [localDisk]),
   ],
   [
     'a site that was disconnected before anything was known of it is off',
@@ -197,6 +203,18 @@ const table: readonly (readonly [name: string, fact: StatusFact, next: SiteStatu
   ['answered conflicts change nothing but their count', { kind: 'conflicts', conflicts: 1 }, but([], { conflicts: 1 })],
   ['a watch that ends changes nothing else', { kind: 'watched', watched: false }, but([], { watched: false })],
   ['a watch that begins changes nothing else', { kind: 'watched', watched: true }, full, but([], { watched: false })],
+  [
+    'R24: a watch on a disk that other machines change says so',
+    { kind: 'watched', watched: true, changedElsewhere: ['nfs4'] },
+    but([], { changedElsewhere: ['nfs4'] }),
+  ],
+  ['R24: a site is scanned more often', { kind: 'scanned', everyMs: 30_000 }, but([], { scannedEveryMs: 30_000 })],
+  [
+    'R24: a site is scanned by its schedule alone again',
+    { kind: 'scanned', everyMs: undefined },
+    full,
+    but([], { scannedEveryMs: 30_000 }),
+  ],
   [
     'what was not looked at for long is unknown, and its facts stay',
     { kind: 'stale' },

@@ -118,6 +118,8 @@ const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   'was-ignored': { kind: 'was-ignored' },
   conflict: { kind: 'conflict' },
   refused: { kind: 'refused' },
+  'no-capture': { kind: 'no-capture' },
+  'open-database': { kind: 'open-database' },
 };
 const notSynced: readonly NotSynced[] = Object.values(reasons).map((reason) => ({
   path: path(`not synced ${reason.kind}`),
@@ -145,8 +147,20 @@ export function everyStatus(at: number): readonly SiteStatus[] {
     },
     ...{ notSynced, notSyncedCount: notSynced.length },
     progress: { act: acts[n % 4] as 'reading', done: 90 + n, total: 190 + n, bytes: 290 + n, bytesPerSecond: 390 + n },
-    ...{ replaces: n % 2 === 0 ? ('exchange' as const) : ('link' as const), watched: n % 2 === 0 },
+    ...{ disks: disksOf(n), watched: n % 2 === 0 },
   }));
+}
+
+function disksOf(n: number): NonNullable<SiteStatus['disks']> {
+  const replaces = ['exchange', 'link', 'no-replace', 'rename'] as const;
+  const creates = ['link', 'no-replace', 'in-place'] as const;
+  return [
+    {
+      ...{ at: `mount ${n}`, type: `type ${n}`, replace: replaces[n % 4] as 'link', create: creates[n % 3] as 'link' },
+      ...{ remove: n % 2 === 0 ? 'capture' : 'rename', staging: n % 2 === 0 ? 'outside' : 'inside' },
+      ...{ modes: n % 2 === 0, owners: n % 3 === 0, foldsCase: n % 5 === 0, timeStepNs: 790 + n },
+    },
+  ];
 }
 
 export function everyConflict(at: number): readonly Conflict[] {

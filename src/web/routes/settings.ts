@@ -44,6 +44,7 @@ const forms = {
     massPaths: text,
     massShare: text,
     keepDays: text,
+    replacesWithoutCapture: box,
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
   files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box }),
@@ -116,6 +117,7 @@ async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Prom
     const boxes = {
       commits: { skipCi: 'skipCi' in entered },
       files: { lfs: 'lfs' in entered },
+      safety: { replacesWithoutCapture: 'replacesWithoutCapture' in entered },
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
     const values = { ...parsed.values, page, ...(page in boxes ? boxes[page as keyof typeof boxes] : {}) };
@@ -221,7 +223,10 @@ const extras: Record<PageName, Extras> = {
       skipCi: turnedOn(ctx, values['skipCi'], site.settings.skipCi),
     };
   },
-  safety: () => ({}),
+  safety: (ctx, { deps }, site, values) => ({
+    replaces: turnedOn(ctx, values['replacesWithoutCapture'], site.settings.replacesWithoutCapture === true),
+    isWeak: deps.sites.status(site.id).disks?.some(({ replace }) => replace === 'rename') ?? false,
+  }),
   ignored: async (ctx, { deps }, site, values) => {
     const typed = (fields(ctx.query)['path'] ?? '').trim().replace(/^\/+/, '').slice(0, 4_000);
     const off = 'built-in' in values ? turnedOff(values) : (site.settings.builtInRulesOff ?? []);
