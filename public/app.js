@@ -299,6 +299,24 @@ for (const input of all('input[data-previews]')) {
   });
 }
 
+// ---- Waiting -----------------------------------------------------------------------------------------------------------------
+// A page that waits for long work shows how far it is, and goes on when it is done. Without script it refreshes itself.
+for (const card of all('[data-waits]')) {
+  const [bar, words] = [card.querySelector('progress'), card.querySelector('[data-progress]')];
+  const look = async () => {
+    const response = await fetch(card.dataset.waits).catch(() => undefined);
+    const state = response?.ok && !response.redirected ? await response.json() : undefined;
+    // A server that is away for a moment is asked again.
+    if (response && !state?.isRunning) return location.replace(card.dataset.then);
+    if (state?.progress) {
+      words.textContent = state.progress.words;
+      if (state.progress.total) Object.assign(bar, { max: state.progress.total, value: state.progress.done });
+    }
+    setTimeout(look, 1_000);
+  };
+  setTimeout(look, 1_000);
+}
+
 // ---- Theme -------------------------------------------------------------------------------------------------------------------
 // The form posts to the server, which prints data-theme; with script it changes at once and the server is told.
 for (const button of all('[data-theme-choice]')) {

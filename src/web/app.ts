@@ -41,6 +41,7 @@ import { switchBranch } from './routes/switch-branch.ts';
 import { systemRoutes } from './routes/system.ts';
 import { syncing } from './routes/syncing.ts';
 import { theme } from './routes/theme.ts';
+import { waiting } from './routes/waiting.ts';
 import { wentBack } from './routes/went-back.ts';
 
 /** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
@@ -106,6 +107,7 @@ function pages(web: WebContext) {
     settings,
     instance,
     pauseAll,
+    waiting,
     connectionRoutes,
     admins,
     apiTokens,

@@ -16,9 +16,12 @@ export interface Pending {
   begin<T>(key: string, unasked: 'ends' | 'goes on', work: (asked: Asked) => Promise<T>): void;
   /** Gives the answer once; throws what the work threw. */
   answer<T>(key: string): Promise<Answer<T>>;
+  /** How far the work is, for a page that waits; its answer stays for {@link answer}. `isRunning` false: ask for that. */
+  look(key: string): { readonly isRunning: boolean; readonly progress: WorkProgress | undefined };
 }
 
 interface Entry {
+  isOver: boolean;
   readonly outcome: Promise<{ readonly value: unknown } | { readonly error: unknown }>;
   readonly ends: AbortController | undefined;
   readonly told: { readonly progress?: WorkProgress };
@@ -46,6 +49,12 @@ export function createPending(): Pending {
   }
 
   return {
+    look(key) {
+      const entry = entries.get(key);
+      if (entry) leave(key, entry);
+      return { isRunning: entry !== undefined && !entry.isOver, progress: entry?.told.progress };
+    },
+
     begin(key, unasked, work) {
       if (entries.has(key)) return;
       const ends = new AbortController();
@@ -55,7 +64,14 @@ export function createPending(): Pending {
         (value) => ({ value }),
         (error: unknown) => ({ error }),
       );
-      const entry: Entry = { outcome, told, ends: unasked === 'ends' ? ends : undefined, timer: undefined };
+      const entry: Entry = {
+        outcome,
+        told,
+        isOver: false,
+        ends: unasked === 'ends' ? ends : undefined,
+        timer: undefined,
+      };
+      void outcome.then(() => (entry.isOver = true));
       entries.set(key, entry);
       leave(key, entry);
     },

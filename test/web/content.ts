@@ -465,7 +465,7 @@ function fillRest(world: World): void {
         const plan = await connecting.plan(...asked);
         if (asked[0].branch === 'slow') {
           asked[2]?.progress({ act: 'fetching', done: 8_120, total: 21_400, bytes: 48e6, bytesPerSecond: 6e6 });
-          await new Promise(() => {});
+          await world.gate;
         }
         return asked[0].branch === 'release/winter' ? { ...plan, refused: large, obstacles } : plan;
       },

@@ -98,6 +98,22 @@ test('axe finds nothing on any page, in both themes and both widths, dialogs inc
     assert.equal(found, []);
   }));
 
+test('a page that waits shows how far the work is, and goes on when it is done', () =>
+  scene(async ({ world, home, browser }) => {
+    const gate = Promise.withResolvers<void>();
+    world.gate = gate.promise;
+    const page = await browser.newPage();
+    page.setDefaultTimeout(patienceMs);
+    await signIn(page, home);
+    await page.goto(`${home}/sites/parks/confirm?project=12&branch=slow`);
+    await page.getByText('Fetching, 8,120 of 21,400 objects').waitFor();
+    await page.evaluate('globalThis.same = true');
+    await page.waitForResponse(/\/waiting\?work=/);
+    assert.is(await page.evaluate('globalThis.same'), true, 'the page was not loaded again');
+    gate.resolve();
+    await page.getByRole('heading', { name: 'Replace the files of Parks and gardens?' }).waitFor();
+  }));
+
 test('axe finds nothing on the set-up page, before and after a mistake', () =>
   scene(
     async ({ home, browser }) => {

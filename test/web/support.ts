@@ -72,6 +72,8 @@ export interface World {
   /** Methods by name that throw this instead. */
   failing: Map<string, unknown>;
   pause?: PauseAll;
+  /** A plan of the branch `slow` is done when this is. */
+  gate: Promise<void>;
 }
 
 export function createWorld(over: { publicUrl?: string; account?: boolean; now?: () => number } = {}): World {
@@ -111,6 +113,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     listeners: new Set(),
     calls: [],
     failing: new Map(),
+    gate: new Promise(() => {}),
   };
   const did = (name: string, ...args: unknown[]): void => {
     world.calls.push({ name, args });

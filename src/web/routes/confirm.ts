@@ -6,7 +6,7 @@ import type { Site } from '../../model/site.ts';
 import type { Plan } from '../../model/plan.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, Notice, WebContext, State } from '../context.ts';
-import { showWait } from '../wait.ts';
+import { showWait, workKey } from '../wait.ts';
 import type { ConnectRequest } from '../../actions/connecting.ts';
 import { beside, fields, line, parse } from '../form.ts';
 import { planView } from '../plan-view.ts';
@@ -62,7 +62,7 @@ export function confirm(router: Router<State>, web: WebContext): void {
       await deps.connecting.confirm(wanted, by, accountId);
       return connectedNotice(site, request);
     };
-    const key = workKey(ctx, site, 'connect');
+    const key = workKey(ctx, connectWork(site));
     // Whoever clicked it may leave: the click was the consent, and it is carried out all the same.
     web.pending.begin(key, 'goes on', connect);
     try {
@@ -98,7 +98,7 @@ async function showConnecting(
   site: Site,
   request: ConnectRequest | undefined,
 ): Promise<void> {
-  const found = await web.pending.answer<Notice>(workKey(ctx, site, 'connect'));
+  const found = await web.pending.answer<Notice>(workKey(ctx, connectWork(site)));
   if (found.kind !== 'running')
     return web.redirect(ctx, `/sites/${site.id}/settings/syncing`, found.kind === 'done' ? found.value : undefined);
   const { progress } = web.deps.sites.status(site.id);
@@ -106,6 +106,7 @@ async function showConnecting(
     crumbs: crumbsOf(web, site),
     title: `Connecting ${escapeControls(site.name)}`,
     lines: ['You can leave this page: Mooring goes on by itself, and Source Syncing shows when it is done.'],
+    work: connectWork(site),
     progress: progress ?? found.progress,
     again: `/sites/${site.id}/connecting${request ? `?${queryOf(request)}` : ''}`,
     leave: { path: `/sites/${site.id}/settings/syncing`, words: 'Go to Source Syncing' },
@@ -130,10 +131,7 @@ function crumbsOf({ address }: WebContext, site: Site): Parameters<typeof showWa
   ];
 }
 
-/** A person's own work on one site. */
-function workKey(ctx: Context, site: Site, what: string): string {
-  return [ctx.state.sessionId, site.id, what].join(' ');
-}
+const connectWork = ({ id }: Site): string => `connect ${id}`;
 
 function queryOf({ projectId, branch, direction, subfolder, connection }: ConnectRequest): string {
   return new URLSearchParams({
@@ -178,7 +176,8 @@ async function planOf(ctx: Context, web: WebContext, site: Site, request: Connec
   const accountId = account(ctx);
   if (ctx.get('X-Part') === 'dialog')
     return web.deps.connecting.plan(request, accountId, { signal: whileAsked(ctx), progress: () => {} });
-  const key = workKey(ctx, site, `plan ${queryOf(request)}`);
+  const work = `plan ${site.id} ${queryOf(request)}`;
+  const key = workKey(ctx, work);
   web.pending.begin(key, 'ends', (work) => web.deps.connecting.plan(request, accountId, work));
   const found = await web.pending.answer<Plan>(key);
   if (found.kind === 'done') return found.value;
@@ -186,6 +185,7 @@ async function planOf(ctx: Context, web: WebContext, site: Site, request: Connec
     crumbs: crumbsOf(web, site),
     title: 'Comparing the folder with the branch',
     lines: ['Nothing has changed yet. The next page shows what would change, and asks.'],
+    work,
     progress: found.kind === 'running' ? found.progress : undefined,
     again: `/sites/${site.id}/confirm?${queryOf(request)}`,
     leave: { path: site.binding ? `/sites/${site.id}/branch` : `/sites/${site.id}/repository`, words: 'Cancel' },

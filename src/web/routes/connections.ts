@@ -9,7 +9,7 @@ import type { Context, Notice, State, WebContext } from '../context.ts';
 import { fields } from '../form.ts';
 import { accountName, person } from '../session.ts';
 import { count, when } from '../times.ts';
-import { showWait } from '../wait.ts';
+import { showWait, workKey } from '../wait.ts';
 
 /** Account Settings / Connections: who syncs which sites, and handing all of somebody's sites over to oneself. */
 export function connectionRoutes(router: Router<State>, web: WebContext): void {
@@ -40,7 +40,8 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
     const wanted = fields(ctx.query)['to'];
     const to = targets.find(({ id }) => id === wanted);
     if (!to) return showTargets(ctx, web, from, targets);
-    const key = workKey(ctx, from, `check ${to.id}`);
+    const work = `check ${from.id} ${to.id}`;
+    const key = workKey(ctx, work);
     web.pending.begin(key, 'ends', (asked) => deps.handOver.check(from.id, to.id, asked));
     const found = await web.pending.answer<readonly HandOverRow[]>(key);
     if (found.kind === 'done') return showRows(ctx, web, { from, to, rows: found.value });
@@ -48,6 +49,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
       title: 'Checking access to each repository',
       lines: ['Nothing has changed yet. The next page shows which sites can be handed over, and asks.'],
       crumbs: crumbs(web),
+      work,
       progress: found.kind === 'running' ? found.progress : undefined,
       again: `/account/connections/${from.id}/hand-over?to=${to.id}`,
       leave: { path: '/account/connections', words: 'Cancel' },
@@ -69,7 +71,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
     if (!to) throw new Problem('form-invalid', { text: 'Choose a connection of your own.' });
     const chosen = sites.split(' ').filter(Boolean) as SiteId[];
     const by = accountName(ctx);
-    const key = workKey(ctx, from, 'carry-out');
+    const key = workKey(ctx, handOverWork(from));
     web.pending.begin(key, 'goes on', async (asked): Promise<Notice> => {
       const { moved, stayed } = await deps.handOver.carryOut(from.id, to.id, chosen, by, asked);
       return {
@@ -87,7 +89,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
 }
 
 async function showCarriedOut(ctx: Context, web: WebContext, from: Pick<Connection, 'id' | 'username'>): Promise<void> {
-  const found = await web.pending.answer<Notice>(workKey(ctx, from, 'carry-out'));
+  const found = await web.pending.answer<Notice>(workKey(ctx, handOverWork(from)));
   const path = `/account/connections/${from.id}/handing-over`;
   if (found.kind !== 'running')
     return web.redirect(ctx, '/account/connections', found.kind === 'done' ? found.value : undefined);
@@ -96,6 +98,7 @@ async function showCarriedOut(ctx: Context, web: WebContext, from: Pick<Connecti
     title: 'Handing sites over',
     lines: ['You can leave this page: Mooring goes on by itself.'],
     crumbs: crumbs(web),
+    work: handOverWork(from),
     progress: found.progress,
     again: path,
     leave: { path: '/account/connections', words: 'Go to Connections' },
@@ -159,9 +162,7 @@ function connectionOf(id: string | undefined, { deps }: WebContext): Connection 
   return connection;
 }
 
-function workKey(ctx: Context, { id }: Pick<Connection, 'id'>, what: string): string {
-  return [ctx.state.sessionId, id, what].join(' ');
-}
+const handOverWork = ({ id }: Pick<Connection, 'id'>): string => `hand over ${id}`;
 
 const crumbs = ({ address }: WebContext) => [
   { name: 'Account Settings', href: address.link('/account/gitlab') },
