@@ -119,6 +119,7 @@ function whyNot(
 ): string | undefined {
   const role = roleName(project.accessLevel);
   if (project.archived) return 'Archived: GitLab accepts no pushes.';
+  if (project.sha256) return 'Uses SHA-256 object names, which Mooring does not support.';
   if (usedBy !== undefined) return `Already used by the site ${usedBy}.`;
   if (project.accessLevel > 0 && project.accessLevel < least) {
     const may = project.accessLevel < developer ? 'You may not push: your role is' : 'Your role is';

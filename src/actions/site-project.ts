@@ -51,7 +51,7 @@ export function subfolderOf(deps: Pick<SiteProjectDeps, 'store'>, wanted: Wanted
 
 /**
  * The project as GitLab describes it now. Throws what keeps this connection from syncing the site with it:
- * `project-missing`, `project-other`, `project-in-use`, `project-archived`, `push-not-allowed`, `repository-empty`.
+ * `project-missing`, `project-other`, `project-in-use`, `project-archived`, `repository-sha256`, `push-not-allowed`, `repository-empty`.
  */
 export async function usableProject(
   deps: SiteProjectDeps,
@@ -72,6 +72,7 @@ export async function usableProject(
   const other = otherSiteIn(deps, wanted, project.id);
   if (other) throw new Problem('project-in-use', { ...facts, site: other.name });
   if (project.archived) throw new Problem('project-archived', facts);
+  if (project.sha256) throw new Problem('repository-sha256', facts);
   // Level 0: GitLab names no role (rights through a shared group); then the branch decides.
   const level = project.accessLevel;
   const least = leastLevel(deps.store.instance.get()?.advanced ?? { minAccessLevel: 0 });

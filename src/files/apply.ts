@@ -280,7 +280,7 @@ class ApplyRun {
 
   /** Named, and tried again by each full scan: a program may keep it open for days. */
   #isOpenDatabase({ path }: Task): boolean {
-    const sizeOf = (beside: SitePath): number | undefined => this.#handles.stat(beside)?.size;
+    const sizeOf = (beside: SitePath): number | undefined => this.#handles.statQuietly(beside)?.size;
     if (!isOpenDatabase(path, sizeOf)) return false;
     this.#staying.push({ path, reason: { kind: 'open-database' } });
     return true;

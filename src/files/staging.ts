@@ -315,6 +315,7 @@ export class Staging {
    */
   sweep(handles: DirectoryHandles): void {
     if (this.#swept) return;
+    this.#read();
     this.#swept = true;
     for (const folder of this.#folders.keys()) {
       try {
@@ -339,6 +340,8 @@ export class Staging {
 
   /** Removes empty staging folders and, when nothing is held, the journal. */
   tidy(handles: DirectoryHandles): void {
+    // Whoever looks at the disks before anything was staged must not take a journal that was not read for an empty one.
+    this.#read();
     const used = new Set([...this.#moves.values()].map(({ folder }) => folder));
     for (const folder of [...this.#folders.keys()]) {
       if (used.has(folder)) continue;

@@ -39,6 +39,9 @@ export interface GitProcess {
   end(): void;
 }
 
+/** As git says of its own children. */
+export const killedWords = 'fatal: git died of signal 9';
+
 const tenMinutes = 600_000;
 const outputLimit = 256 * 1024 * 1024;
 
@@ -90,7 +93,9 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     if (stderr.length < 65_536) stderr += text;
   });
+  let isOurs = false;
   const end = (): void => {
+    isOurs = true;
     // What nobody reads any more would keep the pipe, and with it `ended`, open for ever.
     child.stdout?.destroy();
     endGroup(child);
@@ -99,10 +104,12 @@ function open(binary: string, run: Omit<GitRun, 'input'>, stdin: 'pipe' | 'ignor
   const tooLong = run.limitMs === undefined ? undefined : setTimeout(end, run.limitMs).unref();
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
     child.once('error', (error) => reject(new Problem('git-failed', { command: run.args[0] ?? '' }, { cause: error })));
-    // As a shell tells it: a process that a signal ended has no code of its own.
-    child.once('close', (code, signal) =>
-      resolve({ code: code ?? (signal ? 128 + constants.signals[signal] : 1), stderr }),
-    );
+    child.once('close', (code, signal) => {
+      // Git cannot say so itself, and whoever reads its words must not take the silence for something else.
+      if (signal === 'SIGKILL' && !isOurs) stderr += `${killedWords}\n`;
+      // As a shell tells it: a process that a signal ended has no code of its own.
+      resolve({ code: code ?? (signal ? 128 + constants.signals[signal] : 1), stderr });
+    });
   }).finally(() => {
     forget();
     clearTimeout(tooLong);

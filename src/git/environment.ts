@@ -95,6 +95,12 @@ const fixedConfig: readonly (readonly [string, string])[] = [
   ['core.fsync', 'committed,reference'],
   ['core.fsyncMethod', 'batch'],
   ['core.quotePath', 'false'],
+  // Git's defaults grow with the repository and the number of cores; a small machine beside GitLab has other work.
+  ['core.bigFileThreshold', '64m'],
+  ['core.deltaBaseCacheLimit', '64m'],
+  ['pack.windowMemory', '64m'],
+  ['pack.deltaCacheSize', '64m'],
+  ['pack.threads', '2'],
   ['transfer.fsckObjects', 'true'],
   ['fetch.fsckObjects', 'true'],
   // The three that GitLab itself lets pass: old histories carry them.
@@ -131,6 +137,8 @@ function networkConfig(network: GitNetwork): [string, string][] {
     ...pin(network),
     // At once and not after a refusal: it is also what our own requests do, and some proxies never ask.
     ...(hasPassword(network.proxy) ? ([['http.proxyAuthMethod', 'basic']] as [string, string][]) : []),
+    // Some proxies cut large transfers over HTTP/2, and nothing here gains by it.
+    ['http.version', 'HTTP/1.1'],
     ['http.saveCookies', 'false'],
     ['http.lowSpeedLimit', '1000'],
     ['http.lowSpeedTime', String(network.silenceSeconds ?? 30)],

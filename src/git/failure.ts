@@ -4,9 +4,14 @@ import { handshakeRefused } from '../net/failure.ts';
 
 /**
  * What git's network commands say, as Problems. Git's exit codes tell little, so this reads its English (the
- * environment fixes the language); anything unknown stays `git-failed` with git's own words.
+ * environment fixes the language); anything unknown stays `git-failed` with git's own words. `atLimit`: what had come in
+ * was as large as a file may become.
  */
-export function fetchFailure(stderr: string, facts: { project: string; branch: string }): Problem {
+export function fetchFailure(
+  stderr: string,
+  facts: { project: string; branch: string },
+  { atLimit = false }: { readonly atLimit?: boolean } = {},
+): Problem {
   const text = cleanOutput(stderr);
   const cause = { cause: new Error(lastLines(text)) };
   if (/couldn't find remote ref|does not appear to be a git repository/i.test(text))
@@ -17,9 +22,11 @@ export function fetchFailure(stderr: string, facts: { project: string; branch: s
   ) {
     return new Problem('fetch-refused', { ...facts, text: lastLines(text) }, cause);
   }
-  // SIGXFSZ: the limit on what a fetch may write.
-  // Killed before it could say a word, which is all that is known while the pack still comes in.
+  // Before it said a word: which signal it was is not known while the pack still comes in.
   const isKilled = /^(remote:.*\n)*fatal: fetch-pack: invalid index-pack output$/.test(text.trim());
+  if (killed.test(text) || (isKilled && !atLimit))
+    return new Problem('git-killed', { ...facts, command: 'fetch' }, cause);
+  // SIGXFSZ: the limit on what a fetch may write.
   if (isKilled || /died of signal 25/.test(text)) return new Problem('repository-too-large', facts, cause);
   return networkFailure(text, facts) ?? new Problem('git-failed', { command: 'fetch', text: lastLines(text) }, cause);
 }
@@ -32,6 +39,8 @@ export function pushFailure(stderr: string, facts: { project: string; branch: st
   if (/^4/.test(refused) && !answeredElsewhere.has(refused)) {
     return new Problem('push-refused', { ...facts, text: remoteLines(text) || atTheDoor(refused) });
   }
+  if (killed.test(text))
+    return new Problem('git-killed', { ...facts, command: 'push' }, { cause: new Error(lastLines(text)) });
   return (
     networkFailure(text, facts) ??
     new Problem('git-failed', { command: 'push', text: lastLines(text) }, { cause: new Error(lastLines(text)) })
@@ -48,6 +57,9 @@ function networkFailure(text: string, facts: { project: string; branch: string }
   if (/temporarily read-only|read-only GitLab|read-only\) maintenance mode/i.test(text)) {
     return new Problem('gitlab-maintenance', { ...facts, text: remoteLines(text) }, cause);
   }
+  if (gitHttpDisabled.test(text)) return new Problem('git-http-disabled', { ...facts, text: remoteLines(text) }, cause);
+  if (/mismatched (?:algorithms|object format)|object format .*not supported|unknown object format/i.test(text))
+    return new Problem('repository-sha256', facts, cause);
   if (http === '403') return new Problem('push-not-allowed', { ...facts, text: remoteLines(text) }, cause);
   if (http === '404' || http === '410' || /repository '.*' not found/.test(text))
     return new Problem('project-missing', facts, cause);
@@ -85,6 +97,9 @@ const clientCertificateAlert = new RegExp(
   ].join('|'),
 );
 
+/** GitLab's words where an admin allows git over SSH only. */
+export const gitHttpDisabled = /git access over HTTP is not allowed|(?:pulling|pushing) over HTTP is not allowed/i;
+
 /** How the way to GitLab was broken, in our words: git's own, such as «curl 18», are the technical cause. */
 function brokenBy(text: string): string {
   if (/Could not resolve proxy/.test(text)) return 'the proxy’s name was not found';
@@ -107,10 +122,14 @@ function atTheDoor(status: string): string {
   return `GitLab, or something in front of it, answered ${status}.`;
 }
 
+/** The kernel's memory killer, or somebody with `kill -9`. */
+const killed = /died of signal 9\b/;
+
 /** A local command of git that failed. */
 export function localFailure(command: string, stderr: string): Problem {
   const facts = { command, text: stderr.trim().slice(0, 500) };
   if (isFullDisk(stderr)) return new Problem('disk-full', {}, { cause: new Error(facts.text) });
+  if (killed.test(stderr)) return new Problem('git-killed', { command }, { cause: new Error(facts.text) });
   return new Problem(isDamage(stderr) ? 'git-damaged' : 'git-failed', facts);
 }
 

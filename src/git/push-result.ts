@@ -1,4 +1,4 @@
-import type { Problem } from '../model/problem.ts';
+import { Problem } from '../model/problem.ts';
 import type { PushResult } from '../sync/ports.ts';
 import { cleanOutput, pushFailure, remoteLines } from './failure.ts';
 
@@ -15,6 +15,9 @@ export function readPush(
   ref: string,
   facts: { project: string; branch: string },
 ): PushResult | { problem: Problem } {
+  // Git cannot keep the branch `site` beside `site/v2`; nothing that is pushed changes that.
+  const other = /'refs\/heads\/([^']+)' exists; cannot create/.exec(`${stdout}\n${stderr}`)?.[1];
+  if (other !== undefined) return { problem: new Problem('branch-name-blocked', { ...facts, other }) };
   const row = stdout.split('\n').find((line) => line.includes(`:${ref}\t`));
   const output = cleanOutput(`${stderr}\n${stdout}`.trim());
   if (row && !row.startsWith('!')) {

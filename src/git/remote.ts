@@ -1,15 +1,18 @@
+import { readdir, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { type SimpleGit, simpleGit } from 'simple-git';
 import { Problem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
 import type { Author, Remote } from '../sync/ports.ts';
+import { killedWords } from './driver.ts';
 import { gitEnvironment } from './environment.ts';
 import { fetchFailure } from './failure.ts';
 import { dropEnded, notesOf } from './orphans.ts';
 import { readProgress, withoutProgress } from './progress.ts';
 import { type PushOutput, readPush } from './push-result.ts';
-import { type RemoteAddress, type Session, factsOf } from './session.ts';
+import { type RemoteAddress, type Session, type WayHabits, factsOf } from './session.ts';
 import { incoming } from './transfer.ts';
 import { type Suspect, findSuspect, refusedObject, suspected } from './suspect.ts';
 
@@ -22,6 +25,7 @@ export interface CliRemoteOptions {
   readonly limited: string;
   readonly author: () => Author;
   readonly session: Session;
+  readonly habits: WayHabits;
   /** No file of git's, a pack above all, becomes larger, in bytes. Asked at each command: the limit is a setting. */
   readonly maxFileBytes: () => number;
   /** How long a transfer may be silent at first, in seconds; 30 unless said otherwise. */
@@ -32,6 +36,7 @@ export interface CliRemoteOptions {
 
 /** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
 export function cliRemote(options: CliRemoteOptions): Remote {
+  const { habits } = options;
   let suspect: { readonly object: Oid; readonly facts: Suspect } | undefined;
   const [fetching, pushing] = [createPatience(options.silenceSeconds), createPatience(options.silenceSeconds)];
   return {
@@ -65,7 +70,9 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         const args = ['fetch', ...flags, '--', address.url, refspec];
         const { code, stderr } = await run(options, fetching.give(address), args, signal, told);
         if (code !== 0) {
-          const problem = fetching.learn(fetchFailure(stderr, factsOf(address)));
+          const problem = fetching.learn(
+            fetchFailure(stderr, factsOf(address), { atLimit: await isAtLimit(options.dir, options.maxFileBytes()) }),
+          );
           if (problem.code === 'branch-missing') return 'absent';
           const object = problem.code === 'fetch-refused' ? refusedObject(stderr) : undefined;
           if (!object) throw problem;
@@ -88,7 +95,13 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         for (const option of options.pushOptions ?? []) flags.push(`--push-option=${option}`);
         const told = progress && follow(progress, 'pushing');
         const args = ['push', ...flags, '--', address.url, `${commit}:${ref}`];
-        const result = await run(options, pushing.give(address), args, signal, told);
+        const push = (): Promise<PushOutput> =>
+          run(options, pushing.give(address), [...(habits.needsLength ? withLength : []), ...args], signal, told);
+        let result = await push();
+        if (!habits.needsLength && /\b411\b/.test(result.stderr)) {
+          habits.needsLength = true;
+          result = await push();
+        }
         const read = readPush(result, ref, factsOf(address));
         if ('problem' in read) throw pushing.learn(read.problem);
         pushing.enough();
@@ -96,6 +109,24 @@ export function cliRemote(options: CliRemoteOptions): Remote {
       }, signal);
     },
   };
+}
+
+/** Git says how long a body is if it fits into this buffer. */
+const withLength = ['-c', `http.postBuffer=${1024 * 1024 * 1024}`];
+
+/** Whether the pack that came in last had reached the limit of a file when its fetch ended. */
+async function isAtLimit(dir: string, limit: number): Promise<boolean> {
+  const folder = join(dir, 'objects', 'pack');
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.startsWith('tmp_pack_'));
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.some((size) => size >= limit);
 }
 
 /** Whose commit brings an object that git refuses, found in a repository of its own. */
@@ -175,6 +206,9 @@ async function run(
         stdout: Buffer.concat(result.stdOut).toString('utf8'),
         stderr: withoutProgress(Buffer.concat(result.stdErr).toString('utf8')),
       };
+      // What ran git passes on that it was killed, and git had no time for a word.
+      if (result.exitCode === 128 + constants.signals.SIGKILL)
+        captured = { ...captured, stderr: `${captured.stderr}\n${killedWords}` };
       // A negative code: it could not be started at all. Any other is git's answer, and is read as such.
       return result.exitCode < 0 && error instanceof Error ? error : undefined;
     },

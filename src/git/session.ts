@@ -1,6 +1,12 @@
 import type { GitNetwork } from './environment.ts';
 
 /** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
+/** What was learned about the way to GitLab, by all sites together. */
+export interface WayHabits {
+  /** Something on the way answers 411 to a body whose length is not said beforehand. */
+  needsLength: boolean;
+}
+
 export interface RemoteAddress {
   /** Clone URL without credentials, under the instance's own address. */
   readonly url: string;

@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Problem } from '../model/problem.ts';
@@ -56,6 +58,8 @@ export interface Transfer {
     expected: Oid,
     progress?: (progress: Progress) => void,
   ): Promise<Buffer | (() => AsyncIterable<Buffer>)>;
+  /** Writes an outgoing pack to a file first, so that its length is known. */
+  spool(pack: () => AsyncIterable<Buffer>): Promise<Spooled>;
   /** Takes in a pack that comes piece by piece; checks it as a fetch does. */
   receive(signal?: AbortSignal, progress?: (progress: Progress) => void): Receiving;
   /** `commit` was fetched. */
@@ -67,6 +71,14 @@ export interface Transfer {
 export interface Refused {
   readonly tooLarge: boolean;
   readonly stderr: string;
+}
+
+/** A pack that waits in a file. */
+export interface Spooled {
+  /** Bytes. */
+  readonly size: number;
+  readonly open: () => AsyncIterable<Buffer>;
+  remove(): Promise<void>;
 }
 
 export interface Receiving {
@@ -129,6 +141,7 @@ export function openTransfer(options: TransferOptions): Transfer {
       return () => packObjects(options, [commit, `^${expected}`], progress);
     },
 
+    spool: (pack) => spoolPack(options.dir, pack()),
     receive: (signal, progress) => receivePack(options, signal, progress),
 
     async arrived(commit) {
@@ -157,6 +170,20 @@ async function* packObjects(
   } finally {
     process.end();
     await process.ended;
+  }
+}
+
+/** Beside the packs, where git removes what is left over of names like this. */
+async function spoolPack(dir: string, pack: AsyncIterable<Buffer>): Promise<Spooled> {
+  const path = join(dir, 'objects', 'pack', `tmp_push_${randomBytes(6).toString('hex')}`);
+  const remove = (): Promise<void> => rm(path, { force: true });
+  try {
+    await writeFile(path, pack, { mode: 0o600, flag: 'wx' });
+    const { size } = await stat(path);
+    return { size, remove, open: () => createReadStream(path) as AsyncIterable<Buffer> };
+  } catch (error) {
+    await remove();
+    throw error;
   }
 }
 
@@ -226,5 +253,5 @@ async function readRef(dir: string, name: string): Promise<Oid | undefined> {
 export function refusal({ tooLarge, stderr }: Refused, facts: Record<string, string>): Problem | undefined {
   if (tooLarge) return new Problem('repository-too-large', facts, { cause: new Error(stderr.slice(-500)) });
   const problem = localFailure('index-pack', stderr);
-  return problem.code === 'disk-full' ? problem : undefined;
+  return ['disk-full', 'git-killed'].includes(problem.code) ? problem : undefined;
 }

@@ -1,11 +1,12 @@
 import { asProblem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
+import type { Streamed } from '../net/transport.ts';
 import type { PushResult } from '../sync/ports.ts';
 import { Bands, EndlessWords, OddPackets, PacketReader, flush, packet } from './packets.ts';
 import { withoutProgress } from './progress.ts';
 import { readPush } from './push-result.ts';
-import { type RemoteAddress, factsOf } from './session.ts';
+import { type RemoteAddress, type WayHabits, factsOf } from './session.ts';
 import type { Transfer } from './transfer.ts';
 import { type WirePatience, type WirePost, isResult, pageProblem, requestTo, statusProblem } from './wire-request.ts';
 
@@ -16,6 +17,13 @@ export interface WirePush {
   readonly pushOptions: readonly string[];
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+interface PushTools {
+  readonly post: WirePost;
+  readonly transfer: Transfer;
+  readonly patience: WirePatience;
+  readonly habits: WayHabits;
 }
 
 /** The answer makes no sense here: git's own command shall ask again. Its lease makes that harmless. */
@@ -29,7 +37,7 @@ const capabilities = 'report-status-v2 side-band-64k object-format=sha1 agent=mo
  * nothing needs to be asked before, and whatever is at the branch otherwise stays.
  */
 export async function pushOverWire(
-  { post, transfer, patience }: { post: WirePost; transfer: Transfer; patience: WirePatience },
+  { post, transfer, patience, habits }: PushTools,
   address: RemoteAddress,
   { commit, expected, pushOptions, signal, progress }: WirePush,
 ): Promise<PushResult | Unreadable> {
@@ -38,23 +46,44 @@ export async function pushOverWire(
   const options = pushOptions.length === 0 ? [] : [...pushOptions.map((option) => packet(option)), flush];
   const offered = `${capabilities}${pushOptions.length === 0 ? '' : ' push-options'}`;
   const head = Buffer.concat([packet(`${expected} ${commit} ${ref}\0 ${offered}`), flush, ...options]);
-  const report = new Report();
-  const answer = await post({
-    ...requestTo(service, address),
-    body: Buffer.isBuffer(pack) ? Buffer.concat([head, pack]) : { open: () => after(head, pack) },
-    take: async (chunk, headers) => {
-      if (isResult(service, headers['content-type'])) report.feed(chunk);
-    },
-    limits: { ...patience.limits, maxBytes: mostAnswer },
-    signal,
-  }).catch((error: unknown) => {
+  const body = Buffer.isBuffer(pack) ? Buffer.concat([head, pack]) : { open: () => after(head, pack) };
+  const send = async (sent: Buffer | Streamed) => {
+    const report = new Report();
+    const answer = await post({
+      ...requestTo(service, address),
+      body: sent,
+      take: async (chunk, headers) => {
+        if (isResult(service, headers['content-type'])) report.feed(chunk);
+      },
+      limits: { ...patience.limits, maxBytes: mostAnswer },
+      signal,
+    });
+    return { ...answer, report };
+  };
+  const sendWithLength = async (from: () => AsyncIterable<Buffer>) => {
+    const spooled = await transfer.spool(from);
+    try {
+      return await send({ size: head.length + spooled.size, open: () => after(head, spooled.open) });
+    } finally {
+      await spooled.remove();
+    }
+  };
+  const sendAsAllowed = async () => {
+    if (Buffer.isBuffer(pack)) return send(body);
+    if (habits.needsLength) return sendWithLength(pack);
+    const first = await send(body);
+    if (first.status !== 411) return first;
+    habits.needsLength = true;
+    return sendWithLength(pack);
+  };
+  const answer = await sendAsAllowed().catch((error: unknown) => {
     patience.learn(asProblem(error));
     throw error;
   });
   patience.enough();
-  const { status, contentType, body } = answer;
+  const { status, contentType, report } = answer;
   if (status === 200 && !isResult(service, contentType)) throw pageProblem(address);
-  if (status !== 200) return turnedDown(answer.status, contentType, body, address);
+  if (status !== 200) return turnedDown(status, contentType, answer.body, address);
   const result = report.result(`${commit}:${ref}`, ref);
   if (!result) return 'unreadable';
   const read = readPush(result, ref, factsOf(address));
@@ -74,7 +103,7 @@ async function* after(head: Buffer, pack: () => AsyncIterable<Buffer>): AsyncGen
 function turnedDown(status: number, contentType: string, body: Buffer, address: RemoteAddress): PushResult {
   const ref = `refs/heads/${address.branch}`;
   const problem = statusProblem(status, body, address);
-  if (problem?.code === 'grant-lost') throw problem;
+  if (problem && ['grant-lost', 'git-http-disabled'].includes(problem.code)) throw problem;
   const said = contentType.startsWith('text/plain') ? body.toString('utf8').slice(0, 4_000) : '';
   const lines = said.split('\n').filter((line) => line.trim() !== '');
   const stderr = [...lines.map((line) => `remote: ${line}`), `fatal: the requested URL returned error: ${status}`];

@@ -1,6 +1,7 @@
 import { Problem } from '../model/problem.ts';
 import type { Limits, Streamed } from '../net/transport.ts';
 import type { HttpRequest } from '../net/http.ts';
+import { gitHttpDisabled } from './failure.ts';
 import { type RemoteAddress, factsOf } from './session.ts';
 
 /**
@@ -41,7 +42,9 @@ export const isResult = (service: Service, contentType: string | undefined): boo
 export function statusProblem(status: number, body: Buffer, address: RemoteAddress): Problem | undefined {
   const facts = factsOf(address);
   if (status === 401) return new Problem('grant-lost', facts);
-  if (status === 403) return new Problem('project-not-yours', { ...facts, text: body.toString('utf8').slice(0, 300) });
+  const text = body.toString('utf8').slice(0, 300);
+  if (status === 403 && gitHttpDisabled.test(text)) return new Problem('git-http-disabled', { ...facts, text });
+  if (status === 403) return new Problem('project-not-yours', { ...facts, text });
   if (status === 404 || status === 410) return new Problem('project-missing', facts);
   return undefined;
 }

@@ -4,7 +4,7 @@ import type { PushResult, Remote } from '../sync/ports.ts';
 import { signInBefore } from '../net/gateway.ts';
 import type { Pins } from '../net/pins.ts';
 import { delimiter, flush, packet } from './packets.ts';
-import type { RemoteAddress, Session } from './session.ts';
+import type { RemoteAddress, Session, WayHabits } from './session.ts';
 import type { Transfer } from './transfer.ts';
 import { fetchOverWire } from './wire-fetch.ts';
 import { pushOverWire } from './wire-push.ts';
@@ -19,6 +19,7 @@ export interface WireRemoteOptions {
   readonly transfer?: Transfer;
   /** Throws while GitLab asks to be left alone: git of its own would ask all the same. */
   readonly checkBreaker?: () => void;
+  readonly habits: WayHabits;
   /** For every push: what GitLab shall do with it. */
   readonly pushOptions?: readonly string[];
 }
@@ -89,7 +90,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       if (transfer && expected) {
         const pushOptions = [...(choices.skipCi ? ['ci.skip'] : []), ...(options.pushOptions ?? [])];
         const wanted = { commit, expected, pushOptions, signal, progress };
-        const tools = { post, transfer, patience: pushing };
+        const tools = { post, transfer, patience: pushing, habits: options.habits };
         const result = await session((address) => pushOverWire(tools, address, wanted), signal);
         if (result !== 'unreadable') return result.kind === 'refused' ? whileLeased(result, expected, signal) : result;
       }

@@ -30,6 +30,7 @@ export function toProject(answer: z.infer<typeof projectAnswer>): Project {
     ...(createdAt === undefined ? {} : { createdAt }),
     accessLevel: Math.max(0, ...levels.map((level) => level ?? 0)),
     lfs: answer.lfs_enabled ?? false,
+    ...(answer.repository_object_format === 'sha256' ? { sha256: true } : {}),
   };
 }
 

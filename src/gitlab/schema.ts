@@ -42,6 +42,7 @@ export const projectAnswer = z.object({
   created_at: z.string().nullish(),
   last_activity_at: z.string().nullish(),
   lfs_enabled: z.boolean().nullish(),
+  repository_object_format: z.string().nullish(),
   permissions: z.object({ project_access: access, group_access: access }).nullish(),
 });
 

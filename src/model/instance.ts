@@ -105,6 +105,8 @@ export interface Project {
   /** GitLab's level (30 Developer, 40 Maintainer); 0 when GitLab does not say. */
   readonly accessLevel: number;
   readonly lfs: boolean;
+  /** Git names its objects by SHA-256, which nothing here can read. */
+  readonly sha256?: boolean;
   /** ms since 1970. */
   readonly createdAt?: number;
 }

@@ -40,6 +40,9 @@ export type ProblemCode =
   | 'remote-moved'
   | 'repository-too-large'
   | 'branch-too-many-files'
+  | 'branch-name-blocked'
+  | 'repository-sha256'
+  | 'git-http-disabled'
   | 'lfs-not-followed'
   // folder
   | 'folder-invalid'
@@ -70,6 +73,7 @@ export type ProblemCode =
   | 'state-in-use'
   | 'state-failed'
   | 'out-of-resources'
+  | 'git-killed'
   | 'port-in-use'
   | 'config-invalid'
   | 'git-too-old'

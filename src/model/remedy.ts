@@ -408,6 +408,35 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 413,
     retry: 'after-admin',
   },
+  'repository-sha256': {
+    title: (f) => `${projectFirst(f)} uses SHA-256`,
+    happened: () =>
+      'Git in this repository names its objects by SHA-256. Mooring works with SHA-1 repositories, which are GitLab’s default.',
+    untouched: noFile,
+    todo: () => 'Choose another repository, or create one with the default object format.',
+    status: 409,
+    retry: 'after-admin',
+  },
+  'git-http-disabled': {
+    title: () => 'GitLab does not allow git over HTTP',
+    happened: (f) => `${host(f)} lets git in over SSH only. Mooring uses HTTP.${said(f)}`,
+    untouched: bothSides,
+    todo: () =>
+      'Ask a GitLab admin to choose “Both SSH and HTTP(S)” under Admin / Settings / General / Visibility and access controls / Enabled Git access protocols.',
+    status: 403,
+    retry: 'after-admin',
+  },
+  // Fact `other`: the branch that is in the way.
+  'branch-name-blocked': {
+    title: (f) => `GitLab cannot create ${branch(f)}`,
+    happened: (f) =>
+      `GitLab has the branch ${f['other'] ?? 'of a similar name'}. Git keeps branches as files in folders, so one branch cannot have the name of a folder that another one is in.`,
+    untouched: bothSides,
+    todo: (f) =>
+      `Delete or rename the branch ${f['other'] ?? 'that is in the way'} in GitLab, or use another branch for this site.`,
+    status: 409,
+    retry: 'after-admin',
+  },
   'branch-too-many-files': {
     title: () => 'The branch contains too many files',
     happened: (f) =>
@@ -719,6 +748,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     todo: () =>
       'Mooring retries automatically. If the problem persists, see the technical cause and the output of git.',
     status: 500,
+    retry: 'soon',
+  },
+  'git-killed': {
+    title: () => 'The system ended git',
+    happened: (f) =>
+      `The system killed git${f['command'] === undefined ? '' : ` (${f['command']})`} while it was working. Usually the server, or the limit of Mooring’s service or container, is out of memory.`,
+    untouched: bothSides,
+    todo: () =>
+      'Mooring tries again by itself. If this happens again, give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). The kernel’s log shows what was ended and why.',
+    status: 503,
     retry: 'soon',
   },
   'git-damaged': {

@@ -6,7 +6,7 @@ import { basicAuthorization } from '../git/environment.ts';
 import { type Whereabouts, followingRemote } from '../git/following.ts';
 import { largeRemote } from '../git/large.ts';
 import { cliRemote } from '../git/remote.ts';
-import type { Session } from '../git/session.ts';
+import type { Session, WayHabits } from '../git/session.ts';
 import type { Transfer } from '../git/transfer.ts';
 import { withAuthDiagnosis, withPinnedAddress, wireRemote } from '../git/wire.ts';
 import type { WirePost } from '../git/wire-request.ts';
@@ -35,6 +35,7 @@ export interface RemoteDeps {
   /** Throws while GitLab asks to be left alone. */
   readonly checkBreaker: () => void;
   readonly tlsFiles: Pick<TlsFiles, 'network'>;
+  readonly habits: WayHabits;
   /** `config/git-limited.sh`. */
   readonly limited: string;
   readonly pins: Pins;
@@ -80,10 +81,11 @@ export function siteRemote(deps: RemoteDeps, site: RemoteSite): Remote {
     author: site.author,
     maxFileBytes: site.maxFileBytes,
     ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
+    habits: deps.habits,
     session: withAuthDiagnosis(deps.post, withPinnedAddress(session, deps.pins)),
   });
   const wire = wireRemote({
-    ...{ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker },
+    ...{ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker, habits: deps.habits },
     ...(site.transfer ? { transfer: site.transfer } : {}),
     ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
   });

@@ -108,6 +108,7 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
         network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
+      habits: { needsLength: false },
       ...{
         dir: join(dir, 'state', 'repo.git'),
         home: join(dir, 'state', 'home'),
@@ -129,7 +130,13 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
     };
     const paths = { dir: join(dir, 'state', 'repo.git'), home: join(dir, 'state', 'home') };
     const wire = (repository: OpenRepository): Remote =>
-      wireRemote({ post, session: address, fallback: cli, transfer: transferOf(repository, paths) });
+      wireRemote({
+        habits: { needsLength: false },
+        post,
+        session: address,
+        fallback: cli,
+        transfer: transferOf(repository, paths),
+      });
     const remote = (_plain: Remote, repository: OpenRepository): Remote => (kind === 'cli' ? cli : wire(repository));
     const world = await engineWorld({ keep: dir, remote });
     try {

@@ -135,7 +135,7 @@ const locks = ['HEAD.lock', 'config.lock', 'packed-refs.lock', 'shallow.lock', '
 
 repo('F16: locks of a git that died are removed at the start, and the sync goes on', () =>
   connected({}, async (world) => {
-    for (const lock of [...locks, 'refs/sync/remote.lock', 'refs/sync/incoming.lock', 'refs/sync/scratch.lock']) {
+    for (const lock of [...locks, 'refs/sync/remote.lock', 'refs/scratch/incoming.lock', 'refs/scratch/import.lock']) {
       mkdirSync(join(world.gitDir, lock, '..'), { recursive: true });
       writeFileSync(join(world.gitDir, lock), '');
     }

@@ -73,6 +73,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
   const repository = openRepository({ ...paths, author, driver: createDriver('/usr/bin/git'), clock: systemClock });
   await repository.prepare();
   const remote = cliRemote({
+    habits: { needsLength: false },
     ...{ ...paths, git: '/usr/bin/git', author, session: address, maxFileBytes: () => 4 * 1024 * 1024 },
     limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
   });
@@ -83,7 +84,13 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
     random: systemRandom,
   });
   const transfer = transferOf(repository, paths, 4 * 1024 * 1024);
-  const wire = wireRemote({ post: (request) => http.post(request), session: address, fallback: remote, transfer });
+  const wire = wireRemote({
+    habits: { needsLength: false },
+    post: (request) => http.post(request),
+    session: address,
+    fallback: remote,
+    transfer,
+  });
   try {
     await test({ remote, wire, repository, gitDir: paths.dir, dir, tip, commands, served: () => served });
   } finally {

@@ -202,15 +202,12 @@ const fetching: readonly Row[] = [
     'repository-too-large',
   ],
   [
-    'a fetch that was killed before it could say a word was too large',
+    'a fetch that was killed before it could say a word',
     'fatal: fetch-pack: invalid index-pack output\n',
-    'repository-too-large',
+    'git-killed',
+    { command: 'fetch' },
   ],
-  [
-    'what GitLab counted meanwhile makes no difference',
-    'remote: Enumerating objects: 5, done.\nremote: Total 5\nfatal: fetch-pack: invalid index-pack output\n',
-    'repository-too-large',
-  ],
+  ['a fetch of which git itself was killed', 'fatal: git died of signal 9\n', 'git-killed', { command: 'fetch' }],
   ['429 is a limit of GitLab', returned(429), 'gitlab-busy'],
   ['413 says nothing of a fetch', returned(413), 'git-failed', { command: 'fetch', text: returned(413).trimEnd() }],
 ];
@@ -221,6 +218,13 @@ for (const [name, stderr, code, more = {}] of fetching) {
     assert.equal([problem.code, problem.facts], [code, code === 'git-failed' ? more : { ...facts, ...more }]);
   });
 }
+
+failing('what came in was at the limit of a file when the fetch was killed: it was too large', () => {
+  for (const counted of ['', 'remote: Enumerating objects: 5, done.\nremote: Total 5\n']) {
+    const stderr = `${counted}fatal: fetch-pack: invalid index-pack output\n`;
+    assert.is(fetchFailure(stderr, facts, { atLimit: true }).code, 'repository-too-large');
+  }
+});
 
 failing('429 names the minute of GitLab’s limits, either way', () => {
   for (const failure of [fetchFailure, pushFailure]) {
@@ -288,7 +292,7 @@ const nearMisses: readonly (readonly [name: string, stderr: string])[] = [
   ['the check without an object', 'warning: fetch.fsck.badTimezone is not set'],
   ['a killed index-pack that had something to say', 'fatal: odd\nfatal: fetch-pack: invalid index-pack output'],
   ['a killed index-pack with more after it', 'fatal: fetch-pack: invalid index-pack output\nodd'],
-  ['another signal', 'error: index-pack died of signal 9'],
+  ['another signal', 'error: index-pack died of signal 11'],
   ['a line that was not reset', 'fatal: connection was closed'],
   ['a disk that has room', 'warning: space left on device: 3 GB'],
 ];

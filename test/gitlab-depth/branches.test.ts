@@ -69,7 +69,7 @@ branches('a protected branch is said before the warning, by row and by address',
     assert.match(page.html, /release \(protected: you may not push\)/);
     const refused = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=release`);
     assert.is(refused.status, 422);
-    assert.match(refused.words, 'The branch release is protected');
+    assert.match(refused.words, 'The branch release of harbour/website is protected');
   }),
 );
 

@@ -376,7 +376,8 @@ export class Edits {
   #forgetWhatGitLabAloneHad(): void {
     const repository = join(this.#dir, 'state', 'repo.git');
     for (const lock of plantedLocks) rmSync(join(repository, lock), { force: true });
-    for (const name of ['incoming', 'scratch', 'offered']) git(repository, 'update-ref', '-d', `refs/sync/${name}`);
+    for (const ref of ['refs/scratch/incoming', 'refs/scratch/import', 'refs/sync/offered'])
+      git(repository, 'update-ref', '-d', ref);
     // What is to be applied has not arrived either; the ref itself stays, for recovery goes by it.
     for (const value of missing(this.#sides(), [...this.written], ['refs/sync/pending'])) this.written.delete(value);
   }

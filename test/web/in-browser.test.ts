@@ -57,12 +57,13 @@ async function violations(page: Page, where: string): Promise<string[]> {
   return (found as string[]).map((line) => `${where}: ${line}`);
 }
 
-test('axe finds nothing on any page, in both themes and both widths, dialogs included', () =>
+test('axe finds nothing on any page, light on a desktop and dark on a phone, dialogs included', () =>
   scene(async ({ home, browser }) => {
     const found: string[] = [];
-    const looks = (['light', 'dark'] as const).flatMap((colorScheme) =>
-      [1280, 390].map((width) => ({ colorScheme, width })),
-    );
+    const looks = [
+      { colorScheme: 'light', width: 1280 },
+      { colorScheme: 'dark', width: 390 },
+    ] as const;
     for (const { colorScheme, width } of looks) {
       const context = await browser.newContext({
         colorScheme,
