@@ -1,5 +1,5 @@
 import { type SitePath, parentOf } from '../model/tree.ts';
-import { compilePattern, lowerCase, plainLength } from './wildmatch.ts';
+import { compilePattern, lowerCase, plainLength } from '../model/wildmatch.ts';
 
 /**
  * How letters compare. `exact` and `folded`: as git with `core.ignoreCase` off and on, including that git then compares

@@ -1,7 +1,7 @@
 import { type Change, type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { Above, ApplyRequest, Repository } from '../sync/ports.ts';
-import { createTracked } from './attributes.ts';
+import { createTracked } from '../model/attributes.ts';
 import { errorCode } from './errno.ts';
 import { rulesBytes } from './scan.ts';
 import { DirectoryHandles } from './directory-handles.ts';

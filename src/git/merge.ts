@@ -3,6 +3,7 @@ import type { Author, Merged, Repository } from '../sync/ports.ts';
 import type { GitResult } from './driver.ts';
 import { localFailure } from './failure.ts';
 import type { FastImport } from './fast-import.ts';
+import { mergeAttributes, withAttributes } from './merge-attributes.ts';
 import { conflictsOf, parseMergeTree } from './merge-tree.ts';
 import { areApart, changeTree } from './join.ts';
 import { type Objects, emptyTree } from './objects.ts';
@@ -29,15 +30,26 @@ export function mergeTrees(tools: MergeTools): Repository['merge'] {
     const start = base ?? (view.isWhole() ? undefined : await view.commonOf(ours, theirs));
     const pair = start || !view.isWhole() ? await throwaway(tools, [start, ours, theirs]) : { ours, theirs };
     const flags = ['--write-tree', '-z', '--messages', '--allow-unrelated-histories'];
-    const { code, stdout, stderr } = await git(['merge-tree', ...flags, pair.ours, pair.theirs]);
+    const common = base ?? (await mergeBase(tools, ours, theirs));
+    const [mine, yours] = [await changes(common, ours), await changes(common, theirs)];
+    const paths = [...new Set([...mine, ...yours].filter(({ after }) => after).map(({ path }) => path))];
+    // As GitLab merges: by what its branch says.
+    const at = { tree: await tools.treeOf(theirs), above: await view.above(theirs) };
+    const attributes = await mergeAttributes(tools.objects, at, paths);
+    const { code, stdout, stderr } = await withAttributes(tools.gitDir, attributes, () =>
+      git(['merge-tree', ...flags, pair.ours, pair.theirs]),
+    );
     if (code > 1) throw localFailure('merge-tree', stderr);
     const output = parseMergeTree(stdout);
     if (code === 0) return { tree: output.tree, conflicts: [], staged: [] };
-    const common = base ?? ((await git(['merge-base', ours, theirs])).stdout.toString('latin1').trim() as Oid | '');
-    const from = common || undefined;
-    const found = conflictsOf(output, await changes(from, ours), await changes(from, theirs));
-    return { tree: output.tree, ...found };
+    return { tree: output.tree, ...conflictsOf(output, mine, yours) };
   };
+}
+
+/** Undefined where the two have nothing in common. */
+async function mergeBase({ git }: MergeTools, ours: Oid, theirs: Oid): Promise<Oid | undefined> {
+  const text = (await git(['merge-base', ours, theirs])).stdout.toString('latin1').trim();
+  return text === '' ? undefined : (text as Oid);
 }
 
 /** Of more changes, git writes the trees faster. */

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createTracked } from '../../src/files/attributes.ts';
+import { createTracked } from '../../src/model/attributes.ts';
 import type { SitePath } from '../../src/model/tree.ts';
 import { type Chance, chanceOf } from '../soak/chance.ts';
 import { git, scratch } from '../support/plain-git.ts';

@@ -140,12 +140,18 @@ hooks('a push that came without a call: the page says so, and that it looks each
     const site = await mooredSite(place);
     await neverPolled(site);
     await until('working', async () => /Working, last delivery/.test(await syncing(site)) || undefined);
-    (site.project.hooks as unknown[]).length = 0;
-    ahead = 61_000;
-    await site.project.push('main', { 'untold.md': 'u\n' });
-    await site.clicker.open(site.url);
-    await site.clicker.press('Sync now');
-    await until('missed', async () => /A push arrived without a delivery/.test(await syncing(site)) || undefined);
+    let pushes = 0;
+    await until('missed', async () => {
+      // The check that follows a connect may come late, and makes a hook anew that is gone: then another push goes untold.
+      (site.project.hooks as unknown[]).length = 0;
+      ahead += 61_000;
+      pushes += 1;
+      await site.project.push('main', { [`untold-${pushes}.md`]: 'u\n' });
+      await site.clicker.open(site.url);
+      await site.clicker.press('Sync now');
+      await until('pulled', async () => (await filesOf(site.folder)).has(`untold-${pushes}.md`) || undefined);
+      return /A push arrived without a delivery/.test(await syncing(site)) || undefined;
+    });
   });
 });
 

@@ -1,36 +1,42 @@
-import { type SitePath, parentOf } from '../model/tree.ts';
+import { type SitePath, parentOf } from './tree.ts';
 import { compilePattern } from './wildmatch.ts';
 
+/** The text of a folder's own `.gitattributes`, one character per byte; the folder `''` is the top of the repository. */
+export type ReadAttributes = (folder: string) => string | undefined;
+
+/** Which paths a repository keeps in LFS. */
+export function createTracked(read: ReadAttributes): (path: SitePath) => boolean {
+  const filterOf = createAttribute(read, 'filter');
+  return (path) => filterOf(path) === 'lfs';
+}
+
 /**
- * Which paths a repository keeps in LFS: what its `.gitattributes` say of `filter`, as `git check-attr` answers. The last
- * line that matches counts, and a file nearer to the path beats those above it. `read`: the text of a folder's own file,
- * one character per byte; the folder `''` is the top of the repository.
+ * What a repository's `.gitattributes` say of one attribute, as `git check-attr` answers. The last line that matches
+ * counts, and a file nearer to the path beats those above it.
  */
-export function createTracked(read: (folder: string) => string | undefined): (path: SitePath) => boolean {
+export function createAttribute(read: ReadAttributes, attribute: string): (path: SitePath) => AttributeValue {
   let top: Top | undefined;
   const known = new Map<string, readonly Line[]>();
   return (path) => {
-    top ??= readTop(read('') ?? '');
+    top ??= readTop(read('') ?? '', attribute);
     const { macros, concerned } = top;
-    const values = new Map<string, Value>();
+    const values = new Map<string, AttributeValue>();
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const below = folder === '' ? path : path.slice(folder.length + 1);
       const lines = folder === '' ? top.lines : (known.get(folder) ?? telling(parse(read(folder) ?? ''), concerned));
       known.set(folder, lines);
       for (const { matches, says } of lines) {
         if (matches?.(below)) learn(values, says, macros);
-        if (values.has(filter)) return values.get(filter) === 'lfs';
+        if (values.has(attribute)) return values.get(attribute);
       }
-      if (folder === '') return false;
+      if (folder === '') return undefined;
     }
   };
 }
 
-const filter = 'filter';
-
-/** Set, unset, made unspecified (undefined), or a text. */
-type Value = boolean | string | undefined;
-type Say = readonly [attribute: string, value: Value];
+/** Set, unset, unspecified (undefined), or a text. */
+export type AttributeValue = boolean | string | undefined;
+type Say = readonly [attribute: string, value: AttributeValue];
 type Macros = ReadonlyMap<string, readonly Say[]>;
 
 /** A macro's own line, or one for the paths of its pattern. */
@@ -43,12 +49,12 @@ interface Line {
 /** What the file at the top of the repository says. Macros count from there alone. */
 interface Top {
   readonly macros: Macros;
-  /** `filter`, and every macro that says something of it. */
+  /** The attribute, and every macro that says something of it. */
   readonly concerned: ReadonlySet<string>;
   readonly lines: readonly Line[];
 }
 
-function readTop(text: string): Top {
+function readTop(text: string, attribute: string): Top {
   // One macro is there before any file says a word.
   const lines = [...parse('[attr]binary -diff -merge -text'), ...parse(text)];
   const macros = new Map(lines.flatMap(({ macro, says }) => (macro === undefined ? [] : [[macro, says] as const])));
@@ -60,13 +66,13 @@ function readTop(text: string): Top {
       else users.set(attribute, [macro]);
     }
   }
-  const concerned = new Set([filter]);
-  for (const attribute of concerned) for (const macro of users.get(attribute) ?? []) concerned.add(macro);
+  const concerned = new Set([attribute]);
+  for (const name of concerned) for (const macro of users.get(name) ?? []) concerned.add(macro);
   return { macros, concerned, lines: telling(lines, concerned) };
 }
 
 /** What is said first stays: from the last word of a line to its first, a macro's words right after its name. */
-function learn(values: Map<string, Value>, says: readonly Say[], macros: Macros): void {
+function learn(values: Map<string, AttributeValue>, says: readonly Say[], macros: Macros): void {
   const todo = [...says];
   for (let next = todo.pop(); next; next = todo.pop()) {
     const [attribute, value] = next;
@@ -76,7 +82,7 @@ function learn(values: Map<string, Value>, says: readonly Say[], macros: Macros)
   }
 }
 
-/** The lines that can tell something of `filter`, the last one first. Most lines are about other things. */
+/** The lines that can tell something of the attribute, the last one first. Most lines are about other things. */
 function telling(lines: readonly Line[], concerned: ReadonlySet<string>): readonly Line[] {
   const some = lines.filter(({ matches, says }) => matches && says.some(([attribute]) => concerned.has(attribute)));
   return some.reverse();
