@@ -11,7 +11,7 @@ import { type Line, type Manifest, sameSeen, seenOf } from './manifest.ts';
 import { type Ways, create, isStaged, remove, replace } from './replace.ts';
 import { type Swap, Unfinished } from './swap.ts';
 import { isOpenDatabase } from './open-database.ts';
-import type { Coming } from './room.ts';
+import type { Coming } from './disk-space.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
 import { Stage, type StageTools, type Task } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
@@ -25,7 +25,7 @@ export interface ApplyTools extends StageTools {
   /** Whether a folder holds nothing but what Mooring leaves alone. */
   readonly onlyIgnored: (folder: SitePath) => boolean;
   /** Whether the contents fit; throws where they do not. */
-  readonly checkRoom: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
+  readonly checkDiskSpace: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
   /** The content that an earlier apply put at a path whose folder could not be synced. */
   readonly notDurable: (path: SitePath) => Oid | undefined;
   /** The id of a file's present content. */
@@ -124,7 +124,7 @@ class ApplyRun {
 
   /** Everything before the first file moves. Tells which paths are in the way of others. */
   async #prepare(writes: readonly Task[], removals: readonly Task[]): Promise<(path: SitePath) => boolean> {
-    await this.#tools.checkRoom(await this.#stage.coming(writes), this.#request.sizes);
+    await this.#tools.checkDiskSpace(await this.#stage.coming(writes), this.#request.sizes);
     const folding = await this.#refuseCollisions(writes, removals);
     await this.#refuseUncaptured(writes.filter(({ path }) => !this.#isRefused.has(path)));
     const staged = writes.filter(({ path }) => !this.#isRefused.has(path));

@@ -34,7 +34,7 @@ import type { Reading } from './read.ts';
 import { databaseOf } from './open-database.ts';
 import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
-import { type Coming, checkRoom, freeAt } from './room.ts';
+import { type Coming, checkDiskSpace, freeAt } from './disk-space.ts';
 import { checkRoot, rootProblem } from './root.ts';
 import { RulesVersion } from './rules-version.ts';
 import { type ScanRules, type ScanResult, scanPaths } from './scan.ts';
@@ -491,7 +491,7 @@ class SiteDirectory implements Directory, Touchable {
         refusal: (file) => this.#excluded.refusal(file),
         ignored: (path) => this.#ignored(path),
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
-        checkRoom: (coming, sizes) => this.#checkRoom(coming, sizes),
+        checkDiskSpace: (coming, sizes) => this.#checkDiskSpace(coming, sizes),
         overwrites: () => this.#overwrites(),
         users: this.#users,
         newEntries: () => this.#newEntries(),
@@ -556,9 +556,9 @@ class SiteDirectory implements Directory, Touchable {
 
   #foldsCase: boolean | undefined;
 
-  #checkRoom(coming: Coming, sizes: Repository['sizes']): Promise<void> {
+  #checkDiskSpace(coming: Coming, sizes: Repository['sizes']): Promise<void> {
     const { fs, root, settings } = this.#o;
-    return checkRoom(coming, {
+    return checkDiskSpace(coming, {
       limits: settings().limits,
       sizes,
       folder: root,

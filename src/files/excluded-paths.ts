@@ -7,7 +7,7 @@ import { isAllowed } from './ignore.ts';
 import type { Manifest } from './manifest.ts';
 import type { DirectoryHandles } from './directory-handles.ts';
 
-interface LeftOutTools {
+interface ExcludedPathsTools {
   readonly manifest: Manifest;
   readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
   /** Whether the disk takes names that differ only in case for the same. */
@@ -22,12 +22,12 @@ interface LeftOutTools {
 
 /** What of a site does not travel, and why: refused when it arrived, left out by a look, or held for a person. */
 export class ExcludedPaths {
-  readonly #tools: LeftOutTools;
+  readonly #tools: ExcludedPathsTools;
   #left: readonly NotSynced[] = [];
   #held: readonly SitePath[] = [];
   #byRule: LeftByRules | undefined;
 
-  constructor(tools: LeftOutTools) {
+  constructor(tools: ExcludedPathsTools) {
     this.#tools = tools;
   }
 

@@ -11,7 +11,7 @@ export interface RulesBefore {
   /** `content`: one character per byte. */
   learn(folder: string, content: string): void;
   /** What was left out with a file: its outermost folder that was, or the file itself. */
-  leftOut(path: SitePath): SitePath | undefined;
+  excluded(path: SitePath): SitePath | undefined;
 }
 
 const editorFiles = [
@@ -49,7 +49,7 @@ export function createRulesBefore(site: { ignore: readonly string[]; allow: read
     learn(folder, content) {
       learned.set(folder, ignore().add(asText(content)));
     },
-    leftOut(path) {
+    excluded(path) {
       if (!caught(path, false)) return undefined;
       for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
         const folder = path.slice(0, end);

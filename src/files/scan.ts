@@ -249,8 +249,8 @@ class Scan {
     if (!line) {
       const caught = this.#ignore.caught(path, 'file');
       if (caught) return this.#caught(path, caught);
-      const before = this.#rulesBefore?.leftOut(path);
-      if (before !== undefined) return this.#leftOutBefore(before, before !== path);
+      const before = this.#rulesBefore?.excluded(path);
+      if (before !== undefined) return this.#excludedBefore(before, before !== path);
     }
     this.#files += 1;
     if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
@@ -335,7 +335,7 @@ class Scan {
     if (caught.by === 'secret') this.#left.set(path, { kind: 'secret' });
   }
 
-  #leftOutBefore(path: SitePath, isFolder: boolean): void {
+  #excludedBefore(path: SitePath, isFolder: boolean): void {
     this.#ignored += 1;
     this.#left.set(path, { kind: 'was-ignored', ...(isFolder ? { folder: true } : {}) });
   }

@@ -7,7 +7,7 @@ import { type NewEntries, giveAccess, keptAccess, newFileAccess } from './access
 import { type PathErrors, close } from './errno.ts';
 import { type Manifest, sameSeen } from './manifest.ts';
 import { asPointer, pointersAmong, wholeOf } from './pointers.ts';
-import type { Coming } from './room.ts';
+import type { Coming } from './disk-space.ts';
 import type { Move, Place, Staging } from './staging.ts';
 import type { Users } from './users.ts';
 import { type DirectoryHandles, nameOf } from './directory-handles.ts';

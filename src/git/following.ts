@@ -27,13 +27,13 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
 
   return {
     async head(signal, told = false) {
-      const where = settle(whereabouts.check(told ? 0 : lookAgeMs, signal));
-      const first = await settle(remote.head(signal));
+      const where = outcomeOf(whereabouts.check(told ? 0 : lookAgeMs, signal));
+      const first = await outcomeOf(remote.head(signal));
       const state = await where;
       if ('value' in state && state.value.moved) return remote.head(signal);
       // Looking changes nothing: that GitLab cannot be asked just now is no reason not to.
       if ('error' in state && isElsewhere.has(asProblem(state.error).code)) throw state.error;
-      const tip = await unsettle(first).catch(async (error: unknown) => {
+      const tip = await valueOf(first).catch(async (error: unknown) => {
         if (!mayHaveMoved.has(asProblem(error).code)) throw error;
         // The number's answer is the better cause: deleted, withdrawn, archived or simply elsewhere.
         const { moved } = await whereabouts.check(0, signal);
@@ -48,17 +48,17 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
 
     async fetch(signal, progress) {
       // Side by side: the check costs no time, and what was fetched from a stranger is dropped.
-      const fetched = settle(remote.fetch(signal, progress));
+      const fetched = outcomeOf(remote.fetch(signal, progress));
       const { moved } = await whereabouts.check(0, signal).catch(async (error: unknown) => {
         await fetched;
         throw error;
       });
       const first = await fetched;
-      return moved ? remote.fetch(signal, progress) : unsettle(first);
+      return moved ? remote.fetch(signal, progress) : valueOf(first);
     },
 
     expectPush(signal) {
-      ahead = { run: signal, answer: settle(whereabouts.checkForPush(0, signal)) };
+      ahead = { run: signal, answer: outcomeOf(whereabouts.checkForPush(0, signal)) };
     },
 
     async push(commit, expected, options, signal, progress) {
@@ -67,11 +67,11 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
       await asked;
       await whereabouts.checkForPush(asked ? aheadMs : 0, signal);
       const push = (): ReturnType<Remote['push']> => remote.push(commit, expected, options, signal, progress);
-      const first = await settle(push());
+      const first = await outcomeOf(push());
       if ('value' in first && first.value.kind === 'done') return first.value;
       if ('error' in first && !mayHaveMoved.has(asProblem(first.error).code)) throw first.error;
       const { moved } = await whereabouts.checkForPush(0, signal);
-      return moved ? push() : unsettle(first);
+      return moved ? push() : valueOf(first);
     },
   };
 }
@@ -87,16 +87,16 @@ const mayHaveMoved = new Set<string>([
 /** The number's own answer: nothing at the path counts against it. */
 const isElsewhere = new Set<string>(['project-missing', 'project-not-yours', 'project-other']);
 
-type Settled<T> = { readonly value: T } | { readonly error: unknown };
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
-function settle<T>(work: Promise<T>): Promise<Settled<T>> {
+function outcomeOf<T>(work: Promise<T>): Promise<Outcome<T>> {
   return work.then(
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
 }
 
-async function unsettle<T>(settled: Settled<T>): Promise<T> {
-  if ('value' in settled) return settled.value;
-  throw settled.error;
+async function valueOf<T>(outcome: Outcome<T>): Promise<T> {
+  if ('value' in outcome) return outcome.value;
+  throw outcome.error;
 }

@@ -88,7 +88,7 @@ export async function makeAnew(
 }
 
 /** What a person may agree to leave out: files that came with the first refused push, and versions that lost a conflict. */
-export async function mayBeLeftOut(
+export async function mayBeExcluded(
   { repository }: MakeAnewDeps,
   tip: Oid | undefined,
   { text, first = [] }: Refusal,

@@ -1,6 +1,6 @@
 import type { Hold } from '../model/site.ts';
 import type { Refusal } from '../model/refusal.ts';
-import { makeAnew, mayBeLeftOut } from './anew.ts';
+import { makeAnew, mayBeExcluded } from './anew.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { modesOf } from './choice.ts';
 import { guard, lossOf } from './guard.ts';
@@ -166,7 +166,7 @@ async function pushCommit(
     }
     const first = (notes.refused ?? deps.refusal)?.first ?? firstPaths(going);
     const refusal = { commit, text: result.text, ...(first ? { first } : {}) };
-    const leaves = await mayBeLeftOut(deps, tip, refusal);
+    const leaves = await mayBeExcluded(deps, tip, refusal);
     notes.refused = { ...refusal, ...(leaves.length > 0 ? { leaves } : {}) };
     return leaveOut(deps, notes, tip, notes.refused, without);
   }

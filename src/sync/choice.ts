@@ -1,7 +1,7 @@
 import { Problem } from '../model/problem.ts';
 import type { Hold } from '../model/site.ts';
 import { type Change, type Entry, type Oid, type SitePath, displayPath } from '../model/tree.ts';
-import { settle } from './conflict.ts';
+import { resolveConflicts } from './conflict.ts';
 import { trailer } from './message.ts';
 import { checkNotOverPointer, pointersLeft } from './pointers.ts';
 import type { Directory, KeptMode, Repository } from './ports.ts';
@@ -54,7 +54,7 @@ async function arrival(
   // Only the new history as parent where the old one was replaced: what was purged from it must not come back.
   const parents = instead ? [incoming] : [disk, incoming];
   const merged = await repository.merge(disk, incoming, instead ? (base ?? remote) : undefined);
-  const { edits } = settle(merged, 'repository');
+  const { edits } = resolveConflicts(merged, 'repository');
   const target = await repository.createCommit({ parents, tree: merged.tree, edits, message: `Merge\n\n${trailer}\n` });
   return { target, parents, instead };
 }

@@ -33,7 +33,7 @@ export class ConflictList {
   }
 
   /** Lists what lost, and held paths without a question: the run that held them was cut off before it could. */
-  async settle(lost: readonly Lost[], at: number): Promise<void> {
+  async update(lost: readonly Lost[], at: number): Promise<void> {
     await this.#add(lost, await this.#unlisted(new Set(lost.map(({ path }) => path)), at), at);
   }
 

@@ -3,7 +3,7 @@ import type { ConflictPolicy } from '../model/site.ts';
 import type { Entry, SitePath } from '../model/tree.ts';
 import type { MergeConflict, Merged } from './ports.ts';
 
-export interface Settlement {
+export interface Resolution {
   /** What to set on top of git's merged tree. */
   readonly edits: readonly { readonly path: SitePath; readonly entry?: Entry }[];
   /** The paths where one side's version did not become live. */
@@ -20,16 +20,16 @@ export interface Lost {
 }
 
 /**
- * Settles the paths both sides changed, by the site's policy. Nothing of git's conflict markers and invented names
+ * Resolves the paths both sides changed, by the site's policy. Nothing of git's conflict markers and invented names
  * stays, and nothing is written beside the live file: a copy of `config.php` would be served. An edit beats a removal
  * whatever the policy, since it is the one that can be undone. `pointers`: where the repository's version is a pointer
  * that no content may replace, so that it wins. Pure.
  */
-export function settle(
+export function resolveConflicts(
   merged: Merged,
   policy: ConflictPolicy,
   pointers: ReadonlySet<SitePath> = new Set(),
-): Settlement {
+): Resolution {
   const edits = new Map<SitePath, Entry | undefined>();
   for (const path of merged.staged) edits.set(path, undefined);
   const lost: Lost[] = [];

@@ -94,7 +94,7 @@ async function counts(repository: Repository, { disk, remote, offered }: Ledger,
 }
 
 /** A person's choice for a held path. The version not chosen stays: in the history, or as a kept version. */
-export async function settleHeld(
+export async function resolveHeld(
   { repository, directory, now }: { repository: Repository; directory: Directory; now: () => number },
   path: SitePath,
   choice: 'repository' | 'site',

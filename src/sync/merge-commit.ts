@@ -1,5 +1,5 @@
 import type { Oid } from '../model/tree.ts';
-import { type Lost, settle } from './conflict.ts';
+import { type Lost, resolveConflicts } from './conflict.ts';
 import { mergeMessage } from './message.ts';
 import type { RunDeps } from './notes.ts';
 import { pointersLeft } from './pointers.ts';
@@ -23,7 +23,7 @@ export async function mergeCommit(
   const rivals = merged.conflicts.flatMap((conflict) =>
     conflict.theirs ? [{ path: conflict.path, ...conflict.theirs }] : [],
   );
-  const { edits, lost } = settle(merged, site.settings.policy, await pointersLeft(deps, rivals));
+  const { edits, lost } = resolveConflicts(merged, site.settings.policy, await pointersLeft(deps, rivals));
   const message = mergeMessage(lost.length, parents.includes(ours) ? 'parents' : 'kept');
   const commit = await repository.createCommit({ parents, tree: merged.tree, edits, message });
   return { commit, lost };

@@ -5,7 +5,7 @@ import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
 import { checkBranchSize } from './branch-size.ts';
 import { applyCommit, carryOut } from './carry-out.ts';
 import { insteadOf, standsFor } from './choice.ts';
-import { settle } from './conflict.ts';
+import { resolveConflicts } from './conflict.ts';
 import { recallHeld } from './held.ts';
 import { editMessage, mergeMessage, trailer, wording } from './message.ts';
 import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } from './notes.ts';
@@ -235,7 +235,7 @@ async function localSide({ repository }: RunDeps, ledger: Ledger): Promise<Oid> 
   if (before === disk) return ledger.choice;
   // Edits came after the choice: both count, and the newer edit wins where they meet.
   const merged = await repository.merge(disk, ledger.choice, before);
-  const { edits } = settle(merged, 'site');
+  const { edits } = resolveConflicts(merged, 'site');
   const choice = await repository.createCommit({
     parents: before ? [ledger.choice] : [disk, ledger.choice],
     tree: merged.tree,

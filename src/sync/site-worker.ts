@@ -10,7 +10,7 @@ import type { Oid, SitePath } from '../model/tree.ts';
 import { makeAnew } from './anew.ts';
 import { putBack, restoreKept, takeVersion } from './choice.ts';
 import { type ConnectDeps, connect, planConnect } from './connect.ts';
-import { settleHeld } from './held.ts';
+import { resolveHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
 import { removeLetGo } from './let-go.ts';
@@ -322,7 +322,7 @@ class Worker implements SiteWorker {
     const oid = choice === 'repository' ? conflict.repository : conflict.site;
     await this.#queue.job(async () => {
       const held = (await repository.held()).some(({ path }) => path === conflict.path);
-      if (held) await settleHeld({ repository, directory, now: () => clock.now() }, conflict.path, choice);
+      if (held) await resolveHeld({ repository, directory, now: () => clock.now() }, conflict.path, choice);
       else await takeVersion(this.#deps, conflict.path, oid);
     });
     this.trigger('person');
@@ -447,7 +447,7 @@ class Worker implements SiteWorker {
     if (this.#consent === consent) this.#consent = {};
     await this.#refused(outcome.refused);
     this.#failures = 0;
-    await this.#conflictList.settle(outcome.lost, clock.now());
+    await this.#conflictList.update(outcome.lost, clock.now());
     // With a question open, the answer to it is what is waited for.
     const isRefused = outcome.refused !== undefined && outcome.hold === undefined;
     const waits = isRefused || outcome.notSynced.some(({ reason }) => reason.kind === 'refused');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Hold, HoldChoice } from '../../src/model/site.ts';
 import type { SitePath } from '../../src/model/tree.ts';
 import { putBack, restoreKept, takeVersion } from '../../src/sync/choice.ts';
-import { settleHeld } from '../../src/sync/held.ts';
+import { resolveHeld } from '../../src/sync/held.ts';
 import { type EngineWorld, type WorldOptions, answering } from '../support/engine.ts';
 import { allow, forbid, prohibited } from '../support/forbid.ts';
 import { git } from '../support/plain-git.ts';
@@ -139,7 +139,7 @@ export const scenarios: readonly Scenario[] = [
     },
     async act(w) {
       const { repository, directory } = w;
-      await settleHeld({ repository, directory, now: () => Date.now() }, 'about.md' as SitePath, choice);
+      await resolveHeld({ repository, directory, now: () => Date.now() }, 'about.md' as SitePath, choice);
       await everything(w);
     },
   })),

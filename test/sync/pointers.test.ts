@@ -9,7 +9,7 @@ import { Problem } from '../../src/model/problem.ts';
 import type { ConflictPolicy, NotSynced } from '../../src/model/site.ts';
 import type { SitePath } from '../../src/model/tree.ts';
 import { restoreKept, takeVersion } from '../../src/sync/choice.ts';
-import { settleHeld } from '../../src/sync/held.ts';
+import { resolveHeld } from '../../src/sync/held.ts';
 import type { LargeContents } from '../../src/sync/ports.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 import { git } from '../support/plain-git.ts';
@@ -130,7 +130,7 @@ pointers('a path that waits for a person is not settled by a content over a poin
     world.push({ 'x.bin': pointerTo(theirs) });
     await world.sync();
     const sides = { repository: world.repository, directory: world.directory, now: () => Date.now() };
-    assert.is(await codeOf(settleHeld(sides, 'x.bin' as SitePath, 'site')), 'lfs-not-followed');
+    assert.is(await codeOf(resolveHeld(sides, 'x.bin' as SitePath, 'site')), 'lfs-not-followed');
     assert.is((await world.repository.held()).length, 1, 'it is open as before');
 
     // Free for another reason, it is an edit like any other, and over a pointer.

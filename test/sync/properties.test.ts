@@ -18,7 +18,7 @@ import {
   pathBytes,
   pathFromText,
 } from '../../src/model/tree.ts';
-import { settle } from '../../src/sync/conflict.ts';
+import { resolveConflicts } from '../../src/sync/conflict.ts';
 import { guard, tooMuch } from '../../src/sync/guard.ts';
 import { editMessage, trailer } from '../../src/sync/message.ts';
 import type { MergeConflict, Relation, Repository } from '../../src/sync/ports.ts';
@@ -137,7 +137,7 @@ properties('settle: an edit beats a removal, what is not live is told, and sides
     fc.property(conflictArb, fc.constantFrom<Policy>('repository', 'site'), (conflict, policy) => {
       pure += 1;
       const { path, base, ours, theirs } = conflict;
-      const result = settle({ tree: oid(9), conflicts: [conflict], staged: [] }, policy);
+      const result = resolveConflicts({ tree: oid(9), conflicts: [conflict], staged: [] }, policy);
       const edit = result.edits.find((made) => made.path === path);
       const isFolder = conflict.kind.includes('file/directory');
       if (edit) {
@@ -150,7 +150,7 @@ properties('settle: an edit beats a removal, what is not live is told, and sides
           );
         }
       } else assert.is(result.lost.length, 1);
-      const other = settle(
+      const other = resolveConflicts(
         { tree: oid(9), conflicts: [mirrored(conflict)], staged: [] },
         policy === 'site' ? 'repository' : 'site',
       );
@@ -382,7 +382,7 @@ const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904' as Oid;
 
 async function planned(repository: Repository, ours: Oid, theirs: Oid, policy: Policy) {
   const result = await repository.merge(ours, theirs);
-  const { edits, lost } = settle(result, policy);
+  const { edits, lost } = resolveConflicts(result, policy);
   const commit = await repository.createCommit({ parents: [ours, theirs], tree: result.tree, edits, message: 'm' });
   const { tree } = await repository.commit(commit);
   return { commit, tree, lost };

@@ -6,7 +6,7 @@ import type { Repository } from '../sync/ports.ts';
 import { close, unlessErrno } from './errno.ts';
 import { openRoot } from './root.ts';
 
-export interface RoomTools {
+export interface DiskSpaceTools {
   readonly limits: SiteLimits;
   /** Bytes free on the disk of the site. */
   readonly free: () => number;
@@ -30,7 +30,7 @@ export interface Coming {
  * Their sizes are asked for only where the largest they may be would not fit anyway. Throws `disk-full` and
  * `repository-too-large`.
  */
-export async function checkRoom({ blobs, large }: Coming, tools: RoomTools): Promise<void> {
+export async function checkDiskSpace({ blobs, large }: Coming, tools: DiskSpaceTools): Promise<void> {
   const { limits } = tools;
   const most = (blobs.length + large.length) * (limits.fileBytes + blockBytes);
   const free = tools.free();
