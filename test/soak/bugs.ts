@@ -266,19 +266,30 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/recovery.ts',
-        from: `({ move, how: undo(fs, handles, move) })`,
+        from: `({ move, how: await undo(fs, handles, move) })`,
         to: `({ move, how: String(undo) === '' ? ('was-live' as const) : ('nothing' as const) })`,
       },
     ],
     tests: [guards],
   },
   {
+    name: 'a journal that was not read is taken for an empty one',
+    patches: [
+      {
+        file: 'src/files/staging.ts',
+        from: `one.\n    this.#read();\n    const used`,
+        to: `one.\n    const used`,
+      },
+    ],
+    tests: [crash('edited while it is down')],
+  },
+  {
     name: 'a folder that cannot be opened is none',
     patches: [
       {
         file: 'src/files/directory-handles.ts',
-        from: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return false;`,
-        to: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error))) return errorCode(error) !== 'ENOENT';`,
+        from: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error)) || isOutside(path)) return false;`,
+        to: `!['ENOTDIR', 'ELOOP'].includes(errorCode(error)) || isOutside(path)) return errorCode(error) !== 'ENOENT';`,
       },
     ],
     tests: [errno('openDirectory')],
