@@ -12,7 +12,7 @@ import { fetchFailure } from './failure.ts';
 import { dropEnded, notesOf } from './orphans.ts';
 import { readProgress, withoutProgress } from './progress.ts';
 import { type PushOutput, readPush } from './push-result.ts';
-import { type RemoteAddress, type Session, type WayHabits, factsOf } from './session.ts';
+import { type RemoteAddress, type Session, type TransportQuirks, factsOf } from './session.ts';
 import { incoming } from './transfer.ts';
 import { type Suspect, findSuspect, refusedObject, suspected } from './suspect.ts';
 
@@ -25,7 +25,7 @@ export interface CliRemoteOptions {
   readonly limited: string;
   readonly author: () => Author;
   readonly session: Session;
-  readonly habits: WayHabits;
+  readonly quirks: TransportQuirks;
   /** No file of git's, a pack above all, becomes larger, in bytes. Asked at each command: the limit is a setting. */
   readonly maxFileBytes: () => number;
   /** How long a transfer may be silent at first, in seconds; 30 unless said otherwise. */
@@ -36,7 +36,7 @@ export interface CliRemoteOptions {
 
 /** The Remote by git's own commands, through simple-git: the reference, and the fallback of the wire. */
 export function cliRemote(options: CliRemoteOptions): Remote {
-  const { habits } = options;
+  const { quirks } = options;
   let suspect: { readonly object: Oid; readonly facts: Suspect } | undefined;
   const [fetching, pushing] = [createPatience(options.silenceSeconds), createPatience(options.silenceSeconds)];
   return {
@@ -96,10 +96,10 @@ export function cliRemote(options: CliRemoteOptions): Remote {
         const told = progress && follow(progress, 'pushing');
         const args = ['push', ...flags, '--', address.url, `${commit}:${ref}`];
         const push = (): Promise<PushOutput> =>
-          run(options, pushing.give(address), [...(habits.needsLength ? withLength : []), ...args], signal, told);
+          run(options, pushing.give(address), [...(quirks.needsLength ? withLength : []), ...args], signal, told);
         let result = await push();
-        if (!habits.needsLength && /\b411\b/.test(result.stderr)) {
-          habits.needsLength = true;
+        if (!quirks.needsLength && /\b411\b/.test(result.stderr)) {
+          quirks.needsLength = true;
           result = await push();
         }
         const read = readPush(result, ref, factsOf(address));
@@ -112,7 +112,7 @@ export function cliRemote(options: CliRemoteOptions): Remote {
 }
 
 /** Git says how long a body is if it fits into this buffer. */
-const withLength = ['-c', `http.postBuffer=${1024 * 1024 * 1024}`];
+const withLength = ['-c', `http.postBuffer=${512 * 1024 * 1024}`];
 
 /** Whether the pack that came in last had reached the limit of a file when its fetch ended. */
 async function isAtLimit(dir: string, limit: number): Promise<boolean> {

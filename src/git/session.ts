@@ -1,9 +1,9 @@
 import type { GitNetwork } from './environment.ts';
 
 /** Where a site's branch lives. Asked anew for each command: projects move, tokens are renewed. */
-/** What was learned about the way to GitLab, by all sites together. */
-export interface WayHabits {
-  /** Something on the way answers 411 to a body whose length is not said beforehand. */
+/** What was learned about the network between here and GitLab. All sites share it. */
+export interface TransportQuirks {
+  /** A proxy answers 411 to chunked requests: Content-Length is required. */
   needsLength: boolean;
 }
 

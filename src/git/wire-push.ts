@@ -6,7 +6,7 @@ import type { PushResult } from '../sync/ports.ts';
 import { Bands, EndlessWords, OddPackets, PacketReader, flush, packet } from './packets.ts';
 import { withoutProgress } from './progress.ts';
 import { readPush } from './push-result.ts';
-import { type RemoteAddress, type WayHabits, factsOf } from './session.ts';
+import { type RemoteAddress, type TransportQuirks, factsOf } from './session.ts';
 import type { Transfer } from './transfer.ts';
 import { type WirePatience, type WirePost, isResult, pageProblem, requestTo, statusProblem } from './wire-request.ts';
 
@@ -23,7 +23,7 @@ interface PushTools {
   readonly post: WirePost;
   readonly transfer: Transfer;
   readonly patience: WirePatience;
-  readonly habits: WayHabits;
+  readonly quirks: TransportQuirks;
 }
 
 /** The answer makes no sense here: git's own command shall ask again. Its lease makes that harmless. */
@@ -37,7 +37,7 @@ const capabilities = 'report-status-v2 side-band-64k object-format=sha1 agent=mo
  * nothing needs to be asked before, and whatever is at the branch otherwise stays.
  */
 export async function pushOverWire(
-  { post, transfer, patience, habits }: PushTools,
+  { post, transfer, patience, quirks }: PushTools,
   address: RemoteAddress,
   { commit, expected, pushOptions, signal, progress }: WirePush,
 ): Promise<PushResult | Unreadable> {
@@ -70,10 +70,10 @@ export async function pushOverWire(
   };
   const sendAsAllowed = async () => {
     if (Buffer.isBuffer(pack)) return send(body);
-    if (habits.needsLength) return sendWithLength(pack);
+    if (quirks.needsLength) return sendWithLength(pack);
     const first = await send(body);
     if (first.status !== 411) return first;
-    habits.needsLength = true;
+    quirks.needsLength = true;
     return sendWithLength(pack);
   };
   const answer = await sendAsAllowed().catch((error: unknown) => {

@@ -4,7 +4,7 @@ import type { PushResult, Remote } from '../sync/ports.ts';
 import { signInBefore } from '../net/gateway.ts';
 import type { Pins } from '../net/pins.ts';
 import { delimiter, flush, packet } from './packets.ts';
-import type { RemoteAddress, Session, WayHabits } from './session.ts';
+import type { RemoteAddress, Session, TransportQuirks } from './session.ts';
 import type { Transfer } from './transfer.ts';
 import { fetchOverWire } from './wire-fetch.ts';
 import { pushOverWire } from './wire-push.ts';
@@ -17,9 +17,9 @@ export interface WireRemoteOptions {
   readonly fallback: Remote;
   /** Absent: only looks go over the wire. */
   readonly transfer?: Transfer;
-  /** Throws while GitLab asks to be left alone: git of its own would ask all the same. */
+  /** Throws while no requests may be sent to GitLab. Git's own commands do not know that. */
   readonly checkBreaker?: () => void;
-  readonly habits: WayHabits;
+  readonly quirks: TransportQuirks;
   /** For every push: what GitLab shall do with it. */
   readonly pushOptions?: readonly string[];
 }
@@ -90,7 +90,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       if (transfer && expected) {
         const pushOptions = [...(choices.skipCi ? ['ci.skip'] : []), ...(options.pushOptions ?? [])];
         const wanted = { commit, expected, pushOptions, signal, progress };
-        const tools = { post, transfer, patience: pushing, habits: options.habits };
+        const tools = { post, transfer, patience: pushing, quirks: options.quirks };
         const result = await session((address) => pushOverWire(tools, address, wanted), signal);
         if (result !== 'unreadable') return result.kind === 'refused' ? whileLeased(result, expected, signal) : result;
       }

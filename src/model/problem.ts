@@ -98,7 +98,7 @@ export interface ProblemFacts {
   readonly facts: Readonly<Record<string, string>>;
   /** The technical cause in one line, folded away on the page. */
   readonly cause: string;
-  /** ms: GitLab asked to be left alone for this long. */
+  /** ms until GitLab may be asked again, as it said. */
   readonly retryAfterMs?: number;
 }
 

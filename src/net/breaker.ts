@@ -1,10 +1,10 @@
 import { Problem } from '../model/problem.ts';
 import type { Clock, Random } from '../model/world.ts';
 
-/** Keeps all sites together from hammering an instance that is down or has asked to be left alone. */
+/** Keeps all sites together from hammering an instance that is down or limits the rate of requests. */
 export interface Breaker {
   /**
-   * Throws the Problem of the last failure, with the time left, while the instance is to be left alone. When that time is
+   * Throws the Problem of the last failure, with the time left, while no requests may be sent. When that time is
    * over it lets one through, and the others when that one came back.
    */
   check(): void;
@@ -21,7 +21,7 @@ export function createBreaker({ clock, random }: { clock: Clock; random: Random 
   let failures = 0;
   let failedAt = 0;
   let openUntil = 0;
-  /** Until then GitLab itself asked to be left alone: nothing else shortens that. */
+  /** Until then GitLab's own rate limit applies: nothing else shortens that. */
   let askedUntil = 0;
   let last: Problem | undefined;
   let isProbing = false;

@@ -80,7 +80,7 @@ export interface Http {
    * along, it is sent on no further, and what comes of it says nothing about the instance. Resolves with any answer.
    */
   elsewhere(request: ElsewhereRequest): Promise<HttpAnswer>;
-  /** Throws the Problem of the last failure while the instance is to be left alone. */
+  /** Throws the Problem of the last failure while no requests may be sent. */
   check(): void;
   /** Closes idle connections. */
   close(): void;

@@ -6,7 +6,7 @@ import { basicAuthorization } from '../git/environment.ts';
 import { type Whereabouts, followingRemote } from '../git/following.ts';
 import { largeRemote } from '../git/large.ts';
 import { cliRemote } from '../git/remote.ts';
-import type { Session, WayHabits } from '../git/session.ts';
+import type { Session, TransportQuirks } from '../git/session.ts';
 import type { Transfer } from '../git/transfer.ts';
 import { withAuthDiagnosis, withPinnedAddress, wireRemote } from '../git/wire.ts';
 import type { WirePost } from '../git/wire-request.ts';
@@ -32,10 +32,10 @@ export interface RemoteDeps {
   readonly withToken: <T>(id: ConnectionId, use: (token: Secret) => Promise<T>, signal?: AbortSignal) => Promise<T>;
   readonly post: WirePost;
   readonly lfs: LfsClient;
-  /** Throws while GitLab asks to be left alone. */
+  /** Throws while no requests may be sent to GitLab. */
   readonly checkBreaker: () => void;
   readonly tlsFiles: Pick<TlsFiles, 'network'>;
-  readonly habits: WayHabits;
+  readonly quirks: TransportQuirks;
   /** `config/git-limited.sh`. */
   readonly limited: string;
   readonly pins: Pins;
@@ -81,11 +81,11 @@ export function siteRemote(deps: RemoteDeps, site: RemoteSite): Remote {
     author: site.author,
     maxFileBytes: site.maxFileBytes,
     ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
-    habits: deps.habits,
+    quirks: deps.quirks,
     session: withAuthDiagnosis(deps.post, withPinnedAddress(session, deps.pins)),
   });
   const wire = wireRemote({
-    ...{ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker, habits: deps.habits },
+    ...{ post: deps.post, session, fallback: commands, checkBreaker: deps.checkBreaker, quirks: deps.quirks },
     ...(site.transfer ? { transfer: site.transfer } : {}),
     ...(site.pushOptions ? { pushOptions: site.pushOptions } : {}),
   });

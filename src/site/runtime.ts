@@ -107,8 +107,8 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
   const repositoryDir = (id: SiteId): string => join(config.stateDir, 'repositories', `${id}.git`);
   const largeFiles = (id: SiteId): LargeFiles => openLargeFiles(join(config.stateDir, 'large', id), deps.lfs);
   const pins = createPins({ clock, resolve: overrides.resolve ?? resolveName });
-  const habits = { needsLength: false };
-  const remoteDeps = { ...deps, repositoryDir, pins, habits, override: overrides.remote };
+  const quirks = { needsLength: false };
+  const remoteDeps = { ...deps, repositoryDir, pins, quirks, override: overrides.remote };
 
   const find = (id: SiteId): SiteRuntime => {
     const found = runtimes.get(id);

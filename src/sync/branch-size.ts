@@ -21,7 +21,7 @@ export async function checkBranchSize(repository: Commits, tip: Oid, limit: numb
   });
 }
 
-/** Further back than this nobody looks: the commit that was reached is named. */
+/** The search stops after this many commits, and names the one that it reached. */
 const mostCommits = 200;
 
 /** The oldest commit over the limit on the branch's first-parent line. */

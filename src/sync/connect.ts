@@ -102,13 +102,20 @@ export async function connect(
   return plan;
 }
 
+/** The listing stops at the first file too many; only then it is worth finding out whose commit brought it. */
+async function filesOf(repository: Repository, tip: Oid, limit: number): Promise<readonly TreeFile[]> {
+  return repository.files(tip, limit).catch(async (error: unknown) => {
+    await checkBranchSize(repository, tip, limit);
+    throw error;
+  });
+}
+
 async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
   const { repository, directory, remote, fileLimit, signal, progress, switching } = deps;
   const found = await remote.fetch(signal, progress);
   const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;
   const tip = from ?? found;
-  if (tip !== 'absent') await checkBranchSize(repository, tip, fileLimit);
-  const theirs = tip === 'absent' ? [] : await repository.files(tip, fileLimit);
+  const theirs = tip === 'absent' ? [] : await filesOf(repository, tip, fileLimit);
   // The repository's own rules count already: what it ignores is not the connect's to remove.
   const commit = tip === 'absent' ? undefined : tip;
   const survey = await directory.survey(await gitignoresOf(repository, theirs), commit);

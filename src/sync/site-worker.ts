@@ -106,8 +106,7 @@ class Worker implements SiteWorker {
   readonly #maintenance: Maintenance;
   readonly #offers: OfferSchedule;
   #failures = 0;
-  /** What a person said yes to: a step, or the state of the folder. For the next run that ends well only. */
-  /** What a person said since the last run. */
+  /** What a person agreed to since the last run: a step, or the state of the folder. It counts until a run ends well. */
   #consent: { answer?: Answer; root?: 'changed' | 'emptied' } = {};
 
   constructor(deps: SiteWorkerDeps) {

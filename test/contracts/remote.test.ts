@@ -297,7 +297,7 @@ overhttp('while GitLab asks to be left alone git is not started, neither to fetc
   const checkBreaker = (): void => {
     throw new Problem('gitlab-busy', {}, { retryAfterMs: 30_000 });
   };
-  const remote = wireRemote({ habits: { needsLength: false }, post: never, session: never, fallback, checkBreaker });
+  const remote = wireRemote({ quirks: { needsLength: false }, post: never, session: never, fallback, checkBreaker });
   const push = () => remote.push('a'.repeat(40) as Oid, null, { skipCi: false });
   for (const act of [() => remote.fetch(), push]) assert.is((await problemOf(act())).retryAfterMs, 30_000);
   assert.equal(started, []);
@@ -432,7 +432,7 @@ async function overHttp(
         network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
-      habits: { needsLength: false },
+      quirks: { needsLength: false },
       dir: gitDir,
       home,
       git: '/usr/bin/git',
@@ -459,7 +459,7 @@ async function overHttp(
       kind === 'cli'
         ? cli
         : wireRemote({
-            habits: { needsLength: false },
+            quirks: { needsLength: false },
             ...{ post: (request) => http.post(request), session: address, fallback: cli },
             transfer: transferOf(repository, { dir: gitDir, home }),
           });

@@ -108,7 +108,7 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
         network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli = cliRemote({
-      habits: { needsLength: false },
+      quirks: { needsLength: false },
       ...{
         dir: join(dir, 'state', 'repo.git'),
         home: join(dir, 'state', 'home'),
@@ -131,7 +131,7 @@ async function lined(kind: 'cli' | 'wire', test: (lined: Lined) => Promise<void>
     const paths = { dir: join(dir, 'state', 'repo.git'), home: join(dir, 'state', 'home') };
     const wire = (repository: OpenRepository): Remote =>
       wireRemote({
-        habits: { needsLength: false },
+        quirks: { needsLength: false },
         post,
         session: address,
         fallback: cli,

@@ -57,7 +57,7 @@ export async function overHttp(
         network: { baseUrl, authorization: basicAuthorization(token), headers: {}, caFile: '', proxy: '' },
       });
     const cli: Remote = cliRemote({
-      habits: { needsLength: false },
+      quirks: { needsLength: false },
       dir: gitDir,
       home: join(dir, 'state', 'home'),
       git: '/usr/bin/git',
@@ -79,7 +79,7 @@ export async function overHttp(
     });
     const overWire = (opened: OpenRepository): Remote =>
       wireRemote({
-        habits: { needsLength: false },
+        quirks: { needsLength: false },
         ...{ post: (request) => http.post(request), session: address, fallback: cli },
         transfer: transferOf(opened, { dir: gitDir, home: join(dir, 'state', 'home') }, maxFileBytes, counted),
       });

@@ -73,7 +73,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
   const repository = openRepository({ ...paths, author, driver: createDriver('/usr/bin/git'), clock: systemClock });
   await repository.prepare();
   const remote = cliRemote({
-    habits: { needsLength: false },
+    quirks: { needsLength: false },
     ...{ ...paths, git: '/usr/bin/git', author, session: address, maxFileBytes: () => 4 * 1024 * 1024 },
     limited: new URL('../../config/git-limited.sh', import.meta.url).pathname,
   });
@@ -85,7 +85,7 @@ async function against(script: Script, test: (asked: Asked) => Promise<void>): P
   });
   const transfer = transferOf(repository, paths, 4 * 1024 * 1024);
   const wire = wireRemote({
-    habits: { needsLength: false },
+    quirks: { needsLength: false },
     post: (request) => http.post(request),
     session: address,
     fallback: remote,

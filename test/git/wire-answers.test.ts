@@ -73,7 +73,7 @@ async function place(test: (place: Place) => Promise<void>): Promise<void> {
   const network = { baseUrl: 'https://x.example', authorization: 'Basic x', headers: {}, caFile: '', proxy: '' };
   const address: RemoteAddress = { url: 'https://x.example/s.git', project: 's', branch: 'main', network };
   const remote = wireRemote({
-    habits: { needsLength: false },
+    quirks: { needsLength: false },
     ...{ post, session: (use) => use(address), transfer: transferOf(repository, paths) },
     fallback: { head: fellBack, fetch: fellBack, push: fellBack },
   });

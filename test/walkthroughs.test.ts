@@ -6,8 +6,8 @@ import { filesOf, mooredSite, signedIn } from './support/moored.ts';
 import { until } from './support/until.ts';
 import { inPlace } from './gitlab-depth/support.ts';
 
-/** The ways through the code that docs/architecture.md describes are the ways that a real daemon goes. */
-const ways = suite('ways through the code');
+/** The walkthroughs in docs/architecture.md follow what a real daemon does. */
+const walkthroughs = suite('walkthroughs');
 
 const text = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
 
@@ -27,7 +27,7 @@ async function called(session: Session, act: () => Promise<unknown>): Promise<Re
   return new Set(result.filter(isCalled).flatMap(({ url }) => /\/src\/(.+)$/.exec(url)?.[1] ?? []));
 }
 
-ways('each file that is listed takes part', () =>
+walkthroughs('each file that is listed takes part', () =>
   inPlace({}, async (place) => {
     const session = new Session();
     session.connect();
@@ -74,4 +74,4 @@ ways('each file that is listed takes part', () =>
   }),
 );
 
-ways.run();
+walkthroughs.run();

@@ -11,7 +11,7 @@ import { git, scratch } from '../support/plain-git.ts';
 import { overHttp } from './over-http.ts';
 import { problemOf } from './support.ts';
 
-const way = suite('faults/way');
+const transport = suite('faults/transport');
 
 const ways = [
   ['over the wire', { wire: { started: () => {} } }],
@@ -51,7 +51,7 @@ async function demandsLength(to: string) {
 }
 
 for (const [name, over] of ways) {
-  way(`R11: a proxy that wants to know the length beforehand: large pushes arrive, ${name}`, async () => {
+  transport(`R11: a proxy that wants to know the length beforehand: large pushes arrive, ${name}`, async () => {
     let proxy: Awaited<ReturnType<typeof demandsLength>> | undefined;
     const through = async (url: string): Promise<string> => (proxy = await demandsLength(url)).url;
     try {
@@ -71,7 +71,7 @@ for (const [name, over] of ways) {
     }
   });
 
-  way(`R12: a GitLab that lets git in over SSH only is told as that, ${name}`, () =>
+  transport(`R12: a GitLab that lets git in over SSH only is told as that, ${name}`, () =>
     overHttp(over, async (world) => {
       await world.connect();
       await world.sync();
@@ -95,7 +95,7 @@ for (const [there, wanted] of [
   ['site/v2', 'site'],
   ['site', 'site/v2'],
 ] as const) {
-  way(`R13: the branch ${wanted} cannot be made beside ${there}: told as that, by what git really says`, () => {
+  transport(`R13: the branch ${wanted} cannot be made beside ${there}: told as that, by what git really says`, () => {
     const { dir, remove } = scratch();
     const [bare, work] = [join(dir, 'bare.git'), join(dir, 'work')];
     git(dir, 'init', '-q', '--bare', bare);
@@ -115,4 +115,4 @@ for (const [there, wanted] of [
   });
 }
 
-way.run();
+transport.run();
