@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { type Server, createServer } from 'node:http';
+import { type RequestListener, type Server, createServer } from 'node:http';
 import { permissionsCheck } from './actions/system.ts';
 import type { Config } from './config.ts';
 import { ownerOf } from './files/machine.ts';
@@ -13,7 +13,8 @@ import type { Clock } from './model/world.ts';
 import { type Parts, createParts } from './parts.ts';
 import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
-import { createApp } from './web/app.ts';
+import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
+import { createApps } from './web/app.ts';
 import { webDeps } from './web-wiring.ts';
 import { systemClock, systemRandom } from './world.ts';
 
@@ -52,9 +53,14 @@ export async function startDaemon(
     const parts = await createParts(config, store, { log, mask, clock, random, overrides });
     for (const site of store.sites.all()) await parts.runtimes.add(site);
     const stopping = new AbortController();
-    const app = createApp({ ...webDeps(parts), stopping: stopping.signal });
+    const apps = createApps({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
-    const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
+    const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, apps.network.callback()), config);
+    const socket = await openSocket(config, log, apps.socket.callback()).catch((error: unknown) => {
+      server.close();
+      throw error;
+    });
+    const servers = [server, ...(socket ? [socket] : [])];
     for (const site of store.sites.all()) await parts.runtimes.changed(site);
     parts.checks.start();
     parts.pauseAll.start();
@@ -63,7 +69,7 @@ export async function startDaemon(
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
     await logPermissions(store, clock, log);
-    return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
+    return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, servers, stopping) };
   } catch (error) {
     await store.close();
     throw error;
@@ -72,15 +78,15 @@ export async function startDaemon(
 
 async function stop(
   { runtimes, checks, notices, pauseAll, http, store }: Parts,
-  server: Server,
+  servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   pauseAll.stop();
-  const closed = new Promise((resolve) => server.close(resolve));
+  const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
   await Promise.all([checks.stop(), notices.stop()]);
-  server.closeAllConnections();
+  for (const server of servers) server.closeAllConnections();
   await closed;
   http.close();
   await store.close();
@@ -121,9 +127,16 @@ async function checkGit({ git }: Config, log: Log): Promise<void> {
   log('warn', `${git} ${what}. If your distribution did not add these fixes, install a newer git.`);
 }
 
+/** Undefined where the state directory's path is too long for a socket: everything but the command line works there. */
+async function openSocket({ stateDir }: Config, log: Log, handler: RequestListener): Promise<Server | undefined> {
+  const path = socketPath(stateDir);
+  const fault = socketPathFault(path);
+  if (fault !== undefined) return void log('warn', `The command line cannot reach this daemon. ${fault}`);
+  return bounded(await listenOnSocket(path, handler));
+}
+
 function listen(server: Server, { host, port }: Config): Promise<Server> {
-  // Slow headers and half-sent bodies must not hold connections for ever.
-  Object.assign(server, { headersTimeout: 15_000, requestTimeout: 60_000, maxConnections: 1_000 });
+  bounded(server);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -134,4 +147,9 @@ function listen(server: Server, { host, port }: Config): Promise<Server> {
     });
     server.listen(port, host, () => resolve(server));
   });
+}
+
+/** Slow headers and half-sent bodies must not hold connections for ever. */
+function bounded(server: Server): Server {
+  return Object.assign(server, { headersTimeout: 15_000, requestTimeout: 60_000, maxConnections: 1_000 });
 }

@@ -1,4 +1,5 @@
 import { bodyParser } from '@koa/bodyparser';
+import type { Socket } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
 import serve from 'koa-static';
@@ -9,6 +10,7 @@ import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
 import { gate } from './gate.ts';
+import { admitOperator } from './operator.ts';
 import { createWebContext, publicFolder } from './render.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
@@ -44,23 +46,39 @@ import { theme } from './routes/theme.ts';
 import { waiting } from './routes/waiting.ts';
 import { wentBack } from './routes/went-back.ts';
 
-/** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
-export function createApp(deps: WebDeps): Koa {
+export interface Apps {
+  /** For the network: pages, the API by token, health and GitLab's calls. */
+  readonly network: Koa;
+  /** For the daemon's own socket: the API, to the operator. */
+  readonly socket: Koa;
+}
+
+/**
+ * Both ways in. They share the API's routes, so that the command line and programs can do and see the same. `uidOf`: who
+ * is on the other side of the daemon's own socket.
+ */
+export function createApps(deps: WebDeps, uidOf: (socket: Socket) => number | undefined): Apps {
   const address = createAddress(deps.about.publicUrl);
   const web = createWebContext(deps, address);
-  const app: App = new Koa<State>();
-  // A reader who went away in the middle of a stream is no error of ours.
-  app.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET') return;
-    deps.log('warn', 'An answer broke off.', { error: error.message });
-  });
+  const programs = open(web);
+  return { network: networkApp(web, address, programs), socket: socketApp(web, programs, uidOf) };
+}
 
+/** The app for the network alone. Holds no state but notices; may be created many times. */
+export function createApp(deps: WebDeps): Koa {
+  return createApps(deps, () => undefined).network;
+}
+
+/** In the order a request meets it. */
+function networkApp(web: WebContext, address: Address, programs: ReturnType<typeof open>): Koa {
+  const { deps } = web;
+  const app = newApp(deps);
   app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
   app.use(failure(web));
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
-  app.use(open(web));
+  app.use(programs);
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));
   app.use(gate(deps, address));
@@ -68,6 +86,28 @@ export function createApp(deps: WebDeps): Koa {
   app.use(formTokens(deps));
   app.use(pages(web));
   return app as unknown as Koa;
+}
+
+/** Nothing but the API: no pages, no cookies, no sub-path. */
+function socketApp(
+  { deps }: WebContext,
+  programs: ReturnType<typeof open>,
+  uidOf: (socket: Socket) => number | undefined,
+): Koa {
+  const app = newApp(deps);
+  app.use(admitOperator(uidOf));
+  app.use(programs);
+  return app as unknown as Koa;
+}
+
+function newApp(deps: WebDeps): App {
+  const app: App = new Koa<State>();
+  // A reader who went away in the middle of a stream is no error of ours.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET') return;
+    deps.log('warn', 'An answer broke off.', { error: error.message });
+  });
+  return app;
 }
 
 /**

@@ -16,6 +16,8 @@ export interface State {
   visitor?: string;
   /** The site the request is about, so that a problem page can lead back to it. */
   site?: Site;
+  /** The request came in over the daemon's own socket: every right, under this name. Set by `web/operator.ts` alone. */
+  operator?: { readonly name: string };
 }
 
 export type Context = Koa.ParameterizedContext<State>;

@@ -69,8 +69,9 @@ export function api(router: Router<State>, web: WebContext): void {
   router.all('/api/*rest', (ctx: Call) => refuse(ctx, web, new Problem('not-found', { what: 'address' })));
 }
 
-/** Whose token it is, as the audit log names it. */
+/** Who asks, as the audit log names them: the operator, or the owner of the token that is shown. */
 function admit(ctx: Context, { deps }: WebContext, scope: ApiScope): string {
+  if (ctx.state.operator) return ctx.state.operator.name;
   const shown = /^Bearer ([\w-]{20,200})$/.exec(ctx.get('Authorization'))?.[1];
   const token = shown === undefined ? undefined : deps.apiTokens.find(shown);
   const owner = token && deps.accounts.all().find(({ id }) => id === token.accountId);
