@@ -64,6 +64,9 @@ function ofDaemon(program: Command, command: Adder): void {
   command(program, 'version', 'print the version', async ({ json, out }) =>
     json ? out.json({ version }) : out.line(`mooring ${version}`),
   );
+  command(program, 'check', 'explain every fault of the set-up, with its fix', async (cliFor) =>
+    (await import('./check.ts')).check(cliFor),
+  );
   command(program, 'rotate-key', 'replace the key that encrypts secrets; the daemon must be stopped', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );

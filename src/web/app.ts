@@ -32,6 +32,7 @@ import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
+import { operator } from './routes/operator.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
 import { settings } from './routes/settings.ts';
@@ -88,15 +89,16 @@ function networkApp(web: WebContext, address: Address, programs: ReturnType<type
   return app as unknown as Koa;
 }
 
-/** Nothing but the API: no pages, no cookies, no sub-path. */
+/** Nothing but the API and what only the operator may ask: no pages, no cookies, no sub-path. */
 function socketApp(
-  { deps }: WebContext,
+  web: WebContext,
   programs: ReturnType<typeof open>,
   uidOf: (socket: Socket) => number | undefined,
 ): Koa {
-  const app = newApp(deps);
+  const app = newApp(web.deps);
   app.use(admitOperator(uidOf));
   app.use(programs);
+  app.use(operatorRoutes(web));
   return app as unknown as Koa;
 }
 
@@ -134,6 +136,13 @@ function open(web: WebContext) {
   health(router, web);
   hooks(router, web);
   api(router, web);
+  return router.routes();
+}
+
+/** For the command line alone: these routes do not exist on the network. */
+function operatorRoutes(web: WebContext) {
+  const router = new Router<State>();
+  operator(router, web);
   return router.routes();
 }
 

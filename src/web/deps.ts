@@ -16,6 +16,7 @@ import type { Account, Session } from '../model/account.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
 import type { SiteId } from '../model/site.ts';
+import type { SetUpCheck } from '../model/system.ts';
 
 /**
  * All that the pages are handed; nothing else reaches them. Methods throw a `Problem` for whatever a person can do
@@ -82,6 +83,9 @@ export interface WebDeps {
 
   /** What keeps Mooring from doing its work, a few words each; empty when nothing does. */
   readonly health: { faults(): Promise<readonly string[]> };
+
+  /** Everything about the set-up that can be wrong, as `mooring check` prints it. */
+  readonly setUp: { check(): Promise<readonly SetUpCheck[]> };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

@@ -24,7 +24,7 @@ import {
   type SiteId,
   type SiteStatus,
 } from '../../src/model/site.ts';
-import type { Attention, SystemCheck } from '../../src/model/system.ts';
+import type { Attention, SetUpCheck, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
 import type { ConflictVersions } from '../../src/actions/decisions.ts';
 import type { Check } from '../../src/actions/instance.ts';
@@ -60,6 +60,7 @@ export interface World {
   folders: FolderChoice[];
   checks: Check[];
   systemChecks: SystemCheck[];
+  setUpChecks: SetUpCheck[];
   attention: Attention[];
   wasIgnored: NotSynced[];
   notifications: NotificationsView;
@@ -106,6 +107,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     folders: [],
     checks: [],
     systemChecks: [],
+    setUpChecks: [],
     attention: [],
     notifications: { damaged: false },
     delivery: { kind: 'good', said: '250 Accepted' },
@@ -430,6 +432,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     },
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
+    setUp: { check: async () => world.setUpChecks },
     health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };
   return world;
