@@ -14,7 +14,7 @@ import { type Parts, createParts } from './parts.ts';
 import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
 import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
-import { createApps } from './web/app.ts';
+import { createWeb } from './web/app.ts';
 import { webDeps } from './web-wiring.ts';
 import { systemClock, systemRandom } from './world.ts';
 
@@ -53,10 +53,10 @@ export async function startDaemon(
     const parts = await createParts(config, store, { log, mask, clock, random, overrides });
     for (const site of store.sites.all()) await parts.runtimes.add(site);
     const stopping = new AbortController();
-    const apps = createApps({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
+    const { app, socketApp } = createWeb({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
-    const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, apps.network.callback()), config);
-    const socket = await openSocket(config, log, apps.socket.callback()).catch((error: unknown) => {
+    const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
+    const socket = await openSocket(config, log, socketApp.callback()).catch((error: unknown) => {
       server.close();
       throw error;
     });

@@ -6,7 +6,6 @@ import { type SiteProjectDeps, usableProject } from './site-project.ts';
 export interface HandOverDeps extends SiteProjectDeps {
   readonly store: SiteProjectDeps['store'] & {
     readonly instance: { connections(): readonly Connection[]; connection(id: string): Connection | undefined };
-    readonly accounts: { get(id: string): { readonly name: string } | undefined };
   };
   readonly connectedSite: {
     /** The site uses this connection from now on. Throws what keeps its user from the repository. */

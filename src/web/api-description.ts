@@ -44,9 +44,10 @@ const object = (properties: Readonly<Record<string, Schema>>): Schema => ({
 const tally = object({ added: whole, changed: whole, removed: whole });
 const moved = orNull(object({ at: moment, files: whole, commit: text, subject: text }));
 const problem = object({ code: text, title: text, happened: text, todo: text });
+const refusal = object({ code: text, title: text, happened: text, untouched: text, todo: text });
 
 const schemas = {
-  Error: object({ error: problem }),
+  Error: object({ error: refusal }),
   Site: object({
     id: text,
     name: text,

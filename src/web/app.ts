@@ -3,19 +3,19 @@ import type { Socket } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
 import serve from 'koa-static';
+import { access, mayUse } from './access.ts';
 import { createAddress, type Address } from './address.ts';
 import { clientAddress } from './client-address.ts';
 import type { App, Context, Next, WebContext, State } from './context.ts';
 import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
-import { gate } from './gate.ts';
 import { admitOperator } from './operator.ts';
 import { createWebContext, publicFolder } from './render.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
-import { admins } from './routes/admins.ts';
+import { accounts } from './routes/accounts.ts';
 import { api } from './routes/api.ts';
 import { apiTokens } from './routes/api-tokens.ts';
 import { addSite } from './routes/add-site.ts';
@@ -32,6 +32,7 @@ import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
+import { ownAccount } from './routes/own-account.ts';
 import { operator } from './routes/operator.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
@@ -47,58 +48,58 @@ import { theme } from './routes/theme.ts';
 import { waiting } from './routes/waiting.ts';
 import { wentBack } from './routes/went-back.ts';
 
-export interface Apps {
-  /** For the network: pages, the API by token, health and GitLab's calls. */
-  readonly network: Koa;
-  /** For the daemon's own socket: the API, to the operator. */
-  readonly socket: Koa;
-}
-
-/**
- * Both ways in. They share the API's routes, so that the command line and programs can do and see the same. `uidOf`: who
- * is on the other side of the daemon's own socket.
- */
-export function createApps(deps: WebDeps, uidOf: (socket: Socket) => number | undefined): Apps {
-  const address = createAddress(deps.about.publicUrl);
-  const web = createWebContext(deps, address);
-  const programs = open(web);
-  return { network: networkApp(web, address, programs), socket: socketApp(web, programs, uidOf) };
-}
-
-/** The app for the network alone. Holds no state but notices; may be created many times. */
+/** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
 export function createApp(deps: WebDeps): Koa {
-  return createApps(deps, () => undefined).network;
+  return createWeb(deps).app;
 }
 
-/** In the order a request meets it. */
-function networkApp(web: WebContext, address: Address, programs: ReturnType<typeof open>): Koa {
-  const { deps } = web;
+/** Every way in: they share the API's routes, so that the command line and programs can do and see the same. */
+export interface Web {
+  /** For the network: pages, the API by token, health and GitLab's calls. */
+  readonly app: Koa;
+  /** For the daemon's own socket: the API, to the operator. */
+  readonly socketApp: Koa;
+  /** What the network reaches, for the test that compares it with the table of access. */
+  readonly routers: readonly Router<State>[];
+}
+
+/** `uidOf`: who is on the other side of the daemon's own socket. */
+export function createWeb(deps: WebDeps, uidOf: (socket: Socket) => number | undefined = () => undefined): Web {
+  const address = createAddress(deps.about.publicUrl);
+  const pages = new Router<State>();
+  const programs = new Router<State>();
+  const web = createWebContext(deps, address, ({ state }, asked) => mayUse(deps, pages, state.person, asked));
+  addPages(pages, web);
+  addPrograms(programs, web);
   const app = newApp(deps);
   app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
   app.use(failure(web));
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
-  app.use(programs);
+  app.use(access(deps, address, programs, 'programs'));
+  app.use(programs.routes());
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));
-  app.use(gate(deps, address));
+  app.use(access(deps, address, pages, 'pages'));
   app.use(bodyParser({ enableTypes: ['form'], formLimit: '256kb' }));
   app.use(formTokens(deps));
-  app.use(pages(web));
-  return app as unknown as Koa;
+  app.use(pages.routes());
+  const socketApp = createSocketApp(web, programs, uidOf);
+  return { app: app as unknown as Koa, socketApp, routers: [pages, programs] };
 }
 
-/** Nothing but the API and what only the operator may ask: no pages, no cookies, no sub-path. */
-function socketApp(
-  web: WebContext,
-  programs: ReturnType<typeof open>,
-  uidOf: (socket: Socket) => number | undefined,
-): Koa {
-  const app = newApp(web.deps);
+/** The API, and what only the operator may ask: no pages, no cookies, no sub-path. */
+function createSocketApp(web: WebContext, programs: Router<State>, uidOf: (socket: Socket) => number | undefined): Koa {
+  const { deps, address } = web;
+  const own = new Router<State>();
+  operator(own, web);
+  const app = newApp(deps);
   app.use(admitOperator(uidOf));
-  app.use(programs);
-  app.use(operatorRoutes(web));
+  app.use(failure(web));
+  app.use(access(deps, address, programs, 'programs'));
+  app.use(programs.routes());
+  app.use(own.routes());
   return app as unknown as Koa;
 }
 
@@ -131,23 +132,13 @@ function staticFiles() {
 }
 
 /** For programs: no session, no form token, no page around the answer. */
-function open(web: WebContext) {
-  const router = new Router<State>();
+function addPrograms(router: Router<State>, web: WebContext): void {
   health(router, web);
   hooks(router, web);
   api(router, web);
-  return router.routes();
 }
 
-/** For the command line alone: these routes do not exist on the network. */
-function operatorRoutes(web: WebContext) {
-  const router = new Router<State>();
-  operator(router, web);
-  return router.routes();
-}
-
-function pages(web: WebContext) {
-  const router = new Router<State>();
+function addPages(router: Router<State>, web: WebContext): void {
   const screens = [setup, signInRoutes, theme, sites, addSite, syncing, connect, repository, confirm, disconnect];
   for (const add of [
     ...screens,
@@ -158,7 +149,8 @@ function pages(web: WebContext) {
     pauseAll,
     waiting,
     connectionRoutes,
-    admins,
+    accounts,
+    ownAccount,
     apiTokens,
     notifications,
     systemRoutes,
@@ -171,5 +163,4 @@ function pages(web: WebContext) {
     site,
   ])
     add(router, web);
-  return router.routes();
 }

@@ -16,9 +16,22 @@ export function failure(web: WebContext) {
       if (problem.code === 'unexpected') {
         web.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
       }
-      answer(web, ctx, problem);
+      if (ctx.path.startsWith('/api/') || ctx.state.operator) refuse(ctx, problem);
+      else answer(web, ctx, problem);
     }
   };
+}
+
+/** What a program is told instead of a page. */
+function refuse(ctx: Context, problem: Problem): void {
+  const facts = problem.toFacts();
+  const { title, happened, untouched, todo, status } = describe(facts);
+  const isUnknown = problem.facts['why'] === 'token';
+  ctx.status = isUnknown ? 401 : status;
+  ctx.set('Cache-Control', 'no-store');
+  if (isUnknown) ctx.set('WWW-Authenticate', 'Bearer realm="mooring"');
+  if (facts.retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(facts.retryAfterMs / 1_000)));
+  ctx.body = { error: { code: problem.code, title, happened, untouched, todo } };
 }
 
 function answer(web: WebContext, ctx: Context, problem: Problem): void {

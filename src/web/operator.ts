@@ -9,7 +9,9 @@ import type { Context, Next } from './context.ts';
 export function admitOperator(uidOf: (socket: Socket) => number | undefined) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const uid = uidOf(ctx.req.socket);
-    ctx.state.operator = { name: uid === undefined ? 'command line' : `command line (uid ${uid})` };
+    const name = uid === undefined ? 'command line' : `command line (uid ${uid})`;
+    // The account is none that is stored: nobody can sign in to it, and no token can belong to it.
+    ctx.state.operator = { account: { id: 'operator', name, role: 'admin', createdAt: 0 }, by: name, role: 'admin' };
     await next();
   };
 }

@@ -1,13 +1,14 @@
 import type { Router } from '@koa/router';
-import type { ApiScope } from '../../model/account.ts';
 import type { RunRecord } from '../../model/event.ts';
-import { Problem, asProblem } from '../../model/problem.ts';
 import { describe } from '../../model/remedy.ts';
 import type { Moved, Site, SiteStatus } from '../../model/site.ts';
 import { displayPath } from '../../model/tree.ts';
 import { apiDescription } from '../api-description.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
+import { seen } from '../seen.ts';
+import { accountName } from '../session.ts';
+import { siteOf } from '../site-frame.ts';
 import { stateWords } from '../words.ts';
 
 type Call = Context & { params: Record<string, string> };
@@ -16,14 +17,9 @@ type Call = Context & { params: Record<string, string> };
 export function api(router: Router<State>, web: WebContext): void {
   const { deps } = web;
   const call =
-    (scope: ApiScope, answer: (ctx: Call, by: string) => Promise<unknown>) =>
+    (answer: (ctx: Call, by: string) => Promise<unknown>) =>
     async (ctx: Call): Promise<void> => {
-      try {
-        const by = admit(ctx, web, scope);
-        ctx.body = await answer(ctx, by);
-      } catch (error) {
-        refuse(ctx, web, error);
-      }
+      ctx.body = await answer(ctx, accountName(ctx));
       ctx.set('Cache-Control', 'no-store');
     };
 
@@ -32,15 +28,19 @@ export function api(router: Router<State>, web: WebContext): void {
   });
   router.get(
     '/api/v1/sites',
-    call('read', async () => ({ sites: deps.sites.all().map((site) => siteView(web, site)) })),
+    call(async (ctx) => ({
+      sites: seen(ctx, web)
+        .sites()
+        .map((site) => siteView(web, site)),
+    })),
   );
   router.get(
     '/api/v1/sites/:id',
-    call('read', async (ctx) => siteView(web, siteOf(ctx, web))),
+    call(async (ctx) => siteView(web, siteOf(ctx, web))),
   );
   router.get(
     '/api/v1/sites/:id/activity',
-    call('read', async (ctx) => {
+    call(async (ctx) => {
       const site = siteOf(ctx, web);
       const { limit, offset } = window(ctx);
       const { rows, total } = await deps.history.runs(site.id, { limit, offset });
@@ -49,7 +49,7 @@ export function api(router: Router<State>, web: WebContext): void {
   );
   router.post(
     '/api/v1/sites/:id/sync',
-    call('sync', async (ctx, by) => {
+    call(async (ctx, by) => {
       const site = siteOf(ctx, web);
       await deps.sites.syncNow(site.id, by);
       ctx.status = 202;
@@ -59,42 +59,13 @@ export function api(router: Router<State>, web: WebContext): void {
   for (const act of ['pause', 'resume'] as const) {
     router.post(
       `/api/v1/sites/:id/${act}`,
-      call('sync', async (ctx, by) => {
+      call(async (ctx, by) => {
         const site = siteOf(ctx, web);
         await deps.sites[act](site.id, by);
         return siteView(web, siteOf(ctx, web));
       }),
     );
   }
-  router.all('/api/*rest', (ctx: Call) => refuse(ctx, web, new Problem('not-found', { what: 'address' })));
-}
-
-/** Who asks, as the audit log names them: the operator, or the owner of the token that is shown. */
-function admit(ctx: Context, { deps }: WebContext, scope: ApiScope): string {
-  if (ctx.state.operator) return ctx.state.operator.name;
-  const shown = /^Bearer ([\w-]{20,200})$/.exec(ctx.get('Authorization'))?.[1];
-  const token = shown === undefined ? undefined : deps.apiTokens.find(shown);
-  const owner = token && deps.accounts.all().find(({ id }) => id === token.accountId);
-  if (!token || !owner) throw new Problem('not-allowed', { why: 'token' });
-  if (scope === 'sync' && token.scope !== 'sync') throw new Problem('not-allowed', { why: 'scope' });
-  return `${owner.name} (${token.name})`;
-}
-
-function refuse(ctx: Context, { deps }: WebContext, error: unknown): void {
-  const problem = asProblem(error);
-  if (problem.code === 'unexpected') deps.log('error', 'An API call failed.', { path: ctx.path, error: String(error) });
-  const facts = problem.toFacts();
-  const { title, happened, todo, status } = describe(facts);
-  const { why } = problem.facts;
-  ctx.status = why === 'token' ? 401 : status;
-  if (why === 'token') ctx.set('WWW-Authenticate', 'Bearer realm="mooring"');
-  ctx.body = { error: { code: problem.code, title, happened, todo } };
-}
-
-function siteOf(ctx: Call, { deps }: WebContext): Site {
-  const site = deps.sites.get(ctx.params['id'] ?? '');
-  if (!site) throw new Problem('not-found', { what: 'site' });
-  return site;
 }
 
 /** `limit` (1 to 100, else 25) and `offset` from the query. */

@@ -1,29 +1,16 @@
 import type { Router } from '@koa/router';
-import { Problem, asProblem } from '../../model/problem.ts';
-import { describe } from '../../model/remedy.ts';
-import type { Context, WebContext, State } from '../context.ts';
+import type { WebContext, State } from '../context.ts';
 
-/** `/operator/v1`: what the command line asks that no program on the network may. Answers are JSON, errors too. */
+/**
+ * `/operator/v1`: what the command line asks that no program on the network may. Mounted behind the daemon's own socket
+ * alone, after the operator was admitted.
+ */
 export function operator(router: Router<State>, { deps }: WebContext): void {
-  const call = (answer: (ctx: Context, by: string) => Promise<unknown>) => async (ctx: Context) => {
+  router.use((ctx, next) => {
     ctx.set('Cache-Control', 'no-store');
-    try {
-      const by = ctx.state.operator?.name;
-      // These routes are only mounted behind the daemon's own socket; a mistake there must not open them.
-      if (by === undefined) throw new Problem('not-allowed', { why: 'token' });
-      ctx.body = await answer(ctx, by);
-    } catch (error) {
-      const problem = asProblem(error);
-      if (problem.code === 'unexpected')
-        deps.log('error', 'A command failed.', { path: ctx.path, error: problem.cause });
-      const { title, happened, todo, status } = describe(problem.toFacts());
-      ctx.status = status;
-      ctx.body = { error: { code: problem.code, title, happened, todo } };
-    }
-  };
-
-  router.get(
-    '/operator/v1/check',
-    call(async () => ({ checks: await deps.setUp.check() })),
-  );
+    return next();
+  });
+  router.get('/operator/v1/check', async (ctx) => {
+    ctx.body = { checks: await deps.setUp.check() };
+  });
 }
