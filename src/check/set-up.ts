@@ -1,5 +1,5 @@
 import type { Check } from '../actions/instance-checks.ts';
-import { Problem, asProblem } from '../model/problem.ts';
+import { type Problem, asProblem } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import { type Privileges, setUpOf } from '../model/set-up.ts';
 import type { Site } from '../model/site.ts';

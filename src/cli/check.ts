@@ -5,7 +5,7 @@ import { type Config, readConfig } from '../config.ts';
 import { createLog, createMask } from '../log.ts';
 import { gitVersion } from '../machine.ts';
 import { readPrivileges } from '../files/privileges.ts';
-import { Problem, asProblem } from '../model/problem.ts';
+import { type Problem, asProblem } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import type { SetUpCheck } from '../model/system.ts';
 import { createParts } from '../parts.ts';
