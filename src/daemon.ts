@@ -15,6 +15,7 @@ import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
 import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
 import { createWeb } from './web/app.ts';
+import { metricsType } from './web/routes/metrics.ts';
 import { webDeps } from './web-wiring.ts';
 import { systemClock, systemRandom } from './world.ts';
 
@@ -60,9 +61,11 @@ export async function startDaemon(
       server.close();
       throw error;
     });
-    const servers = [server, ...(socket ? [socket] : [])];
+    const measured = await openMetrics(config, parts);
+    const servers = [server, ...(socket ? [socket] : []), ...(measured ? [measured] : [])];
     for (const site of store.sites.all()) await parts.runtimes.changed(site);
     parts.checks.start();
+    parts.metrics.start();
     parts.pauseAll.start();
     parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
@@ -77,12 +80,13 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, pauseAll, http, store }: Parts,
+  { runtimes, checks, notices, metrics, pauseAll, http, store }: Parts,
   servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   pauseAll.stop();
+  metrics.stop();
   const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
   await Promise.all([checks.stop(), notices.stop()]);
@@ -135,7 +139,30 @@ async function openSocket({ stateDir }: Config, log: Log, handler: RequestListen
   return bounded(await listenOnSocket(path, handler));
 }
 
-function listen(server: Server, { host, port }: Config): Promise<Server> {
+/** Metrics without a token, for this machine alone. */
+async function openMetrics(
+  { metrics: { listen: place } }: Config,
+  { metrics, log }: Parts,
+): Promise<Server | undefined> {
+  if (!place) return undefined;
+  // A page of another site must not reach it by a name of its own that leads to this machine.
+  const names = ['127.0.0.1', '[::1]', 'localhost', place.host].map((host) => `${host}:${place.port}`);
+  const server = createServer((request, answer) => {
+    const isAsked =
+      request.method === 'GET' && request.url === '/metrics' && names.includes(request.headers.host ?? '');
+    if (!isAsked) return void answer.writeHead(404).end();
+    metrics.render().then(
+      (text) => answer.writeHead(200, { 'Content-Type': metricsType, 'Cache-Control': 'no-store' }).end(text),
+      (error: unknown) => {
+        log('error', 'The metrics could not be read.', { error });
+        answer.writeHead(500).end();
+      },
+    );
+  });
+  return listen(server, place);
+}
+
+function listen(server: Server, { host, port }: Pick<Config, 'host' | 'port'>): Promise<Server> {
   bounded(server);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -65,7 +65,7 @@ export function webDeps(parts: Parts): WebDeps {
   const { config, clock, log, store } = parts;
   const shared = actionParts(parts);
   const { connections } = shared;
-  const deliveries = createDeliveries(parts);
+  const deliveries = createDeliveries({ ...parts, onTrigger: (id) => parts.metrics.delivered(id) });
   const connectedSite = createConnectedSite<Remote>(shared);
   return {
     about: {
@@ -94,6 +94,7 @@ export function webDeps(parts: Parts): WebDeps {
     sessions: store.sessions,
     history: store.history,
     events: parts.events,
+    metrics: parts.metrics,
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },

@@ -32,6 +32,7 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   'notify-wiring': 'everything',
   socket: ['model'],
   check: ['model'],
+  metrics: ['model'],
   'check-wiring': 'everything',
   daemon: 'everything',
   site: 'everything',

@@ -125,6 +125,7 @@ const programs: Readonly<Record<string, Who | readonly [Who, ApiScope]>> = {
   'GET /readyz': 'everybody',
   'POST /hooks/gitlab': 'everybody',
   'POST /hooks/gitlab/:site': 'everybody',
+  'GET /metrics': ['viewer', 'read'],
   'GET /api/v1/openapi.json': 'everybody',
   'GET /api/v1/sites': ['viewer', 'read'],
   'GET /api/v1/sites/:id': ['viewer', 'read'],

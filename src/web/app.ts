@@ -30,6 +30,7 @@ import { hold } from './routes/hold.ts';
 import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
+import { metrics } from './routes/metrics.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
 import { ownAccount } from './routes/own-account.ts';
@@ -135,6 +136,7 @@ function staticFiles() {
 function addPrograms(router: Router<State>, web: WebContext): void {
   health(router, web);
   hooks(router, web);
+  metrics(router, web);
   api(router, web);
 }
 

@@ -15,7 +15,7 @@ import type { SystemActions } from '../actions/system.ts';
 import type { Account, Session } from '../model/account.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
-import type { SiteId } from '../model/site.ts';
+import type { Site, SiteId } from '../model/site.ts';
 import type { SetUpCheck } from '../model/system.ts';
 
 /**
@@ -75,6 +75,9 @@ export interface WebDeps {
     /** Calls back with every event after `sinceId`, then live. Returns the way to stop. */
     follow(sinceId: number | undefined, listener: (event: Numbered) => void): () => void;
   };
+
+  /** The text format of Prometheus. `sites`: only of these, and nothing of the installation. */
+  readonly metrics: { render(sites?: readonly Site[]): Promise<string> };
 
   /** GitLab's call after a push. Answers at once; checks token and signature in constant time, on the raw body. */
   readonly webhook: (siteId: string, headers: Headers) => DeliveryVerifier;
