@@ -14,7 +14,7 @@ import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
 import { accounts } from './routes/accounts.ts';
-import { api } from './routes/api.ts';
+import { api, jsonBody } from './api/api.ts';
 import { apiTokens } from './routes/api-tokens.ts';
 import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
@@ -71,6 +71,7 @@ export function createWeb(deps: WebDeps): { app: Koa; routers: readonly Router<S
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
   app.use(access(deps, address, programs, 'programs'));
+  app.use(jsonBody());
   app.use(programs.routes());
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));

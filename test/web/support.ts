@@ -205,7 +205,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       dropSystemHook: async (by) => did('instance.dropSystemHook', by),
     },
     connections: {
-      mine: () => world.connection,
+      mine: (_account, id) => (id === undefined || id === world.connection?.id ? world.connection : undefined),
       get: () => world.connection,
       begin: async (session, site) => {
         did('connections.begin', session, site);
@@ -245,6 +245,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
           sites: world.sites,
         },
       ],
+      remove: async (...args) => did('handOver.remove', ...args),
       targets: () => [ana],
       check: async (from, to, asked) => {
         did('handOver.check', from, to);
@@ -300,6 +301,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       pause: async (id, by) => did('sites.pause', id, by),
       resume: async (id, by) => did('sites.resume', id, by),
       syncNow: async (id, by) => did('sites.syncNow', id, by),
+      syncAndWait: async (id, by) => {
+        did('sites.syncAndWait', id, by);
+        return true;
+      },
     },
     settings: {
       wasIgnored: (id) => ({ step: 'three', left: id === 'museum' ? world.wasIgnored : [] }),
@@ -327,6 +332,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       }),
       save: async (id, form, by) => {
         did('settings.save', id, form, by);
+        return world.deps.sites.get(id) as Site;
+      },
+      saveAll: async (id, forms, by) => {
+        did('settings.saveAll', id, forms, by);
         return world.deps.sites.get(id) as Site;
       },
       allow: async (...args) => did('settings.allow', ...args),
