@@ -12,6 +12,7 @@ import { refusedBelow } from './files/refused.ts';
 import { systemUsers } from './files/users.ts';
 import { type Site, type SiteId, firstStatus } from './model/site.ts';
 import type { Parts } from './parts.ts';
+import { variables } from './settings.ts';
 import { socketPath, socketPathFault } from './socket.ts';
 import { keyExposure } from './store/key-file.ts';
 
@@ -32,6 +33,16 @@ export function setUpDeps(parts: Parts, shared: CheckDeps & Omit<SystemDeps, 'ru
     privileges: () => ({ ...readPrivileges(), userName: systemUsers(clock).userName(readPrivileges().uid) }),
     machine: setUpMachine(config, () => store.sites.all()),
   };
+}
+
+/** The settings of this process's environment, for somebody who helps: a secret only says that it is set. */
+export function givenSettings(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    variables().flatMap(({ name, secret }) => {
+      const value = process.env[name];
+      return value === undefined || value === '' ? [] : [[name, secret ? '[secret]' : value]];
+    }),
+  );
 }
 
 export function setUpMachine(config: Config, sites: () => readonly Site[]): SetUpMachine {

@@ -204,11 +204,17 @@ export type Environment = { readonly [Name in SettingName]: z.output<(typeof set
 /** A secret's name, or that of the file that holds it. */
 export type VariableName = SettingName | `${SettingName}_FILE`;
 
+interface Variable extends Omit<Setting, 'schema' | 'file'> {
+  readonly name: string;
+  /** Its value is one. */
+  readonly secret: boolean;
+}
+
 /** The variables with their examples, files before the secrets they hold. */
-export function variables(): readonly (Omit<Setting, 'schema' | 'file'> & { readonly name: string })[] {
+export function variables(): readonly Variable[] {
   return Object.entries<Setting>(settings).flatMap(([name, { file, example, about, fallback }]) => [
-    ...(file ? [{ name: `${name}_FILE`, ...file }] : []),
-    { name, example, about, fallback },
+    ...(file ? [{ name: `${name}_FILE`, ...file, secret: false }] : []),
+    { name, example, about, fallback, secret: file !== undefined },
   ]);
 }
 

@@ -13,7 +13,7 @@ import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
 import { createSystemActions } from './actions/system.ts';
 import { checkSetUp } from './check/set-up.ts';
-import { setUpDeps } from './check-wiring.ts';
+import { givenSettings, setUpDeps } from './check-wiring.ts';
 import { explainPath } from './files/explain.ts';
 import { createSiteFolders } from './files/folders.ts';
 import { ownerOf } from './files/machine.ts';
@@ -98,7 +98,7 @@ export function webDeps(parts: Parts): WebDeps {
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
-    setUp: { check: () => checkSetUp(setUpDeps(parts, shared)) },
+    setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
 }
 

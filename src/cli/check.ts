@@ -15,7 +15,8 @@ import { openStore } from '../store/store.ts';
 import { webDeps } from '../web-wiring.ts';
 import { systemClock, systemRandom } from '../world.ts';
 import type { Cli } from './cli.ts';
-import { CliError, type ExitCode, exit } from './exit.ts';
+import { type ExitCode, exit } from './exit.ts';
+import { inUse } from './stopped.ts';
 import { type Output, wrap } from './output.ts';
 
 /**
@@ -23,11 +24,15 @@ import { type Output, wrap } from './output.ts';
  * Otherwise the same is looked at from here, with the environment and the rights of whoever asks.
  */
 export async function check(cli: Cli): Promise<ExitCode> {
-  const running = await isAnswered(socketPath(cli.stateDir));
-  const { checks, exitCode } = running ? await ofDaemon(cli) : await fromHere(cli);
+  const { running, checks, exitCode } = await examine(cli);
   if (cli.json) cli.out.json({ daemon: running ? 'running' : 'stopped', checks });
   else for (const line of linesOf(cli.out, checks, running)) cli.out.line(line);
   return exitCode;
+}
+
+export async function examine(cli: Cli): Promise<Checked & { readonly running: boolean }> {
+  const running = await isAnswered(socketPath(cli.stateDir));
+  return { running, ...(running ? await ofDaemon(cli) : await fromHere(cli)) };
 }
 
 interface Checked {
@@ -98,13 +103,7 @@ async function withState(config: Config): Promise<readonly SetUpCheck[]> {
     return await withStore(config);
   } catch (error) {
     const problem = asProblem(error);
-    if (problem.code === 'state-in-use')
-      throw new CliError(
-        exit.tryAgain,
-        `Another process holds the state directory ${config.stateDir}, and no daemon answers on its socket.`,
-        'Wait until the daemon has started or stopped, then run this command again.',
-        problem.code,
-      );
+    if (problem.code === 'state-in-use') throw inUse(config.stateDir);
     const { title, happened, todo } = describe(problem.toFacts());
     const cause = problem.toFacts().cause;
     const finding = problem.code === 'unexpected' ? `${title} (${cause}).` : happened;

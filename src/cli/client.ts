@@ -102,19 +102,22 @@ interface ApiError {
     readonly title?: string;
     readonly happened?: string;
     readonly todo?: string;
+    readonly fields?: Readonly<Record<string, string>>;
   };
 }
 
 function refusal(status: number, text: string): CliError {
   const { error } = (parse(text) ?? {}) as ApiError;
-  const happened = [error?.title, error?.happened]
+  const fields = Object.entries(error?.fields ?? {}).map(([name, why]) => `${name}: ${why}`);
+  const happened = [error?.title, fields.length > 0 ? fields.join(' ') : error?.happened]
     .filter(Boolean)
     .join('. ')
     .replace(/([.?!])\. /, '$1 ');
   return new CliError(
-    exitOfStatus(status),
+    exitOfStatus(status, error?.code),
     happened || `The daemon answered ${status}.`,
-    error?.todo ?? '',
+    // The API's own advice is for programs.
+    error?.code === 'request-invalid' ? 'Correct it, and run the command again.' : (error?.todo ?? ''),
     error?.code,
   );
 }

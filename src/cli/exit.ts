@@ -28,9 +28,13 @@ export class CliError extends Error {
   }
 }
 
-/** The exit code for an answer of the API. */
-export function exitOfStatus(status: number): ExitCode {
+/** Refusals after which the same command may succeed: something changed meanwhile. */
+const transient = new Set(['plan-outdated', 'changed-meanwhile', 'broken-off', 'too-many-tries']);
+
+/** The exit code for an answer of the API, by its status and the code of its problem. */
+export function exitOfStatus(status: number, code = ''): ExitCode {
   if (status === 401 || status === 403) return exit.notAllowed;
-  if ([409, 412, 423, 425, 429, 502, 503, 504].includes(status)) return exit.tryAgain;
+  if (transient.has(code) || [429, 502, 503, 504].includes(status)) return exit.tryAgain;
+  if (status === 409) return exit.failed;
   return status >= 400 && status < 500 ? exit.usage : exit.internal;
 }

@@ -1,12 +1,14 @@
-import { readConfig } from '../config.ts';
+import { isAnswered, socketPath } from '../socket.ts';
 import { rotateKey } from '../store/rotation.ts';
 import { systemClock, systemRandom } from '../world.ts';
+import { Problem } from '../model/problem.ts';
 import type { Cli } from './cli.ts';
-import { isAnswered, socketPath } from '../socket.ts';
 import { CliError, exit } from './exit.ts';
+import { inUse, storePlace } from './stopped.ts';
 
 /** Replaces the key. Everything it encrypts is written anew, which a running daemon would not see. */
-export async function rotate({ stateDir, json, out, env }: Cli): Promise<void> {
+export async function rotate(cli: Cli): Promise<void> {
+  const { stateDir, json, out } = cli;
   if (await isAnswered(socketPath(stateDir)))
     throw new CliError(
       exit.tryAgain,
@@ -14,15 +16,15 @@ export async function rotate({ stateDir, json, out, env }: Cli): Promise<void> {
       'Stop it, run this command again, and start it.',
       'state-in-use',
     );
-  const config = readConfig({ ...env, MOORING_STATE: stateDir, MOORING_ALLOW_ROOT: 'yes' });
   process.umask(0o077);
-  const said: string[] = [];
+  const place = storePlace(cli);
   await rotateKey({
-    ...{ path: config.stateDir, keyPath: config.keyFile, random: systemRandom, now: () => systemClock.now() },
-    onFault: (error) => said.push(String(error)),
-    onNotes: (notes) => notes.forEach(({ text }) => said.push(text)),
+    ...{ ...place, random: systemRandom, now: () => systemClock.now() },
+    onFault: (error) => out.note(String(error)),
+    onNotes: (notes) => notes.forEach(({ text }) => out.note(text)),
+  }).catch((error: unknown) => {
+    throw error instanceof Problem && error.code === 'state-in-use' ? inUse(place.path) : error;
   });
-  for (const text of said) out.note(text);
-  if (json) return out.json({ key: config.keyFile });
-  out.line(`The key ${config.keyFile} is new, and every stored secret is encrypted with it. Back it up.`);
+  if (json) return out.json({ key: place.keyPath });
+  out.line(`The key ${place.keyPath} is new, and every stored secret is encrypted with it. Back it up.`);
 }

@@ -46,6 +46,9 @@ export function createProgram(done: (code: ExitCode) => void): Command {
   };
   ofDaemon(program, command);
   ofSites(program, command);
+  ofConnecting(program, command);
+  ofDecisions(program, command);
+  ofAccounts(program, command);
   ofShell(program, command);
   return program;
 }
@@ -53,11 +56,12 @@ export function createProgram(done: (code: ExitCode) => void): Command {
 type Run = (
   cliFor: Cli,
   args: readonly (string | undefined)[],
-  options: Readonly<Record<string, string | boolean | undefined>>,
+  options: Readonly<Record<string, unknown>>,
 ) => Promise<ExitCode | void>;
 type Adder = (parent: Command, usage: string, about: string, run: Run) => Command;
 
 const site = (): Argument => new Argument('<site>', 'name or ID of the site');
+const maybeSite = (otherwise: string): Argument => new Argument('[site]', `name or ID of the site; ${otherwise}`);
 
 function ofDaemon(program: Command, command: Adder): void {
   command(program, 'serve', 'run the daemon', async () => (await import('./serve.ts')).serve());
@@ -67,6 +71,11 @@ function ofDaemon(program: Command, command: Adder): void {
   command(program, 'check', 'explain every fault of the set-up, with its fix', async (cliFor) =>
     (await import('./check.ts')).check(cliFor),
   );
+  command(program, 'doctor', 'write a support bundle, without secrets', async (cliFor, _args, { output, yes }) =>
+    (await import('./doctor.ts')).doctor(cliFor, { output: text(output), yes: yes === true }),
+  )
+    .option('-o, --output <file>', 'where to write it (default: mooring-support-….tar.gz here)')
+    .option('--yes', 'do not ask');
   command(program, 'rotate-key', 'replace the key that encrypts secrets; the daemon must be stopped', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );
@@ -76,17 +85,26 @@ function ofSites(program: Command, command: Adder): void {
   command(program, 'status', 'show how sites are', async (cliFor, [name], { watch }) =>
     (await import('./status.ts')).status(cliFor, name, { watch: watch === true }),
   )
-    .argument('[site]', 'name or ID of the site; without it, all of them')
+    .addArgument(maybeSite('without it, all of them'))
     .option('--watch', 'go on showing it as it changes');
-  command(program, 'sync', 'sync a site now', async (cliFor, [name = '']) =>
-    (await import('./sync.ts')).sync(cliFor, name),
-  ).addArgument(site());
-  command(program, 'pause', 'stop syncing a site until it is resumed', async (cliFor, [name = '']) =>
-    (await import('./sync.ts')).pause(cliFor, name),
-  ).addArgument(site());
-  command(program, 'resume', 'go on syncing', async (cliFor, [name = '']) =>
-    (await import('./sync.ts')).resume(cliFor, name),
-  ).addArgument(site());
+  command(program, 'sync', 'sync a site now', async (cliFor, [name = ''], { wait, timeout }) =>
+    (await import('./sync.ts')).sync(cliFor, name, { wait: wait === true, timeout: Number(timeout) }),
+  )
+    .addArgument(site())
+    .option('--wait', 'until everything that was there before is synced')
+    .addOption(new Option('--timeout <seconds>', 'how long to wait').default('60').argParser(whole(1, 600)));
+  command(program, 'pause', 'stop syncing until it is resumed', async (cliFor, [name], { all, now, until }) =>
+    (await import('./sync.ts')).pause(cliFor, name, { all: all === true, now: now === true, until: text(until) }),
+  )
+    .addArgument(maybeSite('or --all'))
+    .option('--all', 'all sites')
+    .option('--now', 'break off a sync that is under way')
+    .option('--until <time>', 'with --all: resume by itself, such as 2027-01-10T22:00Z');
+  command(program, 'resume', 'go on syncing', async (cliFor, [name], { all }) =>
+    (await import('./sync.ts')).resume(cliFor, name, { all: all === true }),
+  )
+    .addArgument(maybeSite('or --all'))
+    .option('--all', 'all sites that were paused together');
   command(program, 'log', 'list the runs of a site, the newest last', async (cliFor, [name = ''], { lines, follow }) =>
     (await import('./log.ts')).log(cliFor, name, { lines: Number(lines), follow: follow === true }),
   )
@@ -94,6 +112,116 @@ function ofSites(program: Command, command: Adder): void {
     .addOption(new Option('-n, --lines <number>', 'how many runs').default('20').argParser(whole(1, 100)))
     .option('-f, --follow', 'go on with those that come');
 }
+
+function ofConnecting(program: Command, command: Adder): void {
+  const sites = group(program, 'site', 'add and remove sites');
+  command(sites, 'add', 'add a folder of this server as a site', async (cliFor, [name = '', folder = '']) =>
+    (await import('./connect.ts')).addSite(cliFor, name, folder),
+  )
+    .argument('<name>', 'what it is called in Mooring')
+    .argument('<folder>', 'its folder, below one of the roots in MOORING_SITES');
+  command(sites, 'remove', 'remove a site from Mooring; its files stay', async (cliFor, [name = ''], { yes }) =>
+    (await import('./connect.ts')).removeSite(cliFor, name, { yes: yes === true }),
+  )
+    .addArgument(site())
+    .option('--yes', 'do not ask');
+  command(program, 'sites', 'list sites, as “status” does', async (cliFor) =>
+    (await import('./status.ts')).status(cliFor, undefined, { watch: false }),
+  );
+  command(program, 'connections', 'list connections to GitLab', async (cliFor) =>
+    (await import('./connect.ts')).listConnections(cliFor),
+  );
+  command(
+    program,
+    'connect',
+    'connect a site to a branch, after showing what changes',
+    async (cliFor, [name = ''], o) =>
+      (await import('./connect.ts')).connect(cliFor, name, {
+        ...{ connection: text(o['connection']) ?? '', repository: text(o['repository']) ?? '' },
+        ...{ branch: text(o['branch']) ?? '', folder: text(o['folder']), fromFolder: o['fromFolder'] === true },
+        ...{ plan: o['plan'] === true, consent: text(o['consent']) },
+      }),
+  )
+    .addArgument(site())
+    .requiredOption('--connection <user>', 'whose access to use: a GitLab user, or the ID of a connection')
+    .requiredOption('--repository <path>', 'such as group/website')
+    .requiredOption('--branch <name>', 'the branch to follow')
+    .option('--folder <path>', 'the folder of the repository that is the site (default: all of it)')
+    .option('--from-folder', 'fill the branch from the folder, in place of the other way round')
+    .addOption(new Option('--plan', 'show what would change, and change nothing').conflicts('consent'))
+    .option('--consent <plan>', 'connect without asking, exactly as the plan of this ID says');
+  command(program, 'disconnect', 'disconnect a site; all files stay', async (cliFor, [name = ''], { yes }) =>
+    (await import('./connect.ts')).disconnect(cliFor, name, { yes: yes === true }),
+  )
+    .addArgument(site())
+    .option('--yes', 'do not ask');
+}
+
+function ofDecisions(program: Command, command: Adder): void {
+  command(program, 'conflicts', 'list conflicts that nobody has resolved', async (cliFor, [name]) =>
+    (await import('./decisions.ts')).conflicts(cliFor, name),
+  ).addArgument(maybeSite('without it, of all'));
+  command(program, 'resolve', 'choose a version; the other one is kept', async (cliFor, [name = '', which], { use }) =>
+    (await import('./decisions.ts')).resolve(cliFor, name, which, text(use) ?? ''),
+  )
+    .addArgument(site())
+    .argument('[conflict]', 'path or ID of a conflict; without it, all of the site')
+    .addOption(new Option('--use <side>', 'whose version').choices(['site', 'repository']).makeOptionMandatory());
+  command(program, 'restore', 'list kept versions, or bring one back', async (cliFor, [name = '', version], { file }) =>
+    (await import('./decisions.ts')).restore(cliFor, name, { version, file: text(file) }),
+  )
+    .addArgument(site())
+    .argument('[version]', 'ID of a kept version, or “latest”; without it, they are listed')
+    .option('--file <path>', 'only this file of it');
+  command(program, 'decide', 'show why a site is on hold, or answer', async (cliFor, [name = '', choice]) =>
+    (await import('./decisions.ts')).decide(cliFor, name, choice),
+  )
+    .addArgument(site())
+    .argument('[choice]', 'one of those it shows');
+}
+
+function ofAccounts(program: Command, command: Adder): void {
+  const admins = group(program, 'admin', 'accounts that may sign in');
+  const password = 'The password is asked on the terminal, or read from standard input.';
+  command(admins, 'add', 'add an admin', async (cliFor, [name = '']) =>
+    (await import('./accounts.ts')).addAdmin(cliFor, name),
+  )
+    .argument('<name>', 'what they sign in with')
+    .addHelpText('after', `\n${password}`);
+  command(
+    admins,
+    'reset-password',
+    'set a new password; also while the daemon is stopped',
+    async (cliFor, [name = '']) => (await import('./accounts.ts')).resetPassword(cliFor, name),
+  )
+    .argument('<name>', 'of the account')
+    .addHelpText('after', `\n${password}`);
+  command(admins, 'list', 'list accounts', async (cliFor) => (await import('./accounts.ts')).listAdmins(cliFor));
+
+  const tokens = group(program, 'token', 'tokens for programs that use the API');
+  command(tokens, 'create', 'create a token and print it, once', async (cliFor, [name = ''], o) =>
+    (await import('./accounts.ts')).createToken(cliFor, {
+      ...{ name, account: text(o['account']) ?? '', scope: text(o['scope']) ?? '' },
+      ...{ sites: (o['site'] as readonly string[] | undefined) ?? [], days: o['days'] ? Number(o['days']) : undefined },
+    }),
+  )
+    .argument('<name>', 'what it is for')
+    .requiredOption('--account <name>', 'the account whose rights it has')
+    .addOption(new Option('--scope <scope>', 'what it may do').choices(['read', 'sync', 'admin']).default('read'))
+    .option('--site <site...>', 'only these sites')
+    .addOption(new Option('--days <number>', 'when it expires (default: never)').argParser(whole(1, 3_650)));
+  command(tokens, 'revoke', 'revoke a token', async (cliFor, [which = '']) =>
+    (await import('./accounts.ts')).revokeToken(cliFor, which),
+  ).argument('<token>', 'its ID or name');
+  command(tokens, 'list', 'list tokens', async (cliFor) => (await import('./accounts.ts')).listTokens(cliFor));
+}
+
+/** A command that only has others below it. */
+function group(program: Command, name: string, about: string): Command {
+  return program.command(name).description(about).copyInheritedSettings(program);
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 function ofShell(program: Command, command: Adder): void {
   command(program, 'completion', 'print the completion script of a shell', async ({ out }, [shell = '']) =>
@@ -116,9 +244,11 @@ function whole(least: number, most: number) {
 }
 
 async function report(error: unknown, json: boolean): Promise<ExitCode> {
-  const { inWords } = await import('./words.ts');
+  const [{ inWords }, { wrap }] = await Promise.all([import('./words.ts'), import('./output.ts')]);
   const { exitCode, lines, code } = inWords(error);
-  const text = json ? JSON.stringify({ error: { code, text: lines.join('\n') } }) : lines.join('\n');
+  const text = json
+    ? JSON.stringify({ error: { code, text: lines.join('\n') } })
+    : lines.flatMap((line) => wrap(line, 80)).join('\n');
   process.stderr.write(`${text}\n`);
   return exitCode;
 }

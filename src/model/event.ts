@@ -79,6 +79,7 @@ export interface AuditEntry {
     | 'removed-admin'
     | 'changed-password'
     | 'signed-out-everywhere'
+    | 'removed-connection'
     | 'added-account'
     | 'changed-account'
     | 'removed-account'

@@ -834,6 +834,50 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 422,
     retry: 'never',
   },
+  'request-invalid': {
+    title: () => 'The request is invalid',
+    happened: (f) =>
+      f['text'] ??
+      (f['size'] === 'large'
+        ? 'It is larger than Mooring accepts.'
+        : 'A member is missing, unknown or has an unexpected format.'),
+    untouched: nothing,
+    todo: () => 'Correct the members that are named and send it again. /api/v1/openapi.json describes each request.',
+    status: 422,
+    retry: 'never',
+  },
+  'changed-meanwhile': {
+    title: () => 'It has changed since you read it',
+    happened: () => 'The ETag in If-Match is not the one it has now.',
+    untouched: nothing,
+    todo: () => 'Read it again, apply your change to what it is now, and send the new ETag.',
+    status: 412,
+    retry: 'never',
+  },
+  'precondition-missing': {
+    title: () => 'If-Match is missing',
+    happened: () => 'A change of settings must say which version it was made for.',
+    untouched: nothing,
+    todo: () => 'Read it first and send its ETag in the header If-Match.',
+    status: 428,
+    retry: 'never',
+  },
+  'key-reused': {
+    title: () => 'The Idempotency-Key was used for something else',
+    happened: () => 'A request with this key and another address or body came within the last day.',
+    untouched: nothing,
+    todo: () => 'Use a new key for each new request.',
+    status: 422,
+    retry: 'never',
+  },
+  'connection-in-use': {
+    title: () => 'Sites use this connection',
+    happened: (f) => `${f['sites'] ?? 'Sites'} still use it.`,
+    untouched: nothing,
+    todo: () => 'Hand these sites over to another connection, or disconnect them, and try again.',
+    status: 409,
+    retry: 'never',
+  },
   'too-many-tries': {
     title: () => 'Too many attempts',
     happened: () => 'The name or password was wrong several times in a row.',

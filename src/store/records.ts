@@ -61,6 +61,7 @@ export const actRecord = whole<AuditEntry>()(
       'removed-admin',
       'changed-password',
       'signed-out-everywhere',
+      'removed-connection',
       'added-account',
       'changed-account',
       'removed-account',

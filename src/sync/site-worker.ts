@@ -37,6 +37,12 @@ export interface SiteWorkerDeps extends StatusTrackerDeps, ConflictListDeps, Mai
 export interface SiteWorker {
   status(): SiteStatus;
   trigger(trigger: Trigger): void;
+  /**
+   * Syncs now. Resolves when a run has ended that saw everything which either side had before the call, and took it or
+   * named why not; a file that is still being written gets its time to rest. `waiting` aborts when nobody waits any more:
+   * what is under way goes on.
+   */
+  sync(waiting: AbortSignal): Promise<void>;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
@@ -125,6 +131,22 @@ class Worker implements SiteWorker {
   trigger(trigger: Trigger): void {
     const { binding, paused } = this.#deps.site();
     if (binding && !paused) this.#queue.trigger(trigger);
+  }
+
+  async sync(waiting: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const { quietMaxMs } = this.#deps.site().settings;
+    const until = clock.monotonic() + quietMaxMs;
+    for (;;) {
+      const began = clock.monotonic();
+      const again = await this.#queue.job((signal) => this.#run(new Set(['person', 'rescan']), signal));
+      if (again.inMs !== undefined) this.#queue.trigger(again.trigger ?? 'retry', again.inMs);
+      const restsMs = again.trigger === 'watch' ? (again.inMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+      // What was there at the call has been taken by a run that began after the longest time to rest. What a person
+      // has to decide, and what GitLab refused, is waited for by nobody.
+      if (restsMs > quietMaxMs || began >= until || this.status().hold) return;
+      await clock.sleep(restsMs, waiting);
+    }
   }
 
   touched(): void {

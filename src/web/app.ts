@@ -16,7 +16,7 @@ import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
 import { accounts } from './routes/accounts.ts';
-import { api } from './routes/api.ts';
+import { api, jsonBody } from './api/api.ts';
 import { apiTokens } from './routes/api-tokens.ts';
 import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
@@ -79,6 +79,7 @@ export function createWeb(deps: WebDeps, uidOf: (socket: Socket) => number | und
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
   app.use(access(deps, address, programs, 'programs'));
+  app.use(jsonBody());
   app.use(programs.routes());
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));
@@ -99,6 +100,7 @@ function createSocketApp(web: WebContext, programs: Router<State>, uidOf: (socke
   app.use(admitOperator(uidOf));
   app.use(failure(web));
   app.use(access(deps, address, programs, 'programs'));
+  app.use(jsonBody());
   app.use(programs.routes());
   app.use(own.routes());
   return app as unknown as Koa;

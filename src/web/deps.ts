@@ -88,8 +88,11 @@ export interface WebDeps {
   /** What keeps Mooring from doing its work, a few words each; empty when nothing does. */
   readonly health: { faults(): Promise<readonly string[]> };
 
-  /** Everything about the set-up that can be wrong, as `mooring check` prints it. */
-  readonly setUp: { check(): Promise<readonly SetUpCheck[]> };
+  /**
+   * Everything about the set-up that can be wrong, as `mooring check` prints it, and the environment's settings that are
+   * set, without secrets.
+   */
+  readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

@@ -258,6 +258,8 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Added an admin', after: what };
     case 'removed-admin':
       return { before: 'Removed an admin', after: what };
+    case 'removed-connection':
+      return { before: 'Removed the connection', after: what };
     case 'added-account':
       return { before: 'Added the account', after: what };
     case 'changed-account':
@@ -304,6 +306,7 @@ export const actIcons: Record<AuditEntry['act'], string> = {
   'renamed-site': 'settings',
   'added-admin': 'user',
   'removed-admin': 'user',
+  'removed-connection': 'key',
   'added-account': 'user',
   'changed-account': 'user',
   'removed-account': 'user',

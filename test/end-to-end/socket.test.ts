@@ -20,7 +20,7 @@ test('whoever can open it is the operator; who cannot is refused by the file sys
     assert.is(statSync(join(stateDir, 'run')).mode & 0o777, 0o700);
     const { status, body } = await overSocket(path, 'GET', '/api/v1/sites');
     assert.is(status, 200, body);
-    assert.equal(JSON.parse(body), { sites: [] });
+    assert.equal(JSON.parse(body), { sites: [], next: null });
     const bare = await rawOverSocket(path, 'GET /api/v1/sites HTTP/1.1\r\nConnection: close\r\n\r\n');
     assert.match(bare, /^HTTP\/1\.1 200 /);
 

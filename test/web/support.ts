@@ -162,6 +162,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         if (present !== password)
           throw new Problem('form-invalid', { field: 'present', text: 'This is not your current password.' });
       },
+      resetPassword: async (id, _password, by) => did('accounts.resetPassword', id, by),
       signOutEverywhere: async (id) => did('accounts.signOutEverywhere', id),
     },
     sessions: {
@@ -207,7 +208,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       dropSystemHook: async (by) => did('instance.dropSystemHook', by),
     },
     connections: {
-      mine: () => world.connection,
+      mine: (_account, id) => (id === undefined || id === world.connection?.id ? world.connection : undefined),
       get: () => world.connection,
       begin: async (session, site) => {
         did('connections.begin', session, site);
@@ -247,6 +248,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
           sites: world.sites,
         },
       ],
+      remove: async (...args) => did('handOver.remove', ...args),
       targets: () => [ana],
       check: async (from, to, asked) => {
         did('handOver.check', from, to);
@@ -302,6 +304,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       pause: async (id, by) => did('sites.pause', id, by),
       resume: async (id, by) => did('sites.resume', id, by),
       syncNow: async (id, by) => did('sites.syncNow', id, by),
+      syncAndWait: async (id, by) => {
+        did('sites.syncAndWait', id, by);
+        return true;
+      },
     },
     settings: {
       wasIgnored: (id) => ({ step: 'three', left: id === 'museum' ? world.wasIgnored : [] }),
@@ -329,6 +335,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       }),
       save: async (id, form, by) => {
         did('settings.save', id, form, by);
+        return world.deps.sites.get(id) as Site;
+      },
+      saveAll: async (id, forms, by) => {
+        did('settings.saveAll', id, forms, by);
         return world.deps.sites.get(id) as Site;
       },
       allow: async (...args) => did('settings.allow', ...args),
@@ -447,7 +457,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
     metrics: { render: async (sites) => sites?.map(({ id }) => `${id}\n`).join('') ?? 'all\n' },
-    setUp: { check: async () => world.setUpChecks },
+    setUp: { check: async () => world.setUpChecks, settings: () => ({}) },
     health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };
   return world;
