@@ -49,8 +49,8 @@ export interface CommitAsActions {
   setDomains(domains: readonly string[], by: string): Promise<void>;
   /**
    * Syncs, and commits what changed at these paths in the author's name, with Mooring as the committer; other edits stay
-   * in Mooring's own commit. Waits as a sync does, until `waiting` aborts. `left`: paths that had not changed, or were
-   * committed before. Throws `not-connected`, and `form-invalid` with sentences by member.
+   * in Mooring's own commit. Waits as a sync does, until `waiting` aborts. `left`: paths that had not changed, were
+   * committed before, or whose author GitLab rejected. Throws `not-connected`, and `form-invalid` with sentences by member.
    */
   commit(
     id: SiteId,

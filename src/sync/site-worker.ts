@@ -182,7 +182,17 @@ class Worker implements SiteWorker {
     } finally {
       this.#signed.delete(request);
     }
-    return made;
+    return this.#stillThere(made);
+  }
+
+  /** Without those that GitLab refused, and that were made anew in Mooring's own name. */
+  async #stillThere(made: readonly SignedCommit[]): Promise<readonly SignedCommit[]> {
+    const { repository } = this.#deps;
+    const { disk } = await repository.ledger();
+    const kept: SignedCommit[] = [];
+    for (const one of made)
+      if (disk && ['equal', 'ahead'].includes(await repository.relation(disk, one.commit))) kept.push(one);
+    return kept;
   }
 
   touched(): void {

@@ -4,6 +4,7 @@ import { type Oid, type SitePath, pathFromText } from '../../src/model/tree.ts';
 import type { SignedEdits } from '../../src/sync/notes.ts';
 import type { Repository } from '../../src/sync/ports.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
+import { installHook } from '../support/forbid.ts';
 import { git } from '../support/plain-git.ts';
 
 /** Commits in the name of somebody who asked for it: of the paths they named, and of nobody else's edits. */
@@ -131,6 +132,26 @@ test('the other side’s push is merged, and the signed commit stays as it is', 
     assert.is(git(world.bare, 'merge-base', '--is-ancestor', commit, 'main'), '');
     assert.is(who(world, commit), 'Jane Doe/jane@harbour.example/Ana Petrović');
     assert.is(who(world, 'main'), 'Ana Petrović/ana@harbour.example/Ana Petrović');
+  }));
+
+test('where GitLab refuses the author, the files go in Mooring’s own name, and the signed commit is in no history', () =>
+  connected({}, async (world) => {
+    installHook(world.bare, [
+      'read old new ref',
+      'git log --format=%ae "$old..$new" | grep -q "^jane@" || exit 0',
+      "echo \"GitLab: Author's email 'jane@harbour.example' does not follow the pattern\" >&2",
+      'exit 1',
+    ]);
+    world.write('posts/a.md', 'by Jane\n');
+    const request = jane(['posts/a.md']);
+    const outcome = await world.sync({ signed: [request], isDue: true });
+    const again = await world.sync({ isDue: true, ...(outcome.refused ? { refusal: outcome.refused } : {}) });
+    assert.is(again.refused, undefined);
+    bothSidesEqual(world);
+    assert.is(who(world, 'main'), 'Ana Petrović/ana@harbour.example/Ana Petrović');
+    const commit = request.made[0]?.commit as Oid;
+    const { disk } = await world.repository.ledger();
+    assert.not.ok(['equal', 'ahead'].includes(await world.repository.relation(disk as Oid, commit)));
   }));
 
 /** Fails once, before or after the nth call of a step does its work. */

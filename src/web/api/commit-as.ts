@@ -29,7 +29,9 @@ export const commitAsEndpoints: readonly Endpoint[] = [
     otherStatus: 202,
     answer: z.strictObject({
       commits: z.array(z.strictObject({ commit: z.string(), paths: z.array(z.string()) })),
-      left: z.array(z.string()).describe('Paths that had not changed, or were committed before.'),
+      left: z
+        .array(z.string())
+        .describe('Paths that had not changed, were committed before, or whose author GitLab rejected.'),
       site: shapes.site,
     }),
     refusals: { 409: 'The site is not connected.' },
