@@ -55,7 +55,7 @@ test('the examples of docs/api.md work in their order', async () => {
     const blocks = [...(await readFile(page, 'utf8')).matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, text = '']) =>
       text.replace(/^ {3,4}/gm, ''),
     );
-    assert.is(blocks.length, 12, 'the token, ten examples and the stream');
+    assert.is(blocks.length, 13, 'the token, ten examples, a commit as somebody and the stream');
     const env: Record<string, string> = {
       ...{ PATH: process.env['PATH'] ?? '', MOORING: harbour.url, TOKEN: token, FOLDER: folder },
     };
@@ -93,6 +93,9 @@ test('the examples of docs/api.md work in their order', async () => {
     await until('what connecting removed is back', async () =>
       (await harbour.world.website.files('main')).has('only-here.txt'),
     );
+    const commitAs = blocks.at(-2) ?? '';
+    const refused = await example(commitAs).catch((error: unknown) => String(error));
+    assert.match(String(refused), 'The API token lacks the scope commit-as');
     const log = (await ask('GET', '/audit')).body['entries'] as { act: string; by: string }[];
     assert.ok(log.some(({ act, by }) => act === 'restored' && by === 'Ana (a script)'));
   });
@@ -140,6 +143,49 @@ test('a conflict is resolved and a site is disconnected and deleted, over HTTP a
     assert.is((await ask('DELETE', at)).status, 204);
     assert.is((await ask('GET', at)).status, 404);
     assert.is(await readFile(join(site.folder, 'index.html'), 'utf8'), 'by the site\n');
+  }));
+
+test('a program commits what it names in the name of a person, and nobody else’s edits', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    await site.clicker.open(`${harbour.url}/account/tokens`);
+    await site.clicker.press('Save domains', { 'E-mail domains': 'Northwick.Example' });
+    await site.clicker.open(`${harbour.url}/account/tokens`);
+    const form = { Name: 'CMS', Read: true, 'Also commit as other people': true } as const;
+    const { words } = await site.clicker.press('Create token', form);
+    const ask = askWith(harbour, /mooring_[\w-]{43}/.exec(words)?.[0] ?? '');
+    const before = await site.project.head('main');
+    await site.write('news/may.html', '<p>May</p>\n');
+    await site.write('upload.txt', 'by somebody else\n');
+    const author = { name: 'Jane Doe', email: 'jane@northwick.example' };
+    const body = { paths: ['news/may.html', 'index.html'], author, message: 'Publish the news of May' };
+    for (const email of ['jane@evil.example', 'jane@sub.northwick.example', 'jane@northwick.example.evil.example', 'x'])
+      assert.is(
+        (await ask('POST', `/sites/${site.id}/commit-as`, { ...body, author: { ...author, email } })).status,
+        422,
+      );
+    const { status, body: said } = await ask('POST', `/sites/${site.id}/commit-as`, body);
+    assert.is(status, 200, JSON.stringify(said));
+    const [made] = said['commits'] as { commit: string; paths: string[] }[];
+    assert.equal([made?.paths, said['left']], [['news/may.html'], ['index.html']]);
+    await site.settled();
+    const log = await site.project.log('main');
+    const commit = log.find(({ id }) => id === made?.commit);
+    assert.equal(
+      [commit?.authorName, commit?.authorEmail, commit?.message.split('\n')[0]],
+      ['Jane Doe', 'jane@northwick.example', 'Publish the news of May'],
+    );
+    const others = log
+      .slice(
+        0,
+        log.findIndex(({ id }) => id === before),
+      )
+      .filter(({ id }) => id !== made?.commit);
+    assert.ok(others.length > 0 && others.every(({ authorName }) => authorName !== 'Jane Doe'));
+    assert.is((await ask('POST', '/pause-all', {})).status, 403);
+    await site.clicker.open(`${harbour.url}/activity`);
+    assert.match(site.clicker.page.words, 'as Jane Doe <jane@northwick.example>');
   }));
 
 test.run();

@@ -3,6 +3,7 @@ import type { Router } from '@koa/router';
 import type { Next, Context, State, WebContext } from '../context.ts';
 import { accountEndpoints } from './accounts.ts';
 import { activityEndpoints } from './activity.ts';
+import { commitAsEndpoints } from './commit-as.ts';
 import { connectingEndpoints } from './connecting.ts';
 import { connectionEndpoints } from './connections.ts';
 import { decisionEndpoints } from './decisions.ts';
@@ -19,6 +20,7 @@ export const endpoints: readonly Endpoint[] = [
   ...connectingEndpoints,
   ...activityEndpoints,
   ...decisionEndpoints,
+  ...commitAsEndpoints,
   ...connectionEndpoints,
   ...instanceEndpoints,
   ...accountEndpoints,

@@ -286,7 +286,7 @@ export const token = z
 
 export const tokenRequest = z.strictObject({
   name: z.string().trim().min(1).max(64),
-  scope: z.enum(apiScopes),
+  scopes: z.array(z.enum(apiScopes)).min(1).max(apiScopes.length),
   sites: z.array(id).min(1).max(1_000).optional(),
   expiresAt: moment.optional().describe('Absent: never.'),
 });
