@@ -1,3 +1,4 @@
+import type { BranchNews } from '../model/delivery-verifier.ts';
 import type { Trigger } from '../model/event.ts';
 import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
@@ -36,7 +37,8 @@ export interface SiteWorkerDeps extends StatusTrackerDeps, ConflictListDeps, Mai
 /** The worker of one site: its queue, its status, and everything a person may ask of it. */
 export interface SiteWorker {
   status(): SiteStatus;
-  trigger(trigger: Trigger): void;
+  /** `news`: what GitLab says of its branches. */
+  trigger(trigger: Trigger, news?: readonly BranchNews[]): void;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
@@ -122,9 +124,12 @@ class Worker implements SiteWorker {
     return this.#statusTracker.status;
   }
 
-  trigger(trigger: Trigger): void {
+  trigger(trigger: Trigger, news: readonly BranchNews[] = []): void {
     const { binding, paused } = this.#deps.site();
-    if (binding && !paused) this.#queue.trigger(trigger);
+    if (!binding || paused) return;
+    const told = news.find(({ branch }) => branch === binding.branch);
+    if (told) this.#deps.remote.expectTip?.(told.tip);
+    this.#queue.trigger(trigger);
   }
 
   touched(): void {
