@@ -51,12 +51,16 @@ export class Debouncer {
     return false;
   }
 
-  /** ms until the first of these may be settled. */
-  againInMs(paths: readonly SitePath[]): number {
+  /** ms until the first of these may be settled; `all`: until the last one may. */
+  againInMs(paths: readonly SitePath[], all = false): number {
     const { quietMs } = this.#settings();
     const now = this.#clock.monotonic();
-    const waits = paths.map((path) => quietMs - (now - (this.#watched.get(path)?.since ?? now)));
-    return Math.max(20, Math.min(quietMs, ...waits));
+    let [first, last] = [quietMs, 0];
+    for (const path of paths) {
+      const wait = quietMs - (now - (this.#watched.get(path)?.since ?? now));
+      [first, last] = [Math.min(first, wait), Math.max(last, wait)];
+    }
+    return Math.max(20, Math.min(quietMs, all ? last : first));
   }
 
   /**

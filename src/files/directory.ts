@@ -332,16 +332,17 @@ class SiteDirectory implements Directory, Touchable {
       if (this.#debouncer.settled(path, undefined)) pending.push({ path });
       else unsettled.push(path);
     }
-    if (burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length)) {
-      for (const { path } of pending.splice(0)) unsettled.push(path);
-    }
+    const gathers = burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length);
+    // Those at rest would only be looked at again and again until the last one is.
+    const againInMs = this.#debouncer.againInMs(unsettled, gathers);
+    if (gathers) for (const { path } of pending.splice(0)) unsettled.push(path);
     for (const path of unsettled) this.#touched.add(path);
     this.#found = pending.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
       pending,
       unsettled,
-      ...(unsettled.length > 0 ? { againInMs: this.#debouncer.againInMs(unsettled) } : {}),
+      ...(unsettled.length > 0 ? { againInMs } : {}),
       unapplied: result.unapplied,
       notSynced: this.#excluded.all(),
       whole,
@@ -738,4 +739,4 @@ interface Covered {
   readonly oid: Oid;
 }
 
-const noManifest = { get: () => undefined, under: () => [] };
+const noManifest = { get: () => undefined, hasBelow: () => false, under: () => [] };

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { Problem } from '../model/problem.ts';
 import type { NotSyncedReason } from '../model/site.ts';
-import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
 import { inState, readIfThere } from './state.ts';
 
@@ -34,6 +34,8 @@ export interface Seen {
 export class Manifest {
   readonly #file: string;
   readonly #lines = new Map<SitePath, Line>();
+  /** How many paths lie below each folder. */
+  readonly #below = new Map<string, number>();
   #isRead = false;
   #commit: Oid | undefined;
   #bytes = 0;
@@ -76,6 +78,12 @@ export class Manifest {
     return this.#lines.entries();
   }
 
+  /** Whether any path lies below a folder. */
+  hasBelow(folder: string): boolean {
+    this.#read();
+    return folder === '' ? this.#lines.size > 0 : this.#below.has(folder);
+  }
+
   /** Paths at or below a folder (`''`: all). */
   *under(path: string): Generator<SitePath> {
     this.#read();
@@ -84,6 +92,7 @@ export class Manifest {
       return;
     }
     if (this.#lines.has(path as SitePath)) yield path as SitePath;
+    if (!this.#below.has(path)) return;
     const prefix = `${path}/`;
     for (const known of this.#lines.keys()) if (known.startsWith(prefix)) yield known;
   }
@@ -122,8 +131,18 @@ export class Manifest {
 
   #put(path: SitePath, line?: Line): void {
     this.#bytes += (line?.seen?.size ?? 0) - (this.#lines.get(path)?.seen?.size ?? 0);
+    const isNew = !this.#lines.has(path);
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
+    if (isNew === (line !== undefined)) this.#count(path, isNew ? 1 : -1);
+  }
+
+  #count(path: SitePath, change: number): void {
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      const count = (this.#below.get(folder) ?? 0) + change;
+      if (count > 0) this.#below.set(folder, count);
+      else this.#below.delete(folder);
+    }
   }
 
   #read(): void {

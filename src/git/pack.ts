@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { crc32, deflate, deflateSync } from 'node:zlib';
 import { Problem } from '../model/problem.ts';
@@ -28,7 +29,13 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   const parts = [head];
   const index: Pack['index'][number][] = [];
   let offset = head.length;
+  let since = performance.now();
   for (const { oid, type, data } of each) {
+    // Many objects take longer than others should wait.
+    if (performance.now() - since > longestMs) {
+      await setImmediate();
+      since = performance.now();
+    }
     const part = Buffer.concat([objectHead(type, data.length), await compress(data)]);
     index.push({ oid, offset, crc: crc32(part) });
     offset += part.length;
@@ -38,6 +45,9 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   const trailer = createHash('sha1').update(body).digest();
   return { bytes: Buffer.concat([body, trailer]), index, trailer };
 }
+
+/** Pages and other sites have their turn after so long. */
+const longestMs = 10;
 
 /**
  * Puts a pack into a repository, so that it survives a power cut: both files are on disk before either has its name, and
