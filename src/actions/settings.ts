@@ -43,6 +43,7 @@ interface WorkerForSettings {
   /** What an earlier version ignored and this one does not. */
   wasIgnored(): WasIgnored;
   acceptRules(step: string): Promise<void>;
+  untrack(path: SitePath): Promise<boolean>;
   /** Undefined until the folder was scanned for the first time after a start. */
   leftByRule(): { readonly at: number; readonly rules: readonly LeftByRule[] } | undefined;
 }
@@ -58,6 +59,11 @@ export interface SettingsActions {
   save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
   /** Lets one path be synced that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
   allow(id: SiteId, path: SitePath, by: string): Promise<void>;
+  /**
+   * Puts one path on the site's own list of ignored paths, and stops tracking it: it goes from the branch and stays in the
+   * folder. Resolves with whether it was tracked. Throws `form-invalid` with `text`.
+   */
+  ignore(id: SiteId, path: SitePath, by: string): Promise<boolean>;
   /**
    * What an earlier version ignored and this one does not: committed from now on, or put on the site's own list. `step`
    * is what the person was shown; throws `plan-outdated` where it is something else by now.
@@ -124,6 +130,18 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
       const saved = await store.change(id, { settings: { ...site.settings, allow: [...site.settings.allow, rule] } });
       await runtimes.changed(saved);
       report({ by, site: id, act: 'allowed', detail: displayPath(path) });
+    },
+
+    async ignore(id, path, by) {
+      const site = existing(id);
+      const rule = ruleFor(path);
+      const { ignore } = site.settings;
+      if (!ignore.includes(rule)) {
+        if (ignore.length >= mostRules) throw new Problem('form-invalid', { text: tooManyRules });
+        await runtimes.changed(await store.change(id, { settings: { ...site.settings, ignore: [...ignore, rule] } }));
+        report({ by, site: id, act: 'changed-settings', detail: `${titles.ignored}: ${displayPath(path)}` });
+      }
+      return (await runtimes.find(id)?.untrack(path)) ?? false;
     },
 
     async decideRules(id, step, choice, by) {

@@ -304,6 +304,8 @@ class SiteDirectory implements Directory, Touchable {
   async #judge(result: ScanResult, whole: boolean, burst: 'gather' | 'take'): Promise<ScanReport> {
     const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
+    const restless: SitePath[] = [];
+    const moves = (path: SitePath): void => void (this.#debouncer.restless.has(path) ? restless : unsettled).push(path);
     const unread: SitePath[] = [];
     const mayCover: Covered[] = [];
     for (const { path, stat } of result.changed) {
@@ -311,7 +313,7 @@ class SiteDirectory implements Directory, Touchable {
         // Read once before git is given it: a fast-import that is abandoned leaves half a pack behind.
         if (this.#unread.delete(path)) await this.#contents.hash(path);
         if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
-        else if (!this.#debouncer.settled(path, stat)) unsettled.push(path);
+        else if (!this.#debouncer.settled(path, stat)) moves(path);
         else if (!(await this.#knownContent(path, stat))) {
           mayCover.push(...(await this.#mayCover(path)));
           edited.push(path);
@@ -330,24 +332,33 @@ class SiteDirectory implements Directory, Touchable {
     const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
     for (const path of result.gone) {
       if (this.#debouncer.settled(path, undefined)) pending.push({ path });
-      else unsettled.push(path);
+      else moves(path);
     }
     const gathers = burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length);
     // Those at rest would only be looked at again and again until the last one is.
-    const againInMs = this.#debouncer.againInMs(unsettled, gathers);
+    const againInMs = Math.min(
+      this.#debouncer.againInMs(unsettled, gathers ? 'last' : 'first'),
+      this.#debouncer.againInMs(restless),
+    );
     if (gathers) for (const { path } of pending.splice(0)) unsettled.push(path);
-    for (const path of unsettled) this.#touched.add(path);
+    for (const path of [...unsettled, ...restless]) this.#touched.add(path);
     this.#found = pending.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
       pending,
       unsettled,
-      ...(unsettled.length > 0 ? { againInMs } : {}),
+      ...(Number.isFinite(againInMs) ? { againInMs } : {}),
       unapplied: result.unapplied,
-      notSynced: this.#excluded.all(),
+      notSynced: [...this.#excluded.all(), ...this.#restless()],
       whole,
       files: this.#manifest.size,
     };
+  }
+
+  /** Synced all the same, but rarely. */
+  #restless(): readonly NotSynced[] {
+    const tracked = this.#debouncer.restless.all().filter((path) => this.#manifest.get(path));
+    return tracked.map((path) => ({ path, reason: { kind: 'never-quiet' } }));
   }
 
   /**
@@ -467,7 +478,7 @@ class SiteDirectory implements Directory, Touchable {
       const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
       else if (seen) this.#manifest.set(path, { ...entry, seen });
-      this.#debouncer.forget(path);
+      this.#debouncer.taken(path);
     }
     this.#reads.clear();
     this.#found = [];

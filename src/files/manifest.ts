@@ -14,6 +14,9 @@ export interface Line extends Entry {
   readonly was?: Entry;
 }
 
+/** A line that says why nothing is written. */
+export type RefusedLine = Line & Required<Pick<Line, 'refused'>>;
+
 /** A file's stat when its content was last known. */
 export interface Seen {
   readonly dev: string;
@@ -36,6 +39,7 @@ export class Manifest {
   readonly #lines = new Map<SitePath, Line>();
   /** How many paths lie below each folder. */
   readonly #below = new Map<string, number>();
+  readonly #refused = new Set<SitePath>();
   #isRead = false;
   #commit: Oid | undefined;
   #bytes = 0;
@@ -76,6 +80,12 @@ export class Manifest {
   entries(): IterableIterator<[SitePath, Line]> {
     this.#read();
     return this.#lines.entries();
+  }
+
+  /** Those that are not written here, with why. */
+  refused(): (readonly [SitePath, RefusedLine])[] {
+    this.#read();
+    return [...this.#refused].map((path) => [path, this.#lines.get(path) as RefusedLine] as const);
   }
 
   /** Whether any path lies below a folder. */
@@ -134,6 +144,8 @@ export class Manifest {
     const isNew = !this.#lines.has(path);
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
+    if (line?.refused) this.#refused.add(path);
+    else this.#refused.delete(path);
     if (isNew === (line !== undefined)) this.#count(path, isNew ? 1 : -1);
   }
 

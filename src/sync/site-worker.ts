@@ -14,7 +14,7 @@ import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { resolveHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
-import { removeLetGo } from './let-go.ts';
+import { removeLetGo, untrack } from './let-go.ts';
 import type { Answer } from './notes.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
@@ -70,6 +70,8 @@ export interface SiteWorker {
   resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
   /** Removes a file from the folder that the repository no longer tracks; it is kept. */
   removeLetGo(path: SitePath): Promise<void>;
+  /** Takes a path from the branch and leaves its file in the folder. False: it was not tracked. */
+  untrack(path: SitePath): Promise<boolean>;
   /** The list of conflicts was changed by a person. */
   conflictsChanged(): void;
   kept(): Promise<readonly KeptVersion[]>;
@@ -338,6 +340,16 @@ class Worker implements SiteWorker {
       await this.#maintenance.prepare();
       await removeLetGo({ repository, directory, now: () => clock.now() }, path);
     });
+  }
+
+  async untrack(path: SitePath): Promise<boolean> {
+    const { repository, directory, clock } = this.#deps;
+    const untracked = await this.#queue.job(async () => {
+      await this.#maintenance.prepare();
+      return untrack({ repository, directory, site: this.#deps.site(), now: () => clock.now() }, path);
+    });
+    if (untracked) this.trigger('person');
+    return untracked;
   }
 
   conflictsChanged(): void {

@@ -29,6 +29,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   const told: Omit<AuditEntry, 'id' | 'at'>[] = [];
   const changed: Site[] = [];
   const accepted: string[] = [];
+  const untracked: SitePath[] = [];
   const left: NotSynced[] = [
     { path: 'build' as SitePath, reason: { kind: 'was-ignored', folder: true } },
     { path: 'a/[x] news.log' as SitePath, reason: { kind: 'was-ignored' } },
@@ -50,6 +51,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
       find: () => ({
         wasIgnored: () => ({ step: 'three', left }),
         acceptRules: async (step) => void accepted.push(step),
+        untrack: async (path) => untracked.push(path) > 0,
         leftByRule: () => undefined,
       }),
       changed: async (one) => void changed.push(one),
@@ -65,7 +67,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   });
   const bind = (): void =>
     void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });
-  return { acts, told, changed, accepted, left, bind, now: () => sites.get(id) as Site };
+  return { acts, told, changed, accepted, untracked, left, bind, now: () => sites.get(id) as Site };
 }
 
 async function faults(form: SettingsForm): Promise<Readonly<Record<string, string>>> {
@@ -110,6 +112,20 @@ test('what an upgrade stopped ignoring is committed, or put on the list path by 
   assert.equal(
     told.map(({ act }) => act),
     ['chose', 'changed-settings'],
+  );
+});
+
+test('R20: one path is ignored: on the list once, in the audit log, and taken from the branch', async () => {
+  const { acts, changed, told, untracked, now } = world();
+  const path = 'a/[x] access.log' as SitePath;
+  assert.is(await acts.ignore(id, path, 'Miriam'), true);
+  assert.is(await acts.ignore(id, path, 'Miriam'), true);
+  assert.equal(now().settings.ignore, ['/a/\\[x\\] access.log']);
+  assert.equal(untracked, [path, path], 'a second try goes on from what a crash left');
+  assert.is(changed.length, 1);
+  assert.equal(
+    told.map(({ act, detail }) => [act, detail]),
+    [['changed-settings', 'Ignored paths: a/[x] access.log']],
   );
 });
 

@@ -96,7 +96,7 @@ costs('paths at rest that wait for moving ones are looked at again when the last
     at += 90;
   }
   assert.is(debouncer.againInMs(paths), 100);
-  assert.is(debouncer.againInMs(paths, true), 910);
+  assert.is(debouncer.againInMs(paths, 'last'), 910);
   const stat = { ctimeNs: 0n } as Stat;
   at = 1_100;
   assert.is(debouncer.settled(paths[0] as SitePath, stat), true);

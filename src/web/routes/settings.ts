@@ -88,13 +88,29 @@ export function settings(router: Router<State>, web: WebContext): void {
     });
   });
 
+  // From the site's page: one path that changes without end, or a database that is always open, is ignored.
+  router.post('/sites/:id/settings/ignore', async (ctx) => {
+    const site = siteOf(ctx, web);
+    const entered = fields(ctx.request.body);
+    const path = pathIn(entered['path']);
+    const tracked = await web.deps.settings.ignore(site.id, path, accountName(ctx));
+    web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
+      tone: 'good',
+      title: `${displayPath(path)} is ignored`,
+      lines: [
+        ...(tracked
+          ? ['The next sync removes it from the branch. It stays in the folder, and its history stays on GitLab.']
+          : []),
+        'To undo this, remove it from the list under Site Settings, Ignored paths.',
+      ],
+    });
+  });
+
   // From the warning and the site's page: one path that looks like a secret is allowed.
   router.post('/sites/:id/settings/allow', async (ctx) => {
     const site = siteOf(ctx, web);
     const entered = fields(ctx.request.body);
-    const p = entered['allow'] ?? '';
-    if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
-    const path = sitePath(Buffer.from(p, 'base64url'));
+    const path = pathIn(entered['allow']);
     await web.deps.settings.allow(site.id, path, accountName(ctx));
     web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
       tone: 'good',
@@ -104,6 +120,12 @@ export function settings(router: Router<State>, web: WebContext): void {
       ],
     });
   });
+}
+
+/** A path as forms carry it: its bytes in base64url. */
+function pathIn(field = ''): SitePath {
+  if (!/^[\w-]{1,8000}$/.test(field)) throw new Problem('form-invalid');
+  return sitePath(Buffer.from(field, 'base64url'));
 }
 
 async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Promise<void> {
