@@ -24,13 +24,13 @@ import { Contents } from './contents.ts';
 import { PathErrors, errnoOf, pathErrno, unlessErrno } from './errno.ts';
 import { type Folding, collisions, foldingSeen } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
-import { LargePaths } from './large-paths.ts';
+import { PathAttributes } from './path-attributes.ts';
 import { lateWrites } from './late.ts';
 import { ExcludedPaths } from './excluded-paths.ts';
 import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
-import type { Reading } from './read.ts';
+import type { Form, Reading } from './read.ts';
 import { databaseOf } from './open-database.ts';
 import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
@@ -103,7 +103,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #manifest: Manifest;
   readonly #staging: Staging;
   readonly #debouncer: Debouncer;
-  readonly #largePaths: LargePaths;
+  readonly #attributes: PathAttributes;
   readonly #excluded: ExcludedPaths;
   readonly #contents: Contents;
   readonly #users: Users;
@@ -134,7 +134,7 @@ class SiteDirectory implements Directory, Touchable {
     });
     this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
-    this.#largePaths = new LargePaths({
+    this.#attributes = new PathAttributes({
       ...{ fs: options.fs, root: options.root, isOn },
       above: (commit) => options.repository.attributesAbove(commit),
       commit: () => this.#manifest.commit,
@@ -145,11 +145,12 @@ class SiteDirectory implements Directory, Touchable {
       folds: () => this.#folds(),
       holds: (path, oid) => this.#holds(path, oid),
       captures: () => this.#captures(),
-      isLarge: (path) => this.#largePaths.has(path),
+      isLarge: (path) => this.#attributes.isLarge(path),
     });
     this.#contents = new Contents({
       ...{ fs: options.fs, root: options.root, large: options.large },
-      ...{ manifest: this.#manifest, largePaths: this.#largePaths },
+      ...{ manifest: this.#manifest, attributes: this.#attributes },
+      ...{ blobs: options.repository.blobs, sizes: options.repository.sizes },
     });
     this.#errors = this.#readErrors();
   }
@@ -248,7 +249,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async recover(): Promise<{ returned: readonly SitePath[] }> {
-    this.#largePaths.forget();
+    this.#attributes.forget();
     const { moves, returned } = await recoverMoves(this.#o.fs, this.#o.root, this.#staging);
     if (moves > 0) this.#all = true;
     const isKnown = this.#staging.disks.some(({ at }) => at === '');
@@ -269,7 +270,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
-    this.#largePaths.forget();
+    this.#attributes.forget();
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
@@ -349,7 +350,7 @@ class SiteDirectory implements Directory, Touchable {
       unsettled,
       ...(Number.isFinite(againInMs) ? { againInMs } : {}),
       unapplied: result.unapplied,
-      notSynced: [...this.#excluded.all(), ...this.#restless()],
+      notSynced: [...this.#excluded.all(), ...this.#restless(), ...this.#mixedLines()],
       whole,
       files: this.#manifest.size,
     };
@@ -359,6 +360,11 @@ class SiteDirectory implements Directory, Touchable {
   #restless(): readonly NotSynced[] {
     const tracked = this.#debouncer.restless.all().filter((path) => this.#manifest.get(path));
     return tracked.map((path) => ({ path, reason: { kind: 'never-quiet' } }));
+  }
+
+  /** Texts that are synced as they are, although `.gitattributes` want LF. */
+  #mixedLines(): readonly NotSynced[] {
+    return this.#manifest.withMixedLines().map((path) => ({ path, reason: { kind: 'mixed-line-endings' } }));
   }
 
   /**
@@ -396,7 +402,7 @@ class SiteDirectory implements Directory, Touchable {
     const line = this.#manifest.get(path);
     if (!line) return [];
     // Without a rule only what we never saw as it was committed can be one.
-    const may = (await this.#largePaths.wouldBe(path)) || (!line.seen && !(await this.#largePaths.has(path)));
+    const may = (await this.#attributes.wouldBeLarge(path)) || (!line.seen && !(await this.#attributes.isLarge(path)));
     return may ? [{ path, oid: line.oid }] : [];
   }
 
@@ -411,16 +417,16 @@ class SiteDirectory implements Directory, Touchable {
     );
   }
 
-  /** `points`: recorded as a pointer or not, whatever the rules say. */
-  pendingFile(path: SitePath, points?: boolean): PendingFile {
+  /** `form`: recorded so, whatever the rules say. */
+  pendingFile(path: SitePath, form?: Form): PendingFile {
     // The x bit does not travel by itself: what the tree says stays.
     const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
     const failed = (error: unknown): void => this.#cannotRead(path, error);
-    return { path, file: { mode, open: () => this.#open(path, points ?? path, { done, failed }) } };
+    return { path, file: { mode, open: () => this.#open(path, form ? { form } : path, { done, failed }) } };
   }
 
-  async #open(path: SitePath, as: SitePath | boolean, reading: Reading): Promise<OpenFile | undefined> {
+  async #open(path: SitePath, as: SitePath | { readonly form: Form }, reading: Reading): Promise<OpenFile | undefined> {
     try {
       return await this.#contents.open(path, as, reading);
     } catch (error) {
@@ -477,7 +483,10 @@ class SiteDirectory implements Directory, Touchable {
     for (const [path, entry] of entries) {
       const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
-      else if (seen) this.#manifest.set(path, { ...entry, seen });
+      else if (seen) {
+        const mixed = this.#contents.wasMixed(path) ? { hasMixedLines: true as const } : {};
+        this.#manifest.set(path, { ...entry, seen, ...mixed });
+      }
       this.#debouncer.taken(path);
     }
     this.#reads.clear();
@@ -489,7 +498,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
     const { fs, root, clock, large } = this.#o;
-    const isLarge = await this.#largePaths.after(request);
+    const isLarge = await this.#attributes.after(request);
     const applied = await apply(
       {
         ...(isLarge && large ? { large: { isLarge, copier: (...asked) => large.copier(...asked) } } : {}),
@@ -511,7 +520,7 @@ class SiteDirectory implements Directory, Touchable {
       },
       request,
     );
-    this.#largePaths.forget();
+    this.#attributes.forget();
     for (const path of applied.skipped) this.#touched.add(path);
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
@@ -635,7 +644,7 @@ class SiteDirectory implements Directory, Touchable {
   ): Promise<ReadonlySet<SitePath>> {
     const { blobs } = this.#o.repository;
     const changes = coming.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
-    const isLarge = await this.#largePaths.after({ changes, blobs, ...of });
+    const isLarge = await this.#attributes.after({ changes, blobs, ...of });
     // Where the rules cannot be read, a pointer stays what it is.
     const isFollowed = (path: SitePath): boolean => unlessErrno(() => isLarge?.(path)) ?? false;
     return new Set([...(await standIns(files, blobs))].filter((path) => !isFollowed(path)));
@@ -686,7 +695,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async survey(...[gitignores = [], commit]: Parameters<Directory['survey']>): ReturnType<Directory['survey']> {
-    this.#largePaths.forget(commit);
+    this.#attributes.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), comparesRules: false, held: [], notDurable: [], gitignores };
     const result = await this.#o.scanner.scan(this.#o.root, empty, rules);
@@ -698,13 +707,13 @@ class SiteDirectory implements Directory, Touchable {
       try {
         const now = await this.#contents.hash(path);
         // Recorded as it was told, by whatever rules the ledger goes until then.
-        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, !now.asItIs) });
+        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, now.form) });
         else changing.push(path);
       } catch (error) {
         left.push({ path, reason: errors.reason('unreadable', error) });
       }
     }
-    this.#largePaths.forget();
+    this.#attributes.forget();
     return { files, changing, left, ignored: result.ignored };
   }
 

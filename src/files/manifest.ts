@@ -10,6 +10,8 @@ export interface Line extends Entry {
   readonly seen?: Seen;
   /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
   readonly refused?: NotSyncedReason;
+  /** A text that was committed as it is, for its lines end in more than one way, although `.gitattributes` want LF. */
+  readonly hasMixedLines?: true;
   /** What still stands at the path in place of a refused version, as far as we put it there. */
   readonly was?: Entry;
 }
@@ -40,6 +42,7 @@ export class Manifest {
   /** How many paths lie below each folder. */
   readonly #below = new Map<string, number>();
   readonly #refused = new Set<SitePath>();
+  readonly #mixedLines = new Set<SitePath>();
   #isRead = false;
   #commit: Oid | undefined;
   #bytes = 0;
@@ -86,6 +89,11 @@ export class Manifest {
   refused(): (readonly [SitePath, RefusedLine])[] {
     this.#read();
     return [...this.#refused].map((path) => [path, this.#lines.get(path) as RefusedLine] as const);
+  }
+
+  withMixedLines(): readonly SitePath[] {
+    this.#read();
+    return [...this.#mixedLines];
   }
 
   /** Whether any path lies below a folder. */
@@ -146,6 +154,8 @@ export class Manifest {
     else this.#lines.delete(path);
     if (line?.refused) this.#refused.add(path);
     else this.#refused.delete(path);
+    if (line?.hasMixedLines) this.#mixedLines.add(path);
+    else this.#mixedLines.delete(path);
     if (isNew === (line !== undefined)) this.#count(path, isNew ? 1 : -1);
   }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+
 import { promisify } from 'node:util';
 import { crc32, deflate, deflateSync } from 'node:zlib';
 import { Problem } from '../model/problem.ts';
@@ -29,12 +29,13 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   const parts = [head];
   const index: Pack['index'][number][] = [];
   let offset = head.length;
-  let since = performance.now();
-  for (const { oid, type, data } of each) {
+  let compressed = 0;
+  for (const [at, { oid, type, data }] of each.entries()) {
     // Many objects take longer than others should wait.
-    if (performance.now() - since > longestMs) {
-      await setImmediate();
-      since = performance.now();
+    compressed += data.length;
+    if (at % turnObjects === turnObjects - 1 || compressed > turnBytes) {
+      compressed = 0;
+      await new Promise(setImmediate);
     }
     const part = Buffer.concat([objectHead(type, data.length), await compress(data)]);
     index.push({ oid, offset, crc: crc32(part) });
@@ -46,8 +47,8 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   return { bytes: Buffer.concat([body, trailer]), index, trailer };
 }
 
-/** Pages and other sites have their turn after so long. */
-const longestMs = 10;
+/** Pages and other sites have their turn after so many objects, or so many bytes. */
+const [turnObjects, turnBytes] = [128, 256 * 1024];
 
 /**
  * Puts a pack into a repository, so that it survives a power cut: both files are on disk before either has its name, and

@@ -54,8 +54,6 @@ async function request(
   progress?: (progress: Progress) => void,
 ): Promise<'done' | 'nothing in common' | Unreadable> {
   const answer = new Answer(() => transfer.receive(signal, progress));
-  // Starting a program takes time, and GitLab is thinking.
-  setTimeout(() => answer.expect(), 1);
   const capabilities = ['agent=mooring\n', 'object-format=sha1\n'].map((row) => packet(row));
   const asked = ['thin-pack', 'ofs-delta', ...(progress ? [] : ['no-progress']), ...rows];
   try {
@@ -65,6 +63,8 @@ async function request(
         ...[packet('command=fetch\n'), ...capabilities, delimiter],
         ...[...asked.map((row) => packet(`${row}\n`)), flush],
       ]),
+      // Starting a program takes time, and GitLab is thinking.
+      onSent: () => void answer.expect(),
       take: async (chunk, headers) => {
         if (isResult(service, headers['content-type'])) await answer.feed(chunk);
       },

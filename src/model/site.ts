@@ -238,6 +238,8 @@ export type NotSyncedReason =
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
+  /** Synced as it is: its lines end in more than one way, and `.gitattributes` want one. */
+  | { readonly kind: 'mixed-line-endings' }
   /** A program has the database open, or left it in the middle of a transaction: its file alone is no version. */
   | { readonly kind: 'open-database' }
   /** Left out by the rules of an earlier version and by none now: not committed before a person says so. */

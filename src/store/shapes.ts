@@ -152,6 +152,7 @@ const plainReason = z.enum([
   'lfs-damaged',
   'ignored-in-the-way',
   'never-quiet',
+  'mixed-line-endings',
   'open-database',
   'conflict',
   'refused',

@@ -69,6 +69,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'An ignored file is in the place of the repository’s file';
     case 'never-quiet':
       return 'Changes constantly, as logs do. Committed at most every two minutes. If its versions are of no use, ignore it';
+    case 'mixed-line-endings':
+      return 'Synced as it is. Some of its lines end in CRLF and some in LF, and .gitattributes asks for one kind, so git shows it as changed in every clone. Save it with one kind of line ending';
     case 'open-database':
       return 'A database that a program has open. Neither committed nor replaced until it is closed';
     case 'was-ignored':
