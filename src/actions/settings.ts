@@ -259,8 +259,13 @@ function settingsOf(
       const files = faults.whole('files', form.files, { least: 1, most: 5_000_000 });
       const siteBytes = Math.round(faults.number('siteGiB', form.siteGiB, { least: 0.1, most: 1_024 }) * KiB ** 3);
       if (fileBytes > siteBytes) faults.add('fileMiB', 'One file cannot be larger than the whole site.');
-      const { lfs: _lfs, ...rest } = now;
-      return { ...rest, limits: { ...now.limits, fileBytes, files, siteBytes }, ...(form.lfs ? { lfs: true } : {}) };
+      const { lfs: _lfs, executables: _executables, ...rest } = now;
+      return {
+        ...rest,
+        limits: { ...now.limits, fileBytes, files, siteBytes },
+        ...(form.lfs ? { lfs: true } : {}),
+        ...(form.executables ? { executables: true } : {}),
+      };
     }
     case 'permissions':
       return permissionsOf(now, form, faults, deps);

@@ -1,7 +1,7 @@
 import type { DiskFacts } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
-import { type Change, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
+import { type Change, type Mode, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
   Applied,
@@ -27,7 +27,7 @@ import { ignoredBy } from './ignore.ts';
 import { PathAttributes } from './path-attributes.ts';
 import { lateWrites } from './late.ts';
 import { ExcludedPaths } from './excluded-paths.ts';
-import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
+import { type Line, Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
 import type { Form, Reading } from './read.ts';
@@ -74,6 +74,7 @@ interface DirectorySettings {
   readonly lfs?: true;
   readonly newEntries?: SiteSettings['newEntries'];
   readonly replacesWithoutCapture?: true;
+  readonly executables?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -383,7 +384,10 @@ class SiteDirectory implements Directory, Touchable {
     if (!line || (line.seen && line.seen.size !== stat.size)) return false;
     const now = await this.#contents.hash(path);
     if (now?.oid !== line.oid) return false;
-    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()) });
+    const executable = this.#executable(now.stat);
+    const { isExecutable } = line;
+    if (isExecutable !== undefined && executable.isExecutable === !isExecutable) return false;
+    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()), ...executable });
     return true;
   }
 
@@ -419,11 +423,28 @@ class SiteDirectory implements Directory, Touchable {
 
   /** `form`: recorded so, whatever the rules say. */
   pendingFile(path: SitePath, form?: Form): PendingFile {
-    // The x bit does not travel by itself: what the tree says stays.
-    const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
+    const mode = this.#modeOf(path);
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
     const failed = (error: unknown): void => this.#cannotRead(path, error);
     return { path, file: { mode, open: () => this.#open(path, form ? { form } : path, { done, failed }) } };
+  }
+
+  /** Whether a file can be executed, where that is synced and the disk can tell. */
+  #executable({ mode }: Stat): Pick<Line, 'isExecutable'> {
+    const hasModes = this.#staging.disks.every(({ modes }) => modes);
+    return this.#o.settings().executables && hasModes ? { isExecutable: (mode & 0o100) !== 0 } : {};
+  }
+
+  /** What the tree says stays, unless somebody changed the permissions since they were last seen. */
+  #modeOf(path: SitePath): Mode {
+    const line = this.#manifest.get(path);
+    const tracked = line?.mode === '100755' ? '100755' : '100644';
+    const stat = this.#o.settings().executables && this.#walking((handles) => handles.statQuietly(path));
+    const { isExecutable } = stat ? this.#executable(stat) : {};
+    if (isExecutable === undefined) return tracked;
+    this.#executables.set(path, isExecutable);
+    if (line && (line.isExecutable === undefined || line.isExecutable === isExecutable)) return tracked;
+    return isExecutable ? '100755' : '100644';
   }
 
   async #open(path: SitePath, as: SitePath | { readonly form: Form }, reading: Reading): Promise<OpenFile | undefined> {
@@ -437,6 +458,8 @@ class SiteDirectory implements Directory, Touchable {
 
   /** Stats of the files being recorded, until `recorded` says with which content. */
   readonly #reads = new Map<SitePath, Seen>();
+  /** Whether they could be executed when their mode in git was decided. */
+  readonly #executables = new Map<SitePath, boolean>();
 
   async hash(path: SitePath, expected?: Oid): ReturnType<Directory['hash']> {
     try {
@@ -485,11 +508,14 @@ class SiteDirectory implements Directory, Touchable {
       if (!entry) this.#manifest.set(path, undefined);
       else if (seen) {
         const mixed = this.#contents.wasMixed(path) ? { hasMixedLines: true as const } : {};
-        this.#manifest.set(path, { ...entry, seen, ...mixed });
+        const isExecutable = this.#executables.get(path);
+        const executable = isExecutable === undefined ? {} : { isExecutable };
+        this.#manifest.set(path, { ...entry, seen, ...mixed, ...executable });
       }
       this.#debouncer.taken(path);
     }
     this.#reads.clear();
+    this.#executables.clear();
     this.#found = [];
     for (const path of unsteady) if (!this.#unread.has(path)) this.#touched.add(path);
     this.#manifest.save(commit);
@@ -514,6 +540,7 @@ class SiteDirectory implements Directory, Touchable {
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkDiskSpace: (coming, sizes) => this.#checkDiskSpace(coming, sizes),
         overwrites: () => this.#overwrites(),
+        executable: (stat) => this.#executable(stat),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),

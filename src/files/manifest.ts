@@ -10,6 +10,8 @@ export interface Line extends Entry {
   readonly seen?: Seen;
   /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
   readonly refused?: NotSyncedReason;
+  /** Whether its owner could execute the file when it was last seen; absent where nobody asked. */
+  readonly isExecutable?: boolean;
   /** A text that was committed as it is, for its lines end in more than one way, although `.gitattributes` want LF. */
   readonly hasMixedLines?: true;
   /** What still stands at the path in place of a refused version, as far as we put it there. */

@@ -95,6 +95,8 @@ export interface SiteSettings {
   readonly skipCi: boolean;
   /** Large files are synced with Git LFS: pointers in the repository, contents in the folder. */
   readonly lfs?: true;
+  /** Whether a file may be executed is synced: git's mode 100755 is the x bit of its owner. */
+  readonly executables?: true;
   /**
    * Owner and permissions of new files and folders; what is absent follows the folder they come into. Modes are
    * permission bits, as in 0o664.

@@ -102,6 +102,7 @@ export const settings = whole<SiteSettings>()(
     builtInRulesOff: z.array(z.string()).exactOptional(),
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
+    executables: z.literal(true).exactOptional(),
     replacesWithoutCapture: z.literal(true).exactOptional(),
     newEntries: z
       .strictObject({

@@ -47,7 +47,7 @@ const forms = {
     replacesWithoutCapture: box,
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
-  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box }),
+  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box, executables: box }),
   permissions: z.object({ owner: text, fileMode: text, folderMode: text }),
   name: z.object({ name: text }),
 } as const;
@@ -138,7 +138,7 @@ async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Prom
   try {
     const boxes = {
       commits: { skipCi: 'skipCi' in entered },
-      files: { lfs: 'lfs' in entered },
+      files: { lfs: 'lfs' in entered, executables: 'executables' in entered },
       safety: { replacesWithoutCapture: 'replacesWithoutCapture' in entered },
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
@@ -257,7 +257,10 @@ const extras: Record<PageName, Extras> = {
     const verdict = await deps.settings.explain(site.id, pathFromText(typed));
     return { ...model, tried: typed, verdict: verdictView(typed, verdict) };
   },
-  files: (ctx, _room, site, values) => ({ lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true) }),
+  files: (ctx, _room, site, values) => ({
+    lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true),
+    executables: turnedOn(ctx, values['executables'], site.settings.executables === true),
+  }),
   permissions: async (_ctx, { deps }, site) => ({ setUp: setUpWords[await deps.settings.setUp(site.id)] }),
   name: () => ({}),
 };
