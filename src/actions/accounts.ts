@@ -1,7 +1,8 @@
-import type { Account, ApiToken } from '../model/account.ts';
+import type { Account, ApiToken, Reach } from '../model/account.ts';
 import type { AuditEntry } from '../model/event.ts';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
+import type { Site } from '../model/site.ts';
 
 export interface AccountActionsDeps {
   readonly store: {
@@ -11,10 +12,12 @@ export interface AccountActionsDeps {
       get(id: string): Account | undefined;
       setUp(form: { code: string; name: string; password: string }): Promise<Account>;
       check(name: string, password: string, address: string): Promise<Account | undefined>;
-      add(name: string, password: Secret): Promise<Account>;
+      add(name: string, password: Secret, reach: Reach): Promise<Account>;
+      setReach(id: string, reach: Reach): Promise<Account>;
       remove(id: string): Promise<void>;
       setPassword(id: string, password: Secret): Promise<void>;
     };
+    readonly sites: { get(id: string): Site | undefined };
     readonly sessions: { endAll(accountId: string): Promise<void> };
     readonly apiTokens: {
       all(): readonly ApiToken[];
@@ -28,7 +31,7 @@ export interface AccountActionsDeps {
   readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
 }
 
-type NewApiToken = Pick<ApiToken, 'name' | 'accountId' | 'scope' | 'endsAt'>;
+type NewApiToken = Omit<ApiToken, 'id' | 'createdAt' | 'usedAt'>;
 
 export interface AccountActions {
   /** False until the first account exists; from then on the set-up page is gone. */
@@ -38,9 +41,12 @@ export interface AccountActions {
   /** Takes the same time for a wrong name and a wrong password. Throws `too-many-tries`. */
   check(name: string, password: string, address: string): Promise<Account | undefined>;
   all(): readonly Account[];
+  get(id: string): Account | undefined;
   /** Throws `form-invalid` with `field` and `text`. */
-  add(form: { name: string; password: string }, by: string): Promise<Account>;
-  /** Ends the account with its sessions, API tokens and connections. Throws `form-invalid` for the last account. */
+  add(form: { name: string; password: string } & Reach, by: string): Promise<Account>;
+  /** Another role or other sites, from the very next request on. Throws `form-invalid` for the last admin. */
+  setReach(id: string, reach: Reach, by: string): Promise<Account>;
+  /** Ends the account with its sessions, API tokens and connections. Throws `form-invalid` for the last admin. */
   remove(id: string, by: string): Promise<void>;
   /**
    * Changes a person's own password and ends all their sessions. Throws `form-invalid` (`field: present`) when the
@@ -55,15 +61,36 @@ export interface AccountActions {
 export function createAccountActions({ store, connectionEnd, report }: AccountActionsDeps): AccountActions {
   const { accounts, sessions, apiTokens } = store;
   const nameOf = (id: string): string => accounts.get(id)?.name ?? '';
+
+  /** `Jonas, site owner of Museum, Parks`: what the audit log says of an account. */
+  function described({ name, role, sites }: Pick<Account, 'name' | 'role' | 'sites'>): string {
+    const of = sites && ` of ${sites.map((id) => store.sites.get(id)?.name ?? id).join(', ')}`;
+    return `${name}, ${roleWords[role]}${of ?? ''}`;
+  }
+
+  function checkSites({ sites = [] }: Reach): void {
+    if (sites.some((id) => !store.sites.get(id)))
+      throw new Problem('form-invalid', { field: 'sites', text: 'One of these sites does not exist any more.' });
+  }
+
   return {
     exist: () => accounts.exist(),
     setUp: (form) => accounts.setUp(form),
     check: (name, password, address) => accounts.check(name, password, address),
     all: () => accounts.all(),
+    get: (id) => accounts.get(id),
 
-    async add({ name, password }, by) {
-      const account = await accounts.add(name, new Secret(password));
-      report({ by, act: 'added-admin', detail: account.name });
+    async add({ name, password, ...reach }, by) {
+      checkSites(reach);
+      const account = await accounts.add(name, new Secret(password), reach);
+      report({ by, act: 'added-account', detail: described(account) });
+      return account;
+    },
+
+    async setReach(id, reach, by) {
+      checkSites(reach);
+      const account = await accounts.setReach(id, reach);
+      report({ by, act: 'changed-account', detail: described(account) });
       return account;
     },
 
@@ -73,7 +100,7 @@ export function createAccountActions({ store, connectionEnd, report }: AccountAc
       await sessions.endAll(id);
       await apiTokens.removeAll(id);
       await connectionEnd.endAllOf(id);
-      report({ by, act: 'removed-admin', detail: name });
+      report({ by, act: 'removed-account', detail: name });
     },
 
     async changePassword(id, { present, password }, address) {
@@ -91,6 +118,8 @@ export function createAccountActions({ store, connectionEnd, report }: AccountAc
     },
   };
 }
+
+const roleWords: Record<Reach['role'], string> = { admin: 'admin', owner: 'site owner', viewer: 'viewer' };
 
 export interface ApiTokenActions {
   all(): readonly ApiToken[];

@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../model/event.ts';
 import type { Connection, ConnectionId } from '../model/instance.ts';
 import { Problem, type ProblemFacts, asProblem } from '../model/problem.ts';
 import type { Asked, Binding, Site, SiteId } from '../model/site.ts';
@@ -6,8 +7,9 @@ import { type SiteProjectDeps, usableProject } from './site-project.ts';
 export interface HandOverDeps extends SiteProjectDeps {
   readonly store: SiteProjectDeps['store'] & {
     readonly instance: { connections(): readonly Connection[]; connection(id: string): Connection | undefined };
-    readonly accounts: { get(id: string): { readonly name: string } | undefined };
   };
+  readonly connectionEnd: { endUnused(id: ConnectionId): Promise<void> };
+  readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
   readonly connectedSite: {
     /** The site uses this connection from now on. Throws what keeps its user from the repository. */
     handOver(id: SiteId, connection: Connection, by: string): Promise<void>;
@@ -32,6 +34,8 @@ export interface ConnectionRow {
 export interface HandOver {
   /** Every connection with the sites that use it, those with sites first. */
   connections(): readonly ConnectionRow[];
+  /** Ends a connection that no site uses. Throws `not-found`, and `connection-in-use` with the names of its sites. */
+  remove(id: ConnectionId, by: string): Promise<void>;
   /** The connections that an account may hand sites over to: its own, in use or not, that work. */
   targets(accountId: string, from: ConnectionId): readonly Connection[];
   /** Asks GitLab about each site of `from` as `to`. Changes nothing. */
@@ -51,7 +55,7 @@ const atOnce = 4;
 
 /** Moves all sites of one connection to another: somebody leaves, and their sites go on with somebody else's access. */
 export function createHandOver(deps: HandOverDeps): HandOver {
-  const { store, connectedSite } = deps;
+  const { store, connectedSite, report } = deps;
   const sitesOf = (id: ConnectionId): readonly Connected[] =>
     store.sites.all().flatMap((site) => (site.binding?.connectionId === id ? [{ site, binding: site.binding }] : []));
 
@@ -69,6 +73,14 @@ export function createHandOver(deps: HandOverDeps): HandOver {
         sites: sitesOf(connection.id).map(({ site: { id, name } }) => ({ id, name })),
       }));
       return rows.sort((a, b) => b.sites.length - a.sites.length);
+    },
+
+    async remove(id, by) {
+      const { username } = existing(id);
+      const sites = sitesOf(id).map(({ site }) => site.name);
+      if (sites.length > 0) throw new Problem('connection-in-use', { sites: sites.join(', ') });
+      await deps.connectionEnd.endUnused(id);
+      report({ by, act: 'removed-connection', detail: `@${username}` });
     },
 
     targets: (accountId, from) =>

@@ -1,3 +1,4 @@
+import { type Account, seesSite } from '../model/account.ts';
 import type { Advanced, Branch, BranchChoice, BranchName, Connection, ConnectionId } from '../model/instance.ts';
 import { type Instance, roleName } from '../model/instance.ts';
 import type { Project, ProjectId } from '../model/instance.ts';
@@ -9,6 +10,7 @@ export interface RepositoryActionsDeps {
   readonly store: {
     readonly instance: { get(): Instance | undefined };
     readonly sites: { all(): readonly Site[] };
+    readonly accounts: { get(id: string): Account | undefined };
   };
   readonly client: {
     projects(
@@ -52,9 +54,13 @@ export function createRepositoryActions(deps: RepositoryActionsDeps): Repository
     return found;
   };
 
-  /** Name of the site that is connected to the whole of this project, if any. */
-  const usedBy = (id: ProjectId): string | undefined =>
-    deps.store.sites.all().find(({ binding }) => binding?.projectId === id && binding.subfolder === undefined)?.name;
+  /** The site that is connected to the whole of this project, if any, in words for the owner of the connection. */
+  const usedBy = (id: ProjectId, { owner }: Connection): string | undefined => {
+    const site = deps.store.sites
+      .all()
+      .find(({ binding }) => binding?.projectId === id && binding.subfolder === undefined);
+    return site && (isSeen(deps, owner, site) ? `the site ${site.name}` : 'another site');
+  };
 
   /** GitLab may name a default branch that nobody ever made. */
   async function byName(connection: Connection, id: ProjectId, name: BranchName): Promise<Branch | undefined> {
@@ -78,7 +84,7 @@ export function createRepositoryActions(deps: RepositoryActionsDeps): Repository
       const uncounted = before !== undefined || (first.total === undefined && first.nextPage !== undefined);
       const found = uncounted && before === undefined ? await ask({ before: 'newest' }) : first;
       const rows = found.projects.map((project) => {
-        const disabled = whyNot(project, { least: leastLevel(advanced), usedBy: usedBy(project.id) });
+        const disabled = whyNot(project, { least: leastLevel(advanced), usedBy: usedBy(project.id, connection) });
         return disabled === undefined ? { project } : { project, disabled };
       });
       const { nextPage, nextBefore, total } = found;
@@ -120,7 +126,7 @@ function whyNot(
   const role = roleName(project.accessLevel);
   if (project.archived) return 'Archived: GitLab accepts no pushes.';
   if (project.sha256) return 'Uses SHA-256 object names, which Mooring does not support.';
-  if (usedBy !== undefined) return `Already used by the site ${usedBy}.`;
+  if (usedBy !== undefined) return `Already used by ${usedBy}.`;
   if (project.accessLevel > 0 && project.accessLevel < least) {
     const may = project.accessLevel < developer ? 'You may not push: your role is' : 'Your role is';
     return `${may} ${role}, ${roleName(least)} is needed.`;
@@ -129,6 +135,16 @@ function whyNot(
     return `Empty, and you are ${role}: GitLab lets only a Maintainer make the first push.`;
   }
   return undefined;
+}
+
+/** Whether an account sees a site: where it does not, it learns only that there is one. */
+export function isSeen(
+  deps: { readonly store: Pick<RepositoryActionsDeps['store'], 'accounts'> },
+  accountId: string,
+  site: Pick<Site, 'id'>,
+): boolean {
+  const account = deps.store.accounts.get(accountId);
+  return account !== undefined && seesSite(account, site.id);
 }
 
 /** GitLab lets only a Maintainer make the first push of all; where it names no role, the push itself tells. */

@@ -57,6 +57,8 @@ interface WasIgnored {
 export interface SettingsActions {
   /** Saves one page. Throws `form-invalid` whose facts are sentences by field, all at once; then nothing was saved. */
   save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
+  /** Saves several pages: all of them, or none. */
+  saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site>;
   /** Lets one path be synced that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
   allow(id: SiteId, path: SitePath, by: string): Promise<void>;
   /**
@@ -97,6 +99,27 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     return site;
   };
 
+  async function saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site> {
+    const site = existing(id);
+    const faults = new Faults();
+    let { name, settings } = site;
+    for (const form of forms) {
+      if (form.page === 'name') name = nameOf(site, form.name, faults);
+      else settings = settingsOf(settings, form, faults, deps);
+    }
+    // What the branch has as pointers the folder has as contents: from then on they would be committed over them.
+    if (site.binding && site.settings.lfs && !settings.lfs)
+      faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
+    faults.throwIfAny();
+    const saved = await store.change(id, { name, settings });
+    if (settings !== site.settings) await runtimes.changed(saved);
+    for (const { page } of forms) {
+      if (page !== 'name') report({ by, site: id, act: 'changed-settings', detail: titles[page] });
+      else report({ by, site: id, act: 'renamed-site', detail: `before: ${site.name}` });
+    }
+    return saved;
+  }
+
   const wasIgnored = (id: SiteId): WasIgnored => runtimes.find(id)?.wasIgnored() ?? { step: '', left: [] };
 
   return {
@@ -107,20 +130,8 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     author: (id) => deps.author(store.get(id)?.binding?.connectionId),
     setUp: async (id) => deps.setUp(await deps.ownerOf(store.get(id)?.folder ?? '')),
 
-    async save(id, form, by) {
-      const site = existing(id);
-      const faults = new Faults();
-      if (form.page === 'name') return rename(site, form.name, by, faults);
-      const settings = settingsOf(site.settings, form, faults, deps);
-      // What the branch has as pointers the folder has as contents: from then on they would be committed over them.
-      if (site.binding && site.settings.lfs && !settings.lfs)
-        faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
-      faults.throwIfAny();
-      const saved = await store.change(id, { settings });
-      await runtimes.changed(saved);
-      report({ by, site: id, act: 'changed-settings', detail: titles[form.page] });
-      return saved;
-    },
+    save: (id, form, by) => saveAll(id, [form], by),
+    saveAll,
 
     async allow(id, path, by) {
       const site = existing(id);
@@ -175,16 +186,13 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     },
   };
 
-  async function rename(site: Site, typed: string, by: string, faults: Faults): Promise<Site> {
+  function nameOf(site: Site, typed: string, faults: Faults): string {
     const name = typed.trim();
     if (name === '' || [...name].length > 100) faults.add('name', 'Give it a name of 1 to 100 characters.');
     if (/\p{Cc}/u.test(name)) faults.add('name', 'Control characters are not allowed here.');
     if (store.all().some((other) => other.id !== site.id && other.name === name))
       faults.add('name', `There is a site called ${name} already.`);
-    faults.throwIfAny();
-    const saved = await store.change(site.id, { name });
-    report({ by, site: site.id, act: 'renamed-site', detail: `before: ${site.name}` });
-    return saved;
+    return name;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Account } from '../model/account.ts';
 import { type Branch, type BranchName, type Connection, type ConnectionId, roleName } from '../model/instance.ts';
 import type { Instance, Project, ProjectId } from '../model/instance.ts';
 import { Problem, asProblem } from '../model/problem.ts';
@@ -5,12 +6,13 @@ import type { Secret } from '../model/secret.ts';
 import type { Binding, Site, SiteId } from '../model/site.ts';
 import { type Subfolder, overlap, subfolder } from '../model/subfolder.ts';
 import { isOther, otherProject } from './project-tracker.ts';
-import { leastLevel, mayNotBegin } from './repositories.ts';
+import { isSeen, leastLevel, mayNotBegin } from './repositories.ts';
 
 export interface SiteProjectDeps {
   readonly store: {
     readonly sites: { all(): readonly Site[]; get(id: string): Site | undefined };
     readonly instance: { get(): Instance | undefined };
+    readonly accounts: { get(id: string): Account | undefined };
   };
   readonly client: {
     project(token: Secret, id: ProjectId): Promise<Project>;
@@ -70,7 +72,11 @@ export async function usableProject(
   if (binding && isOther(binding, project)) throw otherProject(binding.projectPath, project);
   const facts = { project: project.path, branch: wanted.branch, user };
   const other = otherSiteIn(deps, wanted, project.id);
-  if (other) throw new Problem('project-in-use', { ...facts, site: other.name });
+  if (other)
+    throw new Problem('project-in-use', {
+      ...facts,
+      ...(isSeen(deps, connection.owner, other) ? { site: other.name } : {}),
+    });
   if (project.archived) throw new Problem('project-archived', facts);
   if (project.sha256) throw new Problem('repository-sha256', facts);
   // Level 0: GitLab names no role (rights through a shared group); then the branch decides.

@@ -23,6 +23,7 @@ export interface SiteActionsDeps {
     worker(id: SiteId): {
       status(): SiteStatus;
       trigger(trigger: 'person'): void;
+      sync(waiting: AbortSignal): Promise<void>;
       paused(): void;
       breakOff(): boolean;
     };
@@ -64,6 +65,11 @@ export interface SiteActions {
   resume(id: SiteId, by: string): Promise<void>;
   /** Triggers a sync and does not wait for it. */
   syncNow(id: SiteId, by: string): Promise<void>;
+  /**
+   * Syncs and waits until a run has ended that saw everything from before the call, or until `waiting` aborts. False: it
+   * is still under way. Throws `not-connected`.
+   */
+  syncAndWait(id: SiteId, by: string, waiting: AbortSignal): Promise<boolean>;
 }
 
 /** Adds, removes, pauses and syncs sites. Removing a site leaves its files. */
@@ -128,6 +134,27 @@ export function createSiteActions(deps: SiteActionsDeps): SiteActions {
       const { name } = existing(id);
       report({ by, site: id, act: 'asked-for-sync', detail: name });
       runtimes.worker(id).trigger('person');
+    },
+
+    async syncAndWait(id, by, waiting) {
+      const { name, binding } = existing(id);
+      if (!binding) throw new Problem('not-connected', { site: name });
+      report({ by, site: id, act: 'asked-for-sync', detail: name });
+      const left = new Promise<false>((resolve) => {
+        waiting.addEventListener('abort', () => resolve(false), { once: true });
+        if (waiting.aborted) resolve(false);
+      });
+      const ended = runtimes
+        .worker(id)
+        .sync(waiting)
+        .then(
+          () => true,
+          (error: unknown) => {
+            if (waiting.aborted) return false;
+            throw error;
+          },
+        );
+      return Promise.race([ended, left]);
     },
   };
 }

@@ -28,8 +28,8 @@ export interface SyncStats {
 export interface SyncStatsActions {
   /** Reads the site's history once; afterwards it is counted as it happens. */
   of(id: SiteId): Promise<SyncStats>;
-  /** All sites whose history was read so far; `complete` says whether these are all. */
-  all(): SyncStats & { readonly complete: boolean };
+  /** All sites whose history was read so far, or those of `only`; `complete` says whether these are all. */
+  all(only?: readonly SiteId[]): SyncStats & { readonly complete: boolean };
   /** Reads the history of sites one after another, so that nobody waits for it. */
   load(ids: readonly SiteId[]): Promise<void>;
   add(id: SiteId, run: RunRecord): void;
@@ -95,9 +95,10 @@ export function createSyncStats(deps: {
 
   return {
     of: async (id) => (await countersOf(id)).read(deps.clock.now()),
-    all() {
+    all(only) {
       const sum = new Counters();
-      for (const counters of known.values()) sum.include(counters, deps.clock.now());
+      const counted = only ? only.flatMap((id) => known.get(id) ?? []) : known.values();
+      for (const counters of counted) sum.include(counters, deps.clock.now());
       return { ...sum.read(deps.clock.now()), complete };
     },
     async load(ids) {

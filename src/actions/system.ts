@@ -47,8 +47,10 @@ export interface SystemDeps {
 export interface SystemActions {
   /** Looks at everything anew. Never throws. */
   report(): Promise<SystemReport>;
-  /** Soft problems, the heaviest first. */
-  attention(): Promise<readonly Attention[]>;
+  /** What of it concerns these sites, for somebody who sees no others. */
+  reportOf(sites: readonly Site[]): readonly SystemCheck[];
+  /** Soft problems, the heaviest first; those of `only` these sites, where it is given. */
+  attention(only?: readonly Site[]): Promise<readonly Attention[]>;
 }
 
 const dayMs = 86_400_000;
@@ -80,9 +82,14 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
         queue: deps.runtimes.load(),
       };
     },
-    async attention() {
-      const ofAll = [...ofWentBack(deps), ...ofConnections(deps), ...ofSites(deps), ...ofNotices(deps)];
-      const found = [...ofAll, ...ofMachine(await checks())];
+    reportOf: (sites) => {
+      const statusOf = (id: SiteId): SiteStatus => deps.runtimes.worker(id).status();
+      return [...sitesDisksCheck(sites, statusOf), ...sharedDisksCheck(sites, statusOf)];
+    },
+    async attention(only) {
+      const sites = only ?? deps.store.sites.all();
+      const found = [...ofWentBack(deps, sites), ...ofConnections(deps, sites), ...ofSites(deps, sites)];
+      if (!only) found.push(...ofNotices(deps), ...ofMachine(await checks()));
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
     },
@@ -267,8 +274,8 @@ function ofMachine(checks: readonly SystemCheck[]): Attention[] {
 }
 
 /** Each of these sites is on hold by itself; together they say something about GitLab. */
-function ofWentBack({ store, runtimes }: SystemDeps): Attention[] {
-  const group = wentBackGroup(store.sites.all(), (id) => runtimes.worker(id).status());
+function ofWentBack({ runtimes }: SystemDeps, sites: readonly Site[]): Attention[] {
+  const group = wentBackGroup(sites, (id) => runtimes.worker(id).status());
   if (!group) return [];
   const { title, happened, untouched } = wentBackWords(group);
   return [
@@ -279,10 +286,10 @@ function ofWentBack({ store, runtimes }: SystemDeps): Attention[] {
   ];
 }
 
-function ofConnections({ store, clock }: SystemDeps): Attention[] {
+function ofConnections({ store, clock }: SystemDeps, sites: readonly Site[]): Attention[] {
   const found: Attention[] = [];
   for (const { id, health, username, accessToken } of store.instance.connections()) {
-    const used = store.sites.all().filter(({ binding }) => binding?.connectionId === id);
+    const used = sites.filter(({ binding }) => binding?.connectionId === id);
     if (used.length === 0) continue;
     const about = { help: 'syncing', sites: used.map((site) => site.id) } as const;
     if (health === 'reconnect') {
@@ -409,8 +416,8 @@ const siteKinds: readonly {
   },
 ];
 
-function ofSites({ store, runtimes }: SystemDeps): Attention[] {
-  const all = store.sites.all().map((site) => ({ site, status: runtimes.worker(site.id).status() }));
+function ofSites({ runtimes }: SystemDeps, sites: readonly Site[]): Attention[] {
+  const all = sites.map((site) => ({ site, status: runtimes.worker(site.id).status() }));
   const found: Attention[] = [];
   for (const { has, of } of siteKinds) {
     const touched = all.filter((one) => has(one.site, one.status)).map(({ site }) => site.id);

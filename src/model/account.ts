@@ -1,24 +1,65 @@
-/** A person who may sign in to Mooring. Every account is an admin for now; sites say whose connection to GitLab they use. */
-export interface Account {
+import type { SiteId } from './site.ts';
+
+/**
+ * What an account may do. `admin`: everything. `owner`: sees and acts on its named sites; other sites do not exist for
+ * it. `viewer`: sees sites and changes nothing but its own password.
+ */
+export type Role = 'admin' | 'owner' | 'viewer';
+
+/** How far an account or a token reaches. */
+export interface Reach {
+  readonly role: Role;
+  /** The only sites it sees; absent: all. An admin sees all, an owner always has a list. */
+  readonly sites?: readonly SiteId[];
+}
+
+/** A person who may sign in to Mooring. */
+export interface Account extends Reach {
   readonly id: string;
   readonly name: string;
   /** ms since 1970. */
   readonly createdAt: number;
 }
 
-/** `sync`: may read, and ask for syncs, pause and resume. */
-export type ApiScope = 'read' | 'sync';
+/**
+ * What a token may do, as far as its account may. `read`: read. `sync`: also ask for syncs, pause and resume. `admin`:
+ * everything its account may.
+ */
+export const apiScopes = ['read', 'sync', 'admin'] as const;
+export type ApiScope = (typeof apiScopes)[number];
 
 /** What a program shows to use the API, in the name of the account that made it. Its text is never stored. */
 export interface ApiToken {
   readonly id: string;
   readonly name: string;
   readonly accountId: string;
-  readonly scope: ApiScope;
+  readonly scopes: readonly ApiScope[];
+  /** The only sites it sees; absent: all that its account sees. */
+  readonly sites?: readonly SiteId[];
   /** ms since 1970. */
   readonly createdAt: number;
   readonly endsAt?: number;
   readonly usedAt?: number;
+}
+
+export const seesAll = ({ sites }: Reach): boolean => sites === undefined;
+
+export function seesSite({ sites }: Reach, id: SiteId): boolean {
+  return sites === undefined || sites.includes(id);
+}
+
+/** What is left of an account's reach in the hands of its token: a token of some sites administers nothing else. */
+export function reachOf(account: Reach, { sites }: Pick<ApiToken, 'sites'>): Reach {
+  if (sites === undefined) return account;
+  return {
+    role: account.role === 'admin' ? 'owner' : account.role,
+    sites: sites.filter((id) => seesSite(account, id)),
+  };
+}
+
+/** Whether a token's scopes allow what needs `scope`: each includes those before it. */
+export function allowsScope(scopes: readonly ApiScope[], scope: ApiScope): boolean {
+  return scopes.some((one) => apiScopes.indexOf(one) >= apiScopes.indexOf(scope));
 }
 
 /** Who is signed in, as the server knows it. The cookie holds only an opaque id. */

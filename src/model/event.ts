@@ -74,10 +74,15 @@ export interface AuditEntry {
     | 'webhook'
     | 'changed-settings'
     | 'renamed-site'
+    /** Written before there were roles, as is `removed-admin`. */
     | 'added-admin'
     | 'removed-admin'
     | 'changed-password'
     | 'signed-out-everywhere'
+    | 'removed-connection'
+    | 'added-account'
+    | 'changed-account'
+    | 'removed-account'
     | 'made-api-token'
     | 'removed-api-token';
   /** What it was done to, for the sentence: a repository and branch, a path, a choice. */

@@ -87,6 +87,12 @@ export type ProblemCode =
   | 'too-many-tries'
   | 'setup-done'
   | 'kept-missing'
+  // the API
+  | 'request-invalid'
+  | 'changed-meanwhile'
+  | 'precondition-missing'
+  | 'key-reused'
+  | 'connection-in-use'
   | 'unexpected';
 
 /** When the engine may try again by itself. */

@@ -85,6 +85,32 @@ const hiddenTodo = (f: F): string | undefined =>
 const checkDisk =
   'Check the disk and how it is mounted: the system’s log says more. Mooring looks again by itself and goes on when it can.';
 
+const makeToken = 'Create a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.';
+
+/** Why somebody is not allowed to do something, by the fact `why`. */
+const notAllowed: Readonly<Record<string, { readonly happened: string; readonly todo: string }>> = {
+  origin: {
+    happened: 'The request did not come from one of Mooring’s own pages at its configured address.',
+    todo: 'Open Mooring at its public address and try again. If you did, MOORING_PUBLIC_URL does not match the address in your browser.',
+  },
+  'signed-out': { happened: 'You are not signed in, or your session has expired.', todo: 'Sign in and try again.' },
+  token: { happened: 'The API token is missing, unknown, removed or expired.', todo: makeToken },
+  scope: { happened: 'The API token lacks a scope.', todo: makeToken },
+  role: {
+    happened: 'The role of this account does not allow this.',
+    todo: 'Ask an admin to do it, or to change the role of your account.',
+  },
+};
+
+function whyNotAllowed(f: ProblemFacts['facts']): { readonly happened: string; readonly todo: string } {
+  const otherwise = { happened: f['text'] ?? 'You don’t have permission to do this.', todo: 'Sign in and try again.' };
+  return notAllowed[f['why'] ?? ''] ?? otherwise;
+}
+
+function scopeLacks({ needed }: ProblemFacts['facts']): string {
+  return needed === 'sync' ? 'The API token is read-only.' : `The API token lacks the scope ${needed ?? 'for this'}.`;
+}
+
 export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   // ---- Instance and network. Facts: url, host, address, status, text, seconds.
   'instance-url-invalid': {
@@ -782,23 +808,9 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'not-allowed': {
     title: () => 'Access denied',
-    happened: (f) =>
-      f['why'] === 'origin'
-        ? 'The request did not come from one of Mooring’s own pages at its configured address.'
-        : f['why'] === 'signed-out'
-          ? 'You are not signed in, or your session has expired.'
-          : f['why'] === 'token'
-            ? 'The API token is missing, unknown, removed or expired.'
-            : f['why'] === 'scope'
-              ? 'The API token is read-only.'
-              : (f['text'] ?? 'You don’t have permission to do this.'),
+    happened: (f) => (f['why'] === 'scope' ? scopeLacks(f) : whyNotAllowed(f).happened),
     untouched: nothing,
-    todo: (f) =>
-      f['why'] === 'origin'
-        ? 'Open Mooring at its public address and try again. If you did, MOORING_PUBLIC_URL does not match the address in your browser.'
-        : f['why'] === 'token' || f['why'] === 'scope'
-          ? 'Create a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.'
-          : 'Sign in and try again.',
+    todo: (f) => whyNotAllowed(f).todo,
     status: 403,
     retry: 'never',
   },
@@ -820,6 +832,50 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     untouched: nothing,
     todo: () => 'Go back, reload the page and fill in the form again.',
     status: 422,
+    retry: 'never',
+  },
+  'request-invalid': {
+    title: () => 'The request is invalid',
+    happened: (f) =>
+      f['text'] ??
+      (f['size'] === 'large'
+        ? 'It is larger than Mooring accepts.'
+        : 'A member is missing, unknown or has an unexpected format.'),
+    untouched: nothing,
+    todo: () => 'Correct the members that are named and send it again. /api/v1/openapi.json describes each request.',
+    status: 422,
+    retry: 'never',
+  },
+  'changed-meanwhile': {
+    title: () => 'It has changed since you read it',
+    happened: () => 'The ETag in If-Match is not the one it has now.',
+    untouched: nothing,
+    todo: () => 'Read it again, apply your change to what it is now, and send the new ETag.',
+    status: 412,
+    retry: 'never',
+  },
+  'precondition-missing': {
+    title: () => 'If-Match is missing',
+    happened: () => 'A change of settings must say which version it was made for.',
+    untouched: nothing,
+    todo: () => 'Read it first and send its ETag in the header If-Match.',
+    status: 428,
+    retry: 'never',
+  },
+  'key-reused': {
+    title: () => 'The Idempotency-Key was used for something else',
+    happened: () => 'A request with this key and another address or body came within the last day.',
+    untouched: nothing,
+    todo: () => 'Use a new key for each new request.',
+    status: 422,
+    retry: 'never',
+  },
+  'connection-in-use': {
+    title: () => 'Sites use this connection',
+    happened: (f) => `${f['sites'] ?? 'Sites'} still use it.`,
+    untouched: nothing,
+    todo: () => 'Hand these sites over to another connection, or disconnect them, and try again.',
+    status: 409,
     retry: 'never',
   },
   'too-many-tries': {

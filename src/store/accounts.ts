@@ -1,12 +1,14 @@
 import { z } from 'zod';
-import { type Account, shortestPassword } from '../model/account.ts';
+import { type Account, type Reach, shortestPassword } from '../model/account.ts';
 import { Problem } from '../model/problem.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Random } from '../model/world.ts';
 import type { Database } from './database.ts';
 import { createTryLimiter, type TryLimiter } from './limiter.ts';
 import { createPasswords, passwordHashSchema, type PasswordHash, type Passwords } from './password.ts';
+import type { Migrations } from './migrations.ts';
 import { makeSetupCode, sameSetupCode } from './setup-code.ts';
+import { siteId } from './shapes.ts';
 
 export interface Accounts {
   exist(): boolean;
@@ -24,27 +26,51 @@ export interface Accounts {
    */
   check(name: string, password: string, address: string): Promise<Account | undefined>;
   /**
-   * The account from the environment: made when absent, its password brought up to date. `changed` means that its
-   * sessions must end. Throws `form-invalid` for a new password that is too short.
+   * The admin from the environment: made when absent, its role and password brought up to date. `changed` means that
+   * its sessions must end. Throws `form-invalid` for a new password that is too short.
    */
   ensure(name: string, password: Secret): Promise<{ account: Account; outcome: 'made' | 'changed' | 'same' }>;
   /** Another account. Throws `form-invalid` with `field` and `hint`. */
-  add(name: string, password: Secret): Promise<Account>;
-  /** Throws `not-found`, and `form-invalid` for the last one. The caller ends the account's sessions. */
+  add(name: string, password: Secret, reach: Reach): Promise<Account>;
+  /** Another role or other sites. Throws `not-found`, and `form-invalid` for the last admin. */
+  setReach(id: string, reach: Reach): Promise<Account>;
+  /** Throws `not-found`, and `form-invalid` for the last admin. The caller ends the account's sessions. */
   remove(id: string): Promise<void>;
   /** Throws `not-found`. The caller ends the account's sessions. */
   setPassword(id: string, password: Secret): Promise<void>;
 }
 
+interface Stored extends Account {
+  password: PasswordHash;
+}
+
 export interface AccountsData {
-  accounts: { id: string; name: string; createdAt: number; password: PasswordHash }[];
+  accounts: Stored[];
 }
 
 export const accountsSchema: z.ZodType<AccountsData> = z.strictObject({
   accounts: z.array(
-    z.strictObject({ id: z.string(), name: z.string(), createdAt: z.number(), password: passwordHashSchema }),
+    z.strictObject({
+      id: z.string(),
+      name: z.string(),
+      role: z.enum(['admin', 'owner', 'viewer']),
+      sites: z.array(siteId).exactOptional(),
+      createdAt: z.number(),
+      password: passwordHashSchema,
+    }),
   ),
 });
+
+/** Before there were roles, every account was an admin. */
+export const accountsMigrations: Migrations = [
+  {
+    from: 1,
+    step: (data) => {
+      const { accounts } = data as { accounts: object[] };
+      return { accounts: accounts.map((account) => ({ ...account, role: 'admin' })) };
+    },
+  },
+];
 
 export interface AccountsDeps {
   readonly db: Database<AccountsData>;
@@ -63,15 +89,16 @@ export function createAccounts(deps: AccountsDeps): Accounts {
   const setupCode = makeSetupCode(random);
   const atWork = new Map<string, number>();
 
-  const records = (): AccountsData['accounts'] => db.data.accounts;
-  const byName = (name: string): AccountsData['accounts'][number] | undefined =>
+  const records = (): readonly Stored[] => db.data.accounts;
+  const byName = (name: string): Stored | undefined =>
     records().find((record) => nameKey(record.name) === nameKey(name));
 
   /** `first`: nobody may have come before; checked inside the write, for two may ask at once. */
-  async function make(name: string, password: string, admit: 'first' | 'any'): Promise<Account> {
+  async function make(name: string, password: string, reach: Reach, admit: 'first' | 'any'): Promise<Account> {
     const record = {
       id: random.bytes(8).toString('hex'),
       name,
+      ...checkedReach(reach),
       createdAt: now(),
       password: await passwords.hash(password),
     };
@@ -79,7 +106,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       if (admit === 'first' && draft.accounts.length > 0) throw new Problem('setup-done');
       // Two may ask for the same name at once.
       if (draft.accounts.some((each) => nameKey(each.name) === nameKey(name))) {
-        throw invalid('name', 'There is an admin of this name already.');
+        throw invalid('name', 'There is an account of this name already.');
       }
       draft.accounts.push(record);
     });
@@ -93,6 +120,22 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       const record = draft.accounts.find((each) => each.id === id);
       if (!record) throw new Problem('not-found', { account: id });
       record.password = hash;
+    });
+  }
+
+  /** The check for the last admin is inside the write: two admins may demote each other at once. */
+  async function setReach(id: string, reach: Reach): Promise<Account> {
+    const to = checkedReach(reach);
+    return db.update((draft) => {
+      const at = draft.accounts.findIndex((each) => each.id === id);
+      const record = draft.accounts[at];
+      if (!record) throw new Problem('not-found', { what: 'account' });
+      if (to.role !== 'admin' && isLastAdmin(draft.accounts, id))
+        throw invalid('form', 'The last admin must stay an admin.');
+      const { role: _role, sites: _sites, ...rest } = record;
+      const changed: Stored = { ...rest, ...to };
+      draft.accounts[at] = changed;
+      return toAccount(changed);
     });
   }
 
@@ -114,7 +157,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       }
       checkName(name);
       checkPassword(password);
-      return make(name.trim(), password, 'first');
+      return make(name.trim(), password, { role: 'admin' }, 'first');
     },
     async check(name, password, address) {
       const key = nameKey(name);
@@ -134,23 +177,24 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     },
     async ensure(name, password) {
       const record = byName(name);
-      if (record && (await passwords.matches(password.open(), record.password)))
-        return { account: toAccount(record), outcome: 'same' };
-      checkPassword(password.open());
-      if (!record) return { account: await make(name, password.open(), 'any'), outcome: 'made' };
-      await setHash(record.id, password.open());
-      return { account: toAccount(record), outcome: 'changed' };
+      const isKnown = record !== undefined && (await passwords.matches(password.open(), record.password));
+      if (isKnown && record.role === 'admin') return { account: toAccount(record), outcome: 'same' };
+      if (!isKnown) checkPassword(password.open());
+      if (!record) return { account: await make(name, password.open(), { role: 'admin' }, 'any'), outcome: 'made' };
+      if (!isKnown) await setHash(record.id, password.open());
+      return { account: await setReach(record.id, { role: 'admin' }), outcome: 'changed' };
     },
-    async add(name, password) {
+    async add(name, password, reach) {
       checkName(name);
       checkPassword(password.open());
-      if (byName(name)) throw invalid('name', 'There is an admin of this name already.');
-      return make(name.trim(), password.open(), 'any');
+      if (byName(name)) throw invalid('name', 'There is an account of this name already.');
+      return make(name.trim(), password.open(), reach, 'any');
     },
+    setReach,
     async remove(id) {
       await db.update((draft) => {
-        if (!draft.accounts.some((each) => each.id === id)) throw new Problem('not-found', { account: id });
-        if (draft.accounts.length === 1) throw invalid('form', 'The last admin cannot be removed.');
+        if (!draft.accounts.some((each) => each.id === id)) throw new Problem('not-found', { what: 'account' });
+        if (isLastAdmin(draft.accounts, id)) throw invalid('form', 'The last admin cannot be removed.');
         draft.accounts = draft.accounts.filter((each) => each.id !== id);
       });
     },
@@ -173,8 +217,19 @@ function enter(atWork: Map<string, number>, address: string): () => void {
   };
 }
 
-function toAccount({ id, name, createdAt }: AccountsData['accounts'][number]): Account {
-  return { id, name, createdAt };
+function toAccount({ password: _password, ...account }: Stored): Account {
+  return account;
+}
+
+function isLastAdmin(accounts: readonly Stored[], id: string): boolean {
+  return !accounts.some((each) => each.id !== id && each.role === 'admin');
+}
+
+/** An admin has no list of sites, an owner always has one. */
+function checkedReach({ role, sites }: Reach): Reach {
+  if (role === 'admin') return { role };
+  if (role === 'owner' && (sites ?? []).length === 0) throw invalid('sites', 'Choose at least one site.');
+  return { role, ...(sites === undefined ? {} : { sites: [...new Set(sites)] }) };
 }
 
 function nameKey(name: string): string {

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { ApiScope, ApiToken } from '../model/account.ts';
+import { type ApiToken, apiScopes } from '../model/account.ts';
 import { Problem } from '../model/problem.ts';
 import type { Random } from '../model/world.ts';
 import type { Database } from './database.ts';
+import type { Migrations } from './migrations.ts';
+import { siteId } from './shapes.ts';
 
 export interface ApiTokens {
   /** Newest first, those that ended too. */
   all(): readonly ApiToken[];
   /** A new token. `text` is nowhere afterwards: only its hash is stored. */
-  add(facts: Pick<ApiToken, 'name' | 'accountId' | 'scope' | 'endsAt'>): Promise<{ token: ApiToken; text: string }>;
+  add(facts: Omit<ApiToken, 'id' | 'createdAt' | 'usedAt'>): Promise<{ token: ApiToken; text: string }>;
   /** The token that a program showed, unless it was removed or has ended. Notes that it was used. */
   find(text: string): ApiToken | undefined;
   /** Throws `not-found`. */
@@ -18,17 +20,13 @@ export interface ApiTokens {
   removeAll(accountId: string): Promise<void>;
 }
 
+interface Stored extends ApiToken {
+  hash: string;
+  usedAt?: number;
+}
+
 export interface ApiTokensData {
-  tokens: {
-    id: string;
-    name: string;
-    accountId: string;
-    scope: ApiScope;
-    hash: string;
-    createdAt: number;
-    endsAt?: number;
-    usedAt?: number;
-  }[];
+  tokens: Stored[];
 }
 
 export const apiTokensSchema: z.ZodType<ApiTokensData> = z.strictObject({
@@ -37,7 +35,8 @@ export const apiTokensSchema: z.ZodType<ApiTokensData> = z.strictObject({
       id: z.string(),
       name: z.string(),
       accountId: z.string(),
-      scope: z.enum(['read', 'sync']),
+      scopes: z.array(z.enum(apiScopes)),
+      sites: z.array(siteId).exactOptional(),
       hash: z.string(),
       createdAt: z.number(),
       endsAt: z.number().exactOptional(),
@@ -45,6 +44,17 @@ export const apiTokensSchema: z.ZodType<ApiTokensData> = z.strictObject({
     }),
   ),
 });
+
+/** Before there were several scopes, a token had one. */
+export const apiTokensMigrations: Migrations = [
+  {
+    from: 1,
+    step: (data) => {
+      const { tokens } = data as { tokens: { scope: string }[] };
+      return { tokens: tokens.map(({ scope, ...rest }) => ({ ...rest, scopes: [scope] })) };
+    },
+  },
+];
 
 export interface ApiTokensDeps {
   readonly db: Database<ApiTokensData>;
@@ -60,7 +70,7 @@ const mark = 'mooring_';
 const usedEveryMs = 10 * 60_000;
 
 export function createApiTokens({ db, random, now, onFault }: ApiTokensDeps): ApiTokens {
-  const records = (): ApiTokensData['tokens'] => db.data.tokens;
+  const records = (): readonly Stored[] => db.data.tokens;
   return {
     all: () => records().map(toToken).reverse(),
 
@@ -103,7 +113,7 @@ export function createApiTokens({ db, random, now, onFault }: ApiTokensDeps): Ap
   };
 }
 
-function toToken({ hash: _hash, ...token }: ApiTokensData['tokens'][number]): ApiToken {
+function toToken({ hash: _hash, ...token }: Stored): ApiToken {
   return token;
 }
 

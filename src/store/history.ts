@@ -11,7 +11,12 @@ export interface History {
   addAct(act: AuditEntry): Promise<void>;
   /** `total` counts what is still kept. */
   runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
-  acts(page: { limit: number; offset: number; site?: SiteId }): Promise<{ rows: readonly AuditEntry[]; total: number }>;
+  /** `sites`: only what was done to these. */
+  acts(page: {
+    limit: number;
+    offset: number;
+    sites?: readonly SiteId[];
+  }): Promise<{ rows: readonly AuditEntry[]; total: number }>;
   /** Removes a site's runs; what people did to it stays. */
   forget(site: SiteId): Promise<void>;
   /** Resolves when everything added so far is on disk. */
@@ -43,8 +48,8 @@ export function createHistory(options: { folder: string; maxBytes?: number }): H
       const { lines, total } = await fileOf(id).page(page);
       return { rows: parseAll(runRecord, lines), total };
     },
-    async acts({ site, limit, offset }) {
-      const { lines, total } = await acts.page({ limit, offset, ...(site === undefined ? {} : { tag: site }) });
+    async acts({ sites: about, limit, offset }) {
+      const { lines, total } = await acts.page({ limit, offset, ...(about ? { tags: new Set(about) } : {}) });
       return { rows: parseAll(actRecord, lines), total };
     },
     async forget(site) {

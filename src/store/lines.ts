@@ -7,8 +7,12 @@ import { errorCode, FILE_MODE, FOLDER_MODE, syncFolder } from './durable.ts';
 export interface LineFile {
   /** Adds one line (no newline in it). On disk when it resolves. */
   append(text: string, tag: string): Promise<void>;
-  /** Lines newest first, those with this tag or all; a reading costs the lines asked for, not the file. */
-  page(page: { limit: number; offset: number; tag?: string }): Promise<{ lines: readonly string[]; total: number }>;
+  /** Lines newest first, those with one of these tags or all; a reading costs the lines asked for, not the file. */
+  page(page: {
+    limit: number;
+    offset: number;
+    tags?: ReadonlySet<string>;
+  }): Promise<{ lines: readonly string[]; total: number }>;
   /** Removes both generations. */
   remove(): Promise<void>;
   settled(): Promise<void>;
@@ -96,14 +100,14 @@ export function lineFile(
   async function page(wanted: {
     limit: number;
     offset: number;
-    tag?: string;
+    tags?: ReadonlySet<string>;
   }): Promise<{ lines: string[]; total: number }> {
     const at = await known();
     const rows = [
       ...at.older.map((line) => ({ line, from: olderPath })),
       ...at.present.map((line) => ({ line, from: path })),
     ]
-      .filter(({ line }) => wanted.tag === undefined || line.tag === wanted.tag)
+      .filter(({ line }) => wanted.tags === undefined || wanted.tags.has(line.tag))
       .reverse();
     const chosen = rows.slice(wanted.offset, wanted.offset + wanted.limit);
     return { lines: await readLines(chosen), total: rows.length };

@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 
 export interface Sessions {
   /** A new session; the returned id goes into the cookie and is stored only as its hash. */
-  create(account: Account): Promise<{ id: string; session: Session }>;
+  create(account: Pick<Account, 'id' | 'name'>): Promise<{ id: string; session: Session }>;
   /** The session, unless it ended, lay idle for seven days or is thirty days old. */
   find(id: string): Session | undefined;
   /** Ended at once; resolves when the disk knows it too. */

@@ -3,12 +3,19 @@ import { z } from 'zod';
 import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 import type { Random } from '../model/world.ts';
-import { accountsSchema, createAccounts, type Accounts, type AccountsData } from './accounts.ts';
-import { type ApiTokens, type ApiTokensData, apiTokensSchema, createApiTokens } from './api-tokens.ts';
+import { accountsMigrations, accountsSchema, createAccounts, type Accounts, type AccountsData } from './accounts.ts';
+import {
+  type ApiTokens,
+  type ApiTokensData,
+  apiTokensMigrations,
+  apiTokensSchema,
+  createApiTokens,
+} from './api-tokens.ts';
 import { openDatabase, type Database } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
+import type { Migrations } from './migrations.ts';
 import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
 import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
@@ -136,21 +143,21 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
 async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Promise<Databases> {
   const state = dir.fresh ? undefined : await openState(dir, vault, now);
   const expected = new Set(state?.data.stores);
-  const open = <T>(kind: string, schema: z.ZodType<T>, initial: T): Promise<Database<T>> =>
+  const open = <T>(kind: string, schema: z.ZodType<T>, initial: T, migrations: Migrations = []): Promise<Database<T>> =>
     openDatabase({
       path: join(dir.path, `${kind}.json`),
       kind,
-      version: 1,
+      version: 1 + migrations.length,
       schema,
-      migrations: [],
+      migrations,
       initial,
       missing: expected.has(kind) ? 'must-exist' : 'create',
       now,
     });
   const others = {
-    accounts: await open<AccountsData>('accounts', accountsSchema, { accounts: [] }),
+    accounts: await open<AccountsData>('accounts', accountsSchema, { accounts: [] }, accountsMigrations),
     sessions: await open<SessionsData>('sessions', sessionsSchema, { sessions: {} }),
-    apiTokens: await open<ApiTokensData>('api-tokens', apiTokensSchema, { tokens: [] }),
+    apiTokens: await open<ApiTokensData>('api-tokens', apiTokensSchema, { tokens: [] }, apiTokensMigrations),
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
     notify: await open<NotifyData>('notify', notifySchema, { incidents: [], channels: {} }),

@@ -39,6 +39,12 @@ export interface SiteWorker {
   status(): SiteStatus;
   /** `news`: what GitLab says of its branches. */
   trigger(trigger: Trigger, news?: readonly BranchNews[]): void;
+  /**
+   * Syncs now. Resolves when a run has ended that saw everything which either side had before the call, and took it or
+   * named why not; a file that is still being written gets its time to rest. `waiting` aborts when nobody waits any more:
+   * what is under way goes on.
+   */
+  sync(waiting: AbortSignal): Promise<void>;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
@@ -132,6 +138,22 @@ class Worker implements SiteWorker {
     const told = news.find(({ branch }) => branch === binding.branch);
     if (told) this.#deps.remote.expectTip?.(told.tip);
     this.#queue.trigger(trigger);
+  }
+
+  async sync(waiting: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const { quietMaxMs } = this.#deps.site().settings;
+    const until = clock.monotonic() + quietMaxMs;
+    for (;;) {
+      const began = clock.monotonic();
+      const again = await this.#queue.job((signal) => this.#run(new Set(['person', 'rescan']), signal));
+      if (again.inMs !== undefined) this.#queue.trigger(again.trigger ?? 'retry', again.inMs);
+      const restsMs = again.trigger === 'watch' ? (again.inMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+      // What was there at the call has been taken by a run that began after the longest time to rest. What a person
+      // has to decide, and what GitLab refused, is waited for by nobody.
+      if (restsMs > quietMaxMs || began >= until || this.status().hold) return;
+      await clock.sleep(restsMs, waiting);
+    }
   }
 
   touched(): void {

@@ -2,19 +2,19 @@ import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import Koa from 'koa';
 import serve from 'koa-static';
+import { access, mayUse } from './access.ts';
 import { createAddress, type Address } from './address.ts';
 import { clientAddress } from './client-address.ts';
 import type { App, Context, Next, WebContext, State } from './context.ts';
 import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
-import { gate } from './gate.ts';
 import { createWebContext, publicFolder } from './render.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
-import { admins } from './routes/admins.ts';
-import { api } from './routes/api.ts';
+import { accounts } from './routes/accounts.ts';
+import { api, jsonBody } from './api/api.ts';
 import { apiTokens } from './routes/api-tokens.ts';
 import { addSite } from './routes/add-site.ts';
 import { confirm } from './routes/confirm.ts';
@@ -30,6 +30,7 @@ import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
+import { ownAccount } from './routes/own-account.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
 import { settings } from './routes/settings.ts';
@@ -46,8 +47,17 @@ import { wentBack } from './routes/went-back.ts';
 
 /** The pages, in the order a request meets them. Holds no state but notices; may be created many times. */
 export function createApp(deps: WebDeps): Koa {
+  return createWeb(deps).app;
+}
+
+/** The same with its routers, for the test that compares them with the table of access. */
+export function createWeb(deps: WebDeps): { app: Koa; routers: readonly Router<State>[] } {
   const address = createAddress(deps.about.publicUrl);
-  const web = createWebContext(deps, address);
+  const pages = new Router<State>();
+  const programs = new Router<State>();
+  const web = createWebContext(deps, address, ({ state }, asked) => mayUse(deps, pages, state.person, asked));
+  addPages(pages, web);
+  addPrograms(programs, web);
   const app: App = new Koa<State>();
   // A reader who went away in the middle of a stream is no error of ours.
   app.on('error', (error: NodeJS.ErrnoException) => {
@@ -60,14 +70,16 @@ export function createApp(deps: WebDeps): Koa {
   app.use(failure(web));
   app.use(securityHeaders(deps, address));
   app.use(staticFiles());
-  app.use(open(web));
+  app.use(access(deps, address, programs, 'programs'));
+  app.use(jsonBody());
+  app.use(programs.routes());
   app.use(sessions(deps, address));
   app.use(sameOrigin(address));
-  app.use(gate(deps, address));
+  app.use(access(deps, address, pages, 'pages'));
   app.use(bodyParser({ enableTypes: ['form'], formLimit: '256kb' }));
   app.use(formTokens(deps));
-  app.use(pages(web));
-  return app as unknown as Koa;
+  app.use(pages.routes());
+  return { app: app as unknown as Koa, routers: [pages, programs] };
 }
 
 /**
@@ -89,16 +101,13 @@ function staticFiles() {
 }
 
 /** For programs: no session, no form token, no page around the answer. */
-function open(web: WebContext) {
-  const router = new Router<State>();
+function addPrograms(router: Router<State>, web: WebContext): void {
   health(router, web);
   hooks(router, web);
   api(router, web);
-  return router.routes();
 }
 
-function pages(web: WebContext) {
-  const router = new Router<State>();
+function addPages(router: Router<State>, web: WebContext): void {
   const screens = [setup, signInRoutes, theme, sites, addSite, syncing, connect, repository, confirm, disconnect];
   for (const add of [
     ...screens,
@@ -109,7 +118,8 @@ function pages(web: WebContext) {
     pauseAll,
     waiting,
     connectionRoutes,
-    admins,
+    accounts,
+    ownAccount,
     apiTokens,
     notifications,
     systemRoutes,
@@ -122,5 +132,4 @@ function pages(web: WebContext) {
     site,
   ])
     add(router, web);
-  return router.routes();
 }

@@ -1,10 +1,19 @@
 import type Koa from 'koa';
-import type { Session } from '../model/account.ts';
+import type { Account, ApiToken, Reach, Session } from '../model/account.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Site } from '../model/site.ts';
 import type { Address } from './address.ts';
 import type { WebDeps } from './deps.ts';
 import type { Pending } from './pending.ts';
+
+/** Who sent a request, and how far they reach: an account that is signed in, or as far as its token goes. */
+export interface Person extends Reach {
+  readonly account: Account;
+  /** As the audit log names them. */
+  readonly by: string;
+  /** Absent: a browser. */
+  readonly token?: ApiToken;
+}
 
 /** What the middleware learns about one request. */
 export interface State {
@@ -14,6 +23,8 @@ export interface State {
   sessionId?: string;
   /** Random cookie value that binds the form token of somebody who is not signed in. */
   visitor?: string;
+  /** Absent where the route asks for nobody; set by the check of access. */
+  person?: Person;
   /** The site the request is about, so that a problem page can lead back to it. */
   site?: Site;
 }

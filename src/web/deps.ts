@@ -62,10 +62,11 @@ export interface WebDeps {
   readonly history: {
     /** Newest first. */
     runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
+    /** `sites`: only what was done to these. */
     acts(page: {
       limit: number;
       offset: number;
-      site?: SiteId;
+      sites?: readonly SiteId[];
     }): Promise<{ rows: readonly AuditEntry[]; total: number }>;
   };
 

@@ -16,9 +16,34 @@ export function failure(web: WebContext) {
       if (problem.code === 'unexpected') {
         web.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
       }
-      answer(web, ctx, problem);
+      if (ctx.path.startsWith('/api/')) refuse(ctx, problem);
+      else answer(web, ctx, problem);
     }
   };
+}
+
+const isInvalid = ({ code }: Problem): boolean => code === 'request-invalid';
+
+/** Each fact is a member with its sentence, or two facts name one. */
+function fieldsOf(facts: Problem['facts']): Record<string, string> | undefined {
+  const { field, text, hint: _hint, size: _size, ...rest } = facts;
+  const fields: Record<string, string> = rest;
+  if (field !== undefined && text !== undefined) fields[field] = text;
+  return Object.keys(fields).length === 0 ? undefined : fields;
+}
+
+/** What a program is told instead of a page. */
+function refuse(ctx: Context, given: Problem): void {
+  const problem = given.code === 'form-invalid' ? new Problem('request-invalid', given.facts, { cause: given }) : given;
+  const facts = problem.toFacts();
+  const { title, happened, untouched, todo, status } = describe(facts);
+  const fields = isInvalid(problem) ? fieldsOf(problem.facts) : undefined;
+  const isUnknown = problem.facts['why'] === 'token';
+  ctx.status = isUnknown ? 401 : status;
+  ctx.set('Cache-Control', 'no-store');
+  if (isUnknown) ctx.set('WWW-Authenticate', 'Bearer realm="mooring"');
+  if (facts.retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(facts.retryAfterMs / 1_000)));
+  ctx.body = { error: { code: problem.code, title, happened, untouched, todo, ...(fields ? { fields } : {}) } };
 }
 
 function answer(web: WebContext, ctx: Context, problem: Problem): void {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { asProblem, type ProblemCode } from '../model/problem.ts';
+import { Problem, asProblem, type ProblemCode } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 
 /** Messages beside the fields, by field name; `form` is for what belongs to none. */
@@ -58,4 +58,13 @@ export function beside(error: unknown, places: Partial<Record<ProblemCode, strin
   if (field === undefined) throw error;
   const { happened, todo } = describe(problem.toFacts());
   return { [field]: `${happened} ${todo}` };
+}
+
+/** Beside a field, the remedy "go back and fill it in again" would be odd: only what happened is shown. */
+export function besideField(error: unknown): FieldErrors {
+  if (error instanceof Problem && error.code === 'form-invalid') {
+    const { field, text } = error.facts;
+    if (field !== undefined && text !== undefined) return { [field]: text };
+  }
+  return beside(error, { 'too-many-tries': 'form', 'form-invalid': 'form' });
 }

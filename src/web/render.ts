@@ -20,7 +20,7 @@ export const publicFolder = fileURLToPath(new URL('../../public', import.meta.ur
 const viewsFolder = fileURLToPath(new URL('../../views', import.meta.url));
 
 /** Nunjucks, and what every page receives beside its own model. */
-export function createWebContext(deps: WebDeps, address: Address): WebContext {
+export function createWebContext(deps: WebDeps, address: Address, mayUse: MayUse): WebContext {
   const views = environment(address);
   const flash = createFlash();
   const web: WebContext = {
@@ -28,7 +28,7 @@ export function createWebContext(deps: WebDeps, address: Address): WebContext {
     address,
     pending: createPending(),
     render(ctx, template, model, status = 200) {
-      const shared = frame(ctx, deps, address);
+      const shared = frame(ctx, deps, address, mayUse);
       // Script that follows a redirect throws the page away: the notice waits for the one that is seen.
       const seen = askedPart(ctx) === 'page' && ctx.state.sessionId !== undefined;
       const notice = seen ? flash.take(ctx.state.sessionId ?? '') : undefined;
@@ -78,13 +78,20 @@ function digest(name: string): string {
     .slice(0, 10);
 }
 
-function frame(ctx: Context, deps: WebDeps, address: Address): Record<string, unknown> {
+/** Whether whoever sent a request may use a page or a form. */
+type MayUse = (ctx: Context, asked: { readonly method: string; readonly path: string }) => boolean;
+
+function frame(ctx: Context, deps: WebDeps, address: Address, mayUse: MayUse): Record<string, unknown> {
   const part = askedPart(ctx);
+  const asked = (method: string) => (href: string) =>
+    mayUse(ctx, { method, path: address.inside(href.replace(/[?#].*$/s, '')) });
   return {
     shell: part === 'live' ? 'shells/live.njk' : 'shells/page.njk',
     askShell: part === 'dialog' ? 'shells/ask-dialog.njk' : 'shells/ask-page.njk',
     token: formToken(ctx, deps, address),
     account: ctx.state.session ? escapeControls(ctx.state.session.accountName) : '',
+    // Templates show no link and no button that leads to a refusal.
+    may: { open: asked('GET'), post: asked('POST') },
     theme: readTheme(ctx),
     version: deps.about.version,
     here: address.known(pageOf(address.inside(ctx.url))) ?? '/',

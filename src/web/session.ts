@@ -69,11 +69,11 @@ function readCookie(ctx: Context, name: string): string | undefined {
 
 /** Who acts, for the audit log. */
 export function accountName(ctx: Context): string {
-  return ctx.state.session?.accountName ?? '';
+  return ctx.state.person?.by ?? '';
 }
 
 /** Who is signed in, for flows that belong to one browser. Throws `not-allowed`. */
-export function person(ctx: Context): { accountId: string; sessionKey: string } {
+export function browserOf(ctx: Context): { accountId: string; sessionKey: string } {
   const { session, sessionId } = ctx.state;
   if (!session || sessionId === undefined) throw new Problem('not-allowed', { why: 'signed-out' });
   return { accountId: session.accountId, sessionKey: sessionKey(sessionId) };

@@ -5,6 +5,7 @@ import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
 import { webUrl } from './address.ts';
 import type { Context, WebContext } from './context.ts';
 import { holdMeanwhile } from './hold-words.ts';
+import { seen } from './seen.ts';
 import { number, when } from './times.ts';
 import { stateWords, statusSentence } from './words.ts';
 
@@ -26,8 +27,8 @@ const sides = [
 ] as const;
 
 /** The site that the address names; from here on a problem page leads back to it. */
-export function siteOf(ctx: Context & { params: Record<string, string> }, { deps }: WebContext): Site {
-  const site = deps.sites.get(ctx.params['id'] ?? '');
+export function siteOf(ctx: Context & { params: Record<string, string> }, web: WebContext): Site {
+  const site = seen(ctx, web).site(ctx.params['id'] ?? '');
   if (!site) throw new Problem('not-found', { what: 'site' });
   ctx.state.site = site;
   return site;

@@ -1,3 +1,4 @@
+import type { Role } from '../model/account.ts';
 import type { AuditEntry, RunRecord, Trigger } from '../model/event.ts';
 import type { KeptCause } from '../model/plan.ts';
 import type { ProblemFacts } from '../model/problem.ts';
@@ -259,6 +260,14 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Added an admin', after: what };
     case 'removed-admin':
       return { before: 'Removed an admin', after: what };
+    case 'removed-connection':
+      return { before: 'Removed the connection', after: what };
+    case 'added-account':
+      return { before: 'Added the account', after: what };
+    case 'changed-account':
+      return { before: 'Changed the account', after: what };
+    case 'removed-account':
+      return { before: 'Removed the account', after: what };
     case 'changed-password':
       return { before: 'Changed a password', after: what };
     case 'signed-out-everywhere':
@@ -269,6 +278,8 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Removed the API token', after: what };
   }
 }
+
+export const roleWords: Record<Role, string> = { admin: 'Admin', owner: 'Site owner', viewer: 'Viewer' };
 
 export const actIcons: Record<AuditEntry['act'], string> = {
   'set-up': 'user',
@@ -297,6 +308,10 @@ export const actIcons: Record<AuditEntry['act'], string> = {
   'renamed-site': 'settings',
   'added-admin': 'user',
   'removed-admin': 'user',
+  'removed-connection': 'key',
+  'added-account': 'user',
+  'changed-account': 'user',
+  'removed-account': 'user',
   'changed-password': 'key',
   'signed-out-everywhere': 'user',
   'made-api-token': 'key',

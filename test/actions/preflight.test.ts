@@ -214,7 +214,7 @@ test('the default branch is asked for by itself and stands first; one page, and 
     for (let i = 0; i < 101; i += 1) await web.createBranch(`feature/a${String(i).padStart(3, '0')}`);
     const token = scene.pat('ana');
     const acts = createRepositoryActions({
-      store: { instance: { get: scene.instance }, sites: { all: () => [] } },
+      store: { instance: { get: scene.instance }, sites: { all: () => [] }, accounts: { get: () => undefined } },
       client,
       tokens: { withToken: (_id, use) => use(token) },
     });

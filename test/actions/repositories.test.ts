@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createRepositoryActions } from '../../src/actions/repositories.ts';
+import type { Account } from '../../src/model/account.ts';
 import type { Connection, ProjectId } from '../../src/model/instance.ts';
 import type { Site } from '../../src/model/site.ts';
 import { withGitLab, type Scene } from '../gitlab/support.ts';
@@ -8,10 +9,11 @@ import { withGitLab, type Scene } from '../gitlab/support.ts';
 const repositories = suite('actions/repositories');
 
 function arrange(scene: Scene, user: string, used: ReadonlyMap<ProjectId, string> = new Map()) {
+  const owner: Account = { id: 'a1', name: 'Ana', role: 'admin', createdAt: 0 };
   const token = scene.pat(user);
   const sites = [...used].map(([projectId, name]) => ({ name, binding: { projectId } }) as Site);
   const acts = createRepositoryActions({
-    store: { instance: { get: scene.instance }, sites: { all: () => sites } },
+    store: { instance: { get: scene.instance }, sites: { all: () => sites }, accounts: { get: () => owner } },
     client: scene.client,
     tokens: { withToken: (_id, use) => use(token) },
   });

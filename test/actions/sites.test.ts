@@ -31,7 +31,13 @@ function acts(
     },
     folders: { folders: () => Promise.resolve([]), checkFolder: (path) => Promise.resolve(path) },
     runtimes: {
-      worker: () => ({ status: () => status, trigger: () => {}, paused: () => {}, breakOff: () => false }),
+      worker: () => ({
+        status: () => status,
+        sync: async () => {},
+        trigger: () => {},
+        paused: () => {},
+        breakOff: () => false,
+      }),
       nextCheck: () => now + 1_000,
       patience: () => 180_000,
       add: () => Promise.resolve(),

@@ -65,11 +65,15 @@ test('the lists of paths, the guide and the admins are there for a real site', (
     for (const path of ['/guide', '/account/admins', '/attention']) {
       assert.is((await site.clicker.open(`${world.url}${path}`)).status, 200, path);
     }
-    const added = await site.clicker.press('Add admin', {}).catch(() => undefined);
-    assert.is(added, undefined, 'the form is on the admins page alone');
+    const added = await site.clicker.press('Add account', {}).catch(() => undefined);
+    assert.is(added, undefined, 'the form is on the page of accounts alone');
     await site.clicker.open(`${world.url}/account/admins`);
-    const { words } = await site.clicker.press('Add admin', { Name: 'Jonas', 'First password': 'moor-the-second-one' });
-    assert.match(words, 'Jonas is an admin');
+    const { words } = await site.clicker.press('Add account', {
+      Name: 'Jonas',
+      'First password': 'moor-the-second-one',
+      Admin: true,
+    });
+    assert.match(words, 'The account Jonas is added');
   }));
 
 test.run();

@@ -81,7 +81,7 @@ connections('an access token serves the site it was entered for; the account’s
 
     // Another admin reads whose token it is.
     await clicker.open(`${url}/account/admins`);
-    await clicker.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+    await clicker.press('Add account', { Name: 'Lena', 'First password': 'lena-moors-it-too', Admin: true });
     const lena = await signedIn({ url, admin: { name: 'Lena', password: 'lena-moors-it-too' } });
     const page = await lena.open(`${one.url}/settings/syncing`);
     assert.match(page.words, 'An access token that Ana entered.');
@@ -118,7 +118,7 @@ connections('the picker of an access token is the account’s own that entered i
     assert.match(picker.url, /\/repository\?connection=/);
     assert.match(picker.words, 'harbour/website');
     await clicker.open(`${url}/account/admins`);
-    await clicker.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+    await clicker.press('Add account', { Name: 'Lena', 'First password': 'lena-moors-it-too', Admin: true });
     const lena = await signedIn({ url, admin: { name: 'Lena', password: 'lena-moors-it-too' } });
     assert.not.match((await lena.open(picker.url)).words, 'harbour/website');
     const query = `project=${world.website.id}&branch=main&direction=replace`;

@@ -210,7 +210,7 @@ grants(`the ${manySites} sites of somebody who leaves are handed over at once; o
     }
     for (const site of sites) await site.settled();
     await ana.open(`${harbour.url}/account/admins`);
-    await ana.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+    await ana.press('Add account', { Name: 'Lena', 'First password': 'lena-moors-it-too', Admin: true });
 
     const lena = createClicker();
     await lena.open(`${harbour.url}/sign-in`);
@@ -247,7 +247,7 @@ grants('another admin takes a site on as themselves: edits, webhook, kept versio
     await site.settled();
     const hooks = world.website.hooks.map(({ id }) => id);
     await ana.open(`${harbour.url}/account/admins`);
-    await ana.press('Add admin', { Name: 'Lena', 'First password': 'lena-moors-it-too' });
+    await ana.press('Add account', { Name: 'Lena', 'First password': 'lena-moors-it-too', Admin: true });
     await ana.open(site.url);
     await ana.press('Pause');
     await site.write('waits.md', 'pushed by whoever takes it on\n');

@@ -4,8 +4,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../src/model/problem.ts';
 import { Secret } from '../../src/model/secret.ts';
-import { accountsSchema, createAccounts, type Accounts, type AccountsData } from '../../src/store/accounts.ts';
+import type { SiteId } from '../../src/model/site.ts';
+import {
+  accountsMigrations,
+  accountsSchema,
+  createAccounts,
+  type Accounts,
+  type AccountsData,
+} from '../../src/store/accounts.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { migrate } from '../../src/store/migrations.ts';
 import { createTryLimiter, defaultTryLimits } from '../../src/store/limiter.ts';
 import { type PasswordHash, type Passwords, createPasswords, passwordCost } from '../../src/store/password.ts';
 import { freshFolder, problemOf, realRandom } from './fixtures.ts';
@@ -115,14 +123,47 @@ accountsSuite('a new password has twelve characters or more, wherever it is set'
   await problemOf('form-invalid', () => made.ensure('Ada', short));
   const ada = await made.setUp({ ...form, password: long.open() });
   await problemOf('form-invalid', () => made.setPassword(ada.id, short));
-  await problemOf('form-invalid', () => made.add('Eve', short));
-  assert.ok(await made.add('Eve', long));
+  await problemOf('form-invalid', () => made.add('Eve', short, { role: 'viewer' }));
+  assert.ok(await made.add('Eve', long, { role: 'viewer' }));
+});
+
+accountsSuite('before there were roles, everybody was an admin, and stays one', async () => {
+  const passwords = createPasswords({ N: 1024, r: 8, p: 1 });
+  const before = { accounts: [{ id: 'a1', name: 'Ada', createdAt: 1, password: await passwords.hash(PASSWORD) }] };
+  const after = accountsSchema.parse(migrate(before, 1, { version: 2, migrations: accountsMigrations }));
+  assert.equal(
+    after.accounts.map(({ role, sites }) => [role, sites]),
+    [['admin', undefined]],
+  );
+});
+
+accountsSuite('an owner needs a site, an admin has no list, and the last admin stays one', async () => {
+  const made = await withAda();
+  const [ada] = made.all();
+  const secret = new Secret(PASSWORD);
+  const none = await problemOf('form-invalid', () => made.add('Eve', secret, { role: 'owner', sites: [] }));
+  assert.is(none.facts['field'], 'sites');
+  const sites = ['0123456789' as SiteId];
+  const eve = await made.add('Eve', secret, { role: 'owner', sites });
+  assert.equal(made.get(eve.id)?.sites, sites);
+  await problemOf('form-invalid', () => made.setReach(ada?.id ?? '', { role: 'viewer' }));
+  await problemOf('form-invalid', () => made.remove(ada?.id ?? ''));
+  assert.equal((await made.setReach(eve.id, { role: 'admin', sites })).sites, undefined);
+  await made.remove(ada?.id ?? '');
+  await problemOf('not-found', () => made.setReach('gone', { role: 'viewer' }));
+});
+
+accountsSuite('the admin from the environment is one again at the next start', async () => {
+  const made = await withAda();
+  await made.add('Eve', new Secret(PASSWORD), { role: 'viewer' });
+  assert.is((await made.ensure('Eve', new Secret(PASSWORD))).outcome, 'changed');
+  assert.is(made.all().find(({ name }) => name === 'Eve')?.role, 'admin');
 });
 
 accountsSuite('a shorter password that an account has already goes on being good', async () => {
   const passwords = createPasswords({ N: 1024, r: 8, p: 1 });
   const made = await accounts({}, [
-    { id: 'a1', name: 'Ada', createdAt: 1, password: await passwords.hash('ten-chars!') },
+    { id: 'a1', name: 'Ada', role: 'admin', createdAt: 1, password: await passwords.hash('ten-chars!') },
   ]);
   assert.is((await made.ensure('Ada', new Secret('ten-chars!'))).outcome, 'same');
   assert.ok(await made.check('Ada', 'ten-chars!', '10.0.0.1'));

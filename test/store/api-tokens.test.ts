@@ -6,7 +6,7 @@ import { openStore } from '../../src/store/store.ts';
 import { freshFolder, problemOf, storeOptions } from './fixtures.ts';
 
 const tokens = suite('API tokens');
-const facts = { name: 'monitoring', accountId: 'a1', scope: 'read' } as const;
+const facts = { name: 'monitoring', accountId: 'a1', scopes: ['read'] } as const;
 
 tokens('a token is found by its text over a restart, and its text is in no file', async () => {
   const path = freshFolder();

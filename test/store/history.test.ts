@@ -55,7 +55,7 @@ historySuite('what people did can be asked for one site', async () => {
   const history = createHistory({ folder: freshFolder() });
   for (let n = 1; n <= 6; n += 1) await history.addAct(act(n, n % 2 === 0 ? shop : undefined));
   assert.equal(ids((await history.acts({ limit: 2, offset: 0 })).rows), ['act-6', 'act-5']);
-  const { rows, total } = await history.acts({ limit: 2, offset: 1, site: shop });
+  const { rows, total } = await history.acts({ limit: 2, offset: 1, sites: [shop] });
   assert.equal([ids(rows), total], [['act-4', 'act-2'], 3]);
 });
 

@@ -66,7 +66,7 @@ store('what keeps it from being written is told, and no longer once it can be wr
   const file = join(path, 'accounts.json');
   const text = readFileSync(file, 'utf8');
   writeFileSync(file, `${text} `);
-  const add = (): Promise<unknown> => opened.accounts.add('Ada', new Secret(PASSWORD));
+  const add = (): Promise<unknown> => opened.accounts.add('Ada', new Secret(PASSWORD), { role: 'admin' });
   await problemOf('store-damaged', add);
   assert.is(asProblem(await opened.fault()).code, 'store-damaged');
   assert.equal(opened.accounts.all(), []);

@@ -31,9 +31,9 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
   ];
   if (world.accounts.length > 0)
     world.accounts = [
-      { id: 'a1', name: 'Miriam Okafor', createdAt: now - 410 * day },
-      { id: 'a7', name: 'Jonas Lindqvist', createdAt: now - 96 * day },
-      { id: 'a8', name: 'Ana Petrović', createdAt: now - 12 * day },
+      { id: 'a1', name: 'Miriam Okafor', role: 'admin', createdAt: now - 410 * day },
+      { id: 'a7', name: 'Jonas Lindqvist', role: 'owner', sites: ['museum' as SiteId], createdAt: now - 96 * day },
+      { id: 'a8', name: 'Ana Petrović', role: 'viewer', createdAt: now - 12 * day },
     ];
   const add = (
     id: string,
@@ -413,17 +413,17 @@ function fillRest(world: World): void {
       id: 't1',
       name: 'monitoring',
       accountId: 'a1',
-      scope: 'read',
+      scopes: ['read'],
       createdAt: now - 40 * day,
       endsAt: now + 50 * day,
       usedAt: now - 90_000,
     },
-    { id: 't2', name: 'newsroom CMS, “publish” button', accountId: 'a1', scope: 'sync', createdAt: now - 9 * day },
+    { id: 't2', name: 'newsroom CMS, “publish” button', accountId: 'a1', scopes: ['sync'], createdAt: now - 9 * day },
     {
       id: 't3',
       name: 'old script',
       accountId: 'gone',
-      scope: 'read',
+      scopes: ['read'],
       createdAt: now - 400 * day,
       endsAt: now - 35 * day,
     },
@@ -703,9 +703,11 @@ export const screens: Readonly<Record<string, string>> = {
   'settings-files': '/sites/museum/settings/files',
   'settings-permissions': '/sites/museum/settings/permissions',
   'settings-name': '/sites/museum/settings/name',
-  account: '/account/gitlab',
-  admins: '/account/admins',
-  'remove-admin': '/account/admins/a7/remove',
+  gitlab: '/account/gitlab',
+  accounts: '/account/admins',
+  account: '/account/admins/a7',
+  'own-account': '/account/password',
+  'remove-account': '/account/admins/a7/remove',
   tokens: '/account/tokens',
   'remove-token': '/account/tokens/t2/remove',
   notifications: '/account/notifications',

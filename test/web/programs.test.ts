@@ -5,6 +5,7 @@ import request from 'supertest';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Numbered } from '../../src/model/event.ts';
+import type { SiteId } from '../../src/model/site.ts';
 import { createApp } from '../../src/web/app.ts';
 import { signedIn } from './browser.ts';
 import { fullWorld } from './content.ts';
@@ -100,6 +101,50 @@ test('events stream live, say only what changed, and stop when the daemon does',
   const text = await answer.text();
   assert.match(text, 'id: 42\nevent: status\ndata: {"site":"museum"}\n\n');
   assert.is(world.listeners.size, 0);
+  server.close();
+});
+
+test('a program follows the events of the sites its token sees, and resumes', async () => {
+  const world = fullWorld();
+  const stopping = new AbortController();
+  const since: (number | undefined)[] = [];
+  const { follow } = world.deps.events;
+  Object.assign(world.deps, {
+    stopping: stopping.signal,
+    events: {
+      follow: (from: number | undefined, listener: (event: Numbered) => void) => {
+        since.push(from);
+        return follow(from, listener);
+      },
+    },
+  });
+  world.apiTokens.push({
+    id: 'one',
+    name: 'one',
+    accountId: 'a1',
+    scopes: ['read'],
+    sites: ['museum' as SiteId],
+    createdAt: 0,
+  });
+  const server = createApp(world.deps).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1/events`, {
+    headers: { Authorization: `Bearer mooring_${'one'.padEnd(43, 'x')}`, 'Last-Event-ID': '41' },
+  });
+  assert.match(answer.headers.get('content-type') ?? '', 'text/event-stream');
+  assert.equal(since, [41]);
+  const tell = (id: number, site: string): void => {
+    const event = { kind: 'status', site, status: status('in-sync'), id, at: 1 } as unknown as Numbered;
+    for (const listener of world.listeners) listener(event);
+  };
+  tell(42, 'museum');
+  tell(43, 'shop');
+  world.apiTokens = [];
+  tell(44, 'museum');
+  const text = await answer.text();
+  assert.match(text, 'id: 42\nevent: status\ndata: {"site":"museum"}\n\n');
+  assert.not.match(text, /^id: (43|44)/m);
+  assert.is(world.listeners.size, 0, 'the stream ends with its token');
   server.close();
 });
 

@@ -159,13 +159,21 @@ test('a damaged path allows nothing', async () => {
   assert.equal(world.calls, []);
 });
 
-test('admins are added, removed and change their password', async () => {
+test('accounts are added with a role and sites, changed and removed, and change their password', async () => {
   const world = fullWorld();
   const me = await signedIn(world);
   assert.is((await me.post('/account/admins', { name: 'Jonas', password: 'short' })).status, 422);
-  await me.post('/account/admins', { name: 'Jonas', password: 'correct horse battery' });
+  const form = { name: 'Jonas', password: 'correct horse battery' };
+  assert.match((await me.post('/account/admins', form)).text, 'Choose a role');
+  await me.post('/account/admins', { ...form, role: 'owner', 'site-museum': 'yes' });
   const page = await me.get('/account/admins');
-  assert.match(page.text, 'Jonas is an admin');
+  assert.match(page.text, 'The account Jonas is added');
+  assert.equal(world.accounts.at(-1)?.sites, ['museum']);
+  const one = await me.get('/account/admins/a4');
+  assert.match(one.text, /name="role" value="owner" checked/);
+  assert.match(one.text, /name="site-museum" value="yes" checked/);
+  await me.post('/account/admins/a4', { role: 'viewer', which: 'all', 'site-museum': 'yes' });
+  assert.equal([world.accounts.at(-1)?.role, world.accounts.at(-1)?.sites], ['viewer', undefined]);
   assert.match(page.text, '/account/admins/a4/remove');
   const wrong = await me.post('/account/password', { present: 'wrong', newPassword: 'correct horse battery' });
   assert.match(wrong.text, /id="present-error"[\s\S]*This is not your current password/);
@@ -238,7 +246,7 @@ test('hostile names stay text on every page', async () => {
   world.versions = { repository: Buffer.from(`a\n${evil} b\n`), site: Buffer.from(`a\n${evil} c\n`) };
   world.keptFiles = [{ path, bytes: 1 }];
   world.plan = { ...world.plan, secrets: [path], samples: [{ mark: '+', path, bytes: 1 }] };
-  world.accounts = [...world.accounts, { id: 'a2', name: evil, createdAt: now }];
+  world.accounts = [...world.accounts, { id: 'a2', name: evil, role: 'viewer', createdAt: now }];
   world.systemChecks = [{ name: 'Git', result: 'bad', finding: evil, fix: evil }];
   world.attention = world.attention.map((one) => ({ ...one, title: evil, text: evil }));
   const me = await signedIn(world);

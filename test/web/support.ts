@@ -130,7 +130,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         did('accounts.setUp', form);
         if (form.code !== 'kelp-4417-bight')
           throw new Problem('not-allowed', { text: 'This code is not the one printed last.' });
-        world.accounts.push({ id: 'a1', name: form.name, createdAt: now });
+        world.accounts.push({ id: 'a1', name: form.name, role: 'admin', createdAt: now });
         return world.accounts[0] as Account;
       },
       check: async (name, given) => {
@@ -138,9 +138,16 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         return given === password ? world.accounts.find((one) => one.name === name) : undefined;
       },
       all: () => world.accounts,
-      add: async ({ name }, by) => {
+      get: (id) => world.accounts.find((one) => one.id === id),
+      setReach: async (id, reach, by) => {
+        did('accounts.setReach', id, reach, by);
+        const at = world.accounts.findIndex((one) => one.id === id);
+        const { name, createdAt } = world.accounts[at] as Account;
+        return (world.accounts[at] = { id, name, createdAt, ...reach });
+      },
+      add: async ({ name, password: _password, ...reach }, by) => {
         did('accounts.add', name, by);
-        const made = { id: `a${world.accounts.length + 1}`, name, createdAt: now };
+        const made = { id: `a${world.accounts.length + 1}`, name, createdAt: now, ...reach };
         world.accounts.push(made);
         return made;
       },
@@ -198,7 +205,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       dropSystemHook: async (by) => did('instance.dropSystemHook', by),
     },
     connections: {
-      mine: () => world.connection,
+      mine: (_account, id) => (id === undefined || id === world.connection?.id ? world.connection : undefined),
       get: () => world.connection,
       begin: async (session, site) => {
         did('connections.begin', session, site);
@@ -238,6 +245,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
           sites: world.sites,
         },
       ],
+      remove: async (...args) => did('handOver.remove', ...args),
       targets: () => [ana],
       check: async (from, to, asked) => {
         did('handOver.check', from, to);
@@ -293,6 +301,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       pause: async (id, by) => did('sites.pause', id, by),
       resume: async (id, by) => did('sites.resume', id, by),
       syncNow: async (id, by) => did('sites.syncNow', id, by),
+      syncAndWait: async (id, by) => {
+        did('sites.syncAndWait', id, by);
+        return true;
+      },
     },
     settings: {
       wasIgnored: (id) => ({ step: 'three', left: id === 'museum' ? world.wasIgnored : [] }),
@@ -321,6 +333,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       }),
       save: async (id, form, by) => {
         did('settings.save', id, form, by);
+        return world.deps.sites.get(id) as Site;
+      },
+      saveAll: async (id, forms, by) => {
+        did('settings.saveAll', id, forms, by);
         return world.deps.sites.get(id) as Site;
       },
       allow: async (...args) => did('settings.allow', ...args),
@@ -398,7 +414,10 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         const runs = world.quiet.has(id) ? [] : world.runs;
         return { rows: runs.slice(offset, offset + limit), total: runs.length };
       },
-      acts: async ({ limit, offset }) => ({ rows: world.acts.slice(offset, offset + limit), total: world.acts.length }),
+      acts: async ({ limit, offset, sites }) => {
+        const acts = world.acts.filter(({ site: about }) => !sites || (about !== undefined && sites.includes(about)));
+        return { rows: acts.slice(offset, offset + limit), total: acts.length };
+      },
     },
     system: {
       report: async () => ({
@@ -409,7 +428,11 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         queue: { running: 1, waiting: 0 },
         checks: world.systemChecks,
       }),
-      attention: async () => world.attention,
+      reportOf: () => world.systemChecks.filter(({ name }) => name === 'Disks of sites'),
+      attention: async (only) =>
+        only
+          ? world.attention.filter((entry) => entry.sites.some((id) => only.some((one) => one.id === id)))
+          : world.attention,
     },
     notifications: {
       view: () => world.notifications,
@@ -450,7 +473,7 @@ function hearing(headers: Readonly<Record<string, unknown>>, heard: (body: strin
   };
 }
 
-export const miriam: Account = { id: 'a1', name: 'Miriam Okafor', createdAt: now };
+export const miriam: Account = { id: 'a1', name: 'Miriam Okafor', role: 'admin', createdAt: now };
 
 export const ana: Connection = {
   id: 'c1' as ConnectionId,

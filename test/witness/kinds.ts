@@ -46,6 +46,7 @@ const acts = keys<AuditEntry['act']>({
   ...{ resolved: true, chose: true, allowed: true, 'repository-moved': true, 'switched-branch': true },
   ...{ 'pushed-elsewhere': true, 'handed-over': true, webhook: true, 'changed-settings': true },
   ...{ 'renamed-site': true, 'added-admin': true, 'removed-admin': true, 'changed-password': true },
+  ...{ 'added-account': true, 'changed-account': true, 'removed-account': true, 'removed-connection': true },
   ...{ 'signed-out-everywhere': true, 'made-api-token': true, 'removed-api-token': true },
 });
 const states = keys<SiteState>({

@@ -147,7 +147,7 @@ function content(name: string, size: number): Buffer {
 /** A second admin, two programs, and a room for the notices. */
 async function people(clicker: MooredSite['clicker'], { url }: Harbour): Promise<Facts['apiTokens']> {
   await clicker.open(`${url}/account/admins`);
-  await clicker.press('Add admin', { Name: lena.name, 'First password': lena.password });
+  await clicker.press('Add account', { Name: lena.name, 'First password': lena.password, Admin: true });
   const token = async (name: string, scope: string, end: string): Promise<string> => {
     await clicker.open(`${url}/account/tokens`);
     const page = await clicker.press('Create token', { Name: name, [scope]: true, [end]: true });

@@ -1,34 +1,45 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { ApiToken } from '../../model/account.ts';
+import { type ApiScope, type ApiToken, apiScopes } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { type FieldErrors, fields, filledLine, parse } from '../form.ts';
 import { when } from '../times.ts';
+import { seen, whoAsks } from '../seen.ts';
 import { accountName } from '../session.ts';
 
 const form = z.object({
   name: filledLine('a name', 64),
-  scope: z.enum(['read', 'sync'], { error: 'Choose what the token may do.' }),
+  scope: z.enum(apiScopes, { error: 'Choose what the token may do.' }),
+  which: z.enum(['all', 'some']).default('all'),
   days: z.enum(['30', '90', '365', 'none'], { error: 'Choose when the token ends.' }),
 });
 
 const dayMs = 86_400_000;
 
-/** Account Settings / API tokens: what programs may ask of Mooring, and which of them. */
+/** Account Settings / API tokens: what programs may ask of Mooring. An admin sees all tokens, an owner their own. */
 export function apiTokens(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 
   router.get('/account/tokens', (ctx) => show(ctx, web, {}));
 
   router.post('/account/tokens', async (ctx) => {
-    const parsed = parse(form, ctx.request.body);
-    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, values: fields(ctx.request.body) });
-    const { name, scope, days } = parsed.values;
-    const accountId = ctx.state.session?.accountId ?? '';
-    const endsAt = days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs };
-    const { token, text } = await deps.apiTokens.add({ name, scope, accountId, ...endsAt }, accountName(ctx));
+    const entered = fields(ctx.request.body);
+    const parsed = parse(form, entered);
+    if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, values: entered });
+    const { name, scope, which, days } = parsed.values;
+    const sites = seen(ctx, web)
+      .sites()
+      .flatMap(({ id }) => (entered[`site-${id}`] === 'yes' ? [id] : []));
+    if (which === 'some' && sites.length === 0)
+      return show(ctx, web, { errors: { sites: 'Select at least one site.' }, values: entered });
+    const facts = {
+      ...{ name, scopes: [scope], accountId: whoAsks(ctx).account.id },
+      ...(which === 'some' ? { sites } : {}),
+      ...(days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs }),
+    };
+    const { token, text } = await deps.apiTokens.add(facts, accountName(ctx));
     // No redirect: the token is not stored, and this response is the only one that contains it.
     show(ctx, web, { made: { name: escapeControls(token.name), text } });
   });
@@ -63,24 +74,31 @@ interface Shown {
   readonly made?: { readonly name: string; readonly text: string };
 }
 
-function show(
-  ctx: Context,
-  { render: page, deps, address }: WebContext,
-  { errors = {}, values = {}, made }: Shown,
-): void {
+function show(ctx: Context, web: WebContext, { errors = {}, values = {}, made }: Shown): void {
+  const { deps, address } = web;
+  const { sites, site } = seen(ctx, web);
   const now = deps.now();
   const owners = new Map(deps.accounts.all().map(({ id, name }) => [id, escapeControls(name)]));
   const model = {
     nav: 'account',
     errors,
     made: made ?? null,
-    v: { name: values['name'] ?? '', scope: values['scope'] ?? 'read', days: values['days'] ?? '90' },
+    v: {
+      name: values['name'] ?? '',
+      scope: values['scope'] ?? 'read',
+      which: values['which'] ?? 'all',
+      days: values['days'] ?? '90',
+    },
+    sites: [...sites()]
+      .sort((a, b) => a.name.localeCompare(b.name))
+      .map(({ id, name }) => ({ id, name: escapeControls(name), checked: `site-${id}` in values })),
     example: `curl -H "Authorization: Bearer $TOKEN" ${deps.about.publicUrl}/api/v1/sites`,
     described: address.link('/api/v1/openapi.json'),
-    tokens: deps.apiTokens.all().map((token) => ({
+    tokens: tokensSeen(ctx, web).map((token) => ({
       name: escapeControls(token.name),
-      scope: token.scope === 'read' ? 'may read' : 'may read and sync',
-      owner: owners.get(token.accountId) ?? 'an admin who was removed',
+      scope: token.scopes.map((scope) => scopeWords[scope]).join(', '),
+      sites: token.sites ? token.sites.flatMap((id) => escapeControls(site(id)?.name ?? '')).join(', ') : '',
+      owner: owners.get(token.accountId) ?? 'an account that was removed',
       made: when(token.createdAt, now),
       used: token.usedAt === undefined ? null : when(token.usedAt, now),
       ends: token.endsAt === undefined ? null : when(token.endsAt, now),
@@ -88,11 +106,23 @@ function show(
       remove: address.link(`/account/tokens/${encodeURIComponent(token.id)}/remove`),
     })),
   };
-  page(ctx, 'pages/api-tokens.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
+  web.render(ctx, 'pages/api-tokens.njk', model, Object.keys(errors).length > 0 ? 422 : 200);
 }
 
-function tokenOf(ctx: Context & { params: Record<string, string> }, { deps }: WebContext): ApiToken {
-  const token = deps.apiTokens.all().find(({ id }) => id === ctx.params['tid']);
+const scopeWords: Record<ApiScope, string> = {
+  read: 'may read',
+  sync: 'may read and sync',
+  admin: 'may do everything its account may',
+};
+
+/** A site owner sees only their own. */
+function tokensSeen(ctx: Context, { deps }: WebContext): readonly ApiToken[] {
+  const { role, account } = whoAsks(ctx);
+  return deps.apiTokens.all().filter(({ accountId }) => role === 'admin' || accountId === account.id);
+}
+
+function tokenOf(ctx: Context & { params: Record<string, string> }, web: WebContext): ApiToken {
+  const token = tokensSeen(ctx, web).find(({ id }) => id === ctx.params['tid']);
   if (!token) throw new Problem('not-found', { what: 'token' });
   return token;
 }

@@ -1,9 +1,11 @@
 import type { Router } from '@koa/router';
+import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { webUrl } from '../address.ts';
 import { beside, fields, type FieldErrors } from '../form.ts';
-import { accountName, person } from '../session.ts';
+import { seen } from '../seen.ts';
+import { accountName, browserOf } from '../session.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 
 /** Sends the browser to GitLab to authorise, and handles its return. */
@@ -14,7 +16,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     const site = siteOf(ctx, web);
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     // A valid connection of yours is used without asking again.
-    const mine = deps.connections.mine(person(ctx).accountId);
+    const mine = deps.connections.mine(browserOf(ctx).accountId);
     if (mine?.health === 'good') return web.redirect(ctx, `/sites/${site.id}/repository`);
     await toGitLab(ctx, web, site);
   });
@@ -29,7 +31,7 @@ export function connect(router: Router<State>, web: WebContext): void {
   router.post('/sites/:id/hand-over', async (ctx) => {
     const site = siteOf(ctx, web);
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
-    const mine = deps.connections.mine(person(ctx).accountId);
+    const mine = deps.connections.mine(browserOf(ctx).accountId);
     if (mine?.health !== 'good') return toGitLab(ctx, web, site);
     await deps.connecting.handOver(site.id, mine, accountName(ctx));
     web.redirect(ctx, `/sites/${site.id}/settings/syncing`, {
@@ -44,7 +46,7 @@ export function connect(router: Router<State>, web: WebContext): void {
     if (!deps.instance.get()) return web.redirect(ctx, '/account/gitlab');
     const { accessToken = '', expires = '' } = fields(ctx.request.body);
     try {
-      const connection = await deps.connections.useToken(person(ctx).accountId, { accessToken, expires });
+      const connection = await deps.connections.useToken(browserOf(ctx).accountId, { accessToken, expires });
       if (!site.binding) return web.redirect(ctx, `/sites/${site.id}/repository?connection=${connection.id}`);
       await deps.connecting.handOver(site.id, connection, accountName(ctx), 'for-this');
     } catch (error) {
@@ -63,7 +65,7 @@ export function connect(router: Router<State>, web: WebContext): void {
 
   router.get('/oauth/callback', async (ctx) => {
     const { state, code, error, error_description: errorDescription, iss } = fields(ctx.query);
-    const { wanted, connection } = await deps.connections.finish(person(ctx), {
+    const { wanted, connection } = await deps.connections.finish(browserOf(ctx), {
       ...(state === undefined ? {} : { state }),
       ...(code === undefined ? {} : { code }),
       ...(error === undefined ? {} : { error }),
@@ -74,8 +76,10 @@ export function connect(router: Router<State>, web: WebContext): void {
     if ('handOver' in wanted)
       return web.redirect(ctx, `/account/connections/${wanted.handOver}/hand-over?to=${connection.id}`);
     const { site } = wanted;
-    const present = deps.sites.get(site);
-    if (!present?.binding) return web.redirect(ctx, `/sites/${site}/repository`);
+    const present = seen(ctx, web).site(site);
+    // It was taken from this account, or removed, while the browser was at GitLab.
+    if (!present) throw new Problem('not-found', { what: 'site' });
+    if (!present.binding) return web.redirect(ctx, `/sites/${site}/repository`);
     ctx.state.site = present;
     // They may have signed in to GitLab as somebody else: the site then uses that connection, if it has access.
     await deps.connecting.handOver(site, connection, accountName(ctx), 'for-this');
@@ -101,7 +105,7 @@ function showAccessToken(
 }
 
 async function toGitLab(ctx: Context, { deps }: WebContext, site: Site): Promise<void> {
-  const url = await deps.connections.begin(person(ctx), { site: site.id });
+  const url = await deps.connections.begin(browserOf(ctx), { site: site.id });
   ctx.status = 303;
   ctx.redirect(url);
 }

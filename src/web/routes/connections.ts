@@ -7,7 +7,7 @@ import type { SiteId } from '../../model/site.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, Notice, State, WebContext } from '../context.ts';
 import { fields } from '../form.ts';
-import { accountName, person } from '../session.ts';
+import { accountName, browserOf } from '../session.ts';
 import { count, when } from '../times.ts';
 import { showWait, workKey } from '../wait.ts';
 
@@ -22,7 +22,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
       rows: deps.handOver.connections().map(({ connection, owner, sites }) => ({
         ...connectionView(connection),
         owner: owner === undefined ? '' : escapeControls(owner),
-        mine: connection.owner === person(ctx).accountId,
+        mine: connection.owner === browserOf(ctx).accountId,
         since: when(connection.renewedAt, now),
         sites: count(sites.length, 'site'),
         names: sites
@@ -36,7 +36,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
 
   router.get('/account/connections/:id/hand-over', async (ctx) => {
     const from = connectionOf(ctx.params['id'], web);
-    const targets = deps.handOver.targets(person(ctx).accountId, from.id);
+    const targets = deps.handOver.targets(browserOf(ctx).accountId, from.id);
     const wanted = fields(ctx.query)['to'];
     const to = targets.find(({ id }) => id === wanted);
     if (!to) return showTargets(ctx, web, from, targets);
@@ -59,7 +59,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
   // Somebody without a connection of their own authorises Mooring in GitLab first, and comes back to the page.
   router.post('/account/connections/:id/connect', async (ctx) => {
     const from = connectionOf(ctx.params['id'], web);
-    const url = await deps.connections.begin(person(ctx), { handOver: from.id });
+    const url = await deps.connections.begin(browserOf(ctx), { handOver: from.id });
     ctx.status = 303;
     ctx.redirect(url);
   });
@@ -67,7 +67,7 @@ export function connectionRoutes(router: Router<State>, web: WebContext): void {
   router.post('/account/connections/:id/hand-over', async (ctx) => {
     const from = connectionOf(ctx.params['id'], web);
     const { to: wanted = '', sites = '' } = fields(ctx.request.body);
-    const to = deps.handOver.targets(person(ctx).accountId, from.id).find(({ id }) => id === wanted);
+    const to = deps.handOver.targets(browserOf(ctx).accountId, from.id).find(({ id }) => id === wanted);
     if (!to) throw new Problem('form-invalid', { text: 'Choose a connection of your own.' });
     const chosen = sites.split(' ').filter(Boolean) as SiteId[];
     const by = accountName(ctx);

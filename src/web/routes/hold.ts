@@ -8,6 +8,7 @@ import type { WebContext, State } from '../context.ts';
 import { beside, filledLine, parse } from '../form.ts';
 import { holdChoices, holdReason, holdTitle, holdWays, mayGoElsewhere } from '../hold-words.ts';
 import { markView } from '../plan-view.ts';
+import { type Seen, seen } from '../seen.ts';
 import { siteFrame, siteOf } from '../site-frame.ts';
 import { count, number } from '../times.ts';
 import { problemView } from '../sync-view.ts';
@@ -53,7 +54,7 @@ export function hold(router: Router<State>, web: WebContext): void {
       errors: {},
       entered,
       other: site.binding ? otherBranch(web, site.id, site.binding) : null,
-      together: togetherView(web, site.id),
+      together: togetherView(web, seen(ctx, web), site.id),
       ways: site.binding ? holdWays(held, entered ? 'access-token' : 'reconnect') : [],
     });
   });
@@ -110,8 +111,8 @@ export function hold(router: Router<State>, web: WebContext): void {
 }
 
 /** The other branches that went back with this site's. */
-function togetherView({ deps }: WebContext, id: SiteId): { title: string } | null {
-  const group = wentBackGroup(deps.sites.all(), deps.sites.status);
+function togetherView({ deps }: WebContext, { sites }: Seen, id: SiteId): { title: string } | null {
+  const group = wentBackGroup(sites(), deps.sites.status);
   return group?.sites.includes(id) ? { title: wentBackWords(group).title } : null;
 }
 

@@ -7,6 +7,7 @@ import { webUrl } from '../address.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import type { Check, InstanceForm } from '../../actions/instance.ts';
 import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
+import { whoAsks } from '../seen.ts';
 import { number, when } from '../times.ts';
 import { accountName } from '../session.ts';
 
@@ -54,7 +55,11 @@ const places: Partial<Record<ProblemCode, string>> = {
 export function instance(router: Router<State>, web: WebContext): void {
   const { deps } = web;
 
-  router.get('/account', (ctx) => web.redirect(ctx, '/account/gitlab'));
+  // To the first page of Account Settings that this account may open.
+  router.get('/account', (ctx) => {
+    const first = { admin: 'gitlab', owner: 'tokens', viewer: 'password' }[whoAsks(ctx).role];
+    web.redirect(ctx, `/account/${first}`);
+  });
   router.get('/account/gitlab', (ctx) => showForm(ctx, web, stored(deps.instance.get()), {}));
 
   router.post('/account/gitlab', async (ctx) => {

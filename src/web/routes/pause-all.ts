@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { turnOf } from '../../model/maintenance.ts';
 import type { Context, State, WebContext } from '../context.ts';
 import { type FieldErrors, beside, fields, parse } from '../form.ts';
+import { seen } from '../seen.ts';
 import { accountName } from '../session.ts';
 import { count, when } from '../times.ts';
 
@@ -74,7 +75,9 @@ function show(ctx: Context, web: WebContext, entered: Readonly<Record<string, st
   const now = deps.now();
   const pause = deps.pauseAll.now();
   const planned = deps.pauseAll.planned();
-  const running = deps.sites.all().filter(({ binding, paused }) => binding && !paused).length;
+  const running = seen(ctx, web)
+    .sites()
+    .filter(({ binding, paused }) => binding && !paused).length;
   const next = planned?.window ?? { from: nextHour(now), until: nextHour(now) + 2 * 3_600_000 };
   web.render(
     ctx,

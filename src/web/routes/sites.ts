@@ -6,6 +6,7 @@ import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { fields } from '../form.ts';
 import { pageNumber, pages } from '../paging.ts';
+import { type Seen, seen } from '../seen.ts';
 import { bindingView, statusView } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
 import { stateWords } from '../words.ts';
@@ -30,13 +31,14 @@ interface Row {
 function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string, string>>): void {
   const { deps, address } = web;
   const now = deps.now();
-  const all = deps.sites.all().map((site): Row => ({ site, status: deps.sites.status(site.id) }));
+  const visible = seen(ctx, web);
+  const all = visible.sites().map((site): Row => ({ site, status: deps.sites.status(site.id) }));
   const q = (query['q'] ?? '').slice(0, 200);
   const state = order.find((one) => one === query['state']);
   const found = all.filter((row) => matches(row.site, q) && (state === undefined || row.status.state === state));
   const sort = sorts.find((one) => one === query['sort']) ?? 'state';
   found.sort(comparing[sort]);
-  const stats = deps.syncStats.all();
+  const stats = visible.stats();
   const page = pages(pageNumber(query['page']), perPage, found.length, (n) =>
     link(address.link('/'), { q, state, sort, page: n }),
   );
@@ -48,7 +50,7 @@ function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string,
     total: all.length,
     lede: lede(all, now),
     pauseAll: pauseView(web, now),
-    together: togetherView(web),
+    together: togetherView(web, visible),
     q: escapeControls(q),
     state: state ?? '',
     sort,
@@ -56,6 +58,7 @@ function dashboard(ctx: Context, web: WebContext, query: Readonly<Record<string,
     columns: columns(address.link('/'), { q, state }, sort),
     charts: [hoursChart(stats.hours), daysChart(stats.days)],
     took: tookChart(stats.took, now),
+    allSites: visible.all ? 'Syncs of all sites' : 'Syncs of your sites',
     statsComplete: stats.complete,
     chips: chips(all, address.link('/'), q, state, sort),
     rows: found.slice(page.from, page.to).map((row) => rowView(row, web, now)),
@@ -72,8 +75,11 @@ function pauseView({ deps }: WebContext, now: number) {
 }
 
 /** Branches that went back together: the dashboard is where a restored GitLab is noticed. */
-function togetherView({ deps, address }: WebContext): { title: string; untouched: string; href: string } | null {
-  const group = wentBackGroup(deps.sites.all(), deps.sites.status);
+function togetherView(
+  { deps, address }: WebContext,
+  { sites }: Seen,
+): { title: string; untouched: string; href: string } | null {
+  const group = wentBackGroup(sites(), deps.sites.status);
   return group ? { ...wentBackWords(group), href: address.link('/attention/went-back') } : null;
 }
 
@@ -142,12 +148,17 @@ function rowView({ site, status }: Row, { deps, address }: WebContext, now: numb
   };
 }
 
-/** The link to the choice, for states that wait for a person. */
-function action({ binding }: Site, status: SiteStatus, home: string): { href: string; word: string } | null {
-  if (status.hold) return { href: `${home}/hold`, word: 'See why and decide' };
+/** The link to the choice, for states that wait for a person. `acts`: what that person must be allowed to do. */
+function action(
+  { binding }: Site,
+  status: SiteStatus,
+  home: string,
+): { href: string; word: string; acts: string } | null {
+  const acts = `${home}/sync`;
+  if (status.hold) return { href: `${home}/hold`, word: 'See why and decide', acts };
   if (status.conflicts > 0)
-    return { href: `${home}/conflicts`, word: `${count(status.conflicts, 'conflict')}: compare and choose` };
-  return binding ? null : { href: `${home}/settings/syncing`, word: 'Connect a repository' };
+    return { href: `${home}/conflicts`, word: `${count(status.conflicts, 'conflict')}: compare and choose`, acts };
+  return binding ? null : { href: `${home}/settings/syncing`, word: 'Connect a repository', acts };
 }
 
 function lede(all: readonly Row[], now: number): { text: string; checked: ReturnType<typeof when> } {

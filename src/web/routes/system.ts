@@ -1,9 +1,10 @@
 import type { Router } from '@koa/router';
 import type { SiteState } from '../../model/site.ts';
-import type { Attention, SystemCheck } from '../../model/system.ts';
+import type { Attention, SystemCheck, SystemReport } from '../../model/system.ts';
 import { escapeControls } from '../../model/tree.ts';
 import { daysChart, hoursChart, tookChart } from '../chart.ts';
 import type { WebContext, State } from '../context.ts';
+import { type Seen, seen } from '../seen.ts';
 import { duration, mebibytes, number, when } from '../times.ts';
 import { stateWords } from '../words.ts';
 
@@ -13,29 +14,30 @@ export function systemRoutes(router: Router<State>, web: WebContext): void {
 
   router.get('/system', async (ctx) => {
     const now = deps.now();
-    const report = await deps.system.report();
-    const stats = deps.syncStats.all();
+    const visible = seen(ctx, web);
+    const stats = visible.stats();
+    const report = visible.all ? await deps.system.report() : undefined;
     web.render(ctx, 'pages/system.njk', {
       nav: 'system',
-      host: escapeControls(report.host),
-      started: when(report.startedAt, now),
+      machine: report ? machineView(report, now) : null,
       checked: when(now, now),
-      checks: report.checks.map(checkView),
-      memory: mebibytes(report.memoryBytes),
-      lag: `${report.lagMs.usual.toFixed(1)} ms, ${Math.round(report.lagMs.worst)} ms at worst`,
-      running: `${number(report.queue.running)} running, ${number(report.queue.waiting)} waiting`,
-      up: duration(now - report.startedAt),
-      states: states(web),
+      checks: (report?.checks ?? deps.system.reportOf(visible.sites())).map(checkView),
+      states: states(web, visible),
       charts: [hoursChart(stats.hours), daysChart(stats.days)],
       took: tookChart(stats.took, now),
       complete: stats.complete,
-      attention: (await deps.system.attention()).length,
+      allSites: visible.all ? 'Syncs of all sites' : 'Syncs of your sites',
+      attention: (await visible.attention()).length,
     });
   });
 
   router.get('/attention', async (ctx) => {
-    const found = await deps.system.attention();
-    web.render(ctx, 'pages/attention.njk', { nav: 'attention', entries: found.map((one) => attentionView(web, one)) });
+    const visible = seen(ctx, web);
+    const found = await visible.attention();
+    web.render(ctx, 'pages/attention.njk', {
+      nav: 'attention',
+      entries: found.map((one) => attentionView(web, visible, one)),
+    });
   });
 
   router.get('/guide', (ctx) => {
@@ -47,6 +49,18 @@ export function systemRoutes(router: Router<State>, web: WebContext): void {
       home: address.link('/'),
     });
   });
+}
+
+/** The daemon and its machine: not for somebody who sees only some sites, for its numbers count the others. */
+function machineView(report: SystemReport, now: number) {
+  return {
+    host: escapeControls(report.host),
+    started: when(report.startedAt, now),
+    memory: mebibytes(report.memoryBytes),
+    lag: `${report.lagMs.usual.toFixed(1)} ms, ${Math.round(report.lagMs.worst)} ms at worst`,
+    running: `${number(report.queue.running)} running, ${number(report.queue.waiting)} waiting`,
+    up: duration(now - report.startedAt),
+  };
 }
 
 const looks: Record<SystemCheck['result'], { readonly tone: string; readonly icon: string; readonly word: string }> = {
@@ -65,9 +79,9 @@ function checkView({ name, result, finding, fix }: SystemCheck) {
   };
 }
 
-function states({ deps, address }: WebContext) {
+function states({ deps, address }: WebContext, visible: Seen) {
   const amounts = new Map<SiteState, number>();
-  for (const { id } of deps.sites.all()) {
+  for (const { id } of visible.sites()) {
     const { state } = deps.sites.status(id);
     amounts.set(state, (amounts.get(state) ?? 0) + 1);
   }
@@ -87,10 +101,11 @@ const mostNamed = 20;
 
 const pages = { syncing: 'syncing', ignored: 'ignored', files: 'files' } as const;
 
-function attentionView({ deps, address }: WebContext, { tone, title, text, help, wants, sites }: Attention) {
+function attentionView({ address }: WebContext, visible: Seen, { tone, title, text, help, wants, sites }: Attention) {
   const page = help === 'syncing' || help === 'ignored' || help === 'files' ? pages[help] : undefined;
   const named = sites.slice(0, mostNamed).map((id) => ({
-    name: escapeControls(deps.sites.get(id)?.name ?? id),
+    name: escapeControls(visible.site(id)?.name ?? id),
+    home: address.link(`/sites/${id}`),
     href: address.link(page === undefined ? `/sites/${id}` : `/sites/${id}/settings/${page}`),
   }));
   return {

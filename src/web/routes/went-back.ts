@@ -8,6 +8,7 @@ import { wentBackGroup, wentBackHold, wentBackWords } from '../../model/went-bac
 import type { WebContext, State } from '../context.ts';
 import { parse } from '../form.ts';
 import { changesWords } from '../hold-words.ts';
+import { type Seen, seen } from '../seen.ts';
 import { bindingView } from '../site-frame.ts';
 import { count, number, when } from '../times.ts';
 import { accountName } from '../session.ts';
@@ -33,8 +34,9 @@ export function wentBack(router: Router<State>, web: WebContext): void {
   const { deps, address } = web;
 
   router.get(path, (ctx) => {
-    const group = wentBackGroup(deps.sites.all(), deps.sites.status);
-    const rows = (group?.sites ?? []).flatMap((id) => heldSite(web, id) ?? []);
+    const visible = seen(ctx, web);
+    const group = wentBackGroup(visible.sites(), deps.sites.status);
+    const rows = (group?.sites ?? []).flatMap((id) => heldSite(web, visible, id) ?? []);
     if (!group)
       return web.redirect(ctx, '/', { tone: 'busy', title: 'No branches went back together any more', lines: [] });
     web.render(ctx, 'pages/went-back.njk', {
@@ -58,8 +60,9 @@ export function wentBack(router: Router<State>, web: WebContext): void {
     if (parsed.kind === 'bad') throw new Problem('form-invalid');
     const { choice } = parsed.values;
     const shown = parsed.values.shown.split(' ').map((pair) => pair.split(':') as [SiteId, string]);
+    const visible = seen(ctx, web);
     const open = shown.flatMap(([id, was]) => {
-      const row = heldSite(web, id);
+      const row = heldSite(web, visible, id);
       const isSame = row !== undefined && digest(row.hold) === was && row.hold.choices.includes(choice);
       return isSame ? [{ site: id, step: row.hold.step }] : [];
     });
@@ -86,8 +89,8 @@ interface Row {
   readonly hold: Hold;
 }
 
-function heldSite({ deps }: WebContext, id: SiteId): Row | undefined {
-  const site = deps.sites.get(id);
+function heldSite({ deps }: WebContext, visible: Seen, id: SiteId): Row | undefined {
+  const site = visible.site(id);
   const hold = site && wentBackHold(site, deps.sites.status);
   return site && hold ? { site, hold } : undefined;
 }
