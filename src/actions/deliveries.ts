@@ -1,3 +1,4 @@
+import type { BranchNews } from '../model/delivery-verifier.ts';
 import type { Secret } from '../model/secret.ts';
 import type { Site, SiteId } from '../model/site.ts';
 
@@ -11,7 +12,9 @@ export interface DeliveriesDeps {
     };
     readonly instance: { systemHookSecret(): Secret | undefined };
   };
-  readonly runtimes: { find(id: string): { trigger(trigger: 'webhook'): void } | undefined };
+  readonly runtimes: {
+    find(id: string): { trigger(trigger: 'webhook', news: readonly BranchNews[]): void } | undefined;
+  };
   readonly webhooks: {
     delivered(id: SiteId, delivery: { at: number; signed: boolean }): Promise<void>;
     deliveredBySystem(id: SiteId, at: number): Promise<void>;
@@ -31,9 +34,9 @@ export function createDeliveries(deps: DeliveriesDeps) {
     sites.all().flatMap(({ id, binding }) => (binding && matches(binding) ? [id] : []));
   const notNoted = (error: unknown): void =>
     log('error', 'The time of a webhook delivery could not be saved.', { error });
-  function onTrigger(id: SiteId): void {
+  function onTrigger(id: SiteId, news: readonly BranchNews[]): void {
     deps.onTrigger(id);
-    runtimes.find(id)?.trigger('webhook');
+    runtimes.find(id)?.trigger('webhook', news);
   }
 
   return {

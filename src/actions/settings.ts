@@ -43,6 +43,7 @@ interface WorkerForSettings {
   /** What an earlier version ignored and this one does not. */
   wasIgnored(): WasIgnored;
   acceptRules(step: string): Promise<void>;
+  untrack(path: SitePath): Promise<boolean>;
   /** Undefined until the folder was scanned for the first time after a start. */
   leftByRule(): { readonly at: number; readonly rules: readonly LeftByRule[] } | undefined;
 }
@@ -60,6 +61,11 @@ export interface SettingsActions {
   saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site>;
   /** Lets one path be synced that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
   allow(id: SiteId, path: SitePath, by: string): Promise<void>;
+  /**
+   * Puts one path on the site's own list of ignored paths, and stops tracking it: it goes from the branch and stays in the
+   * folder. Resolves with whether it was tracked. Throws `form-invalid` with `text`.
+   */
+  ignore(id: SiteId, path: SitePath, by: string): Promise<boolean>;
   /**
    * What an earlier version ignored and this one does not: committed from now on, or put on the site's own list. `step`
    * is what the person was shown; throws `plan-outdated` where it is something else by now.
@@ -135,6 +141,18 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
       const saved = await store.change(id, { settings: { ...site.settings, allow: [...site.settings.allow, rule] } });
       await runtimes.changed(saved);
       report({ by, site: id, act: 'allowed', detail: displayPath(path) });
+    },
+
+    async ignore(id, path, by) {
+      const site = existing(id);
+      const rule = ruleFor(path);
+      const { ignore } = site.settings;
+      if (!ignore.includes(rule)) {
+        if (ignore.length >= mostRules) throw new Problem('form-invalid', { text: tooManyRules });
+        await runtimes.changed(await store.change(id, { settings: { ...site.settings, ignore: [...ignore, rule] } }));
+        report({ by, site: id, act: 'changed-settings', detail: `${titles.ignored}: ${displayPath(path)}` });
+      }
+      return (await runtimes.find(id)?.untrack(path)) ?? false;
     },
 
     async decideRules(id, step, choice, by) {
@@ -249,8 +267,13 @@ function settingsOf(
       const files = faults.whole('files', form.files, { least: 1, most: 5_000_000 });
       const siteBytes = Math.round(faults.number('siteGiB', form.siteGiB, { least: 0.1, most: 1_024 }) * KiB ** 3);
       if (fileBytes > siteBytes) faults.add('fileMiB', 'One file cannot be larger than the whole site.');
-      const { lfs: _lfs, ...rest } = now;
-      return { ...rest, limits: { ...now.limits, fileBytes, files, siteBytes }, ...(form.lfs ? { lfs: true } : {}) };
+      const { lfs: _lfs, executables: _executables, ...rest } = now;
+      return {
+        ...rest,
+        limits: { ...now.limits, fileBytes, files, siteBytes },
+        ...(form.lfs ? { lfs: true } : {}),
+        ...(form.executables ? { executables: true } : {}),
+      };
     }
     case 'permissions':
       return permissionsOf(now, form, faults, deps);

@@ -386,6 +386,15 @@ const siteKinds: readonly {
     }),
   },
   {
+    has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'never-quiet'),
+    of: (amount) => ({
+      kind: 'never-quiet',
+      tone: 'warn',
+      title: `Files that change constantly: ${amount}`,
+      text: 'Each of their versions becomes a commit, at most every two minutes. The site’s page names them and can ignore them.',
+    }),
+  },
+  {
     has: (_site, { notSynced }) => notSynced.some(({ reason }) => reason.kind === 'lfs-pointer'),
     of: (amount) => ({
       kind: 'lfs',

@@ -83,7 +83,7 @@ async function allTokens({ client }: Cli): Promise<readonly TokenView[]> {
 export interface NewToken {
   readonly account: string;
   readonly name: string;
-  readonly scope: string;
+  readonly scopes: readonly string[];
   readonly sites: readonly string[];
   readonly days: number | undefined;
 }

@@ -1,4 +1,5 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { apiScopes } from '../model/account.ts';
 import { version } from '../version.ts';
 import { type Cli, type GlobalOptions, createCli } from './cli.ts';
 import { CliError, type ExitCode, exit } from './exit.ts';
@@ -201,13 +202,13 @@ function ofAccounts(program: Command, command: Adder): void {
   const tokens = group(program, 'token', 'tokens for programs that use the API');
   command(tokens, 'create', 'create a token and print it, once', async (cliFor, [name = ''], o) =>
     (await import('./accounts.ts')).createToken(cliFor, {
-      ...{ name, account: text(o['account']) ?? '', scope: text(o['scope']) ?? '' },
+      ...{ name, account: text(o['account']) ?? '', scopes: o['scope'] as readonly string[] },
       ...{ sites: (o['site'] as readonly string[] | undefined) ?? [], days: o['days'] ? Number(o['days']) : undefined },
     }),
   )
     .argument('<name>', 'what it is for')
     .requiredOption('--account <name>', 'the account whose rights it has')
-    .addOption(new Option('--scope <scope>', 'what it may do').choices(['read', 'sync', 'admin']).default('read'))
+    .addOption(new Option('--scope <scope...>', 'what it may do').choices(apiScopes).default(['read']))
     .option('--site <site...>', 'only these sites')
     .addOption(new Option('--days <number>', 'when it expires (default: never)').argParser(whole(1, 3_650)));
   command(tokens, 'revoke', 'revoke a token', async (cliFor, [which = '']) =>

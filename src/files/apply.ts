@@ -13,7 +13,7 @@ import { type Swap, Unfinished } from './swap.ts';
 import { isOpenDatabase } from './open-database.ts';
 import type { Coming } from './disk-space.ts';
 import { giveAccess, newFolderAccess } from './access.ts';
-import { Stage, type StageTools, type Task } from './stage.ts';
+import { Stage, type StageTools, type Task, becomesExecutable } from './stage.ts';
 import { type Move, stagedNow } from './staging.ts';
 import { DirectoryHandles, nameOf } from './directory-handles.ts';
 
@@ -222,8 +222,8 @@ class ApplyRun {
     const line = manifest.get(task.path);
     if (!task.move) {
       // Nothing was staged: the content is there already, only the ledger did not know.
-      const seen = line?.seen;
-      if (seen) this.#note(task.path, { ...after, seen });
+      const { seen, isExecutable } = line ?? {};
+      if (seen) this.#note(task.path, { ...after, seen, ...(isExecutable === undefined ? {} : { isExecutable }) });
       this.#applied.add(task.path);
       return;
     }
@@ -249,12 +249,13 @@ class ApplyRun {
     if (swap === 'busy') return this.#skip(task);
     const live = unlessErrno(() => fs.stat(folder, nameOf(task.path)));
     if (live && task.stagedStat && sameContent(live, task.stagedStat)) {
-      this.#note(task.path, { ...after, seen: seenOf(live, this.#tools.now()) });
+      this.#note(task.path, { ...after, seen: seenOf(live, this.#tools.now()), ...this.#tools.executable(live) });
     } else {
       // Written again since, as far as can be seen: it is read at the next look.
       this.#note(task.path, {
         ...after,
         seen: { ...seenOf(task.stagedStat as Stat, this.#tools.now()), unsure: true },
+        ...this.#tools.executable(task.stagedStat as Stat),
       });
     }
     addTo(this.#touchedFolders, parentOf(task.path), [task.path]);
@@ -294,7 +295,7 @@ class ApplyRun {
     if (line?.seen && sameSeen(line.seen, there)) return { oid: line.oid, seen: line.seen };
     const now = await this.#tools.hash(task.path);
     if (!now) return undefined;
-    if (now.oid === task.after?.oid) return 'same';
+    if (now.oid === task.after?.oid && becomesExecutable(this.#tools, task, there) === undefined) return 'same';
     const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
     const ours = [expected, line?.refused && line.was?.oid, this.#tools.notDurable(task.path)];
     return ours.includes(now.oid) ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;

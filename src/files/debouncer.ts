@@ -1,5 +1,6 @@
 import type { SitePath } from '../model/tree.ts';
 import type { Clock, Stat } from '../model/world.ts';
+import { RestlessPaths } from './restless.ts';
 
 interface Watched {
   /** Monotonic ms: when the path was first seen to differ. */
@@ -21,10 +22,19 @@ export class Debouncer {
   readonly #clock: Clock;
   readonly #settings: () => { quietMs: number; quietMaxMs: number };
   readonly #watched = new Map<SitePath, Watched>();
+  /** Settled because they moved for too long. */
+  readonly #moving = new Set<SitePath>();
+  readonly #restless: RestlessPaths;
 
   constructor(clock: Clock, settings: () => { quietMs: number; quietMaxMs: number }) {
     this.#clock = clock;
     this.#settings = settings;
+    this.#restless = new RestlessPaths(clock);
+  }
+
+  /** Paths that are written without end: taken rarely, and nothing waits for them. */
+  get restless(): Pick<RestlessPaths, 'has' | 'all'> {
+    return this.#restless;
   }
 
   /** An event came for the path: from now on it rests, or does not. */
@@ -44,19 +54,26 @@ export class Debouncer {
     this.#watched.set(path, watched);
     // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two looks decide.
     const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;
-    if (age >= quietMs || now - watched.since >= quietMs || now - watched.first >= quietMaxMs) {
-      this.#watched.delete(path);
-      return true;
-    }
-    return false;
+    const isAtRest = age >= quietMs || now - watched.since >= quietMs;
+    if (!isAtRest && now - watched.first < quietMaxMs) return false;
+    if (this.#restless.waitMs(path) > 0) return false;
+    this.#watched.delete(path);
+    if (isAtRest) this.#moving.delete(path);
+    else this.#moving.add(path);
+    return true;
   }
 
-  /** ms until the first of these may be settled. */
-  againInMs(paths: readonly SitePath[]): number {
+  /** ms until the first or the last of these may be settled; infinite where there are none. */
+  againInMs(paths: readonly SitePath[], which: 'first' | 'last' = 'first'): number {
     const { quietMs } = this.#settings();
     const now = this.#clock.monotonic();
-    const waits = paths.map((path) => quietMs - (now - (this.#watched.get(path)?.since ?? now)));
-    return Math.max(20, Math.min(quietMs, ...waits));
+    let [first, last] = [Number.POSITIVE_INFINITY, 0];
+    for (const path of paths) {
+      const rest = quietMs - (now - (this.#watched.get(path)?.since ?? now));
+      const wait = Math.max(Math.min(quietMs, rest), this.#restless.waitMs(path));
+      [first, last] = [Math.min(first, wait), Math.max(last, wait)];
+    }
+    return paths.length === 0 ? Number.POSITIVE_INFINITY : Math.max(20, which === 'last' ? last : first);
   }
 
   /**
@@ -77,7 +94,15 @@ export class Debouncer {
 
   #gatheringSince: number | undefined;
 
+  /** It is in a commit now. */
+  taken(path: SitePath): void {
+    this.#restless.taken(path, this.#moving.delete(path));
+    this.forget(path);
+  }
+
+  /** There is nothing new at the path. */
   forget(path: SitePath): void {
     this.#watched.delete(path);
+    this.#moving.delete(path);
   }
 }

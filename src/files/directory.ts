@@ -1,7 +1,7 @@
 import type { DiskFacts } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
-import { type Change, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
+import { type Change, type Mode, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
   Applied,
@@ -24,13 +24,13 @@ import { Contents } from './contents.ts';
 import { PathErrors, errnoOf, pathErrno, unlessErrno } from './errno.ts';
 import { type Folding, collisions, foldingSeen } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
-import { LargePaths } from './large-paths.ts';
+import { PathAttributes } from './path-attributes.ts';
 import { lateWrites } from './late.ts';
 import { ExcludedPaths } from './excluded-paths.ts';
-import { Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
+import { type Line, Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
-import type { Reading } from './read.ts';
+import type { Form, Reading } from './read.ts';
 import { databaseOf } from './open-database.ts';
 import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
@@ -74,6 +74,7 @@ interface DirectorySettings {
   readonly lfs?: true;
   readonly newEntries?: SiteSettings['newEntries'];
   readonly replacesWithoutCapture?: true;
+  readonly executables?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -103,7 +104,7 @@ class SiteDirectory implements Directory, Touchable {
   readonly #manifest: Manifest;
   readonly #staging: Staging;
   readonly #debouncer: Debouncer;
-  readonly #largePaths: LargePaths;
+  readonly #attributes: PathAttributes;
   readonly #excluded: ExcludedPaths;
   readonly #contents: Contents;
   readonly #users: Users;
@@ -134,7 +135,7 @@ class SiteDirectory implements Directory, Touchable {
     });
     this.#debouncer = new Debouncer(options.clock, options.settings);
     const isOn = (): boolean => options.large !== undefined && options.settings().lfs === true;
-    this.#largePaths = new LargePaths({
+    this.#attributes = new PathAttributes({
       ...{ fs: options.fs, root: options.root, isOn },
       above: (commit) => options.repository.attributesAbove(commit),
       commit: () => this.#manifest.commit,
@@ -145,11 +146,12 @@ class SiteDirectory implements Directory, Touchable {
       folds: () => this.#folds(),
       holds: (path, oid) => this.#holds(path, oid),
       captures: () => this.#captures(),
-      isLarge: (path) => this.#largePaths.has(path),
+      isLarge: (path) => this.#attributes.isLarge(path),
     });
     this.#contents = new Contents({
       ...{ fs: options.fs, root: options.root, large: options.large },
-      ...{ manifest: this.#manifest, largePaths: this.#largePaths },
+      ...{ manifest: this.#manifest, attributes: this.#attributes },
+      ...{ blobs: options.repository.blobs, sizes: options.repository.sizes },
     });
     this.#errors = this.#readErrors();
   }
@@ -248,7 +250,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async recover(): Promise<{ returned: readonly SitePath[] }> {
-    this.#largePaths.forget();
+    this.#attributes.forget();
     const { moves, returned } = await recoverMoves(this.#o.fs, this.#o.root, this.#staging);
     if (moves > 0) this.#all = true;
     const isKnown = this.#staging.disks.some(({ at }) => at === '');
@@ -269,7 +271,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
-    this.#largePaths.forget();
+    this.#attributes.forget();
     const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
@@ -304,6 +306,8 @@ class SiteDirectory implements Directory, Touchable {
   async #judge(result: ScanResult, whole: boolean, burst: 'gather' | 'take'): Promise<ScanReport> {
     const edited: SitePath[] = [];
     const unsettled: SitePath[] = [];
+    const restless: SitePath[] = [];
+    const moves = (path: SitePath): void => void (this.#debouncer.restless.has(path) ? restless : unsettled).push(path);
     const unread: SitePath[] = [];
     const mayCover: Covered[] = [];
     for (const { path, stat } of result.changed) {
@@ -311,7 +315,7 @@ class SiteDirectory implements Directory, Touchable {
         // Read once before git is given it: a fast-import that is abandoned leaves half a pack behind.
         if (this.#unread.delete(path)) await this.#contents.hash(path);
         if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
-        else if (!this.#debouncer.settled(path, stat)) unsettled.push(path);
+        else if (!this.#debouncer.settled(path, stat)) moves(path);
         else if (!(await this.#knownContent(path, stat))) {
           mayCover.push(...(await this.#mayCover(path)));
           edited.push(path);
@@ -330,23 +334,38 @@ class SiteDirectory implements Directory, Touchable {
     const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
     for (const path of result.gone) {
       if (this.#debouncer.settled(path, undefined)) pending.push({ path });
-      else unsettled.push(path);
+      else moves(path);
     }
-    if (burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length)) {
-      for (const { path } of pending.splice(0)) unsettled.push(path);
-    }
-    for (const path of unsettled) this.#touched.add(path);
+    const gathers = burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length);
+    // Those at rest would only be looked at again and again until the last one is.
+    const againInMs = Math.min(
+      this.#debouncer.againInMs(unsettled, gathers ? 'last' : 'first'),
+      this.#debouncer.againInMs(restless),
+    );
+    if (gathers) for (const { path } of pending.splice(0)) unsettled.push(path);
+    for (const path of [...unsettled, ...restless]) this.#touched.add(path);
     this.#found = pending.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
       pending,
       unsettled,
-      ...(unsettled.length > 0 ? { againInMs: this.#debouncer.againInMs(unsettled) } : {}),
+      ...(Number.isFinite(againInMs) ? { againInMs } : {}),
       unapplied: result.unapplied,
-      notSynced: this.#excluded.all(),
+      notSynced: [...this.#excluded.all(), ...this.#restless(), ...this.#mixedLines()],
       whole,
       files: this.#manifest.size,
     };
+  }
+
+  /** Synced all the same, but rarely. */
+  #restless(): readonly NotSynced[] {
+    const tracked = this.#debouncer.restless.all().filter((path) => this.#manifest.get(path));
+    return tracked.map((path) => ({ path, reason: { kind: 'never-quiet' } }));
+  }
+
+  /** Texts that are synced as they are, although `.gitattributes` want LF. */
+  #mixedLines(): readonly NotSynced[] {
+    return this.#manifest.withMixedLines().map((path) => ({ path, reason: { kind: 'mixed-line-endings' } }));
   }
 
   /**
@@ -365,7 +384,10 @@ class SiteDirectory implements Directory, Touchable {
     if (!line || (line.seen && line.seen.size !== stat.size)) return false;
     const now = await this.#contents.hash(path);
     if (now?.oid !== line.oid) return false;
-    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()) });
+    const executable = this.#executable(now.stat);
+    const { isExecutable } = line;
+    if (isExecutable !== undefined && executable.isExecutable === !isExecutable) return false;
+    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()), ...executable });
     return true;
   }
 
@@ -384,7 +406,7 @@ class SiteDirectory implements Directory, Touchable {
     const line = this.#manifest.get(path);
     if (!line) return [];
     // Without a rule only what we never saw as it was committed can be one.
-    const may = (await this.#largePaths.wouldBe(path)) || (!line.seen && !(await this.#largePaths.has(path)));
+    const may = (await this.#attributes.wouldBeLarge(path)) || (!line.seen && !(await this.#attributes.isLarge(path)));
     return may ? [{ path, oid: line.oid }] : [];
   }
 
@@ -399,16 +421,33 @@ class SiteDirectory implements Directory, Touchable {
     );
   }
 
-  /** `points`: recorded as a pointer or not, whatever the rules say. */
-  pendingFile(path: SitePath, points?: boolean): PendingFile {
-    // The x bit does not travel by itself: what the tree says stays.
-    const mode = this.#manifest.get(path)?.mode === '100755' ? '100755' : '100644';
+  /** `form`: recorded so, whatever the rules say. */
+  pendingFile(path: SitePath, form?: Form): PendingFile {
+    const mode = this.#modeOf(path);
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
     const failed = (error: unknown): void => this.#cannotRead(path, error);
-    return { path, file: { mode, open: () => this.#open(path, points ?? path, { done, failed }) } };
+    return { path, file: { mode, open: () => this.#open(path, form ? { form } : path, { done, failed }) } };
   }
 
-  async #open(path: SitePath, as: SitePath | boolean, reading: Reading): Promise<OpenFile | undefined> {
+  /** Whether a file can be executed, where that is synced and the disk can tell. */
+  #executable({ mode }: Stat): Pick<Line, 'isExecutable'> {
+    const hasModes = this.#staging.disks.every(({ modes }) => modes);
+    return this.#o.settings().executables && hasModes ? { isExecutable: (mode & 0o100) !== 0 } : {};
+  }
+
+  /** What the tree says stays, unless somebody changed the permissions since they were last seen. */
+  #modeOf(path: SitePath): Mode {
+    const line = this.#manifest.get(path);
+    const tracked = line?.mode === '100755' ? '100755' : '100644';
+    const stat = this.#o.settings().executables && this.#walking((handles) => handles.statQuietly(path));
+    const { isExecutable } = stat ? this.#executable(stat) : {};
+    if (isExecutable === undefined) return tracked;
+    this.#executables.set(path, isExecutable);
+    if (line && (line.isExecutable === undefined || line.isExecutable === isExecutable)) return tracked;
+    return isExecutable ? '100755' : '100644';
+  }
+
+  async #open(path: SitePath, as: SitePath | { readonly form: Form }, reading: Reading): Promise<OpenFile | undefined> {
     try {
       return await this.#contents.open(path, as, reading);
     } catch (error) {
@@ -419,6 +458,8 @@ class SiteDirectory implements Directory, Touchable {
 
   /** Stats of the files being recorded, until `recorded` says with which content. */
   readonly #reads = new Map<SitePath, Seen>();
+  /** Whether they could be executed when their mode in git was decided. */
+  readonly #executables = new Map<SitePath, boolean>();
 
   async hash(path: SitePath, expected?: Oid): ReturnType<Directory['hash']> {
     try {
@@ -465,10 +506,16 @@ class SiteDirectory implements Directory, Touchable {
     for (const [path, entry] of entries) {
       const seen = this.#reads.get(path);
       if (!entry) this.#manifest.set(path, undefined);
-      else if (seen) this.#manifest.set(path, { ...entry, seen });
-      this.#debouncer.forget(path);
+      else if (seen) {
+        const mixed = this.#contents.wasMixed(path) ? { hasMixedLines: true as const } : {};
+        const isExecutable = this.#executables.get(path);
+        const executable = isExecutable === undefined ? {} : { isExecutable };
+        this.#manifest.set(path, { ...entry, seen, ...mixed, ...executable });
+      }
+      this.#debouncer.taken(path);
     }
     this.#reads.clear();
+    this.#executables.clear();
     this.#found = [];
     for (const path of unsteady) if (!this.#unread.has(path)) this.#touched.add(path);
     this.#manifest.save(commit);
@@ -477,7 +524,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
     const { fs, root, clock, large } = this.#o;
-    const isLarge = await this.#largePaths.after(request);
+    const isLarge = await this.#attributes.after(request);
     const applied = await apply(
       {
         ...(isLarge && large ? { large: { isLarge, copier: (...asked) => large.copier(...asked) } } : {}),
@@ -493,13 +540,14 @@ class SiteDirectory implements Directory, Touchable {
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkDiskSpace: (coming, sizes) => this.#checkDiskSpace(coming, sizes),
         overwrites: () => this.#overwrites(),
+        executable: (stat) => this.#executable(stat),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
       },
       request,
     );
-    this.#largePaths.forget();
+    this.#attributes.forget();
     for (const path of applied.skipped) this.#touched.add(path);
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
@@ -623,7 +671,7 @@ class SiteDirectory implements Directory, Touchable {
   ): Promise<ReadonlySet<SitePath>> {
     const { blobs } = this.#o.repository;
     const changes = coming.map(({ path, mode, oid }) => ({ path, after: { mode, oid } }));
-    const isLarge = await this.#largePaths.after({ changes, blobs, ...of });
+    const isLarge = await this.#attributes.after({ changes, blobs, ...of });
     // Where the rules cannot be read, a pointer stays what it is.
     const isFollowed = (path: SitePath): boolean => unlessErrno(() => isLarge?.(path)) ?? false;
     return new Set([...(await standIns(files, blobs))].filter((path) => !isFollowed(path)));
@@ -674,7 +722,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   async survey(...[gitignores = [], commit]: Parameters<Directory['survey']>): ReturnType<Directory['survey']> {
-    this.#largePaths.forget(commit);
+    this.#attributes.forget(commit);
     const empty = `${this.#o.stateDir}/no-manifest`;
     const rules = { ...this.#rules(), comparesRules: false, held: [], notDurable: [], gitignores };
     const result = await this.#o.scanner.scan(this.#o.root, empty, rules);
@@ -686,13 +734,13 @@ class SiteDirectory implements Directory, Touchable {
       try {
         const now = await this.#contents.hash(path);
         // Recorded as it was told, by whatever rules the ledger goes until then.
-        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, !now.asItIs) });
+        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, now.form) });
         else changing.push(path);
       } catch (error) {
         left.push({ path, reason: errors.reason('unreadable', error) });
       }
     }
-    this.#largePaths.forget();
+    this.#attributes.forget();
     return { files, changing, left, ignored: result.ignored };
   }
 
@@ -738,4 +786,4 @@ interface Covered {
   readonly oid: Oid;
 }
 
-const noManifest = { get: () => undefined, under: () => [] };
+const noManifest = { get: () => undefined, hasBelow: () => false, under: () => [] };

@@ -40,8 +40,8 @@ export class ExcludedPaths {
     // Those the manifest does not know are looked at as well: the folder may have what the branch lacks.
     const again = new Set(this.#held.filter((path) => !paths.includes(path)));
     this.#held = paths;
-    for (const [path, { mode, oid, refused }] of [...this.#tools.manifest.entries()]) {
-      if (refused?.kind !== 'conflict' || paths.includes(path)) continue;
+    for (const [path, { mode, oid, refused }] of this.#tools.manifest.refused()) {
+      if (refused.kind !== 'conflict' || paths.includes(path)) continue;
       // Compared by content at the next look: what is there is an edit like any other now.
       this.#tools.manifest.set(path, { mode, oid });
       again.add(path);
@@ -62,15 +62,15 @@ export class ExcludedPaths {
   }
 
   refused(): readonly SitePath[] {
-    return [...this.#tools.manifest.entries()].filter(([, line]) => line.refused).map(([path]) => path);
+    return this.#tools.manifest.refused().map(([path]) => path);
   }
 
   /** Of what was refused, what may be tried again. */
   async overdue(handles: DirectoryHandles): Promise<readonly Change[]> {
     const { manifest, holds } = this.#tools;
     const changes: Change[] = [];
-    for (const [path, { mode, oid, refused, was }] of [...manifest.entries()]) {
-      if (!refused || !(mayPass.has(refused.kind) || (await this.#mayBeHad(path, refused)))) continue;
+    for (const [path, { mode, oid, refused, was }] of manifest.refused()) {
+      if (!(mayPass.has(refused.kind) || (await this.#mayBeHad(path, refused)))) continue;
       if (refused.kind === 'no-capture' && !this.#tools.captures()) continue;
       const size = refused.kind === 'too-large' ? refused.bytes : 0;
       if (this.refusal({ path, mode, oid, size })) continue;
@@ -121,9 +121,7 @@ export class ExcludedPaths {
 
   /** What waits for a person, what was refused when it arrived, and what the last looks left out otherwise. */
   all(): readonly NotSynced[] {
-    const refused: NotSynced[] = [];
-    for (const [path, line] of this.#tools.manifest.entries())
-      if (line.refused) refused.push({ path, reason: line.refused });
+    const refused = this.#tools.manifest.refused().map(([path, line]) => ({ path, reason: line.refused }));
     const others = this.#left.filter(({ reason }) => reason.kind !== 'was-ignored');
     return [...this.wasIgnored(), ...refused, ...others];
   }

@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { Problem } from '../model/problem.ts';
 import type { NotSyncedReason } from '../model/site.ts';
-import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
 import { inState, readIfThere } from './state.ts';
 
@@ -10,9 +10,16 @@ export interface Line extends Entry {
   readonly seen?: Seen;
   /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
   readonly refused?: NotSyncedReason;
+  /** Whether its owner could execute the file when it was last seen; absent where nobody asked. */
+  readonly isExecutable?: boolean;
+  /** A text that was committed as it is, for its lines end in more than one way, although `.gitattributes` want LF. */
+  readonly hasMixedLines?: true;
   /** What still stands at the path in place of a refused version, as far as we put it there. */
   readonly was?: Entry;
 }
+
+/** A line that says why nothing is written. */
+export type RefusedLine = Line & Required<Pick<Line, 'refused'>>;
 
 /** A file's stat when its content was last known. */
 export interface Seen {
@@ -34,6 +41,10 @@ export interface Seen {
 export class Manifest {
   readonly #file: string;
   readonly #lines = new Map<SitePath, Line>();
+  /** How many paths lie below each folder. */
+  readonly #below = new Map<string, number>();
+  readonly #refused = new Set<SitePath>();
+  readonly #mixedLines = new Set<SitePath>();
   #isRead = false;
   #commit: Oid | undefined;
   #bytes = 0;
@@ -76,6 +87,23 @@ export class Manifest {
     return this.#lines.entries();
   }
 
+  /** Those that are not written here, with why. */
+  refused(): (readonly [SitePath, RefusedLine])[] {
+    this.#read();
+    return [...this.#refused].map((path) => [path, this.#lines.get(path) as RefusedLine] as const);
+  }
+
+  withMixedLines(): readonly SitePath[] {
+    this.#read();
+    return [...this.#mixedLines];
+  }
+
+  /** Whether any path lies below a folder. */
+  hasBelow(folder: string): boolean {
+    this.#read();
+    return folder === '' ? this.#lines.size > 0 : this.#below.has(folder);
+  }
+
   /** Paths at or below a folder (`''`: all). */
   *under(path: string): Generator<SitePath> {
     this.#read();
@@ -84,6 +112,7 @@ export class Manifest {
       return;
     }
     if (this.#lines.has(path as SitePath)) yield path as SitePath;
+    if (!this.#below.has(path)) return;
     const prefix = `${path}/`;
     for (const known of this.#lines.keys()) if (known.startsWith(prefix)) yield known;
   }
@@ -122,8 +151,22 @@ export class Manifest {
 
   #put(path: SitePath, line?: Line): void {
     this.#bytes += (line?.seen?.size ?? 0) - (this.#lines.get(path)?.seen?.size ?? 0);
+    const isNew = !this.#lines.has(path);
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
+    if (line?.refused) this.#refused.add(path);
+    else this.#refused.delete(path);
+    if (line?.hasMixedLines) this.#mixedLines.add(path);
+    else this.#mixedLines.delete(path);
+    if (isNew === (line !== undefined)) this.#count(path, isNew ? 1 : -1);
+  }
+
+  #count(path: SitePath, change: number): void {
+    for (let folder = parentOf(path); folder !== ''; folder = parentOf(folder)) {
+      const count = (this.#below.get(folder) ?? 0) + change;
+      if (count > 0) this.#below.set(folder, count);
+      else this.#below.delete(folder);
+    }
   }
 
   #read(): void {

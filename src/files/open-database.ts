@@ -19,6 +19,9 @@ function isOpenWal(path: SitePath, log: string, sizeOf: (path: SitePath) => numb
   return log === '-wal' && sizeOf(`${path}-wal` as SitePath) === 0 && sizeOf(`${path}-shm` as SitePath) !== undefined;
 }
 
+/** Whether a name is one of those that SQLite gives to the files beside a database. */
+export const isCompanion = (name: string): boolean => companion.test(name);
+
 /** The database that a path would belong to by its name; undefined where the name is no such name. */
 export function databaseOf(path: SitePath): SitePath | undefined {
   const database = path.replace(companion, '') as SitePath;

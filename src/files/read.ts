@@ -5,6 +5,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import type { OpenFile } from '../sync/ports.ts';
 import { close, isAbsent } from './errno.ts';
 import { DirectoryHandles, nameOf } from './directory-handles.ts';
+import { withLf } from './line-endings.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -50,25 +51,33 @@ export function openSteady(fs: Fs, root: string, path: SitePath, reading: Readin
   };
 }
 
-/** A file's present content. `asItIs`: its bytes are what the repository has or would get, no pointer to them. */
+/** What a file's content is in the repository: its bytes, a pointer to them in LFS, or its lines with LF alone. */
+export type Form = 'bytes' | 'pointer' | 'lf';
+
+/** A file's present content, by the id of what the repository has or would get of it. */
 export interface Hashed {
   readonly oid: Oid;
   readonly stat: Stat;
-  readonly asItIs: boolean;
+  readonly form: Form;
 }
+
+/** How the repository keeps a path. `hasLf`: whether a content with CRLF alone gets LF there. */
+export interface Kept {
+  readonly large?: boolean | undefined;
+  readonly hasLf?: (content: Buffer) => Promise<boolean>;
+  /** Where the file's content in some form is one of these, it is that one whatever the rules say now. */
+  readonly known?: readonly (Oid | undefined)[];
+}
+
+/** So many bytes are held to look at line endings; longer files are kept as they are. */
+export const longestText = 16 * 1024 * 1024;
 
 /**
  * The blob id git would give the file's present content; undefined when it is gone, no plain file, or changing. Throws
- * what the system throws where that cannot be told. `large`: the id of the pointer that stands for it in the repository. Where either is one of `known` it is that one, whatever
- * the rules say now: a file that was committed with or without LFS stays so until somebody edits it.
+ * what the system throws where that cannot be told. A file that was committed in one form stays so until somebody edits
+ * it.
  */
-export async function hashFile(
-  fs: Fs,
-  root: string,
-  path: SitePath,
-  large = false,
-  known: readonly (Oid | undefined)[] = [],
-): Promise<Hashed | undefined> {
+export async function hashFile(fs: Fs, root: string, path: SitePath, kept: Kept = {}): Promise<Hashed | undefined> {
   let seen: Stat | undefined;
   const file = openSteady(fs, root, path, {
     done(stat) {
@@ -79,31 +88,39 @@ export async function hashFile(
     },
   });
   if (!file) return undefined;
+  const known = kept.known?.filter((oid) => oid !== undefined) ?? [];
+  const mayPoint = kept.large || known.length > 0;
+  const holds = file.size < pointerLimit || (file.size <= longestText && (kept.hasLf ?? known.length > 0));
   const hash = createHash('sha1').update(`blob ${file.size}\0`);
-  const content = createHash('sha256');
-  const mayPoint = large || known.some((oid) => oid !== undefined);
-  let head = Buffer.alloc(0);
+  const sha = createHash('sha256');
+  const chunks: Buffer[] = [];
   try {
     for await (const chunk of file.chunks) {
       hash.update(chunk);
-      if (!mayPoint) continue;
-      content.update(chunk);
-      if (file.size < pointerLimit) head = Buffer.concat([head, chunk]);
+      if (mayPoint) sha.update(chunk);
+      if (holds) chunks.push(Buffer.from(chunk));
     }
   } catch (error) {
     file.finish();
     throw error;
   }
   if (!file.finish() || !seen) return undefined;
-  const oid = hash.digest('hex') as Oid;
-  const asItIs: Hashed = { oid, stat: seen, asItIs: true };
-  if (!mayPoint || file.size === 0 || readPointer(head) !== undefined || known.includes(oid)) return asItIs;
-  const pointer = blobId(pointerText({ sha: content.digest('hex'), size: file.size }));
-  return large || known.includes(pointer) ? { oid: pointer, stat: seen, asItIs: false } : asItIs;
+  const asItIs: Hashed = { oid: hash.digest('hex') as Oid, stat: seen, form: 'bytes' };
+  if (file.size === 0 || known.includes(asItIs.oid)) return asItIs;
+  const content = Buffer.concat(chunks);
+  if (mayPoint && (file.size >= pointerLimit || readPointer(content) === undefined)) {
+    const pointer = blobId(Buffer.from(pointerText({ sha: sha.digest('hex'), size: file.size })));
+    if (kept.large || known.includes(pointer)) return { oid: pointer, stat: seen, form: 'pointer' };
+  }
+  const lines = holds ? withLf(content) : 'same';
+  if (typeof lines === 'string') return asItIs;
+  const oid = blobId(lines);
+  const isLf = known.includes(oid) || (await kept.hasLf?.(content));
+  return isLf ? { oid, stat: seen, form: 'lf' } : asItIs;
 }
 
-function blobId(text: string): Oid {
-  return createHash('sha1').update(`blob ${text.length}\0${text}`).digest('hex') as Oid;
+function blobId(content: Buffer): Oid {
+  return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') as Oid;
 }
 
 /**
@@ -120,6 +137,21 @@ export async function openLarge(
     const isPointer = small && readPointer(small) !== undefined;
     const chunks = small ? onlyOne(small) : file.chunks;
     const recorded = isPointer ? small : Buffer.from(pointerText(await keep(chunks)));
+    return { size: recorded.length, chunks: onlyOne(recorded), finish: () => file.finish() };
+  } catch (error) {
+    file.finish();
+    throw error;
+  }
+}
+
+/** As {@link openSteady}, with the content that `inRepository` makes of the file's own. A very long file stays as it is. */
+export async function openText(
+  file: OpenFile | undefined,
+  inRepository: (content: Buffer) => Promise<Buffer>,
+): Promise<OpenFile | undefined> {
+  if (!file || file.size === 0 || file.size > longestText) return file;
+  try {
+    const recorded = await inRepository(await whole(file.chunks));
     return { size: recorded.length, chunks: onlyOne(recorded), finish: () => file.finish() };
   } catch (error) {
     file.finish();

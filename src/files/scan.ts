@@ -3,17 +3,18 @@ import type { LeftByRule, NotSynced, NotSyncedReason } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
-import { PathErrors, close, isAbsent, pathErrno } from './errno.ts';
+import { PathErrors, close, isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
 import { type Line, sameSeen } from './manifest.ts';
-import { databaseOf, isOpenDatabase } from './open-database.ts';
+import { databaseOf, isCompanion, isOpenDatabase } from './open-database.ts';
 import { rootProblem } from './root.ts';
 import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
 
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
   get(path: SitePath): Line | undefined;
+  hasBelow(folder: string): boolean;
   under(path: string): Iterable<SitePath>;
 }
 
@@ -95,6 +96,10 @@ class Scan {
   /** Folders whose contents we could not see: nothing in them counts as gone. */
   readonly #blind: string[] = [];
   readonly #learned = new Set<string>();
+  /** Whether folders on the way to touched paths are looked into. */
+  readonly #entered = new Map<SitePath, boolean>();
+  /** The files that belong to databases, of folders that were listed; of others, how often one was asked for. */
+  readonly #companions = new Map<string, ReadonlySet<SitePath> | number>();
   readonly #changed: { path: SitePath; stat: Stat }[] = [];
   readonly #gone = new Set<SitePath>();
   readonly #unapplied = new Set<SitePath>();
@@ -104,7 +109,6 @@ class Scan {
   #ignored = 0;
   #files = 0;
   #rootEntries = 0;
-  #trackedFolders: Set<string> | undefined;
 
   constructor(fs: Fs, handles: DirectoryHandles, known: Known, rules: ScanRules) {
     this.#fs = fs;
@@ -138,10 +142,11 @@ class Scan {
     if (!entries) return;
     if (path === '') this.#rootEntries = entries.filter(({ name }) => !isStaging(sitePath(name))).length;
     this.#learn(path);
-    for (const { name, kind } of entries) {
-      const text = sitePath(name);
+    const listed = entries.map(({ name, kind }) => ({ kind, text: sitePath(name) }));
+    this.#companions.set(path, companionsIn(path, listed));
+    for (const { text, kind } of listed) {
       if (isStaging(text)) continue;
-      const below = (path === '' ? text : `${path}/${text}`) as SitePath;
+      const below = join(path, text);
       if (kind === 'directory') this.#subfolder(below);
       else this.#leaf(below, kind);
     }
@@ -150,6 +155,7 @@ class Scan {
   /** One path that was touched; its parents' rules apply to it. */
   path(path: SitePath): void {
     if (path.split('/').some((name) => isStaging(name))) return;
+    if (this.#met.has(path)) return;
     this.#learn('');
     // From the root down: what a folder's rules say counts before those of the folders in it are asked.
     for (const folder of foldersTo(parentOf(path)) as SitePath[]) {
@@ -166,7 +172,7 @@ class Scan {
       return;
     }
     if (stat?.kind === 'directory') this.#subfolder(path);
-    else if (stat) this.#leaf(path, stat.kind);
+    else if (stat) this.#leaf(path, stat.kind, stat);
     this.absent([...this.#known.under(path)].map((at) => [at, this.#known.get(at)]));
   }
 
@@ -192,7 +198,11 @@ class Scan {
       this.#unreadable(path, error);
       return 'no';
     }
-    if (kind === 'directory') return this.#admits(path) ? 'yes' : 'no';
+    if (kind === 'directory') {
+      const enters = this.#entered.get(path) ?? this.#admits(path);
+      this.#entered.set(path, enters);
+      return enters ? 'yes' : 'no';
+    }
     if (kind === 'link' || kind === 'other') {
       this.#leave(path, { kind: kind === 'link' ? 'link' : 'special' });
       return 'no';
@@ -233,7 +243,8 @@ class Scan {
     return false;
   }
 
-  #leaf(path: SitePath, kind: Stat['kind']): void {
+  /** `seen`: what it is, where that is known already. */
+  #leaf(path: SitePath, kind: Stat['kind'], seen?: Stat): void {
     // Asked about by itself and as part of its folder: once is enough.
     if (this.#met.has(path)) return;
     const line = this.#known.get(path);
@@ -254,9 +265,9 @@ class Scan {
     }
     this.#files += 1;
     if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
-    let stat: Stat | undefined;
+    let stat = seen;
     try {
-      stat = this.#handles.stat(path);
+      stat ??= this.#handles.stat(path);
     } catch (error) {
       return this.#unreadable(path, error);
     }
@@ -280,7 +291,13 @@ class Scan {
     return this.#handles.statQuietly(path)?.kind === 'file';
   }
 
+  /** Of a file that belongs to a database. Most folders have none: a folder that is asked for many is listed instead. */
   #sizeOf(path: SitePath): number | undefined {
+    const folder = parentOf(path);
+    let known = this.#companions.get(folder) ?? 0;
+    if (known === mostAsked) known = this.#listCompanions(folder) ?? 0;
+    this.#companions.set(folder, typeof known === 'number' ? known + 1 : known);
+    if (typeof known !== 'number' && !known.has(path)) return undefined;
     const stat = this.#handles.statQuietly(path);
     return stat?.kind === 'file' ? stat.size : undefined;
   }
@@ -295,6 +312,17 @@ class Scan {
       if (!isAbsent(error)) this.#unreadable(path, error);
       return false;
     }
+  }
+
+  #listCompanions(folder: string): ReadonlySet<SitePath> | undefined {
+    const entries = unlessErrno(() => this.#fs.list(this.#handles.folder(folder)));
+    return (
+      entries &&
+      companionsIn(
+        folder,
+        entries.map(({ name }) => ({ text: sitePath(name) })),
+      )
+    );
   }
 
   #passesOver(path: SitePath): boolean {
@@ -377,19 +405,7 @@ class Scan {
 
   /** Whether anything at or below a folder is tracked. */
   #tracks(path: string): boolean {
-    if (!this.#trackedFolders) {
-      this.#trackedFolders = new Set();
-      for (const known of this.#known.under('')) {
-        for (
-          let folder = parentOf(known);
-          folder !== '' && !this.#trackedFolders.has(folder);
-          folder = parentOf(folder)
-        ) {
-          this.#trackedFolders.add(folder);
-        }
-      }
-    }
-    return this.#trackedFolders.has(path);
+    return this.#known.hasBelow(path);
   }
 }
 
@@ -403,6 +419,15 @@ export function readText(fs: Fs, handles: DirectoryHandles, folder: string, name
   if (stat?.kind !== 'file' || stat.size > rulesBytes) return undefined;
   return fs.readSmall(dir, Buffer.from(name), rulesBytes).toString('latin1');
 }
+
+const join = (folder: string, name: string): SitePath => (folder === '' ? name : `${folder}/${name}`) as SitePath;
+
+function companionsIn(folder: string, entries: readonly { readonly text: string }[]): ReadonlySet<SitePath> {
+  return new Set(entries.flatMap(({ text }) => (isCompanion(text) ? [join(folder, text)] : [])));
+}
+
+/** So many files that may belong to databases are asked for one by one in a folder. */
+const mostAsked = 32;
 
 /** So many rules are told, each with so many of the paths it leaves out. */
 const mostRules = 200;

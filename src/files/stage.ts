@@ -23,6 +23,8 @@ export interface StageTools {
     readonly copier: LargeContents['copier'];
   };
   readonly users: Users;
+  /** Whether a file can be executed; nothing where that is not synced. */
+  readonly executable: (stat: Stat) => { readonly isExecutable?: boolean };
   /** Asked anew for each file: settings change while the daemon runs. */
   readonly newEntries: () => NewEntries;
   /** Attributes of a replaced file that could not be carried over. */
@@ -223,6 +225,7 @@ export class Stage {
     try {
       const refused = this.#giveAccess(task, staged);
       if (refused) return refused;
+      this.#makeExecutable(task, staged.fd);
       const stat = fs.statOpen(staged.fd);
       task.stagedStat = stat;
       task.move = this.#moveFor(task, staged.folder.path, staged.name, stat);
@@ -264,13 +267,37 @@ export class Stage {
     return given.refused;
   }
 
+  /** Whoever may read the file may execute it from now on, or nobody may any more. */
+  #makeExecutable(task: Task, fd: number): void {
+    const { fs } = this.#tools;
+    const stat = fs.statOpen(fd);
+    const wanted = becomesExecutable(this.#tools, task, stat);
+    if (wanted === undefined) return;
+    const mode = stat.mode & 0o777;
+    fs.chmod(fd, wanted ? mode | ((mode & 0o444) >> 2) : mode & ~0o111);
+  }
+
   /** Content already right, by stat: an unfinished apply that goes on, or a change of mode only. */
   #alreadyThere(task: Task): boolean {
     const line = this.#tools.manifest.get(task.path);
     if (!line?.seen || line.oid !== task.after?.oid) return false;
     const there = this.#handles.statQuietly(task.path);
-    return there !== undefined && sameSeen(line.seen, there);
+    return (
+      there !== undefined && sameSeen(line.seen, there) && becomesExecutable(this.#tools, task, there) === undefined
+    );
   }
+}
+
+/** What a change makes of the right to execute a file; undefined where that stays as it is. */
+export function becomesExecutable(
+  { executable }: Pick<StageTools, 'executable'>,
+  { before, after }: Pick<Task, 'before' | 'after'>,
+  there: Stat,
+): boolean | undefined {
+  const { isExecutable } = executable(there);
+  const wanted = after?.mode === '100755';
+  if (isExecutable === undefined || isExecutable === wanted) return undefined;
+  return wanted === (before?.mode === '100755') ? undefined : wanted;
 }
 
 function notHad(copied: Exclude<Copied, 'done'>): NotSyncedReason {

@@ -1,4 +1,5 @@
 import { asProblem } from '../model/problem.ts';
+import type { Oid } from '../model/tree.ts';
 import type { Remote } from '../sync/ports.ts';
 
 /** Where the repository with the site's number is now. */
@@ -24,9 +25,12 @@ const aheadMs = 5_000;
 export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remote {
   /** What was asked ahead of a push, in the run that the signal belongs to. */
   let ahead: { readonly run: AbortSignal | undefined; readonly answer: Promise<unknown> } | undefined;
+  /** What a look found while the number was asked about, in the run that the signal belongs to. */
+  let found: { readonly run: AbortSignal; readonly tip: Oid } | undefined;
 
   return {
     async head(signal, told = false) {
+      found = undefined;
       const where = outcomeOf(whereabouts.check(told ? 0 : lookAgeMs, signal));
       const first = await outcomeOf(remote.head(signal));
       const state = await where;
@@ -40,15 +44,25 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
         if (!moved) throw error;
         return remote.head(signal);
       });
-      if (tip !== 'absent') return tip;
+      if (tip !== 'absent') {
+        if (told && signal && 'value' in state) found = { run: signal, tip };
+        return tip;
+      }
       // An empty newcomer at the old path has no such branch either.
       const { moved } = await whereabouts.check(0, signal);
       return moved ? remote.head(signal) : tip;
     },
 
     async fetch(signal, progress) {
+      const seen = found?.run === signal ? found?.tip : undefined;
+      found = undefined;
       // Side by side: the check costs no time, and what was fetched from a stranger is dropped.
       const fetched = outcomeOf(remote.fetch(signal, progress));
+      if (seen) {
+        // The commit that was seen there is the same from wherever it came.
+        const outcome = await fetched;
+        if ('value' in outcome && outcome.value === seen) return seen;
+      }
       const { moved } = await whereabouts.check(0, signal).catch(async (error: unknown) => {
         await fetched;
         throw error;
@@ -56,6 +70,8 @@ export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remot
       const first = await fetched;
       return moved ? remote.fetch(signal, progress) : valueOf(first);
     },
+
+    expectTip: (tip) => remote.expectTip?.(tip),
 
     expectPush(signal) {
       ahead = { run: signal, answer: outcomeOf(whereabouts.checkForPush(0, signal)) };

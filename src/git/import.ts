@@ -13,8 +13,8 @@ interface ImportTools {
 }
 
 /** What is held of one import, in bytes; from there on, git's own fast-import writes it. */
-const mostBytes = 1024 * 1024;
-const mostObjects = 500;
+const mostBytes = 4 * 1024 * 1024;
+const mostObjects = 2_500;
 
 type Step = { readonly bytes: Buffer } | { readonly commit: ImportCommit };
 

@@ -19,6 +19,7 @@ export function largeRemote(remote: Remote, { isOn, pointers, upload, pushed }: 
   return {
     head: (signal) => remote.head(signal),
     fetch: (signal, progress) => remote.fetch(signal, progress),
+    expectTip: (tip) => remote.expectTip?.(tip),
     async push(commit, expected, options, signal, progress) {
       const wanted = isOn() ? await pointers(commit, expected) : [];
       const text = wanted.length === 0 ? undefined : await upload(wanted, signal);

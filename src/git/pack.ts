@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+
 import { promisify } from 'node:util';
 import { crc32, deflate, deflateSync } from 'node:zlib';
 import { Problem } from '../model/problem.ts';
@@ -28,7 +29,14 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   const parts = [head];
   const index: Pack['index'][number][] = [];
   let offset = head.length;
-  for (const { oid, type, data } of each) {
+  let compressed = 0;
+  for (const [at, { oid, type, data }] of each.entries()) {
+    // Many objects take longer than others should wait.
+    compressed += data.length;
+    if (at % turnObjects === turnObjects - 1 || compressed > turnBytes) {
+      compressed = 0;
+      await new Promise(setImmediate);
+    }
     const part = Buffer.concat([objectHead(type, data.length), await compress(data)]);
     index.push({ oid, offset, crc: crc32(part) });
     offset += part.length;
@@ -38,6 +46,9 @@ export async function buildPack(objects: readonly WrittenObject[]): Promise<Pack
   const trailer = createHash('sha1').update(body).digest();
   return { bytes: Buffer.concat([body, trailer]), index, trailer };
 }
+
+/** Pages and other sites have their turn after so many objects, or so many bytes. */
+const [turnObjects, turnBytes] = [128, 256 * 1024];
 
 /**
  * Puts a pack into a repository, so that it survives a power cut: both files are on disk before either has its name, and

@@ -63,6 +63,8 @@ async function request(
         ...[packet('command=fetch\n'), ...capabilities, delimiter],
         ...[...asked.map((row) => packet(`${row}\n`)), flush],
       ]),
+      // Starting a program takes time, and GitLab is thinking.
+      onSent: () => void answer.expect(),
       take: async (chunk, headers) => {
         if (isResult(service, headers['content-type'])) await answer.feed(chunk);
       },
@@ -110,11 +112,18 @@ class Answer {
   readonly #packets = new PacketReader();
   readonly #bands = new Bands();
   #receiving: Receiving | undefined;
+  #isOver = false;
   #section: 'acknowledgments' | 'packfile' | 'other' | undefined;
   #hasEnded = false;
 
   constructor(receive: () => Receiving) {
     this.#receive = receive;
+  }
+
+  /** Starts the program that takes a pack in. */
+  expect(): Receiving | undefined {
+    if (!this.#isOver) this.#receiving ??= this.#receive();
+    return this.#receiving;
   }
 
   async feed(chunk: Buffer): Promise<void> {
@@ -128,7 +137,8 @@ class Answer {
   async end(): Promise<'done' | 'nothing in common' | Unreadable> {
     if (!this.#hasEnded || !this.#packets.isWhole) return 'unreadable';
     const receiving = this.#receiving;
-    if (!receiving) return this.#section === 'acknowledgments' ? 'nothing in common' : 'unreadable';
+    if (this.#section !== 'packfile' || !receiving)
+      return this.#section === 'acknowledgments' ? 'nothing in common' : 'unreadable';
     const refused = await receiving.finish();
     this.#receiving = undefined;
     if (refused) throw new NotTakenIn(refused);
@@ -137,6 +147,7 @@ class Answer {
 
   /** What is still coming in is of no use any more. */
   async abandon(): Promise<void> {
+    this.#isOver = true;
     await this.#receiving?.abandon();
   }
 
@@ -149,7 +160,7 @@ class Answer {
     if (this.#section !== undefined) return;
     if (text === 'packfile' || text === 'acknowledgments') this.#section = text;
     else this.#section = 'other';
-    if (text === 'packfile') this.#receiving = this.#receive();
+    if (text === 'packfile') this.expect();
   }
 
   async #content(data: Buffer): Promise<void> {

@@ -13,6 +13,7 @@ export type WirePost = (request: {
   headers: Record<string, string>;
   body: Buffer | Streamed;
   take?: HttpRequest['take'];
+  onSent?: HttpRequest['onSent'];
   signal?: AbortSignal | undefined;
   limits?: Partial<Limits>;
 }) => Promise<{ status: number; contentType: string; body: Buffer }>;

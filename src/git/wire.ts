@@ -35,6 +35,10 @@ export function wireRemote(options: WireRemoteOptions): Remote {
   /** What the last look saw, and where: a fetch that follows it in the same run need not look again. */
   let seen: { readonly url: string; readonly branch: string; readonly tip: Oid; readonly run: AbortSignal } | undefined;
 
+  /** What GitLab says that the branch is at, and the fetch that relied on it. */
+  let told: Oid | undefined;
+  let early: EarlyFetch | undefined;
+
   const look = (signal?: AbortSignal): Promise<Oid | 'absent' | 'unreadable'> =>
     session(async (address) => {
       const tip = await lsRefs(post, address, signal);
@@ -52,6 +56,15 @@ export function wireRemote(options: WireRemoteOptions): Remote {
     return tip === expected || tip === 'unreadable' ? refused : { kind: 'moved', output: refused.output };
   };
 
+  const bring = (via: Transfer, address: RemoteAddress, tip: Oid, ...rest: Parameters<Remote['fetch']>) =>
+    fetchOverWire({ post, transfer: via, patience: fetching }, address, tip, ...rest);
+
+  const fetchEarly = (via: Transfer, tip: Oid, run: AbortSignal): EarlyFetch =>
+    new EarlyFetch(tip, run, async (signal, progress) => {
+      if ((await via.known()).length === 0) return false;
+      return (await session((address) => bring(via, address, tip, signal, progress), signal)) === 'done';
+    });
+
   const overWire = async (via: Transfer, ...[signal, progress]: Parameters<Remote['fetch']>) =>
     session(async (address) => {
       const { url, branch } = address;
@@ -59,16 +72,25 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       seen = undefined;
       const tip = last?.tip ?? (await lsRefs(post, address, signal));
       if (tip === 'absent' || tip === 'unreadable') return tip;
-      const tools = { post, transfer: via, patience: fetching };
-      const done = await fetchOverWire(tools, address, tip, signal, progress);
-      if (done === 'unreadable') return done;
+      const isHere = last !== undefined && (await early?.brought(tip, progress));
+      if (!isHere && (await bring(via, address, tip, signal, progress)) === 'unreadable') return 'unreadable';
       await via.arrived(tip);
       return tip;
     }, signal);
 
   return {
+    expectTip: (tip) => void (told = tip),
+
     async head(signal) {
-      const tip = await look(signal);
+      await early?.giveUp();
+      early = undefined;
+      if (told && transfer && signal) early = fetchEarly(transfer, told, signal);
+      told = undefined;
+      const tip = await look(signal).catch(async (error: unknown) => {
+        await early?.giveUp();
+        throw error;
+      });
+      if (tip !== early?.tip) await early?.giveUp();
       return tip === 'unreadable' ? fallback.head(signal) : tip;
     },
 
@@ -98,6 +120,42 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       return fallback.push(commit, expected, choices, signal, progress).catch(throughTheBreaker(options, signal));
     },
   };
+}
+
+/**
+ * A fetch that begins beside a look, of a commit that the look is expected to find. Nothing counts of it until the look
+ * has found that very commit, so that an untrue word brings nothing but objects that no ref names.
+ */
+class EarlyFetch {
+  readonly tip: Oid;
+  readonly #stop = new AbortController();
+  readonly #isDone: Promise<boolean>;
+  #progress: Parameters<Remote['fetch']>[1] | undefined;
+
+  /** `fetch`: false where it brought nothing. */
+  constructor(
+    tip: Oid,
+    run: AbortSignal,
+    fetch: (...given: Required<Parameters<Remote['fetch']>>) => Promise<boolean>,
+  ) {
+    this.tip = tip;
+    const signal = AbortSignal.any([run, this.#stop.signal]);
+    // Whatever goes wrong, the fetch after the look meets it too, and tells it.
+    this.#isDone = fetch(signal, (told) => this.#progress?.(told)).catch(() => false);
+  }
+
+  /** Whether `tip` is what it brings, once it is here. */
+  brought(tip: Oid, progress: Parameters<Remote['fetch']>[1]): Promise<boolean> {
+    if (tip !== this.tip) return Promise.resolve(false);
+    this.#progress = progress;
+    return this.#isDone;
+  }
+
+  /** Nobody needs it. Resolves when nothing of it is under way. */
+  async giveUp(): Promise<void> {
+    this.#stop.abort();
+    await this.#isDone;
+  }
 }
 
 /**

@@ -34,6 +34,7 @@ export type SettingsForm =
       readonly files: string;
       readonly siteGiB: string;
       readonly lfs: boolean;
+      readonly executables: boolean;
     }
   | {
       readonly page: 'permissions';

@@ -95,6 +95,8 @@ export interface SiteSettings {
   readonly skipCi: boolean;
   /** Large files are synced with Git LFS: pointers in the repository, contents in the folder. */
   readonly lfs?: true;
+  /** Whether a file may be executed is synced: git's mode 100755 is the x bit of its owner. */
+  readonly executables?: true;
   /**
    * Owner and permissions of new files and folders; what is absent follows the folder they come into. Modes are
    * permission bits, as in 0o664.
@@ -238,6 +240,8 @@ export type NotSyncedReason =
   | { readonly kind: 'lfs-damaged' }
   | { readonly kind: 'ignored-in-the-way' }
   | { readonly kind: 'never-quiet' }
+  /** Synced as it is: its lines end in more than one way, and `.gitattributes` want one. */
+  | { readonly kind: 'mixed-line-endings' }
   /** A program has the database open, or left it in the middle of a transaction: its file alone is no version. */
   | { readonly kind: 'open-database' }
   /** Left out by the rules of an earlier version and by none now: not committed before a person says so. */

@@ -27,6 +27,7 @@ export interface Attention {
     | 'webhook'
     | 'default-branch'
     | 'unwatched'
+    | 'never-quiet'
     | 'too-large'
     | 'lfs'
     | 'secrets'

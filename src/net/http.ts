@@ -35,6 +35,8 @@ export interface HttpRequest {
   readonly body?: Buffer | Streamed;
   /** Takes the body of an answer of 200 piece by piece; the answer's own is empty then. What it throws is thrown. */
   readonly take?: (chunk: Buffer, headers: IncomingHttpHeaders) => Promise<void>;
+  /** The request has left, and the answer is awaited. Must not throw. */
+  readonly onSent?: () => void;
   /** Sent as Bearer, only to the instance's own origins; any other is a bug and throws a TypeError. */
   readonly token?: Secret;
   readonly limits?: Partial<Limits>;
@@ -58,6 +60,7 @@ interface WireRequest {
   readonly body: Buffer | Streamed;
   /** As of {@link HttpRequest}. */
   readonly take?: HttpRequest['take'] | undefined;
+  readonly onSent?: HttpRequest['onSent'] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly limits?: Partial<Limits>;
 }
@@ -164,7 +167,7 @@ export function createHttp(deps: {
   return {
     request,
     elsewhere,
-    async post({ url, headers, body, take, signal, limits }) {
+    async post({ url, headers, body, take, onSent, signal, limits }) {
       const { status, ...answer } = await request({
         method: 'POST',
         url,
@@ -173,6 +176,7 @@ export function createHttp(deps: {
         limits: { ...wireLimits, ...deps.limits, ...limits },
         onStale: url.endsWith('/git-upload-pack') ? 'again' : 'fail',
         ...(take && { take }),
+        ...(onSent && { onSent }),
         ...(signal && { signal }),
       });
       return { status, contentType: answer.headers['content-type'] ?? '', body: answer.body };

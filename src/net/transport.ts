@@ -48,6 +48,8 @@ export interface Sent {
   readonly body?: Buffer | Streamed;
   /** Takes the body of an answer of 200 piece by piece as it comes; the answer's own body is empty then. */
   readonly take?: (chunk: Buffer, headers: IncomingHttpHeaders) => Promise<void>;
+  /** The request is on its way, and the answer awaited. Must not throw. */
+  readonly onSent?: () => void;
   readonly signal?: AbortSignal;
   readonly onStale?: 'again' | 'fail';
 }
@@ -120,7 +122,10 @@ async function sendOnce(wanted: Sent, way: Way): Promise<HttpAnswer> {
     },
     signal: watch.signal,
   });
-  stream.on('request', (request) => (sent = request));
+  stream.on('request', (request) => {
+    sent = request;
+    if (wanted.onSent) request.once('finish', wanted.onSent);
+  });
   stream.on('response', (response) => (answer = { status: response.statusCode, headers: response.headers }));
   stream.on('uploadProgress', ({ transferred }) => watch.uploaded(transferred));
   try {

@@ -102,6 +102,7 @@ export const settings = whole<SiteSettings>()(
     builtInRulesOff: z.array(z.string()).exactOptional(),
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
+    executables: z.literal(true).exactOptional(),
     replacesWithoutCapture: z.literal(true).exactOptional(),
     newEntries: z
       .strictObject({
@@ -152,6 +153,7 @@ const plainReason = z.enum([
   'lfs-damaged',
   'ignored-in-the-way',
   'never-quiet',
+  'mixed-line-endings',
   'open-database',
   'conflict',
   'refused',

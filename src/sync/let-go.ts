@@ -2,8 +2,8 @@ import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { Change, Oid, SitePath } from '../model/tree.ts';
 import { gitignoresOf } from './gitignores.ts';
-import { trailer } from './message.ts';
-import { contentsOf } from './notes.ts';
+import { editMessage, trailer, wording } from './message.ts';
+import { type RunDeps, contentsOf } from './notes.ts';
 import type { Directory, Repository } from './ports.ts';
 
 /**
@@ -41,6 +41,25 @@ export async function keepLetGo(
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const modes = directory.modes([...letGo]);
   await repository.keep({ cause: 'let-go', at: now(), commit: disk, files: files.length, bytes, modes });
+}
+
+/**
+ * Takes one path out of the tree and leaves its file where it is, as `git rm --cached` does. Whether it stays out is for
+ * the rules to say. False: it is not in the tree. Throws `plan-outdated` where it waits for a person.
+ */
+export async function untrack(
+  { repository, directory, site, now }: Pick<RunDeps, 'repository' | 'directory' | 'site' | 'now'>,
+  path: SitePath,
+): Promise<boolean> {
+  const { disk } = await repository.ledger();
+  if (!disk) return false;
+  if ((await repository.held()).some((held) => held.path === path)) throw new Problem('plan-outdated', {});
+  await directory.resetBaseline(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
+  const taken = await repository.commitFiles(disk, [{ path }], (changes) => editMessage(changes, wording(site, now())));
+  if (taken.commit === disk) return false;
+  await repository.updateRefs({ disk: taken.commit }, { disk });
+  await directory.recordFiles(taken);
+  return true;
 }
 
 /**

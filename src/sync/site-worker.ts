@@ -1,3 +1,4 @@
+import type { BranchNews } from '../model/delivery-verifier.ts';
 import type { Trigger } from '../model/event.ts';
 import type { BranchName } from '../model/instance.ts';
 import type { Conflict, Direction, KeptVersion, Plan } from '../model/plan.ts';
@@ -13,7 +14,7 @@ import { type ConnectDeps, connect, planConnect } from './connect.ts';
 import { resolveHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
-import { removeLetGo } from './let-go.ts';
+import { removeLetGo, untrack } from './let-go.ts';
 import type { Answer, SignedEdits } from './notes.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
@@ -42,7 +43,8 @@ export interface SignedCommit {
 /** The worker of one site: its queue, its status, and everything a person may ask of it. */
 export interface SiteWorker {
   status(): SiteStatus;
-  trigger(trigger: Trigger): void;
+  /** `news`: what GitLab says of its branches. */
+  trigger(trigger: Trigger, news?: readonly BranchNews[]): void;
   /**
    * Syncs now. Resolves when a run has ended that saw everything which either side had before the call, and took it or
    * named why not; a file that is still being written gets its time to rest. `waiting` aborts when nobody waits any more:
@@ -88,6 +90,8 @@ export interface SiteWorker {
   resolve(conflict: Conflict, choice: 'repository' | 'site'): Promise<void>;
   /** Removes a file from the folder that the repository no longer tracks; it is kept. */
   removeLetGo(path: SitePath): Promise<void>;
+  /** Takes a path from the branch and leaves its file in the folder. False: it was not tracked. */
+  untrack(path: SitePath): Promise<boolean>;
   /** The list of conflicts was changed by a person. */
   conflictsChanged(): void;
   kept(): Promise<readonly KeptVersion[]>;
@@ -143,9 +147,12 @@ class Worker implements SiteWorker {
     return this.#statusTracker.status;
   }
 
-  trigger(trigger: Trigger): void {
+  trigger(trigger: Trigger, news: readonly BranchNews[] = []): void {
     const { binding, paused } = this.#deps.site();
-    if (binding && !paused) this.#queue.trigger(trigger);
+    if (!binding || paused) return;
+    const told = news.find(({ branch }) => branch === binding.branch);
+    if (told) this.#deps.remote.expectTip?.(told.tip);
+    this.#queue.trigger(trigger);
   }
 
   async sync(waiting: AbortSignal): Promise<void> {
@@ -401,6 +408,16 @@ class Worker implements SiteWorker {
       await this.#maintenance.prepare();
       await removeLetGo({ repository, directory, now: () => clock.now() }, path);
     });
+  }
+
+  async untrack(path: SitePath): Promise<boolean> {
+    const { repository, directory, clock } = this.#deps;
+    const untracked = await this.#queue.job(async () => {
+      await this.#maintenance.prepare();
+      return untrack({ repository, directory, site: this.#deps.site(), now: () => clock.now() }, path);
+    });
+    if (untracked) this.trigger('person');
+    return untracked;
   }
 
   conflictsChanged(): void {

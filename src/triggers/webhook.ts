@@ -1,7 +1,9 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
+import type { BranchNews, DeliveryVerifier } from '../model/delivery-verifier.ts';
+import type { BranchName } from '../model/instance.ts';
 import type { Secret } from '../model/secret.ts';
 import type { SiteId } from '../model/site.ts';
+import type { Oid } from '../model/tree.ts';
 import type { Clock } from '../model/world.ts';
 
 /** What GitLab and the site share. */
@@ -19,16 +21,17 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 export interface WebhookDeps {
   /** Undefined: no such site, or it has no webhook. */
   readonly secretsOf: (siteId: string) => { readonly site: SiteId; readonly secrets: HookSecrets } | undefined;
-  /** Look now. Must not throw and not take long: GitLab waits. */
-  readonly onTrigger: (site: SiteId) => void;
+  /** Look now. `news`: what it says of branches. Must not throw and not take long: GitLab waits. */
+  readonly onTrigger: (site: SiteId, news: readonly BranchNews[]) => void;
   /** A genuine delivery arrived, a repeat included; `signed`: remember it. Must not throw. */
   readonly onDelivery: (site: SiteId, delivery: { readonly at: number; readonly signed: boolean }) => void;
   readonly clock: Clock;
 }
 
 /**
- * GitLab's calls. A delivery says only "look now": nothing in its body is read, so a forged, late or replayed one costs
- * a look at most. Anything genuine is `accepted`, whatever its event, because GitLab disables hooks that answer 4xx.
+ * GitLab's calls. A delivery says only "look now", so a forged, late or replayed one costs a look at most. What its body
+ * says of a branch may start a fetch before the look has ended, and counts for nothing else. Anything genuine is
+ * `accepted`, whatever its event, because GitLab disables hooks that answer 4xx.
  */
 export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Headers) => DeliveryVerifier {
   const seen = createMemory();
@@ -41,15 +44,19 @@ export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Head
     const { site, secrets } = found;
     const now = deps.clock.now();
     const proof = startVerification(headers, secrets, now);
+    const held = new HeldBody();
     return {
       trusted,
-      take: (chunk) => proof.take(chunk),
+      take(chunk) {
+        proof.take(chunk);
+        held.take(chunk);
+      },
       end() {
         const proven = proof.end();
         if (proven === 'none') return 'refused';
         deps.onDelivery(site, { at: now, signed: proven === 'signature' });
         const id = text(headers['webhook-id']) || text(headers['idempotency-key']);
-        if (id === '' || seen.isNew(`${site} ${id}`)) deps.onTrigger(site);
+        if (id === '' || seen.isNew(`${site} ${id}`)) deps.onTrigger(site, newsIn(held.read()));
         return 'accepted';
       },
     };
@@ -62,8 +69,8 @@ export interface SystemHookDeps {
   readonly sitesOf: (projectId: number) => readonly SiteId[];
   /** Those whose repository lies somewhere below this group or user. */
   readonly sitesBelow: (path: string) => readonly SiteId[];
-  /** Look now. Must not throw and not take long. */
-  readonly onTrigger: (site: SiteId) => void;
+  /** Look now. `news`: what it says of branches. Must not throw and not take long. */
+  readonly onTrigger: (site: SiteId, news: readonly BranchNews[]) => void;
   /** The project may have another name or place now. Must not throw. */
   readonly onMoved: (site: SiteId) => void;
   /** A genuine call told of a push: one of another kind does not prove that pushes are told. Must not throw. */
@@ -72,29 +79,25 @@ export interface SystemHookDeps {
 }
 
 /**
- * The calls of a system hook: one for all projects of the instance. Of the body only the project's number, or the old
- * path of a group, is read, and only to choose which of our sites to look at. A body that is too long to be held tells
- * nothing: the next look at the branch finds what it was about.
+ * The calls of a system hook: one for all projects of the instance. The body's project number, or the old path of a
+ * group, chooses which of our sites to look at. A body that is too long to be held tells nothing: the next look at the
+ * branch finds what it was about.
  */
 export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => DeliveryVerifier {
   return (headers) => {
     const secret = deps.secret();
     if (!hasToken(headers, secret)) return deaf;
-    const chunks: Buffer[] = [];
-    let size = 0;
+    const held = new HeldBody();
     return {
       trusted: true,
-      take(chunk) {
-        size += chunk.length;
-        if (size <= mostRead) chunks.push(chunk);
-        else chunks.length = 0;
-      },
+      take: (chunk) => held.take(chunk),
       end() {
-        const { projectId, event, below } = readEvent(Buffer.concat(chunks));
+        const said = held.read();
+        const { projectId, event, below } = readEvent(said);
         for (const site of projectId === undefined ? [] : deps.sitesOf(projectId)) {
           if (/^(push|tag_push|repository_update)$/.test(event)) deps.onDelivery(site, deps.clock.now());
           if (/^project_(rename|transfer|update)$/.test(event)) deps.onMoved(site);
-          deps.onTrigger(site);
+          deps.onTrigger(site, newsIn(said));
         }
         for (const site of below === '' ? [] : deps.sitesBelow(below)) deps.onMoved(site);
         return 'accepted';
@@ -105,24 +108,55 @@ export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => De
 
 const mostRead = 1024 * 1024;
 
+type Said = Readonly<Record<string, unknown>>;
+
+/** A body as it comes, held while it is short enough to be read. */
+class HeldBody {
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+
+  take(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size <= mostRead) this.#chunks.push(chunk);
+    else this.#chunks.length = 0;
+  }
+
+  /** The object that the body is; empty where it is none. */
+  read(): Said {
+    try {
+      const read: unknown = JSON.parse(Buffer.concat(this.#chunks).toString('utf8'));
+      return typeof read === 'object' && read !== null ? (read as Said) : {};
+    } catch {
+      return {};
+    }
+  }
+}
+
+/** A push names one ref; the system hook's `repository_update` lists them. */
+function newsIn(said: Said): BranchNews[] {
+  const { changes } = said;
+  const rows: readonly unknown[] = Array.isArray(changes) ? changes.slice(0, mostNews) : [said];
+  return rows.flatMap((row) => {
+    const { ref, after } = (typeof row === 'object' && row !== null ? row : {}) as Said;
+    const branch = typeof ref === 'string' ? /^refs\/heads\/(.+)$/.exec(ref)?.[1] : undefined;
+    const isTip = typeof after === 'string' && /^[0-9a-f]{40}$/.test(after) && !/^0+$/.test(after);
+    return branch !== undefined && isTip ? [{ branch: branch as BranchName, tip: after as Oid }] : [];
+  });
+}
+
+const mostNews = 20;
+
 /** Nothing it says counts. */
 const deaf: DeliveryVerifier = { trusted: false, take: () => undefined, end: () => 'refused' };
 
 /** Groups and users have calls without a project; a custom template may send anything. */
-function readEvent(body: Buffer): { projectId?: number; event: string; below: string } {
-  try {
-    const read: unknown = JSON.parse(body.toString('utf8'));
-    if (typeof read !== 'object' || read === null) return { event: '', below: '' };
-    const facts = read as Readonly<Record<string, unknown>>;
-    const said = (name: string): string => (typeof facts[name] === 'string' ? facts[name] : '');
-    const event = said('event_name');
-    // A renamed group or user has one call for all that lies below; no project has one of its own then.
-    const below = { group_rename: said('old_full_path'), user_rename: said('old_username') }[event] ?? '';
-    const id = facts['project_id'];
-    return { event, below, ...(typeof id === 'number' && Number.isSafeInteger(id) ? { projectId: id } : {}) };
-  } catch {
-    return { event: '', below: '' };
-  }
+function readEvent(facts: Said): { projectId?: number; event: string; below: string } {
+  const said = (name: string): string => (typeof facts[name] === 'string' ? facts[name] : '');
+  const event = said('event_name');
+  // A renamed group or user has one call for all that lies below; no project has one of its own then.
+  const below = { group_rename: said('old_full_path'), user_rename: said('old_username') }[event] ?? '';
+  const id = facts['project_id'];
+  return { event, below, ...(typeof id === 'number' && Number.isSafeInteger(id) ? { projectId: id } : {}) };
 }
 
 /**

@@ -117,6 +117,7 @@ const pages: Readonly<Record<string, Who>> = {
   'GET /sites/:id/settings/commits/preview': 'owner',
   'POST /sites/:id/settings/ignored/decide': 'owner',
   'POST /sites/:id/settings/allow': 'owner',
+  'POST /sites/:id/settings/ignore': 'owner',
   ...settingsPages(['schedule', 'commits', 'safety', 'ignored', 'files', 'permissions', 'name']),
 };
 

@@ -140,11 +140,14 @@ export const markView = {
 /** A path that is not synced, and why. */
 export function refusalView({ path, reason }: NotSynced) {
   const allowable = reason.kind === 'secret' || reason.kind === 'control-file';
+  const ignorable = reason.kind === 'never-quiet' || reason.kind === 'open-database';
   return {
     path: displayPath(path),
     why: escapeControls(notSyncedWords(reason)),
     /** For the button that allows it; empty where nothing can be allowed. */
     p: allowable ? pathBytes(path).toString('base64url') : '',
+    /** For the button that ignores it; empty where that is of no use. */
+    ignore: ignorable ? pathBytes(path).toString('base64url') : '',
   };
 }
 

@@ -69,9 +69,11 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'ignored-in-the-way':
       return 'An ignored file is in the place of the repository’s file';
     case 'never-quiet':
-      return 'Changes constantly. Committed once it stops changing';
+      return 'Changes constantly, as logs do. Committed at most every two minutes. If its versions are of no use, ignore it';
+    case 'mixed-line-endings':
+      return 'Synced as it is. Some of its lines end in CRLF and some in LF, and .gitattributes asks for one kind, so git shows it as changed in every clone. Save it with one kind of line ending';
     case 'open-database':
-      return 'A database that a program has open. Neither committed nor replaced until it is closed. To leave it out, add it to the ignore list';
+      return 'A database that a program has open. Neither committed nor replaced until it is closed';
     case 'was-ignored':
       return 'Was ignored before an upgrade changed the rules. Not committed until you decide';
     case 'conflict':

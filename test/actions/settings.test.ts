@@ -29,6 +29,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   const told: Omit<AuditEntry, 'id' | 'at'>[] = [];
   const changed: Site[] = [];
   const accepted: string[] = [];
+  const untracked: SitePath[] = [];
   const left: NotSynced[] = [
     { path: 'build' as SitePath, reason: { kind: 'was-ignored', folder: true } },
     { path: 'a/[x] news.log' as SitePath, reason: { kind: 'was-ignored' } },
@@ -50,6 +51,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
       find: () => ({
         wasIgnored: () => ({ step: 'three', left }),
         acceptRules: async (step) => void accepted.push(step),
+        untrack: async (path) => untracked.push(path) > 0,
         leftByRule: () => undefined,
       }),
       changed: async (one) => void changed.push(one),
@@ -65,7 +67,7 @@ function world(runs: readonly RunRecord[] = [], mayGive = true) {
   });
   const bind = (): void =>
     void sites.set(id, { ...(sites.get(id) as Site), binding: {} as NonNullable<Site['binding']> });
-  return { acts, told, changed, accepted, left, bind, now: () => sites.get(id) as Site };
+  return { acts, told, changed, accepted, untracked, left, bind, now: () => sites.get(id) as Site };
 }
 
 async function faults(form: SettingsForm): Promise<Readonly<Record<string, string>>> {
@@ -113,6 +115,20 @@ test('what an upgrade stopped ignoring is committed, or put on the list path by 
   );
 });
 
+test('R20: one path is ignored: on the list once, in the audit log, and taken from the branch', async () => {
+  const { acts, changed, told, untracked, now } = world();
+  const path = 'a/[x] access.log' as SitePath;
+  assert.is(await acts.ignore(id, path, 'Miriam'), true);
+  assert.is(await acts.ignore(id, path, 'Miriam'), true);
+  assert.equal(now().settings.ignore, ['/a/\\[x\\] access.log']);
+  assert.equal(untracked, [path, path], 'a second try goes on from what a crash left');
+  assert.is(changed.length, 1);
+  assert.equal(
+    told.map(({ act, detail }) => [act, detail]),
+    [['changed-settings', 'Ignored paths: a/[x] access.log']],
+  );
+});
+
 test('a decision about other paths than were shown is not carried out', async () => {
   const { acts, accepted, now } = world();
   for (const choice of ['commit', 'ignore'] as const) {
@@ -156,11 +172,13 @@ test('a saved page changes its own settings and is told', async () => {
 test('large files are not switched off under a connected site', async () => {
   const { acts, now, bind } = world();
   const files = { page: 'files', fileMiB: '100', files: '1000', siteGiB: '1' } as const;
-  await acts.save(id, { ...files, lfs: true }, 'Miriam');
-  await acts.save(id, { ...files, lfs: false }, 'Miriam');
-  await acts.save(id, { ...files, lfs: true }, 'Miriam');
+  await acts.save(id, { ...files, lfs: true, executables: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: false, executables: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: true, executables: false }, 'Miriam');
   bind();
-  const problem = await acts.save(id, { ...files, lfs: false }, 'Miriam').catch((error: unknown) => error as Problem);
+  const problem = await acts
+    .save(id, { ...files, lfs: false, executables: false }, 'Miriam')
+    .catch((error: unknown) => error as Problem);
   assert.instance(problem, Problem);
   assert.match((problem as Problem).facts['lfs'] ?? '', 'stay on');
   assert.is(now().settings.lfs, true);
@@ -181,7 +199,9 @@ test('every fault of a form is told at once, each at its field, and nothing is s
   } as const;
   assert.equal(Object.keys(await faults(safety)), ['massPaths', 'massShare', 'keepDays']);
   assert.equal(
-    Object.keys(await faults({ page: 'files', fileMiB: '5000', files: '1e9', siteGiB: '1', lfs: false })).sort(),
+    Object.keys(
+      await faults({ page: 'files', fileMiB: '5000', files: '1e9', siteGiB: '1', lfs: false, executables: false }),
+    ).sort(),
     ['fileMiB', 'files'],
   );
   assert.equal(Object.keys(await faults({ page: 'ignored', ignore: 'a\u0007b', allow: 'x\n'.repeat(501) })), [

@@ -16,8 +16,9 @@ import { Clone } from './plain.ts';
  *
  *     npm run bench -- [--files 200] [--rounds 15] [--rest-ms 0] [--write]
  *
- * A time ends when the other side has the change: the branch at GitLab, the file in the folder. The daemon's second of
- * rest after an edit is taken off. Only the ratios mean something on another machine. `--write` puts the table into
+ * A time ends when the other side has the change: the branch at GitLab, the file in the folder. That of a pull begins when
+ * whoever pulls is told: the daemon by GitLab's webhook call, git by being started. The daemon's second of rest after an
+ * edit is taken off. Only the ratios mean something on another machine. `--write` puts the table into
  * docs/performance.md; `--rest-ms` lets GitLab's REST API answer so much later.
  */
 const { values: options } = parseArgs({
@@ -62,20 +63,30 @@ async function untilPushed(project: Project, act: () => Promise<unknown>): Promi
   return at - from;
 }
 
-/** The time from a push of somebody else until its file is at `path`. */
-async function untilPulled(project: Project, path: string, name: string, text: string, act?: () => Promise<unknown>) {
+/** The time of `act`, which pulls a push of somebody else, until its file is at `path`. */
+async function untilPulled(project: Project, path: string, name: string, text: string, act: () => Promise<unknown>) {
   const before = await project.head();
   const pushed = moment(branchFile(project), (content) => content !== undefined && content.trim() !== before);
   const arrived = moment(path, (content) => content === text);
   const push = project.push('main', { [name]: text });
   const from = await pushed;
-  const [at] = await Promise.all([arrived, act?.(), push]);
+  const [at] = await Promise.all([arrived, act(), push]);
   return at - from;
+}
+
+/** The time from GitLab's webhook call, which tells of a push of somebody else, until its file is at `path`. */
+async function untilTold({ harbour, ours: project }: Benched, path: string, name: string, text: string) {
+  const arrived = moment(path, (content) => content === text);
+  const [at] = await Promise.all([arrived, project.push('main', { [name]: text })]);
+  const call = harbour.gitlab.webhookDeliveries.findLast(({ projectId }) => projectId === project.id);
+  if (!call) throw new Error('GitLab called nobody');
+  return at + performance.timeOrigin - call.at;
 }
 
 const nameOf = (at: number): string => `d${at % 20}/e${at % 7}/f${at}.txt`;
 
-async function round({ site, ours, theirs, clone }: Benched, at: number, rows: Record<string, Row>): Promise<void> {
+async function round(benched: Benched, at: number, rows: Record<string, Row>): Promise<void> {
+  const { site, ours, theirs, clone } = benched;
   const note = (key: string, ms: number): void => void rows[key]?.times.push(ms);
   const name = nameOf(at);
   const edit = async (dir: string, text: string): Promise<void> => writeFile(join(dir, name), text);
@@ -87,7 +98,7 @@ async function round({ site, ours, theirs, clone }: Benched, at: number, rows: R
   await site.settled();
   const pull = () => clone.pull();
   note('pull', await untilPulled(theirs, join(clone.dir, name), name, `pushed ${at}\n`, pull));
-  note('incoming', await untilPulled(ours, join(site.folder, name), name, `pushed ${at}\n`));
+  note('incoming', await untilTold(benched, join(site.folder, name), name, `pushed ${at}\n`));
   await site.settled();
 }
 
@@ -127,7 +138,7 @@ async function programsOf(benched: Benched): Promise<Record<string, number>> {
   await theirs.push('main', { [name]: 'counted by others\n' });
   const pull = await clone.programs((env) => clone.pull(env));
   const edit = await started(() => untilPushed(ours, () => writeFile(join(site.folder, name), 'counted\n')));
-  const incoming = await started(() => untilPulled(ours, join(site.folder, name), name, 'counted by others\n'));
+  const incoming = await started(() => untilTold(benched, join(site.folder, name), name, 'counted by others\n'));
   return { porcelain, plumbing, pull, edit, incoming };
 }
 

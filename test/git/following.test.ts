@@ -88,4 +88,35 @@ following('what keeps the site out is asked about once more, and then nothing is
   assert.equal(said, ['ask 0', 'ask 5000']);
 });
 
+following('the commit that a look saw while the number was asked about needs no second question', async () => {
+  const said: string[] = [];
+  const check: Whereabouts['check'] = async (maxAgeMs) => (said.push(`ask ${maxAgeMs}`), { moved: false });
+  let fetched: Oid = commit;
+  const never = (): never => {
+    throw new Error('not asked here');
+  };
+  const inner: Remote = { head: async () => commit, fetch: async () => (said.push('fetch'), fetched), push: never };
+  const remote = followingRemote(inner, { check, checkForPush: never });
+  const run = new AbortController().signal;
+  await remote.head(run, true);
+  assert.is(await remote.fetch(run), commit);
+  assert.equal(said.splice(0), ['ask 0', 'fetch']);
+  // For another commit, in another run, a second time, or after a look that asked nobody, it counts for nothing.
+  await remote.head(run, true);
+  fetched = 'b'.repeat(40) as Oid;
+  await remote.fetch(run);
+  assert.equal(said.splice(0), ['ask 0', 'fetch', 'ask 0']);
+  fetched = commit;
+  await remote.head(run, true);
+  await remote.fetch(new AbortController().signal);
+  assert.equal(said.splice(0), ['ask 0', 'fetch', 'ask 0']);
+  await remote.head(run, true);
+  await remote.fetch(run);
+  await remote.fetch(run);
+  assert.equal(said.splice(0), ['ask 0', 'fetch', 'fetch', 'ask 0']);
+  await remote.head(run, false);
+  await remote.fetch(run);
+  assert.equal(said, ['ask 600000', 'fetch', 'ask 0']);
+});
+
 following.run();

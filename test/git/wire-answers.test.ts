@@ -30,6 +30,8 @@ interface Place {
   readonly remote: Remote;
   /** What git's server side answers from now on is changed by this. */
   spoil(change: ((answer: Buffer) => Buffer) | undefined): void;
+  /** The commits that were asked for since this was last called. */
+  wants(): string[];
   /** As long as the last answer was before it was spoiled. */
   length(): number;
   /** A commit on the branch by somebody else. */
@@ -49,10 +51,12 @@ async function place(test: (place: Place) => Promise<void>): Promise<void> {
   });
   let change: ((answer: Buffer) => Buffer) | undefined;
   let length = 0;
+  const wants: string[] = [];
   const post: WirePost = async ({ url, body, take }) => {
     const service = url.split('/').at(-1) ?? '';
     const input = Buffer.isBuffer(body) ? body : await gathered(body.open());
     const isFetch = input.includes('command=fetch');
+    wants.push(...[...input.toString('latin1').matchAll(/want (\w+)/g)].map(([, oid]) => oid as string));
     const { stdout } = spawnSync('git', [service.slice(4), '--stateless-rpc', bare], {
       ...{ input, maxBuffer: 1 << 28 },
       env: { ...environment, ...(service === 'git-upload-pack' ? { GIT_PROTOCOL: 'version=2' } : {}) },
@@ -92,6 +96,7 @@ async function place(test: (place: Place) => Promise<void>): Promise<void> {
     await test({
       ...{ bare, gitDir: paths.dir, remote, push },
       spoil: (next) => (change = next),
+      wants: () => wants.splice(0),
       length: () => length,
       async commitOn(parent, name) {
         const bytes = Buffer.from(name);
@@ -113,6 +118,50 @@ async function gathered(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
 }
 
 const ends = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
+
+answers('a commit that is expected is fetched beside the look, and counts once the look has found it', () =>
+  place(async ({ remote, gitDir, spoil, wants, push }) => {
+    const run = (): AbortSignal => new AbortController().signal;
+    const look = async (signal: AbortSignal, expected: Oid) => (remote.expectTip?.(expected), remote.head(signal));
+    const second = push('second.txt');
+    let signal = run();
+    assert.is(await look(signal, second), second);
+    assert.not(git(gitDir, 'for-each-ref').includes('incoming'), 'nothing counts before the fetch is asked for');
+    assert.is(await remote.fetch(signal), second);
+    assert.equal(wants(), [second], 'it is asked for once');
+    assert.is(git(gitDir, 'rev-parse', 'refs/scratch/incoming'), second);
+    // Known already: nothing is asked for.
+    signal = run();
+    await look(signal, second);
+    assert.is(await remote.fetch(signal), second);
+    assert.equal(wants(), []);
+    // The branch has gone on, the word is untrue, or the answer breaks off: what the look found is fetched.
+    const third = push('third.txt');
+    const fourth = push('fourth.txt');
+    for (const expected of [third, 'f'.repeat(40) as Oid]) {
+      const tip = expected === third ? fourth : push('fifth.txt');
+      signal = run();
+      assert.is(await look(signal, expected), tip);
+      assert.is(await remote.fetch(signal), tip);
+      assert.is(git(gitDir, 'rev-parse', 'refs/scratch/incoming'), tip);
+    }
+    const sixth = push('sixth.txt');
+    let cut = 1;
+    spoil((answer) => (cut-- > 0 ? answer.subarray(0, answer.length / 2) : answer));
+    signal = run();
+    wants();
+    await look(signal, sixth);
+    assert.is(await remote.fetch(signal), sixth);
+    assert.equal(wants(), [sixth, sixth]);
+    // A word of one run is forgotten in the next.
+    const seventh = push('seventh.txt');
+    await look(run(), seventh);
+    signal = run();
+    assert.is(await remote.head(signal), seventh);
+    assert.is(await remote.fetch(signal), seventh);
+    git(gitDir, 'fsck', '--strict');
+  }),
+);
 
 answers('a fetch whose answer is cut at any byte brings nothing, and the next one brings all of it', () =>
   place(async ({ remote, gitDir, spoil, length, push }) => {

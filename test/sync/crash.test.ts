@@ -64,6 +64,8 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
       const isLate = performance.now() - began > budgetMs && ran >= templates.length;
       if (isLate || failures.length >= mostFailures) break;
       ran += 1;
+      // A run of all takes long: whoever ends it early still has what it found.
+      if (all && ran % 100 === 0) process.stdout.write(`note: ${ran} of ${cases.length}, ${failures.length} failed\n`);
       beat(`crash ${ran} of ${cases.length}: ${made.scenario.name}, step ${n}`);
       // Every fifth: the recovery is broken off as well.
       const second = index % 5 === 0 ? 1 + ((n * 7 + index) % made.recoverySteps) : undefined;
@@ -71,9 +73,9 @@ crash('wherever it ends, the next process makes both sides equal and nothing is 
       try {
         await oneCrash(root, made, n, second);
       } catch (error) {
-        failures.push(
-          `${made.scenario.name}, step ${n} (${made.steps[n - 1]})${second ? `, again at ${second}` : ''}: ${text(error)}`,
-        );
+        const step = `${made.scenario.name}, step ${n} (${made.steps[n - 1]})${second ? `, again at ${second}` : ''}`;
+        failures.push(`${step}: ${text(error)}`);
+        process.stdout.write(`note: ${step} failed\n`);
       }
     }
     const total = templates.reduce((sum, { steps }) => sum + steps.length, 0);

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { realFs } from '../../src/files/disk.ts';
 import type { Problem } from '../../src/model/problem.ts';
 import type { SitePath } from '../../src/model/tree.ts';
-import { removeLetGo } from '../../src/sync/let-go.ts';
+import { removeLetGo, untrack } from '../../src/sync/let-go.ts';
 import { type EngineWorld, type WorldOptions, engineWorld } from '../support/engine.ts';
 
 import { Doom, doomedFs, doomedRemote, doomedRepository, inlineScanner } from '../soak/doom.ts';
@@ -58,6 +58,26 @@ letGo('R15: a file that is no longer tracked and newly ignored stays here, is ke
     world.write('config.php', 'edited here\n');
     await isQuiet(world);
     assert.is(world.read('config.php'), 'edited here\n');
+  }),
+);
+
+letGo('R20: a path that somebody ignores goes from the branch, and its file stays as it is', () =>
+  inWorld({ settings: { ignore: ['/cache/a'] } }, async (world) => {
+    const deps = { ...world, site: world.siteModel, now: () => Date.now() };
+    world.write('cache/a', 'written a moment ago\n');
+    world.write('other', 'an edit that waits\n');
+    assert.is(await untrack(deps, 'cache/a' as SitePath), true);
+    assert.is(await untrack(deps, 'cache/a' as SitePath), false);
+    const { pushed } = await world.sync();
+    assert.equal(pushed.map(({ path }) => path).sort(), ['cache/a', 'other']);
+    assert.not.ok('cache/a' in world.branch());
+    assert.is(world.branch()['other'], 'an edit that waits');
+    assert.is(world.read('cache/a'), 'written a moment ago\n');
+    await isQuiet(world);
+    world.write('cache/a', 'and again\n');
+    await isQuiet(world);
+    assert.not.ok('cache/a' in world.branch());
+    assert.is(world.read('cache/a'), 'and again\n');
   }),
 );
 

@@ -31,15 +31,19 @@ function hear(hearing: DeliveryVerifier, whole: Buffer): 'accepted' | 'refused' 
 
 function arrange(given: HookSecrets = secrets, at = now) {
   const rings: string[] = [];
+  const news: string[] = [];
   const deliveries: boolean[] = [];
   const open = createWebhook({
     clock: handClock(at),
     secretsOf: (id) => (id === site ? { site, secrets: given } : undefined),
-    onTrigger: (id) => rings.push(id),
+    onTrigger(id, told) {
+      rings.push(id);
+      news.push(...told.map(({ branch, tip }) => `${branch} ${tip}`));
+    },
     onDelivery: (_id, { signed }) => deliveries.push(signed),
   });
   const hook = (id: string, headers: Headers, whole: Buffer) => hear(open(id, headers), whole);
-  return { open, hook, rings, deliveries };
+  return { open, hook, rings, news, deliveries };
 }
 
 webhook('GitLab’s form of signature is accepted, and no other byte in its place', () => {
@@ -141,6 +145,32 @@ webhook('any body and event counts as "look now"', () => {
   }
 });
 
+const tip = '0123456789abcdef0123456789abcdef01234567';
+
+webhook('a push tells where its branch is; what is not exactly that tells nothing', () => {
+  const told = (said: object | string): string[] => {
+    const { hook, news } = arrange();
+    const text = typeof said === 'string' ? said : JSON.stringify(said);
+    assert.is(hook(site, { 'x-gitlab-token': 't0k3n' }, Buffer.from(text)), 'accepted');
+    return news;
+  };
+  assert.equal(told({ object_kind: 'push', ref: 'refs/heads/main', after: tip }), [`main ${tip}`]);
+  assert.equal(told({ ref: 'refs/heads/a/ü', after: tip }), [`a/ü ${tip}`]);
+  const silent: unknown[] = [
+    { ref: 'refs/heads/main', after: '0'.repeat(40) },
+    { ref: 'refs/tags/v1', after: tip },
+    { ref: 'refs/heads/', after: tip },
+    { ref: 'refs/heads/main', after: tip.toUpperCase() },
+    { ref: 'refs/heads/main', after: `${tip}\n` },
+    { ref: 'refs/heads/main', after: `--upload-pack=${tip}` },
+    { ref: ['refs/heads/main'], after: tip },
+    { after: tip },
+    { changes: [null, 7, 'refs/heads/main', {}] },
+    { ref: 'refs/heads/main', after: tip, padding: 'x'.repeat(1024 * 1024) },
+  ];
+  for (const said of silent) assert.equal(told(said as object), [], JSON.stringify(said).slice(0, 100));
+});
+
 webhook('five thousand forged posts set off nothing', () => {
   const { hook, rings } = arrange();
   for (let i = 0; i < 5_000; i += 1) hook(site, { 'x-gitlab-token': String(i) }, body);
@@ -154,7 +184,7 @@ const system = (secret: Secret | undefined) => {
     secret: () => secret,
     sitesOf: (id) => (id === 7 ? ['s1' as SiteId, 's2' as SiteId] : []),
     sitesBelow: (path) => (path === 'group/old' ? ['s2' as SiteId] : []),
-    onTrigger: (id) => heard.push(`ring ${id}`),
+    onTrigger: (id, told) => heard.push(`ring ${id}`, ...told.map((each) => `${each.branch} ${each.tip}`)),
     onMoved: (id) => heard.push(`moved ${id}`),
     onDelivery: (id) => heard.push(`heard ${id}`),
   });
@@ -203,6 +233,19 @@ webhook(
     assert.equal(heard, []);
   },
 );
+
+webhook('system hook: an update of a repository tells where its branches are', () => {
+  const { heard, call } = system(new Secret('right'));
+  const changes = [
+    { ref: 'refs/heads/main', before: '0'.repeat(40), after: tip },
+    { ref: 'refs/heads/gone', before: tip, after: '0'.repeat(40) },
+    ...Array.from({ length: 30 }, () => ({ ref: 'refs/heads/many', after: tip })),
+  ];
+  call('right', JSON.stringify({ event_name: 'repository_update', project_id: 7, changes }));
+  const ofOne = heard.filter((row) => row === `many ${tip}`).length / 2;
+  assert.equal([...new Set(heard)], ['heard s1', 'ring s1', `main ${tip}`, `many ${tip}`, 'heard s2', 'ring s2']);
+  assert.is(ofOne, 18, 'a long list is read in part');
+});
 
 webhook('system hook: pushes prove it, and nothing else does', () => {
   const { heard, call } = system(new Secret('right'));

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { builtInRules } from '../../src/model/built-in-rules.ts';
 import { Problem } from '../../src/model/problem.ts';
-import type { SiteId } from '../../src/model/site.ts';
+import type { NotSynced, SiteId } from '../../src/model/site.ts';
 import { type SitePath, pathFromText } from '../../src/model/tree.ts';
 import { createApp } from '../../src/web/app.ts';
 import { cronWords } from '../../src/web/cron-words.ts';
@@ -71,6 +71,27 @@ test('what an upgrade stopped ignoring is named on the site’s page, and decide
     assert.equal(world.calls.at(-1)?.args.slice(0, 3), ['museum', 'three', choice]);
   }
   assert.is((await me.post(`${at}/ignored/decide`, { step: 'three', choice: 'burn' })).status, 422);
+});
+
+test('R20: what changes without end is named with the way to ignore it, and so is an open database', async () => {
+  const world = fullWorld();
+  const me = await signedIn(world);
+  const path = pathFromText('logs/<access>.log');
+  const notSynced: NotSynced[] = [
+    { path, reason: { kind: 'never-quiet' } },
+    { path: pathFromText('shop.sqlite'), reason: { kind: 'open-database' } },
+    { path: pathFromText('a-link'), reason: { kind: 'link' } },
+  ];
+  world.statuses.set('museum', { ...status('in-sync'), notSynced, notSyncedCount: 3 });
+  const page = (await me.get('/sites/museum')).text;
+  assert.match(page, 'Committed at most every two minutes');
+  assert.is(page.match(/Ignore this path/g)?.length, 2);
+  const p = /name="path" value="([\w-]+)">Ignore this path<span class="vh">: logs\/&lt;access&gt;.log/.exec(page)?.[1];
+  const answer = await me.post(`${at}/ignore`, { path: p ?? '' });
+  assert.is(answer.status, 303);
+  assert.equal(world.calls.at(-1)?.args.slice(0, 2), ['museum', path]);
+  assert.is((await me.post(`${at}/ignore`, { path: '../x' })).status, 422);
+  assert.match((await me.get('/')).text, 'Museum');
 });
 
 test('a run that let a file go says so and offers to remove it here too', async () => {

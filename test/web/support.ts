@@ -312,6 +312,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     settings: {
       wasIgnored: (id) => ({ step: 'three', left: id === 'museum' ? world.wasIgnored : [] }),
       decideRules: async (...args) => did('settings.decideRules', ...args),
+      ignore: async (...args) => (did('settings.ignore', ...args), true),
       leftByRule: () => ({
         at: now - 200_000,
         rules: [

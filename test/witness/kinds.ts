@@ -117,6 +117,7 @@ const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   'lfs-damaged': { kind: 'lfs-damaged' },
   'ignored-in-the-way': { kind: 'ignored-in-the-way' },
   'never-quiet': { kind: 'never-quiet' },
+  'mixed-line-endings': { kind: 'mixed-line-endings' },
   'was-ignored': { kind: 'was-ignored' },
   conflict: { kind: 'conflict' },
   refused: { kind: 'refused' },

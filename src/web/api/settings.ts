@@ -53,6 +53,7 @@ function settingsView({ name, settings: s }: Site): Settings {
       files: limits.files,
       siteGiB: rounded(limits.siteBytes / 1024 ** 3),
       lfs: s.lfs === true,
+      executables: s.executables === true,
     },
     permissions: {
       owner: newEntries?.owner ? `${newEntries.owner.user}:${newEntries.owner.group}` : null,
@@ -89,8 +90,8 @@ function formsOf(now: Settings, change: Change): SettingsForm[] {
     forms.push({ page: 'ignored', ignore: ignore.join('\n'), allow: allow.join('\n'), builtInRulesOff });
   }
   if (change.files) {
-    const { fileMiB, files, siteGiB, lfs } = merged(now.files, change.files);
-    forms.push({ page: 'files', fileMiB: String(fileMiB), files: String(files), siteGiB: String(siteGiB), lfs });
+    const { fileMiB, files, siteGiB, ...boxes } = merged(now.files, change.files);
+    forms.push({ page: 'files', fileMiB: String(fileMiB), files: String(files), siteGiB: String(siteGiB), ...boxes });
   }
   if (change.permissions) {
     const { owner, fileMode, folderMode } = merged(now.permissions, change.permissions);

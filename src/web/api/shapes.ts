@@ -336,7 +336,13 @@ export const settings = z
       allow: z.array(text(1_000)).max(500),
       builtInRulesOff: z.array(text(100)).max(100),
     }),
-    files: z.strictObject({ fileMiB: z.number(), files: z.int(), siteGiB: z.number(), lfs: z.boolean() }),
+    files: z.strictObject({
+      fileMiB: z.number(),
+      files: z.int(),
+      siteGiB: z.number(),
+      lfs: z.boolean(),
+      executables: z.boolean(),
+    }),
     permissions: z.strictObject({
       owner: text(200).nullable().describe('`user:group`; null: as the folder.'),
       fileMode: text(4).nullable().describe('Octal, such as 664; null: as the folder.'),

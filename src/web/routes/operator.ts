@@ -11,7 +11,7 @@ const newPassword = z.strictObject({ password: z.string().max(1_000) });
 const newToken = z.strictObject({
   account: z.string().max(64),
   name: z.string().trim().min(1).max(64),
-  scope: z.enum(apiScopes),
+  scopes: z.array(z.enum(apiScopes)).min(1).max(apiScopes.length),
   sites: z.array(z.string().max(64)).min(1).max(1_000).optional(),
   expiresAt: z.iso.datetime().optional(),
 });
@@ -41,11 +41,11 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
   });
 
   router.post('/operator/v1/tokens', async (ctx) => {
-    const { account, sites, expiresAt, scope, name } = checked(newToken, ctx.request.body);
+    const { account, sites, expiresAt, scopes, name } = checked(newToken, ctx.request.body);
     if (sites?.some((id) => !deps.sites.get(id)))
       throw new Problem('request-invalid', { text: 'One of these sites does not exist.' });
     const facts = {
-      ...{ name, scopes: [scope], accountId: accountNamed(account).id },
+      ...{ name, scopes, accountId: accountNamed(account).id },
       ...(sites ? { sites: sites as SiteId[] } : {}),
       ...(expiresAt === undefined ? {} : { endsAt: Date.parse(expiresAt) }),
     };

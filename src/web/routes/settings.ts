@@ -47,7 +47,7 @@ const forms = {
     replacesWithoutCapture: box,
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
-  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box }),
+  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box, executables: box }),
   permissions: z.object({ owner: text, fileMode: text, folderMode: text }),
   name: z.object({ name: text }),
 } as const;
@@ -88,13 +88,29 @@ export function settings(router: Router<State>, web: WebContext): void {
     });
   });
 
+  // From the site's page: one path that changes without end, or a database that is always open, is ignored.
+  router.post('/sites/:id/settings/ignore', async (ctx) => {
+    const site = siteOf(ctx, web);
+    const entered = fields(ctx.request.body);
+    const path = pathIn(entered['path']);
+    const tracked = await web.deps.settings.ignore(site.id, path, accountName(ctx));
+    web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
+      tone: 'good',
+      title: `${displayPath(path)} is ignored`,
+      lines: [
+        ...(tracked
+          ? ['The next sync removes it from the branch. It stays in the folder, and its history stays on GitLab.']
+          : []),
+        'To undo this, remove it from the list under Site Settings, Ignored paths.',
+      ],
+    });
+  });
+
   // From the warning and the site's page: one path that looks like a secret is allowed.
   router.post('/sites/:id/settings/allow', async (ctx) => {
     const site = siteOf(ctx, web);
     const entered = fields(ctx.request.body);
-    const p = entered['allow'] ?? '';
-    if (!/^[\w-]{1,8000}$/.test(p)) throw new Problem('form-invalid');
-    const path = sitePath(Buffer.from(p, 'base64url'));
+    const path = pathIn(entered['allow']);
     await web.deps.settings.allow(site.id, path, accountName(ctx));
     web.redirect(ctx, web.address.known(entered['to']) ?? `/sites/${site.id}/settings/ignored`, {
       tone: 'good',
@@ -104,6 +120,12 @@ export function settings(router: Router<State>, web: WebContext): void {
       ],
     });
   });
+}
+
+/** A path as forms carry it: its bytes in base64url. */
+function pathIn(field = ''): SitePath {
+  if (!/^[\w-]{1,8000}$/.test(field)) throw new Problem('form-invalid');
+  return sitePath(Buffer.from(field, 'base64url'));
 }
 
 async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Promise<void> {
@@ -116,7 +138,7 @@ async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Prom
   try {
     const boxes = {
       commits: { skipCi: 'skipCi' in entered },
-      files: { lfs: 'lfs' in entered },
+      files: { lfs: 'lfs' in entered, executables: 'executables' in entered },
       safety: { replacesWithoutCapture: 'replacesWithoutCapture' in entered },
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
@@ -235,7 +257,10 @@ const extras: Record<PageName, Extras> = {
     const verdict = await deps.settings.explain(site.id, pathFromText(typed));
     return { ...model, tried: typed, verdict: verdictView(typed, verdict) };
   },
-  files: (ctx, _room, site, values) => ({ lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true) }),
+  files: (ctx, _room, site, values) => ({
+    lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true),
+    executables: turnedOn(ctx, values['executables'], site.settings.executables === true),
+  }),
   permissions: async (_ctx, { deps }, site) => ({ setUp: setUpWords[await deps.settings.setUp(site.id)] }),
   name: () => ({}),
 };

@@ -1,12 +1,13 @@
 import { type Change, type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { Above, ApplyRequest, Repository } from '../sync/ports.ts';
-import { createTracked } from '../model/attributes.ts';
+import { type ReadAttributes, createTracked } from '../model/attributes.ts';
 import { errorCode } from './errno.ts';
+import { type TextRule, createTextRule } from './line-endings.ts';
 import { rulesBytes } from './scan.ts';
 import { DirectoryHandles } from './directory-handles.ts';
 
-interface LargePathsTools {
+interface PathAttributesTools {
   readonly fs: Fs;
   readonly root: string;
   readonly isOn: () => boolean;
@@ -18,37 +19,53 @@ interface LargePathsTools {
 /** Throws what the system throws where a file of rules cannot be read: what it says of the path is not known then. */
 type Tracked = (path: SitePath) => boolean;
 
-/** Which paths of a site the repository keeps in LFS. Whatever asks about a path throws what {@link Tracked} throws. */
-export class LargePaths {
-  readonly #t: LargePathsTools;
+interface Rules {
+  readonly isLarge: Tracked;
+  readonly text: (path: SitePath) => TextRule;
+}
+
+/**
+ * What `.gitattributes` say of a site's paths: which the repository keeps in LFS, and which are texts. Whatever asks about
+ * a path throws what {@link Tracked} throws.
+ */
+export class PathAttributes {
+  readonly #t: PathAttributesTools;
   /** Whose files above the site count now, in place of the ledger's commit. */
   #as: Oid | undefined;
   /** Read once for a look or an apply, not for each path. */
-  #tracked: Tracked | undefined;
+  #rules: Rules | undefined;
 
-  constructor(tools: LargePathsTools) {
+  constructor(tools: PathAttributesTools) {
     this.#t = tools;
   }
 
   /** By the `.gitattributes` that are in the folder now, and above it those of the commit. */
-  async has(path: SitePath): Promise<boolean> {
-    return this.#t.isOn() && (await this.#now())(path);
+  async isLarge(path: SitePath): Promise<boolean> {
+    return this.#t.isOn() && (await this.#now()).isLarge(path);
   }
 
-  /** Whether it would be one if LFS were on for the site. */
-  async wouldBe(path: SitePath): Promise<boolean> {
-    return !this.#t.isOn() && (await this.#now())(path);
+  /** Whether it would be in LFS if that were on for the site. */
+  async wouldBeLarge(path: SitePath): Promise<boolean> {
+    return !this.#t.isOn() && (await this.#now()).isLarge(path);
   }
 
-  async #now(): Promise<Tracked> {
-    if (this.#tracked) return this.#tracked;
+  async text(path: SitePath): Promise<TextRule> {
+    return (await this.#now()).text(path);
+  }
+
+  async #now(): Promise<Rules> {
+    if (this.#rules) return this.#rules;
     const above = await this.#above(this.#as);
-    return (this.#tracked = tracked(above, (folder) => this.#attributesOf(folder)));
+    const read = (folder: string): string | undefined => this.#attributesOf(folder);
+    return (this.#rules = {
+      isLarge: inSite(above, read, createTracked),
+      text: inSite(above, read, createTextRule),
+    });
   }
 
   /** The files may be others from here on. `as`: above the site they are those of this commit. */
   forget(as?: Oid): void {
-    this.#tracked = undefined;
+    this.#rules = undefined;
     this.#as = as;
   }
 
@@ -71,7 +88,7 @@ export class LargePaths {
       texts.set(parentOf((files[at] as Change).path), Buffer.concat(bytes).toString('latin1'));
       at += 1;
     }
-    return tracked(above, (folder) => texts.get(folder) ?? this.#attributesOf(folder));
+    return inSite(above, (folder) => texts.get(folder) ?? this.#attributesOf(folder), createTracked);
   }
 
   async #above(commit: Oid | undefined): Promise<Above> {
@@ -99,11 +116,13 @@ export class LargePaths {
 }
 
 /** The rules of the whole repository for the paths of a site in it. `read`: of the site's own folders. */
-function tracked({ site, texts }: Above, read: (folder: string) => string | undefined): Tracked {
-  if (site === '') return createTracked(read);
-  const inSite = (folder: string): boolean => `${folder}/`.startsWith(`${site}/`);
-  const isTracked = createTracked((folder) =>
-    inSite(folder) ? read(folder.slice(site.length + 1)) : texts.get(folder),
-  );
-  return (path) => isTracked(`${site}/${path}` as SitePath);
+function inSite<T>(
+  { site, texts }: Above,
+  read: (folder: string) => string | undefined,
+  create: (read: ReadAttributes) => (path: SitePath) => T,
+): (path: SitePath) => T {
+  if (site === '') return create(read);
+  const isInSite = (folder: string): boolean => `${folder}/`.startsWith(`${site}/`);
+  const rule = create((folder) => (isInSite(folder) ? read(folder.slice(site.length + 1)) : texts.get(folder)));
+  return (path) => rule(`${site}/${path}` as SitePath);
 }
