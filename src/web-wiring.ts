@@ -21,6 +21,7 @@ import { ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import { makePkce } from './gitlab/oauth.ts';
+import { withLogFields } from './log.ts';
 import { createMachine } from './machine.ts';
 import type { ConnectionId } from './model/instance.ts';
 import { setUpOf } from './model/set-up.ts';
@@ -78,6 +79,7 @@ export function webDeps(parts: Parts): WebDeps {
     },
     now: () => clock.now(),
     log,
+    inRequest: (request, work) => withLogFields({ request }, work),
     accounts: createAccountActions(shared),
     apiTokens: createApiTokenActions(shared),
     instance: createInstanceActions(shared),

@@ -65,7 +65,7 @@ const site = (): Argument => new Argument('<site>', 'name or ID of the site');
 const maybeSite = (otherwise: string): Argument => new Argument('[site]', `name or ID of the site; ${otherwise}`);
 
 function ofDaemon(program: Command, command: Adder): void {
-  command(program, 'serve', 'run the daemon', async () => (await import('./serve.ts')).serve());
+  command(program, 'serve', 'run the daemon', async (cliFor) => (await import('./serve.ts')).serve(cliFor));
   command(program, 'version', 'print the version', async ({ json, out }) =>
     json ? out.json({ version }) : out.line(`mooring ${version}`),
   );

@@ -12,6 +12,7 @@ import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
 import { admitOperator } from './operator.ts';
 import { createWebContext, publicFolder } from './render.ts';
+import { requestId } from './request-id.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
@@ -73,6 +74,7 @@ export function createWeb(deps: WebDeps, uidOf: (socket: Socket) => number | und
   addPages(pages, web);
   addPrograms(programs, web);
   const app = newApp(deps);
+  app.use(requestId(deps));
   app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
   app.use(failure(web));
@@ -97,6 +99,7 @@ function createSocketApp(web: WebContext, programs: Router<State>, uidOf: (socke
   const own = new Router<State>();
   operator(own, web);
   const app = newApp(deps);
+  app.use(requestId(deps));
   app.use(admitOperator(uidOf));
   app.use(failure(web));
   app.use(access(deps, address, programs, 'programs'));

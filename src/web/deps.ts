@@ -35,7 +35,9 @@ export interface WebDeps {
     readonly trustedProxies?: readonly string[];
   };
   readonly now: () => number;
-  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  /** Lines that are logged while `work` goes on carry the request's id. */
+  readonly inRequest: <T>(id: string, work: () => Promise<T>) => Promise<T>;
 
   readonly accounts: AccountActions;
   readonly apiTokens: ApiTokenActions;

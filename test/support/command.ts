@@ -39,7 +39,8 @@ export function run(args: readonly string[], { stateDir, input, env = {}, as, un
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    if (until?.(stdout)) child.kill('SIGTERM');
+    // Once: a daemon that is told again does not wait any more.
+    if (!child.killed && until?.(stdout)) child.kill('SIGTERM');
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   // A command that does not read ends before everything is written.

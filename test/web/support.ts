@@ -125,7 +125,11 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
   world.deps = {
     about: { version: '1.4.0', publicUrl: url, roots: ['/srv/sites', '/mnt/archive'], stateDir: '/var/lib/mooring' },
     now: over.now ?? (() => now),
-    log: (level, message, fields) => void world.calls.push({ name: `log.${level}`, args: [message, fields] }),
+    inRequest: (_id, work) => work(),
+    log(level, message, fields) {
+      // Each request logs itself.
+      if (level !== 'debug') world.calls.push({ name: `log.${level}`, args: [message, fields] });
+    },
     accounts: {
       exist: () => world.accounts.length > 0,
       setUp: async (form) => {
