@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { createConnection } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -30,7 +30,7 @@ test('it ends in time, whoever waits is told so, and nothing is lost', () =>
       const to = way === 'socket' ? { socketPath: path, path: '/api/v1/events' } : {};
       const url = new URL(made.url);
       const asked = request({ host: url.hostname, port: url.port, path: '/healthz', agent: false, ...to }).end();
-      const [answer] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage];
       answer.on('error', () => {});
       answer.resume();
       await new Promise((resolve) => answer.once('close', resolve));
