@@ -7,8 +7,15 @@ export interface Client {
   get<T>(path: string): Promise<T>;
   /** `POST`, or another method that changes something. An answer without content is `undefined`. */
   send<T>(path: string, body?: unknown, options?: SendOptions): Promise<T>;
+  /** The same with the status, where two of them are a success. */
+  ask<T>(path: string, body?: unknown, options?: SendOptions): Promise<Answer<T>>;
   /** Server-sent events as they come, until the daemon ends the stream or `signal` aborts. */
   events(path: string, signal: AbortSignal, onEvent: (event: ServerEvent) => void): Promise<void>;
+}
+
+export interface Answer<T> {
+  readonly status: number;
+  readonly body: T;
 }
 
 export interface SendOptions {
@@ -26,17 +33,24 @@ export function createClient(stateDir: string): Client {
   // As `socketPath` of the daemon; importing it would load what only the daemon needs.
   const socketPath = join(stateDir, 'run', 'mooring.sock');
 
-  async function call<T>(method: string, path: string, body: unknown, headers: SendOptions['headers']): Promise<T> {
+  async function call<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    headers: SendOptions['headers'],
+  ): Promise<Answer<T>> {
     const answer = await ask(socketPath, { method, path, body, headers });
     const text = await textOf(answer);
     const status = answer.statusCode ?? 500;
     if (status >= 400) throw refusal(status, text);
-    return (text === '' ? undefined : parse(text)) as T;
+    return { status, body: (text === '' ? undefined : parse(text)) as T };
   }
 
   return {
-    get: (path) => call('GET', path, undefined, {}),
-    send: (path, body, { method = 'POST', headers = {} } = {}) => call(method, path, body, headers),
+    get: async <T>(path: string) => (await call<T>('GET', path, undefined, {})).body,
+    send: async <T>(path: string, body?: unknown, { method = 'POST', headers = {} }: SendOptions = {}) =>
+      (await call<T>(method, path, body, headers)).body,
+    ask: (path, body, { method = 'POST', headers = {} } = {}) => call(method, path, body, headers),
     async events(path, signal, onEvent) {
       const answer = await ask(socketPath, { method: 'GET', path, headers: { Accept: 'text/event-stream' }, signal });
       if (answer.statusCode !== 200) throw refusal(answer.statusCode ?? 500, await textOf(answer));

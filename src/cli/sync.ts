@@ -13,17 +13,21 @@ export interface SyncOptions {
 export async function sync(cli: Cli, name: string, { wait, timeout }: SyncOptions): Promise<ExitCode> {
   const site = await findSite(cli, name);
   const query = wait ? `?wait=true&timeout=${timeout}` : '';
-  const after = await cli.client.send<SiteView>(`${sitePath(site)}/sync${query}`);
+  const { status, body: after } = await cli.client.ask<SiteView>(`${sitePath(site)}/sync${query}`);
+  const isOver = status !== 200;
   if (cli.json) cli.out.json(after);
-  else cli.out.line(said(after, wait));
-  if (!wait || after.state === 'in-sync') return exit.ok;
-  return after.hold !== null || after.problem !== null ? exit.failed : exit.tryAgain;
+  else cli.out.line(said(after, wait, isOver));
+  if (!wait) return exit.ok;
+  if (isOver) return exit.tryAgain;
+  return after.hold !== null || after.problem !== null ? exit.failed : exit.ok;
 }
 
-function said({ id, name, state, stateText, problem }: SiteView, wait: boolean): string {
+/** `isOver`: the time to wait was, or the daemon stops; what is under way goes on. */
+function said({ id, name, state, stateText, problem }: SiteView, wait: boolean, isOver: boolean): string {
   if (!wait) return `${name} is being synced. Follow it with “mooring status ${id}”.`;
-  if (state === 'in-sync') return `${name} is in sync.`;
+  if (isOver) return `${name} is not synced yet, and nobody waits any more. Follow it with “mooring status ${id}”.`;
   if (problem) return `${name}: ${problem.title}. ${problem.happened} To do: ${problem.todo}`;
+  if (state === 'in-sync') return `${name} is in sync.`;
   return `${name}: ${stateText}. See “mooring status ${id}”.`;
 }
 
