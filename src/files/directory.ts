@@ -786,4 +786,10 @@ interface Covered {
   readonly oid: Oid;
 }
 
-const noManifest = { get: () => undefined, hasBelow: () => false, under: () => [] };
+const noManifest = {
+  get: () => undefined,
+  has: () => false,
+  isUnchanged: () => false,
+  hasBelow: () => false,
+  under: () => [],
+};

@@ -3,6 +3,7 @@ import { Problem } from '../model/problem.ts';
 import type { NotSyncedReason } from '../model/site.ts';
 import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
+import { LineTable } from './line-table.ts';
 import { inState, readIfThere } from './state.ts';
 
 /** What we believe is at one path. Without `seen` we only know what the ledger says: the file is looked at again. */
@@ -40,7 +41,7 @@ export interface Seen {
  */
 export class Manifest {
   readonly #file: string;
-  readonly #lines = new Map<SitePath, Line>();
+  readonly #lines = new LineTable();
   /** How many paths lie below each folder. */
   readonly #below = new Map<string, number>();
   readonly #refused = new Set<SitePath>();
@@ -80,6 +81,17 @@ export class Manifest {
   get(path: SitePath): Line | undefined {
     this.#read();
     return this.#lines.get(path);
+  }
+
+  has(path: SitePath): boolean {
+    this.#read();
+    return this.#lines.has(path);
+  }
+
+  /** Whether the file at a path is what was last seen there, as far as a stat can tell. */
+  isUnchanged(path: SitePath, stat: Stat): boolean {
+    this.#read();
+    return this.#lines.isUnchanged(path, stat);
   }
 
   entries(): IterableIterator<[SitePath, Line]> {
@@ -150,7 +162,7 @@ export class Manifest {
   }
 
   #put(path: SitePath, line?: Line): void {
-    this.#bytes += (line?.seen?.size ?? 0) - (this.#lines.get(path)?.seen?.size ?? 0);
+    this.#bytes += (line?.seen?.size ?? 0) - this.#lines.seenSize(path);
     const isNew = !this.#lines.has(path);
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
@@ -192,7 +204,7 @@ export class Manifest {
 
   /** Gives how many rows it has now. */
   #rewrite(): number {
-    const rows = [...this.#lines].map(([path, line]) => JSON.stringify([path, line]));
+    const rows = [...this.#lines.entries()].map(([path, line]) => JSON.stringify([path, line]));
     rows.push(JSON.stringify({ commit: this.#commit ?? null }));
     const fd = openSync(`${this.#file}.new`, 'w', 0o600);
     try {

@@ -14,6 +14,8 @@ import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
   get(path: SitePath): Line | undefined;
+  has(path: SitePath): boolean;
+  isUnchanged(path: SitePath, stat: Stat): boolean;
   hasBelow(folder: string): boolean;
   under(path: string): Iterable<SitePath>;
 }
@@ -90,6 +92,7 @@ class Scan {
   readonly #known: Known;
   readonly #rules: ScanRules;
   readonly #notDurable: ReadonlyMap<SitePath, NotSyncedReason>;
+  readonly #held: ReadonlySet<SitePath>;
   readonly #ignore: IgnoreRules;
   readonly #rulesBefore: RulesBefore | undefined;
   readonly #met = new Set<SitePath>();
@@ -116,6 +119,7 @@ class Scan {
     this.#known = known;
     this.#rules = rules;
     this.#notDurable = new Map(rules.notDurable?.map(({ path, reason }) => [path, reason]));
+    this.#held = new Set(rules.held);
     this.#ignore = createIgnoreRules(rules);
     this.#rulesBefore = rules.comparesRules ? createRulesBefore(rules) : undefined;
     this.#errors = new PathErrors(
@@ -247,10 +251,12 @@ class Scan {
   #leaf(path: SitePath, kind: Stat['kind'], seen?: Stat): void {
     // Asked about by itself and as part of its folder: once is enough.
     if (this.#met.has(path)) return;
+    const there = kind === 'file' ? (seen ?? this.#ifTracked(path)) : undefined;
+    if (there && this.#known.isUnchanged(path, there) && !this.#isPassedOver(path)) return this.#meet(path);
     const line = this.#known.get(path);
     if (line?.refused) return;
     if (this.#passesOver(path)) return;
-    if (this.#rules.held?.includes(path)) return this.#leave(path, { kind: 'conflict' });
+    if (this.#held.has(path)) return this.#leave(path, { kind: 'conflict' });
     if (kind === 'link') return this.#leave(path, { kind: 'link' });
     if (kind === 'other') return this.#leave(path, { kind: 'special' });
     if (unsafePath(path))
@@ -263,9 +269,8 @@ class Scan {
       const before = this.#rulesBefore?.excluded(path);
       if (before !== undefined) return this.#excludedBefore(before, before !== path);
     }
-    this.#files += 1;
-    if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
-    let stat = seen;
+    this.#countFile();
+    let stat = there;
     try {
       stat ??= this.#handles.stat(path);
     } catch (error) {
@@ -285,6 +290,25 @@ class Scan {
       return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
     }
     if (this.#opens(path)) this.#changed.push({ path, stat });
+  }
+
+  #ifTracked(path: SitePath): Stat | undefined {
+    return this.#known.has(path) ? this.#handles.statQuietly(path) : undefined;
+  }
+
+  /** For a reason that counts whether the file has changed or not. */
+  #isPassedOver(path: SitePath): boolean {
+    return this.#notDurable.has(path) || this.#held.has(path);
+  }
+
+  #meet(path: SitePath): void {
+    this.#countFile();
+    this.#met.add(path);
+  }
+
+  #countFile(): void {
+    this.#files += 1;
+    if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
   }
 
   #isFile(path: SitePath): boolean {
