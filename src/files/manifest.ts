@@ -116,6 +116,12 @@ export class Manifest {
     return folder === '' ? this.#lines.size > 0 : this.#below.has(folder);
   }
 
+  /** Those that have paths below them, but for the site's own. */
+  folders(): Iterable<SitePath> {
+    this.#read();
+    return this.#below.keys() as Iterable<SitePath>;
+  }
+
   /** Paths at or below a folder (`''`: all). */
   *under(path: string): Generator<SitePath> {
     this.#read();

@@ -17,6 +17,8 @@ export interface Known {
   has(path: SitePath): boolean;
   isUnchanged(path: SitePath, stat: Stat): boolean;
   hasBelow(folder: string): boolean;
+  /** Those that have known paths below them. */
+  folders(): Iterable<SitePath>;
   under(path: string): Iterable<SitePath>;
 }
 
@@ -80,6 +82,7 @@ export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, 
   try {
     const scan = new Scan(fs, handles, known, rules);
     for (const path of paths) scan.path(path);
+    scan.goneFolders();
     return scan.result();
   } finally {
     handles.close();
@@ -99,6 +102,7 @@ class Scan {
   /** Folders whose contents we could not see: nothing in them counts as gone. */
   readonly #blind: string[] = [];
   readonly #learned = new Set<string>();
+  readonly #absentFolders = new Set<SitePath>();
   /** Whether folders on the way to touched paths are looked into. */
   readonly #entered = new Map<SitePath, boolean>();
   /** The files that belong to databases, of folders that were listed; of others, how often one was asked for. */
@@ -165,7 +169,8 @@ class Scan {
     for (const folder of foldersTo(parentOf(path)) as SitePath[]) {
       const way = this.#enters(folder);
       if (way === 'no') return;
-      if (way === 'ends') break;
+      // One of its files is reported as gone, so all that was below it is.
+      if (way === 'ends') return this.#absentBelow(folder);
       this.#learn(folder);
     }
     let stat: Stat | undefined;
@@ -178,6 +183,25 @@ class Scan {
     if (stat?.kind === 'directory') this.#subfolder(path);
     else if (stat) this.#leaf(path, stat.kind, stat);
     this.absent([...this.#known.under(path)].map((at) => [at, this.#known.get(at)]));
+  }
+
+  /**
+   * Many new files may be a folder that moved, and the events of where it was come later: known folders that are not there
+   * any more belong to the same look.
+   */
+  goneFolders(): void {
+    const added = this.#changed.filter(({ path }) => !this.#known.has(path)).length;
+    if (added <= manyNew) return;
+    for (const folder of this.#known.folders()) {
+      const isBelowGone = foldersTo(folder).some((above) => this.#absentFolders.has(above as SitePath));
+      if (!isBelowGone && !this.#handles.mayHold(folder)) this.#absentBelow(folder);
+    }
+  }
+
+  #absentBelow(folder: SitePath): void {
+    if (this.#absentFolders.has(folder)) return;
+    this.#absentFolders.add(folder);
+    this.absent([...this.#known.under(folder)].map((at) => [at, this.#known.get(at)]));
   }
 
   /** Of these known paths, those that were not met. */
@@ -449,6 +473,9 @@ const join = (folder: string, name: string): SitePath => (folder === '' ? name :
 function companionsIn(folder: string, entries: readonly { readonly text: string }[]): ReadonlySet<SitePath> {
   return new Set(entries.flatMap(({ text }) => (isCompanion(text) ? [join(folder, text)] : [])));
 }
+
+/** So many new files at once are looked at as a folder that may have moved. */
+const manyNew = 20;
 
 /** So many files that may belong to databases are asked for one by one in a folder. */
 const mostAsked = 32;
