@@ -145,6 +145,31 @@ test('a conflict is resolved and a site is disconnected and deleted, over HTTP a
     assert.is(await readFile(join(site.folder, 'index.html'), 'utf8'), 'by the site\n');
   }));
 
+test('a hold ends the wait, says why, and is answered', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Everything'));
+    const at = `/sites/${site.id}`;
+    site.project.archive();
+    await site.write('edited.txt', 'while it is archived\n');
+    const { status, body } = await ask('POST', `${at}/sync?wait=true`);
+    assert.equal([status, body['state']], [200, 'hold']);
+    const hold = (await ask('GET', `${at}/hold`)).body['hold'] as { code: string; step: string; choices: object[] };
+    assert.is(hold.code, 'project-archived');
+    const { sites } = (await ask('GET', '/problems')).body as { sites: { site: string; hold: string }[] };
+    assert.equal(
+      sites.map((one) => [one.site, one.hold]),
+      [[site.id, 'project-archived']],
+    );
+    assert.is((await ask('POST', `${at}/hold`, { step: 'another', choice: 'try-again' })).status, 409);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'go-on' })).status, 422);
+    site.project.archive(false);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'try-again' })).status, 202);
+    assert.is((await ask('POST', `${at}/sync?wait=true`)).body['state'], 'in-sync');
+    assert.ok((await site.project.files('main')).has('edited.txt'));
+  }));
+
 test('a program commits what it names in the name of a person, and nobody else’s edits', () =>
   inHarbour(async (harbour) => {
     const site = await mooredSite(harbour);
