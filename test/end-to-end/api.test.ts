@@ -145,6 +145,28 @@ test('a conflict is resolved and a site is disconnected and deleted, over HTTP a
     assert.is(await readFile(join(site.folder, 'index.html'), 'utf8'), 'by the site\n');
   }));
 
+test('whoever waits is answered when the daemon stops', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Read and sync'));
+    // A file that never rests keeps a wait going for half a minute.
+    let n = 0;
+    const busy = setInterval(() => void site.write('busy.log', `line ${(n += 1)}\n`), 100);
+    try {
+      await until('it is written', () => n > 3 || undefined);
+      const waiting = ask('POST', `/sites/${site.id}/sync?wait=true&timeout=600`);
+      await until('the wait has begun', async () => {
+        const entries = (await ask('GET', '/audit')).body['entries'] as { act: string }[];
+        return entries.some(({ act }) => act === 'asked-for-sync') || undefined;
+      });
+      assert.is(await harbour.stop(), 0);
+      assert.is((await waiting).status, 202);
+    } finally {
+      clearInterval(busy);
+    }
+  }));
+
 test('a hold ends the wait, says why, and is answered', () =>
   inHarbour(async (harbour) => {
     const site = await mooredSite(harbour);
