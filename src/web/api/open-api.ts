@@ -51,7 +51,7 @@ const tags = [
 
 function tagOf(path: string): (typeof tags)[number][0] {
   if (/connect|hand-over$/.test(path) && path.startsWith('/sites')) return 'Connecting';
-  if (/^\/(audit|problems|events)|\/activity/.test(path)) return 'Activity';
+  if (/^\/(audit|problems|events|system)|\/activity/.test(path)) return 'Activity';
   if (/\/(hold|conflicts|kept)/.test(path)) return 'Decisions';
   if (path.endsWith('/commit-as')) return 'Sites';
   if (/^\/(instance|connections)/.test(path)) return 'GitLab';
