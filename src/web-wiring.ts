@@ -1,4 +1,5 @@
 import { createAccountActions, createApiTokenActions } from './actions/accounts.ts';
+import { createCommitAs } from './actions/commit-as.ts';
 import { createConnectedSite } from './actions/connected-site.ts';
 import { createConnecting } from './actions/connecting.ts';
 import { createConnectionEnd } from './actions/connection-end.ts';
@@ -79,6 +80,7 @@ export function webDeps(parts: Parts): WebDeps {
     connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
     handOver: createHandOver({ ...shared, connectedSite }),
     decisions: createDecisions(shared),
+    commitAs: createCommitAs(shared),
     system: createSystemActions(shared),
     notifications: createNotificationActions(shared),
     syncStats: parts.syncStats,

@@ -1,6 +1,6 @@
 import type { Oid, SitePath } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
-import type { Line, Seen } from './manifest.ts';
+import type { Line, Seen } from './line.ts';
 
 /** Bytes of a packed line. */
 const lineBytes = 64;

@@ -6,7 +6,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import { PathErrors, close, isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
-import { type Line, sameSeen } from './manifest.ts';
+import { type Line, sameSeen } from './line.ts';
 import { databaseOf, isCompanion, isOpenDatabase } from './open-database.ts';
 import { rootProblem } from './root.ts';
 import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';

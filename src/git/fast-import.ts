@@ -22,6 +22,8 @@ export interface FastImport {
 
 export interface ImportCommit {
   readonly author: { readonly name: string; readonly email: string };
+  /** Absent: the author. */
+  readonly committer?: ImportCommit['author'];
   /** Seconds since 1970. */
   readonly date: number;
   readonly message: string;
@@ -84,10 +86,10 @@ class Stream implements FastImport {
 
   async commit(commit: ImportCommit): Promise<number> {
     const mark = ++this.#marks;
-    const who = signature(commit.author, commit.date);
+    const [who, by] = signatures(commit);
     const message = Buffer.from(commit.message, 'utf8');
     // `reset` first: without it a commit with no parent would silently continue the one before on the scratch ref.
-    await this.#write(`reset ${scratch}\n\ncommit ${scratch}\nmark :${mark}\nauthor ${who}\ncommitter ${who}\n`);
+    await this.#write(`reset ${scratch}\n\ncommit ${scratch}\nmark :${mark}\nauthor ${who}\ncommitter ${by}\n`);
     await this.#write(Buffer.concat([Buffer.from(`data ${message.length}\n`), message, Buffer.from('\n')]));
     const [first, ...merged] = commit.parents;
     if (first !== undefined) await this.#write(`from ${name(first)}\n`);
@@ -129,8 +131,13 @@ class Stream implements FastImport {
 
 const name = (parent: Oid | number): string => (typeof parent === 'number' ? `:${parent}` : parent);
 
+/** Author and committer of a commit, as its header says them. */
+export function signatures({ author, committer = author, date }: Omit<ImportCommit, 'edits'>): [string, string] {
+  return [signature(author, date), signature(committer, date)];
+}
+
 /** Who wrote a commit and when, as its header says it; `date`: seconds since 1970. */
-export function signature({ name, email }: ImportCommit['author'], date: number): string {
+function signature({ name, email }: ImportCommit['author'], date: number): string {
   return `${clean(name)} <${clean(email)}> ${date} +0000`;
 }
 

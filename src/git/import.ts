@@ -1,6 +1,6 @@
 import type { Oid } from '../model/tree.ts';
 import type { OpenFile } from '../sync/ports.ts';
-import { type FastImport, type ImportCommit, signature } from './fast-import.ts';
+import { type FastImport, type ImportCommit, signatures } from './fast-import.ts';
 import { type Objects, emptyTree, parseTreeObject } from './objects.ts';
 import { buildPack, writePack } from './pack.ts';
 import { TreeEdit, type WrittenObject, objectId } from './tree-edit.ts';
@@ -132,12 +132,9 @@ class Import implements FastImport {
 }
 
 /** As fast-import writes it. */
-function formatCommit(
-  { author, date, message, parents }: ImportCommit,
-  tree: Oid,
-  oidOf: (parent: Oid | number) => Oid,
-): Buffer {
-  const who = signature(author, date);
+function formatCommit(commit: ImportCommit, tree: Oid, oidOf: (parent: Oid | number) => Oid): Buffer {
+  const { message, parents } = commit;
+  const [who, by] = signatures(commit);
   const head = [`tree ${tree}`, ...parents.map((parent) => `parent ${oidOf(parent)}`)];
-  return Buffer.from(`${[...head, `author ${who}`, `committer ${who}`].join('\n')}\n\n${message}`, 'utf8');
+  return Buffer.from(`${[...head, `author ${who}`, `committer ${by}`].join('\n')}\n\n${message}`, 'utf8');
 }

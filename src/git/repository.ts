@@ -67,6 +67,7 @@ export function openRepository(options: RepositoryOptions): OpenRepository {
     const stream = begin();
     const mark = await stream.commit({
       author: by ?? author(),
+      committer: author(),
       date: date(Math.max(0, ...at.map((parent) => parent.at))),
       message,
       parents,
@@ -120,13 +121,13 @@ export function openRepository(options: RepositoryOptions): OpenRepository {
       return files;
     },
 
-    async commitFiles(parent, pending, message) {
+    async commitFiles(parent, pending, message, by) {
       const known = parent && { oid: parent, tree: await treeOf(parent) };
       const parentAt = parent ? (await commit(parent)).at : 0;
       const taken = await take(
         {
           entriesAt: (tree, paths) => entriesAt(objects, tree, paths),
-          ...{ startStream: begin, below: view.below, author },
+          ...{ startStream: begin, below: view.below, author: by ?? author(), committer: author() },
           date: () => date(parentAt),
         },
         known,

@@ -9,14 +9,15 @@ interface TakeTools {
   readonly entriesAt: (tree: Oid, paths: readonly SitePath[]) => Promise<Map<SitePath, Entry>>;
   readonly startStream: () => FastImport;
   readonly below: View['below'];
-  readonly author: () => Author;
+  readonly author: Author;
+  readonly committer: Author;
   /** Seconds since 1970, never before the parent's. */
   readonly date: () => number;
 }
 
 /** Records what is taken from the folder as one commit; without a parent, as the first. */
 export async function take(
-  { entriesAt, startStream, below, author, date }: TakeTools,
+  { entriesAt, startStream, below, author, committer, date }: TakeTools,
   parent: { readonly oid: Oid; readonly tree: Oid } | undefined,
   pending: readonly PendingFile[],
   message: Parameters<Repository['commitFiles']>[2],
@@ -40,7 +41,8 @@ export async function take(
     return { commit: parent.oid, entries: new Map(gone), unsteady: read.unsteady };
   }
   const mark = await stream.commit({
-    author: author(),
+    author,
+    committer,
     date: date(),
     message: message(read.steady.map(({ path, mode }) => changeOf(path, before.get(path), mode)).filter(isChange)),
     parents: parent ? [parent.oid] : [],

@@ -23,9 +23,9 @@ export interface Account extends Reach {
 
 /**
  * What a token may do, as far as its account may. `read`: read. `sync`: also ask for syncs, pause and resume. `admin`:
- * everything its account may.
+ * everything its account may, but for `commit-as`: `sync`, and have named paths committed in somebody else's name.
  */
-export const apiScopes = ['read', 'sync', 'admin'] as const;
+export const apiScopes = ['read', 'sync', 'admin', 'commit-as'] as const;
 export type ApiScope = (typeof apiScopes)[number];
 
 /** What a program shows to use the API, in the name of the account that made it. Its text is never stored. */
@@ -57,9 +57,16 @@ export function reachOf(account: Reach, { sites }: Pick<ApiToken, 'sites'>): Rea
   };
 }
 
-/** Whether a token's scopes allow what needs `scope`: each includes those before it. */
-export function allowsScope(scopes: readonly ApiScope[], scope: ApiScope): boolean {
-  return scopes.some((one) => apiScopes.indexOf(one) >= apiScopes.indexOf(scope));
+/** Which scopes allow what needs a scope. */
+const allowing: Readonly<Record<ApiScope, readonly ApiScope[]>> = {
+  read: apiScopes,
+  sync: ['sync', 'admin', 'commit-as'],
+  admin: ['admin'],
+  'commit-as': ['commit-as'],
+};
+
+export function allowsScope(scopes: readonly ApiScope[], needed: ApiScope): boolean {
+  return scopes.some((scope) => allowing[needed].includes(scope));
 }
 
 /** Who is signed in, as the server knows it. The cookie holds only an opaque id. */

@@ -80,6 +80,8 @@ export interface AuditEntry {
     | 'changed-password'
     | 'signed-out-everywhere'
     | 'removed-connection'
+    | 'committed-as'
+    | 'changed-commit-domains'
     | 'added-account'
     | 'changed-account'
     | 'removed-account'

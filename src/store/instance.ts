@@ -44,6 +44,9 @@ export interface InstanceStore {
   /** What the instance's system hook shows when it calls; undefined while there is none. */
   systemHookSecret(): Secret | undefined;
   setSystemHookSecret(secret: Secret | undefined): Promise<void>;
+  /** E-mail domains of people in whose names programs may commit. */
+  commitDomains(): readonly string[];
+  setCommitDomains(domains: readonly string[]): Promise<void>;
 }
 
 type Plain = Omit<Instance, 'secret' | 'advanced'> & {
@@ -63,6 +66,7 @@ export interface InstanceData {
   instance?: { plain: Plain; secret: Sealed; hidden: Sealed };
   connections: StoredConnection[];
   systemHook?: Sealed;
+  commitDomains?: readonly string[];
 }
 
 const hiddenSchema = z.strictObject({
@@ -115,6 +119,7 @@ export const instanceSchema: z.ZodType<InstanceData> = z.strictObject({
     }),
   ),
   systemHook: sealedSchema.exactOptional(),
+  commitDomains: z.array(z.string()).exactOptional(),
 });
 
 // The URL is part of each record's identity: a secret opens only for the instance that it was entered for, even when
@@ -241,6 +246,12 @@ export function createInstanceStore(deps: { db: Database<InstanceData>; vault: V
       await db.update((draft) => {
         if (secret) draft.systemHook = vault.seal(secret, recordOf.systemHook(url()));
         else delete draft.systemHook;
+      });
+    },
+    commitDomains: () => db.data.commitDomains ?? [],
+    async setCommitDomains(domains) {
+      await db.update((draft) => {
+        draft.commitDomains = domains;
       });
     },
   };

@@ -62,6 +62,8 @@ export const actRecord = whole<AuditEntry>()(
       'changed-password',
       'signed-out-everywhere',
       'removed-connection',
+      'committed-as',
+      'changed-commit-domains',
       'added-account',
       'changed-account',
       'removed-account',

@@ -4,7 +4,7 @@ import type { Refusal } from '../model/refusal.ts';
 import type { Change, Oid, SitePath, Tally } from '../model/tree.ts';
 import type { Random } from '../model/world.ts';
 import type { Lost } from './conflict.ts';
-import type { ApplyRequest, Directory, Remote, Repository } from './ports.ts';
+import type { ApplyRequest, Author, Directory, Remote, Repository } from './ports.ts';
 
 export interface RunDeps {
   readonly site: Site;
@@ -23,8 +23,19 @@ export interface RunDeps {
   readonly isDue?: boolean;
   /** Told before a merge is offered, and durable when it resolves: a cut must not hide that a version lost. */
   readonly noteLost?: (lost: readonly Lost[]) => Promise<void>;
+  /** What is to be committed in somebody's name, the oldest first. */
+  readonly signed?: readonly SignedEdits[];
   readonly progress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
+}
+
+/** Edits that somebody signs for: a commit of its own has exactly these paths, and nobody else's edits. */
+export interface SignedEdits {
+  readonly paths: ReadonlySet<SitePath>;
+  readonly author: Author;
+  readonly message: string;
+  /** Told when the ledger has the commit. */
+  readonly committed: (commit: Oid, paths: readonly SitePath[]) => void;
 }
 
 /** The question as it was shown, and what a person chose. It counts only while the same question stands. */

@@ -136,7 +136,7 @@ interface CommitRequest {
   /** Paths to set (or, with `entry` absent, to remove) on top of it. */
   readonly edits?: readonly { readonly path: SitePath; readonly entry?: Entry }[];
   readonly message: string;
-  /** Absent: whose connection it is now. */
+  /** Absent: whose connection it is now, who is always the committer. */
   readonly author?: Author;
 }
 
@@ -190,11 +190,15 @@ export interface Repository {
   count(commit: Oid, limit: number): Promise<number>;
   /** Differences between two commits; `undefined` stands for the empty tree. */
   changes(from: Oid | undefined, to: Oid | undefined): Promise<readonly Change[]>;
-  /** Records paths on top of `parent` in one go. Refuses paths that git must not hold. */
+  /**
+   * Records paths on top of `parent` in one go. Refuses paths that git must not hold. `author`: absent, whose connection
+   * it is, who is always the committer.
+   */
   commitFiles(
     parent: Oid | undefined,
     pending: readonly PendingFile[],
     message: (changes: readonly Change[]) => string,
+    author?: Author,
   ): Promise<CommittedFiles>;
   /** Three-way merge of two commits; `base` where history cannot tell it. Nothing is written but objects. */
   merge(ours: Oid, theirs: Oid, base?: Oid): Promise<Merged>;

@@ -8,8 +8,8 @@ import { insteadOf, standsFor } from './choice.ts';
 import { resolveConflicts } from './conflict.ts';
 import { recallHeld } from './held.ts';
 import { editMessage, mergeMessage, trailer, wording } from './message.ts';
-import { type Notes, type Outcome, type RunDeps, contentsOf, finish, noNotes } from './notes.ts';
-import type { Ledger, Repository } from './ports.ts';
+import { type Notes, type Outcome, type RunDeps, type SignedEdits, contentsOf, finish, noNotes } from './notes.ts';
+import type { CommittedFiles, Ledger, PendingFile, Repository } from './ports.ts';
 import { type Divergence, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
 import { tipWhenBack } from './went-back.ts';
@@ -103,9 +103,8 @@ async function resetBaseline(deps: RunDeps, notes: Notes, ledger: Ledger, tip: O
 
 /** From here on, no settled edit on disk can be lost. */
 async function commitEdits(deps: RunDeps, notes: Notes): Promise<void> {
-  const { repository, directory, triggers, site, now } = deps;
-  const ledger = await repository.ledger();
-  const { disk } = ledger;
+  const { repository, directory, triggers } = deps;
+  const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   await directory.resetBaseline(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
   const everything = triggers.has('rescan') || triggers.has('start');
@@ -116,20 +115,51 @@ async function commitEdits(deps: RunDeps, notes: Notes): Promise<void> {
   notes.notSynced = [...found.notSynced];
   if (found.pending.length > 0) {
     deps.remote.expectPush?.(deps.signal);
-    const taken = await repository.commitFiles(disk, found.pending, (changes) =>
-      editMessage(changes, wording(site, now())),
-    );
-    if (taken.commit !== disk) {
-      notes.snapshot = tally(await repository.changes(disk, taken.commit));
-      await repository.updateRefs({ disk: taken.commit }, { disk });
+    const { signed, rest } = bySignature(found.pending, deps.signed ?? []);
+    let tip = disk;
+    for (const { edits, pending } of signed) {
+      const { commit, entries } = await commitPending(deps, notes, tip, pending, edits);
+      if (commit !== tip) edits.committed(commit, [...entries.keys()]);
+      tip = commit;
     }
-    const unread = await directory.recordFiles(taken);
-    notes.notSynced.push(...unread);
-    if (taken.unsteady.length > unread.length) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
+    if (rest.length > 0) tip = (await commitPending(deps, notes, tip, rest)).commit;
+    if (tip !== disk) notes.snapshot = tally(await repository.changes(disk, tip));
   }
   if (found.unapplied.length > 0) notes.notSynced.push(...(await writeUnapplied(deps, found.unapplied)));
   const late = new Set(found.whole ? await writeOverdue(deps) : []);
   notes.notSynced = notes.notSynced.filter(({ path }) => !late.has(path));
+}
+
+/** One commit on top of what is on disk: in the name of whoever signs, else with the site's own wording. */
+async function commitPending(
+  { repository, directory, site, now }: RunDeps,
+  notes: Notes,
+  disk: Oid,
+  pending: readonly PendingFile[],
+  signed?: SignedEdits,
+): Promise<CommittedFiles> {
+  const message = (changes: readonly Change[]): string =>
+    signed ? `${signed.message.trim()}\n\n${trailer}\n` : editMessage(changes, wording(site, now()));
+  const taken = await repository.commitFiles(disk, pending, message, signed?.author);
+  if (taken.commit !== disk) await repository.updateRefs({ disk: taken.commit }, { disk });
+  const unread = await directory.recordFiles(taken);
+  notes.notSynced.push(...unread);
+  if (taken.unsteady.length > unread.length) notes.againInMs = Math.min(notes.againInMs ?? 1_000, 1_000);
+  return taken;
+}
+
+/** Whoever asked first signs for a path that two name. What nobody names is left for the ordinary commit. */
+function bySignature(
+  pending: readonly PendingFile[],
+  requests: readonly SignedEdits[],
+): { signed: { edits: SignedEdits; pending: readonly PendingFile[] }[]; rest: readonly PendingFile[] } {
+  let rest = pending;
+  const signed = requests.flatMap((edits) => {
+    const named = rest.filter(({ path }) => edits.paths.has(path));
+    rest = rest.filter(({ path }) => !edits.paths.has(path));
+    return named.length > 0 ? [{ edits, pending: named }] : [];
+  });
+  return { signed, rest };
 }
 
 /** What was not written, and may be now: a limit was raised, or what stood in its place is gone. */

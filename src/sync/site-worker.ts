@@ -15,7 +15,7 @@ import { resolveHeld } from './held.ts';
 import { OfferSchedule } from './offer-schedule.ts';
 import { pathsId } from './hold.ts';
 import { removeLetGo, untrack } from './let-go.ts';
-import type { Answer } from './notes.ts';
+import type { Answer, SignedEdits } from './notes.ts';
 import { paced } from './pace.ts';
 import type { LeftByRules, Remote, TreeFile } from './ports.ts';
 import { ConflictList, type ConflictListDeps } from './conflict-list.ts';
@@ -34,6 +34,12 @@ export interface SiteWorkerDeps extends StatusTrackerDeps, ConflictListDeps, Mai
   readonly saveRefusal: (refusal: Refusal | undefined) => Promise<void>;
 }
 
+/** A commit that somebody signed for, and the paths it has. */
+export interface SignedCommit {
+  readonly commit: Oid;
+  readonly paths: readonly SitePath[];
+}
+
 /** The worker of one site: its queue, its status, and everything a person may ask of it. */
 export interface SiteWorker {
   status(): SiteStatus;
@@ -45,6 +51,14 @@ export interface SiteWorker {
    * what is under way goes on.
    */
   sync(waiting: AbortSignal): Promise<void>;
+  /**
+   * The same, and what changed at these paths becomes a commit of its own in the name of `author`. A path that has not
+   * changed, or was committed before the call, is in none of the commits. Gives those that were made.
+   */
+  commitAs(
+    edits: Pick<SignedEdits, 'paths' | 'author' | 'message'>,
+    waiting: AbortSignal,
+  ): Promise<readonly SignedCommit[]>;
   /** A watcher event: the path has its time to rest first. */
   touched(): void;
   /** `changedElsewhere`: types of its file systems that other machines change without our knowledge. */
@@ -116,6 +130,7 @@ class Worker implements SiteWorker {
   readonly #maintenance: Maintenance;
   readonly #offers: OfferSchedule;
   #failures = 0;
+  readonly #signed = new Set<SignedEdits>();
   /** What a person agreed to since the last run: a step, or the state of the folder. It counts until a run ends well. */
   #consent: { answer?: Answer; root?: 'changed' | 'emptied' } = {};
 
@@ -154,6 +169,37 @@ class Worker implements SiteWorker {
       if (restsMs > quietMaxMs || began >= until || this.status().hold) return;
       await clock.sleep(restsMs, waiting);
     }
+  }
+
+  async commitAs(
+    edits: Pick<SignedEdits, 'paths' | 'author' | 'message'>,
+    waiting: AbortSignal,
+  ): Promise<readonly SignedCommit[]> {
+    const made: SignedCommit[] = [];
+    const request = {
+      ...edits,
+      committed: (commit: Oid, paths: readonly SitePath[]) => void made.push({ commit, paths }),
+    };
+    // Each run until then knows of it, one that the watcher triggers too.
+    this.#signed.add(request);
+    try {
+      await this.sync(waiting);
+    } catch (error) {
+      if (!waiting.aborted) throw error;
+    } finally {
+      this.#signed.delete(request);
+    }
+    return this.#stillThere(made);
+  }
+
+  /** Without those that GitLab refused, and that were made anew in Mooring's own name. */
+  async #stillThere(made: readonly SignedCommit[]): Promise<readonly SignedCommit[]> {
+    const { repository } = this.#deps;
+    const { disk } = await repository.ledger();
+    const kept: SignedCommit[] = [];
+    for (const one of made)
+      if (disk && ['equal', 'ahead'].includes(await repository.relation(disk, one.commit))) kept.push(one);
+    return kept;
   }
 
   touched(): void {
@@ -478,6 +524,7 @@ class Worker implements SiteWorker {
       now: () => clock.now(),
       ...(consent.answer ? { answer: consent.answer } : {}),
       ...(refusal ? { refusal } : {}),
+      signed: [...this.#signed],
       isDue,
       noteLost: (lost) => this.#conflictList.note(lost, clock.now()),
       progress: paced(clock, (progress) => this.#statusTracker.tell({ kind: 'progress', progress })),

@@ -1,4 +1,5 @@
 import type { AccountActions, ApiTokenActions } from '../actions/accounts.ts';
+import type { CommitAsActions } from '../actions/commit-as.ts';
 import type { ConnectedSite } from '../actions/connected-site.ts';
 import type { Connecting } from '../actions/connecting.ts';
 import type { ConnectionActions } from '../actions/connections.ts';
@@ -46,6 +47,7 @@ export interface WebDeps {
   readonly settings: SettingsActions;
   readonly connecting: Connecting & ConnectedSite;
   readonly decisions: Decisions;
+  readonly commitAs: CommitAsActions;
   readonly system: SystemActions;
   readonly notifications: NotificationActions;
   readonly syncStats: Pick<SyncStatsActions, 'of' | 'all'>;

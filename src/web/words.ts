@@ -262,6 +262,10 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Removed an admin', after: what };
     case 'removed-connection':
       return { before: 'Removed the connection', after: what };
+    case 'committed-as':
+      return { before: 'Requested a commit in', after: `as ${what}` };
+    case 'changed-commit-domains':
+      return { before: 'Changed the domains for commits in other names', after: what };
     case 'added-account':
       return { before: 'Added the account', after: what };
     case 'changed-account':
@@ -309,6 +313,8 @@ export const actIcons: Record<AuditEntry['act'], string> = {
   'added-admin': 'user',
   'removed-admin': 'user',
   'removed-connection': 'key',
+  'committed-as': 'user',
+  'changed-commit-domains': 'settings',
   'added-account': 'user',
   'changed-account': 'user',
   'removed-account': 'user',

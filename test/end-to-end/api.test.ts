@@ -55,7 +55,7 @@ test('the examples of docs/api.md work in their order', async () => {
     const blocks = [...(await readFile(page, 'utf8')).matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)].map(([, text = '']) =>
       text.replace(/^ {3,4}/gm, ''),
     );
-    assert.is(blocks.length, 12, 'the token, ten examples and the stream');
+    assert.is(blocks.length, 13, 'the token, ten examples, a commit as somebody and the stream');
     const env: Record<string, string> = {
       ...{ PATH: process.env['PATH'] ?? '', MOORING: harbour.url, TOKEN: token, FOLDER: folder },
     };
@@ -93,6 +93,9 @@ test('the examples of docs/api.md work in their order', async () => {
     await until('what connecting removed is back', async () =>
       (await harbour.world.website.files('main')).has('only-here.txt'),
     );
+    const commitAs = blocks.at(-2) ?? '';
+    const refused = await example(commitAs).catch((error: unknown) => String(error));
+    assert.match(String(refused), 'The API token lacks the scope commit-as');
     const log = (await ask('GET', '/audit')).body['entries'] as { act: string; by: string }[];
     assert.ok(log.some(({ act, by }) => act === 'restored' && by === 'Ana (a script)'));
   });
@@ -140,6 +143,96 @@ test('a conflict is resolved and a site is disconnected and deleted, over HTTP a
     assert.is((await ask('DELETE', at)).status, 204);
     assert.is((await ask('GET', at)).status, 404);
     assert.is(await readFile(join(site.folder, 'index.html'), 'utf8'), 'by the site\n');
+  }));
+
+test('whoever waits is answered when the daemon stops', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Read and sync'));
+    // A file that never rests keeps a wait going for half a minute.
+    let n = 0;
+    const busy = setInterval(() => void site.write('busy.log', `line ${(n += 1)}\n`), 100);
+    try {
+      await until('it is written', () => n > 3 || undefined);
+      const waiting = ask('POST', `/sites/${site.id}/sync?wait=true&timeout=600`);
+      await until('the wait has begun', async () => {
+        const entries = (await ask('GET', '/audit')).body['entries'] as { act: string }[];
+        return entries.some(({ act }) => act === 'asked-for-sync') || undefined;
+      });
+      assert.is(await harbour.stop(), 0);
+      assert.is((await waiting).status, 202);
+    } finally {
+      clearInterval(busy);
+    }
+  }));
+
+test('a hold ends the wait, says why, and is answered', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Everything'));
+    const at = `/sites/${site.id}`;
+    site.project.archive();
+    await site.write('edited.txt', 'while it is archived\n');
+    const { status, body } = await ask('POST', `${at}/sync?wait=true`);
+    assert.equal([status, body['state']], [200, 'hold']);
+    const hold = (await ask('GET', `${at}/hold`)).body['hold'] as { code: string; step: string; choices: object[] };
+    assert.is(hold.code, 'project-archived');
+    const { sites } = (await ask('GET', '/problems')).body as { sites: { site: string; hold: string }[] };
+    assert.equal(
+      sites.map((one) => [one.site, one.hold]),
+      [[site.id, 'project-archived']],
+    );
+    assert.is((await ask('POST', `${at}/hold`, { step: 'another', choice: 'try-again' })).status, 409);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'go-on' })).status, 422);
+    site.project.archive(false);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'try-again' })).status, 202);
+    assert.is((await ask('POST', `${at}/sync?wait=true`)).body['state'], 'in-sync');
+    assert.ok((await site.project.files('main')).has('edited.txt'));
+  }));
+
+test('a program commits what it names in the name of a person, and nobody else’s edits', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    await site.clicker.open(`${harbour.url}/account/tokens`);
+    await site.clicker.press('Save domains', { 'E-mail domains': 'Northwick.Example' });
+    await site.clicker.open(`${harbour.url}/account/tokens`);
+    const form = { Name: 'CMS', Read: true, 'Also commit as other people': true } as const;
+    const { words } = await site.clicker.press('Create token', form);
+    const ask = askWith(harbour, /mooring_[\w-]{43}/.exec(words)?.[0] ?? '');
+    const before = await site.project.head('main');
+    await site.write('news/may.html', '<p>May</p>\n');
+    await site.write('upload.txt', 'by somebody else\n');
+    const author = { name: 'Jane Doe', email: 'jane@northwick.example' };
+    const body = { paths: ['news/may.html', 'index.html'], author, message: 'Publish the news of May' };
+    for (const email of ['jane@evil.example', 'jane@sub.northwick.example', 'jane@northwick.example.evil.example', 'x'])
+      assert.is(
+        (await ask('POST', `/sites/${site.id}/commit-as`, { ...body, author: { ...author, email } })).status,
+        422,
+      );
+    const { status, body: said } = await ask('POST', `/sites/${site.id}/commit-as`, body);
+    assert.is(status, 200, JSON.stringify(said));
+    const [made] = said['commits'] as { commit: string; paths: string[] }[];
+    assert.equal([made?.paths, said['left']], [['news/may.html'], ['index.html']]);
+    await site.settled();
+    const log = await site.project.log('main');
+    const commit = log.find(({ id }) => id === made?.commit);
+    assert.equal(
+      [commit?.authorName, commit?.authorEmail, commit?.message.split('\n')[0]],
+      ['Jane Doe', 'jane@northwick.example', 'Publish the news of May'],
+    );
+    const others = log
+      .slice(
+        0,
+        log.findIndex(({ id }) => id === before),
+      )
+      .filter(({ id }) => id !== made?.commit);
+    assert.ok(others.length > 0 && others.every(({ authorName }) => authorName !== 'Jane Doe'));
+    assert.is((await ask('POST', '/pause-all', {})).status, 403);
+    await site.clicker.open(`${harbour.url}/activity`);
+    assert.match(site.clicker.page.words, 'as Jane Doe <jane@northwick.example>');
   }));
 
 test.run();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LineTable } from '../../src/files/line-table.ts';
-import { type Line, sameSeen } from '../../src/files/manifest.ts';
+import { type Line, sameSeen } from '../../src/files/line.ts';
 import type { Oid, SitePath } from '../../src/model/tree.ts';
 import type { Stat } from '../../src/model/world.ts';
 

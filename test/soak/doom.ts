@@ -105,7 +105,7 @@ export function doomedRepository(real: Repository, doom: Doom): Repository {
   }
   return {
     ...(wrapped as unknown as Repository),
-    commitFiles: (parent, taking, message) => doom.under('take', () => real.commitFiles(parent, taking, message)),
+    commitFiles: (...all) => doom.under('take', () => real.commitFiles(...all)),
     async *blobs(oids) {
       doom.step('blobs');
       for await (const blob of real.blobs(oids)) {

@@ -42,8 +42,8 @@ const overrides: Overrides = {
   fs: doomedFs(realFs()),
   repository: (repository) => ({
     ...repository,
-    async commitFiles(parent, taking, message) {
-      const taken = await repository.commitFiles(parent, taking.map(doomedReading), message);
+    async commitFiles(parent, taking, message, author) {
+      const taken = await repository.commitFiles(parent, taking.map(doomedReading), message, author);
       if (taking.length > 0) reached('snapshot.made');
       return taken;
     },

@@ -157,7 +157,7 @@ test('every page and form answers each role as the table says', async () => {
 test('no page shows a link or a button that leads its reader to a refusal', async () => {
   const { as, store, world } = await arrange();
   const pages = ['/', '/activity', '/attention', '/system', '/guide', '/account/tokens', '/account/password'];
-  const ofSites = Object.values(screens).filter((path) => /^\/sites\/(museum|shop)/.test(path));
+  const ofSites = Object.values(screens).filter((path) => /^\/sites\/(?!add)/.test(path) && !path.includes('slow'));
   const dead: string[] = [];
   for (const name of names.slice(1)) {
     const sites = (people[name] as Reach).sites ?? world.sites.map(({ id }) => id);
@@ -266,7 +266,14 @@ test('the last admin can neither be removed nor demoted, not even by two at once
 test('a token reaches as far as its account and itself, and for others a site does not exist', async () => {
   const { routers, tokenOf, ask, store } = await arrange();
   const wrong: string[] = [];
-  const scopes: readonly ApiScope[] = ['read', 'sync', 'admin'];
+  const scopes: readonly ApiScope[] = ['read', 'sync', 'admin', 'commit-as'];
+  // Told anew, not by the code that is tested.
+  const gives: Record<ApiScope, string> = {
+    read: 'read',
+    sync: 'read sync',
+    admin: 'read sync admin',
+    'commit-as': 'read sync commit-as',
+  };
   const holders: readonly { readonly name: Name; readonly sites?: readonly SiteId[] }[] = [
     { name: 'admin' },
     { name: 'admin', sites: [theirs] },
@@ -285,7 +292,7 @@ test('a token reaches as far as its account and itself, and for others a site do
       const authorization = `Bearer ${await tokenOf(name, scope, sites)}`;
       for (const route of routes) {
         const rule = accessTable.get(`${route.method} ${route.pattern}`);
-        const lacks = scopes.indexOf(scope) < scopes.indexOf(rule?.scope ?? 'read');
+        const lacks = !gives[scope].split(' ').includes(rule?.scope ?? 'read');
         const byRole = expected(route, { role });
         const should = route.pattern.includes('/sites/:id') && !seesIt ? 'hidden' : lacks ? 'refused' : byRole;
         const found = outcomeOf(await ask(route.method, pathOf(route.pattern), { Authorization: authorization }));

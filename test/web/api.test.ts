@@ -44,6 +44,7 @@ function arrange() {
   add('owner', 'a7', 'admin');
   add('viewer', 'a8', 'admin');
   add('bound', 'a1', 'admin', ['museum']);
+  add('signs', 'a1', 'commit-as');
   const server = createApp(world.deps).callback();
   const document = { current: undefined as Document | undefined };
   async function described(): Promise<Document> {
@@ -107,6 +108,7 @@ function patternOf(document: Document, verb: string, path: string): string | und
 }
 
 const consent = { repository: 12, branch: 'main' };
+const signed = { paths: ['news.html'], author: { name: 'Jane', email: 'jane@northwick.example' }, message: 'News' };
 const month = { from: '2027-01-10T22:00:00.000Z', until: '2027-01-10T23:00:00.000Z', every: 'week' };
 
 /** A request that each endpoint answers well. */
@@ -142,6 +144,16 @@ const goodCalls: readonly Row[] = [
   ['GET', '/sites/museum/kept/kv1', { status: 200 }],
   ['GET', '/sites/museum/kept/kv1/files/aW5kZXguaHRtbA', { status: 200 }],
   ['POST', '/sites/museum/kept/kv1/restore', { body: { file: 'aW5kZXguaHRtbA' }, status: 202 }],
+  ['POST', '/sites/museum/commit-as', { as: 'signs', body: signed, status: 200 }],
+  ['POST', '/sites/museum/commit-as', { as: 'signs', body: { ...signed, message: 'slow', timeout: 1 }, status: 202 }],
+  ['POST', '/sites/museum/webhook', { status: 200 }],
+  ['POST', '/sites/museum/stay', { status: 200 }],
+  ['GET', '/sites/museum/no-longer-ignored', { status: 200 }],
+  ['POST', '/sites/museum/no-longer-ignored', { body: { step: 'three', choice: 'ignore' }, status: 202 }],
+  ['POST', '/sites/museum/let-go/remove', { body: { file: 'Y2FjaGUudHh0' }, status: 200 }],
+  ['GET', '/system', { status: 200 }],
+  ['GET', '/commit-as/domains', { status: 200 }],
+  ['PUT', '/commit-as/domains', { body: { domains: ['northwick.example'] }, status: 200 }],
   ['GET', '/audit?limit=3'],
   ['GET', '/problems'],
   ['GET', '/connections'],
@@ -163,7 +175,7 @@ const goodCalls: readonly Row[] = [
   ['PATCH', '/accounts/a8', { body: { role: 'owner', sites: ['museum'] }, status: 200 }],
   ['DELETE', '/accounts/a8', { status: 204 }],
   ['GET', '/tokens', { status: 200 }],
-  ['POST', '/tokens', { body: { name: 'monitoring', scope: 'read' }, status: 201 }],
+  ['POST', '/tokens', { body: { name: 'monitoring', scopes: ['read'] }, status: 201 }],
   ['DELETE', '/tokens/t1', { status: 204 }],
 ];
 
@@ -259,7 +271,7 @@ api('a token of one site gets nothing but 404 for every other site', async () =>
     }
   }
   assert.equal(world.calls, []);
-  for (const path of ['/sites', '/audit', '/problems', '/connections', '/tokens']) {
+  for (const path of ['/sites', '/audit', '/problems', '/connections', '/tokens', '/system']) {
     const { text } = await ask('GET', path, { as: 'bound', status: 200 });
     for (const id of others) assert.not.match(text, `"${id}"`, `${path} tells of ${id}`);
   }
@@ -317,6 +329,14 @@ api('what stands in the way is a conflict', async () => {
   await ask('POST', '/sites/museum/hold', { body: { step: 'gone', choice: 'go-on' }, status: 409 });
   fails('connecting.pushElsewhere', 'plan-outdated');
   await ask('POST', '/sites/shop/hold/push-elsewhere', { body: { branch: 'x' }, status: 409 });
+  await ask('POST', '/sites/parks/webhook', { status: 409 });
+  await ask('POST', '/sites/parks/stay', { status: 409 });
+  fails('settings.decideRules', 'plan-outdated');
+  await ask('POST', '/sites/museum/no-longer-ignored', { body: { step: 'old', choice: 'commit' }, status: 409 });
+  fails('decisions.removeLetGo', 'plan-outdated');
+  await ask('POST', '/sites/museum/let-go/remove', { body: { file: 'Y2FjaGUudHh0' }, status: 409 });
+  fails('commitAs.commit', 'not-connected');
+  await ask('POST', '/sites/parks/commit-as', { as: 'signs', body: signed, status: 409 });
   fails('handOver.remove', 'connection-in-use');
   await ask('DELETE', '/connections/c1', { status: 409 });
 });
@@ -374,7 +394,7 @@ api('no secret of the instance is answered, and none is lost by a change', async
 api('a key makes the same request create once, and no other', async () => {
   const { world, ask } = arrange();
   const headers = { 'Idempotency-Key': 'one' };
-  const body = { name: 'backup', scope: 'read' };
+  const body = { name: 'backup', scopes: ['read'] };
   const [first, second] = await Promise.all([
     ask('POST', '/tokens', { body, headers, status: 201 }),
     ask('POST', '/tokens', { body, headers, status: 201 }),
@@ -430,13 +450,16 @@ api('cursors give each row once, also while new ones come', async () => {
 
 api('a token makes none that reaches further than itself', async () => {
   const { world, ask } = arrange();
-  const made = await ask('POST', '/tokens', { as: 'bound', body: { name: 'x', scope: 'admin' }, status: 201 });
+  const made = await ask('POST', '/tokens', { as: 'bound', body: { name: 'x', scopes: ['admin'] }, status: 201 });
   assert.equal((made.body as { token: { sites: string[] } }).token.sites, ['museum']);
-  await ask('POST', '/tokens', { as: 'bound', body: { name: 'x', scope: 'read', sites: ['shop'] }, status: 422 });
+  await ask('POST', '/tokens', { as: 'bound', body: { name: 'x', scopes: ['read'], sites: ['shop'] }, status: 422 });
   await ask('DELETE', '/tokens/t2', { as: 'bound', status: 404 });
   await ask('DELETE', '/tokens/admin', { as: 'owner', status: 404 });
-  const old = { name: 'x', scope: 'read', expiresAt: '2020-01-01T00:00:00.000Z' };
+  const old = { name: 'x', scopes: ['read'], expiresAt: '2020-01-01T00:00:00.000Z' };
   await ask('POST', '/tokens', { body: old, status: 422 });
+  await ask('POST', '/tokens', { body: { name: 'x', scopes: ['commit-as'] }, status: 422 });
+  await ask('POST', '/tokens', { as: 'signs', body: { name: 'x', scopes: ['commit-as'] }, status: 403 });
+  await ask('POST', '/sites/museum/commit-as', { body: signed, status: 403 });
   assert.is(world.calls.filter(({ name }) => name === 'apiTokens.remove').length, 0);
 });
 

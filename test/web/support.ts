@@ -409,6 +409,15 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       restore: async (...args) => did('decisions.restore', ...args),
       removeLetGo: async (...args) => did('decisions.removeLetGo', ...args),
     },
+    commitAs: {
+      domains: () => ['northwick.example'],
+      setDomains: async (...args) => did('commitAs.setDomains', ...args),
+      commit: async (id, form, by, waiting) => {
+        did('commitAs.commit', id, form, by);
+        if (form.message === 'slow') await new Promise((resolve) => waiting.addEventListener('abort', resolve));
+        return { commits: [{ commit: oid('c0ffee'), paths: form.paths.map(pathFromText) }], left: [] };
+      },
+    },
     history: {
       runs: async (id, { limit, offset }) => {
         const runs = world.quiet.has(id) ? [] : world.runs;

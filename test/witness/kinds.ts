@@ -47,6 +47,7 @@ const acts = keys<AuditEntry['act']>({
   ...{ 'pushed-elsewhere': true, 'handed-over': true, webhook: true, 'changed-settings': true },
   ...{ 'renamed-site': true, 'added-admin': true, 'removed-admin': true, 'changed-password': true },
   ...{ 'added-account': true, 'changed-account': true, 'removed-account': true, 'removed-connection': true },
+  ...{ 'committed-as': true, 'changed-commit-domains': true },
   ...{ 'signed-out-everywhere': true, 'made-api-token': true, 'removed-api-token': true },
 });
 const states = keys<SiteState>({

@@ -65,23 +65,27 @@ export const accountEndpoints: readonly Endpoint[] = [
     method: 'post',
     path: '/tokens',
     summary: 'Create an API token',
-    description: 'For your own account, and never of more sites than the token that asks. `text` is shown only once.',
+    description:
+      'For your own account, and never of more sites than the token that asks, nor with `commit-as` where that has not. `text` is shown only once.',
     body: shapes.tokenRequest,
-    example: { name: 'monitoring', scope: 'read' },
+    example: { name: 'monitoring', scopes: ['read'] },
     status: 201,
     answer: z.strictObject({ token: shapes.token, text: z.string().describe('The token itself.') }),
     creates: true,
     handle: async (call) => {
       const { deps, person, seen, by } = call;
-      const { name, scope, sites, expiresAt } = call.body;
+      const { name, scopes, sites, expiresAt } = call.body;
       const endsAt = expiresAt === undefined ? undefined : Date.parse(expiresAt);
       if (endsAt !== undefined && endsAt <= deps.now())
         throw new Problem('request-invalid', { expiresAt: 'Give a time in the future.' });
       if (sites?.some((id) => !seen.site(id)))
         throw new Problem('request-invalid', { sites: 'One of these sites does not exist.' });
+      // Whoever may do everything else must not give themselves the right to sign for others.
+      if (scopes.includes('commit-as') && !person.token?.scopes.includes('commit-as'))
+        throw new Problem('request-invalid', { scopes: 'Only a token with commit-as, or a person, gives commit-as.' });
       const reach = (sites as SiteId[] | undefined) ?? person.token?.sites;
       const facts = {
-        ...{ name, scopes: [scope], accountId: person.account.id },
+        ...{ name, scopes, accountId: person.account.id },
         ...(reach ? { sites: reach } : {}),
         ...(endsAt === undefined ? {} : { endsAt }),
       };

@@ -3,6 +3,7 @@ import type { Router } from '@koa/router';
 import type { Next, Context, State, WebContext } from '../context.ts';
 import { accountEndpoints } from './accounts.ts';
 import { activityEndpoints } from './activity.ts';
+import { commitAsEndpoints } from './commit-as.ts';
 import { connectingEndpoints } from './connecting.ts';
 import { connectionEndpoints } from './connections.ts';
 import { decisionEndpoints } from './decisions.ts';
@@ -12,6 +13,7 @@ import { instanceEndpoints } from './instance.ts';
 import { openApi } from './open-api.ts';
 import { settingsEndpoints } from './settings.ts';
 import { siteEndpoints } from './sites.ts';
+import { upkeepEndpoints } from './upkeep.ts';
 
 export const endpoints: readonly Endpoint[] = [
   ...siteEndpoints,
@@ -19,6 +21,8 @@ export const endpoints: readonly Endpoint[] = [
   ...connectingEndpoints,
   ...activityEndpoints,
   ...decisionEndpoints,
+  ...commitAsEndpoints,
+  ...upkeepEndpoints,
   ...connectionEndpoints,
   ...instanceEndpoints,
   ...accountEndpoints,

@@ -73,7 +73,7 @@ export const runWhole = z
     files: z
       .array(z.strictObject({ mark, path: z.string(), to: z.enum(['site', 'gitlab']) }))
       .describe('The first two hundred paths that moved.'),
-    letGo: z.array(z.string()),
+    letGo: z.array(z.strictObject({ id: z.string(), path: z.string() })),
     output: z.string().describe('What git and GitLab said.'),
   })
   .meta({ id: 'RunDetails' });
@@ -286,7 +286,7 @@ export const token = z
 
 export const tokenRequest = z.strictObject({
   name: z.string().trim().min(1).max(64),
-  scope: z.enum(apiScopes),
+  scopes: z.array(z.enum(apiScopes)).min(1).max(apiScopes.length),
   sites: z.array(id).min(1).max(1_000).optional(),
   expiresAt: moment.optional().describe('Absent: never.'),
 });

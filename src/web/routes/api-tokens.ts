@@ -1,17 +1,18 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import { type ApiScope, type ApiToken, apiScopes } from '../../model/account.ts';
+import type { ApiScope, ApiToken } from '../../model/account.ts';
 import { Problem } from '../../model/problem.ts';
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
-import { type FieldErrors, fields, filledLine, parse } from '../form.ts';
+import { type FieldErrors, beside, fields, filledLine, parse } from '../form.ts';
 import { when } from '../times.ts';
 import { seen, whoAsks } from '../seen.ts';
 import { accountName } from '../session.ts';
 
 const form = z.object({
   name: filledLine('a name', 64),
-  scope: z.enum(apiScopes, { error: 'Choose what the token may do.' }),
+  scope: z.enum(['read', 'sync', 'admin'], { error: 'Choose what the token may do.' }),
+  commitAs: z.literal('yes').optional(),
   which: z.enum(['all', 'some']).default('all'),
   days: z.enum(['30', '90', '365', 'none'], { error: 'Choose when the token ends.' }),
 });
@@ -28,20 +29,35 @@ export function apiTokens(router: Router<State>, web: WebContext): void {
     const entered = fields(ctx.request.body);
     const parsed = parse(form, entered);
     if (parsed.kind === 'bad') return show(ctx, web, { errors: parsed.errors, values: entered });
-    const { name, scope, which, days } = parsed.values;
+    const { name, scope, commitAs, which, days } = parsed.values;
     const sites = seen(ctx, web)
       .sites()
       .flatMap(({ id }) => (entered[`site-${id}`] === 'yes' ? [id] : []));
     if (which === 'some' && sites.length === 0)
       return show(ctx, web, { errors: { sites: 'Select at least one site.' }, values: entered });
     const facts = {
-      ...{ name, scopes: [scope], accountId: whoAsks(ctx).account.id },
+      ...{ name, scopes: commitAs ? [scope, 'commit-as' as const] : [scope], accountId: whoAsks(ctx).account.id },
       ...(which === 'some' ? { sites } : {}),
       ...(days === 'none' ? {} : { endsAt: deps.now() + Number(days) * dayMs }),
     };
     const { token, text } = await deps.apiTokens.add(facts, accountName(ctx));
     // No redirect: the token is not stored, and this response is the only one that contains it.
     show(ctx, web, { made: { name: escapeControls(token.name), text } });
+  });
+
+  // In whose names tokens with the scope may commit.
+  router.post('/account/tokens/domains', async (ctx) => {
+    const { domains = '' } = fields(ctx.request.body);
+    try {
+      await deps.commitAs.setDomains(domains.split(/[\s,]+/).slice(0, 1_000), accountName(ctx));
+    } catch (error) {
+      return show(ctx, web, { errors: beside(error, {}), domains });
+    }
+    web.redirect(ctx, '/account/tokens', {
+      tone: 'good',
+      title: 'The e-mail domains are saved',
+      lines: ['They count for the next commit that a program asks for.'],
+    });
   });
 
   router.get('/account/tokens/:tid/remove', (ctx) => {
@@ -71,10 +87,11 @@ export function apiTokens(router: Router<State>, web: WebContext): void {
 interface Shown {
   readonly errors?: FieldErrors;
   readonly values?: Readonly<Record<string, string>>;
+  readonly domains?: string;
   readonly made?: { readonly name: string; readonly text: string };
 }
 
-function show(ctx: Context, web: WebContext, { errors = {}, values = {}, made }: Shown): void {
+function show(ctx: Context, web: WebContext, { errors = {}, values = {}, domains, made }: Shown): void {
   const { deps, address } = web;
   const { sites, site } = seen(ctx, web);
   const now = deps.now();
@@ -86,9 +103,11 @@ function show(ctx: Context, web: WebContext, { errors = {}, values = {}, made }:
     v: {
       name: values['name'] ?? '',
       scope: values['scope'] ?? 'read',
+      commitAs: values['commitAs'] === 'yes',
       which: values['which'] ?? 'all',
       days: values['days'] ?? '90',
     },
+    domains: domains ?? deps.commitAs.domains().join('\n'),
     sites: [...sites()]
       .sort((a, b) => a.name.localeCompare(b.name))
       .map(({ id, name }) => ({ id, name: escapeControls(name), checked: `site-${id}` in values })),
@@ -113,6 +132,7 @@ const scopeWords: Record<ApiScope, string> = {
   read: 'may read',
   sync: 'may read and sync',
   admin: 'may do everything its account may',
+  'commit-as': 'may commit as others',
 };
 
 /** A site owner sees only their own. */
