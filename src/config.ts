@@ -23,6 +23,8 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** How notifications are mailed; absent: they are not. */
   readonly mail?: MailSettings;
+  /** `listen`: where metrics are served without a token; absent: nowhere. `sites`: so many have metrics of their own. */
+  readonly metrics: { readonly listen?: { readonly host: string; readonly port: number }; readonly sites: number };
   /** Absolute. */
   readonly git: string;
   /** Sentences for the log: what is odd, but stops nobody. */
@@ -97,6 +99,10 @@ function assemble(
     log: { format: env.MOORING_LOG ?? (found.terminal ? 'pretty' : 'json'), level: env.MOORING_LOG_LEVEL },
     trustedProxies: env.MOORING_TRUSTED_PROXIES,
     ...(found.mail ? { mail: found.mail } : {}),
+    metrics: {
+      ...(env.MOORING_METRICS_LISTEN ? { listen: env.MOORING_METRICS_LISTEN } : {}),
+      sites: env.MOORING_METRICS_SITES,
+    },
     git: found.git,
     warnings: found.warnings,
   });

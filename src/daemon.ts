@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { type Server, createServer } from 'node:http';
+import { type RequestListener, type Server, createServer } from 'node:http';
 import { permissionsCheck } from './actions/system.ts';
 import type { Config } from './config.ts';
 import { ownerOf } from './files/machine.ts';
@@ -13,7 +13,9 @@ import type { Clock } from './model/world.ts';
 import { type Parts, createParts } from './parts.ts';
 import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
-import { createApp } from './web/app.ts';
+import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
+import { createWeb } from './web/app.ts';
+import { metricsType } from './web/routes/metrics.ts';
 import { webDeps } from './web-wiring.ts';
 import { systemClock, systemRandom } from './world.ts';
 
@@ -52,18 +54,25 @@ export async function startDaemon(
     const parts = await createParts(config, store, { log, mask, clock, random, overrides });
     for (const site of store.sites.all()) await parts.runtimes.add(site);
     const stopping = new AbortController();
-    const app = createApp({ ...webDeps(parts), stopping: stopping.signal });
+    const { app, socketApp } = createWeb({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
     const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
+    const socket = await openSocket(config, log, socketApp.callback()).catch((error: unknown) => {
+      server.close();
+      throw error;
+    });
+    const measured = await openMetrics(config, parts);
+    const servers = [server, ...(socket ? [socket] : []), ...(measured ? [measured] : [])];
     for (const site of store.sites.all()) await parts.runtimes.changed(site);
     parts.checks.start();
+    parts.metrics.start();
     parts.pauseAll.start();
     parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
     await logPermissions(store, clock, log);
-    return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, server, stopping) };
+    return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, servers, stopping) };
   } catch (error) {
     await store.close();
     throw error;
@@ -71,16 +80,17 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, pauseAll, http, store }: Parts,
-  server: Server,
+  { runtimes, checks, notices, metrics, pauseAll, http, store }: Parts,
+  servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   pauseAll.stop();
-  const closed = new Promise((resolve) => server.close(resolve));
+  metrics.stop();
+  const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
   await Promise.all([checks.stop(), notices.stop()]);
-  server.closeAllConnections();
+  for (const server of servers) server.closeAllConnections();
   await closed;
   http.close();
   await store.close();
@@ -121,9 +131,39 @@ async function checkGit({ git }: Config, log: Log): Promise<void> {
   log('warn', `${git} ${what}. If your distribution did not add these fixes, install a newer git.`);
 }
 
-function listen(server: Server, { host, port }: Config): Promise<Server> {
-  // Slow headers and half-sent bodies must not hold connections for ever.
-  Object.assign(server, { headersTimeout: 15_000, requestTimeout: 60_000, maxConnections: 1_000 });
+/** Undefined where the state directory's path is too long for a socket: everything but the command line works there. */
+async function openSocket({ stateDir }: Config, log: Log, handler: RequestListener): Promise<Server | undefined> {
+  const path = socketPath(stateDir);
+  const fault = socketPathFault(path);
+  if (fault !== undefined) return void log('warn', `The command line cannot reach this daemon. ${fault}`);
+  return bounded(await listenOnSocket(path, handler));
+}
+
+/** Metrics without a token, for this machine alone. */
+async function openMetrics(
+  { metrics: { listen: place } }: Config,
+  { metrics, log }: Parts,
+): Promise<Server | undefined> {
+  if (!place) return undefined;
+  // A page of another site must not reach it by a name of its own that leads to this machine.
+  const names = ['127.0.0.1', '[::1]', 'localhost', place.host].map((host) => `${host}:${place.port}`);
+  const server = createServer((request, answer) => {
+    const isAsked =
+      request.method === 'GET' && request.url === '/metrics' && names.includes(request.headers.host ?? '');
+    if (!isAsked) return void answer.writeHead(404).end();
+    metrics.render().then(
+      (text) => answer.writeHead(200, { 'Content-Type': metricsType, 'Cache-Control': 'no-store' }).end(text),
+      (error: unknown) => {
+        log('error', 'The metrics could not be read.', { error });
+        answer.writeHead(500).end();
+      },
+    );
+  });
+  return listen(server, place);
+}
+
+function listen(server: Server, { host, port }: Pick<Config, 'host' | 'port'>): Promise<Server> {
+  bounded(server);
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -134,4 +174,9 @@ function listen(server: Server, { host, port }: Config): Promise<Server> {
     });
     server.listen(port, host, () => resolve(server));
   });
+}
+
+/** Slow headers and half-sent bodies must not hold connections for ever. */
+function bounded(server: Server): Server {
+  return Object.assign(server, { headersTimeout: 15_000, requestTimeout: 60_000, maxConnections: 1_000 });
 }

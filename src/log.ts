@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { escapeControls } from './model/tree.ts';
@@ -46,11 +47,38 @@ export function createLog(options: {
   return logOf((lineLevel, message, fields) => logger[lineLevel](fields, message));
 }
 
+interface Scope {
+  readonly fields: Readonly<Record<string, unknown>>;
+  over: boolean;
+}
+
+const scopes = new AsyncLocalStorage<Scope>();
+
+/**
+ * Every line that is logged while the work goes on carries these fields, however deep. What the work leaves running (a
+ * schedule, a watcher) logs without them once the work has ended: it is not about that work any more.
+ */
+export async function withLogFields<T>(fields: Scope['fields'], work: () => Promise<T>): Promise<T> {
+  const scope: Scope = { fields, over: false };
+  return scopes.run(scope, async () => {
+    try {
+      return await work();
+    } finally {
+      scope.over = true;
+    }
+  });
+}
+
+function scopeFields(): Scope['fields'] {
+  const scope = scopes.getStore();
+  return scope && !scope.over ? scope.fields : {};
+}
+
 type Write = (level: LogLevel, message: string, fields: Record<string, unknown>) => void;
 
 function logOf(write: Write, always: Readonly<Record<string, unknown>> = {}): Log {
   const log = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
-    const all = { ...always, ...fields };
+    const all = { ...scopeFields(), ...always, ...fields };
     write(level, escapeControls(message), Object.fromEntries(Object.entries(all).map(([k, v]) => [k, plain(v)])));
   };
   return Object.assign(log, {

@@ -8,7 +8,7 @@ if (major < 22 || (major === 22 && minor < 22)) {
   // Chokidar obeys these, and a stray one would silently turn file events into polling.
   delete process.env['CHOKIDAR_USEPOLLING'];
   delete process.env['CHOKIDAR_INTERVAL'];
-  const { cli } = await import('./cli.ts');
+  const { cli } = await import('./cli/program.ts');
   process.exitCode = await cli(process.argv.slice(2));
 }
 

@@ -5,6 +5,7 @@ import { type SyncStatsActions, createSyncStats } from './actions/sync-stats.ts'
 import { createTokenExpiry } from './actions/token-expiry.ts';
 import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
 import type { Config } from './config.ts';
+import { diskSpaceOf, watchesInUse } from './files/machine.ts';
 import { type Events, createEvents } from './events.ts';
 import { type GitlabClient, createGitlabClient } from './gitlab/client.ts';
 import { createLfsClient } from './gitlab/lfs.ts';
@@ -19,9 +20,12 @@ import { resolveName } from './net/probe.ts';
 import { type TlsFiles, createTlsFiles } from './site/tls-files.ts';
 import { type Notices, createNotices } from './notify-wiring.ts';
 import { type Overrides, type SiteRuntimes, createSiteRuntimes } from './site/runtime.ts';
+import type { InstallationNow } from './metrics/gauges.ts';
+import { type Metrics, createMetrics } from './metrics/metrics.ts';
 import type { Store } from './store/store.ts';
 import type { Instance } from './model/instance.ts';
 import { type PauseAllActions, createPauseAll } from './actions/pause-all.ts';
+import { version } from './version.ts';
 import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-checks.ts';
 
 /**
@@ -45,6 +49,7 @@ export interface Parts {
   readonly checks: PeriodicChecks;
   readonly syncStats: SyncStatsActions;
   readonly notices: Notices;
+  readonly metrics: Metrics;
   readonly pauseAll: PauseAllActions;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
@@ -73,15 +78,21 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   });
   const report: Parts['report'] = (entry) =>
     void events.publish({ kind: 'act', act: { ...entry, id: random.bytes(8).toString('hex'), at: clock.now() } });
-  const gitlab = createGitlab(config, store, surroundings);
+  const metrics = createMetrics({
+    ...{ clock, most: config.metrics.sites, sites: () => store.sites.all() },
+    status: (id) => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    installation: installationNow(config, store, { startedAt: clock.now(), queue: () => runtimes.load() }),
+  });
+  const gitlab = createGitlab(config, store, surroundings, metrics);
   const instance = (): Instance | undefined => store.instance.get();
   const tlsFiles = createTlsFiles({ stateDir: config.stateDir, instance, random });
   await tlsFiles.save();
-  const base = { ...gitlab, config, store, clock, random, log, events, report, tlsFiles };
+  const base = { ...gitlab, metrics, config, store, clock, random, log, events, report, tlsFiles };
 
   const syncStats = createSyncStats(base);
   saveHistory(base);
   events.follow(undefined, (event) => {
+    metrics.happened(event);
     if (event.kind === 'run') syncStats.add(event.site, event.run);
   });
   const projects = createProjectTracker(base);
@@ -99,6 +110,7 @@ export async function createParts(config: Config, store: Store, surroundings: Su
       checkForPush: (maxAgeMs, signal) => projects.checkForPush(id, maxAgeMs, signal),
     }),
     apart: (place) => projects.apart(place),
+    onEdited: (id, path) => metrics.edited(id, path),
     onPulled(id, told) {
       if (told) return;
       webhooks
@@ -121,11 +133,31 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll };
 }
 
+/** What metrics tell of the installation. */
+function installationNow(
+  { stateDir }: Config,
+  { instance }: Store,
+  { startedAt, queue }: { startedAt: number; queue: () => InstallationNow['queue'] },
+): () => Promise<InstallationNow> {
+  return async () => ({
+    ...{ version, node: process.versions.node, startedAt, queue: queue() },
+    memoryBytes: process.memoryUsage.rss(),
+    watches: await watchesInUse(),
+    disk: await diskSpaceOf(stateDir),
+    connections: instance.connections(),
+  });
+}
+
 /** All that speaks to GitLab, but git itself. */
-function createGitlab(config: Config, store: Store, { clock, random, mask }: Surroundings) {
+function createGitlab(
+  config: Config,
+  store: Store,
+  { clock, random, mask }: Surroundings,
+  { answered }: Pick<Metrics, 'answered'>,
+) {
   const instance = (): ReturnType<Store['instance']['get']> => store.instance.get();
   const redirectUri = `${config.publicUrl}/oauth/callback`;
-  const http = createHttp({ instance, clock, random });
+  const http = createHttp({ instance, clock, random, onAnswer: answered });
   const oauth = createOauth({ http, instance, redirectUri, clock });
   const tokens = createTokenManager({
     store: {

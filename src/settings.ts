@@ -159,6 +159,28 @@ const settings = {
     about: 'Recipients of the e-mail, separated by commas; at most 20.',
     fallback: 'none',
   },
+  MOORING_METRICS_LISTEN: {
+    schema: z
+      .string()
+      .optional()
+      .transform((text) => (text === undefined ? undefined : readLoopback(text)))
+      .refine((place) => place !== 'wrong', 'It must be an address of this machine alone, a colon and a port.')
+      .transform((place) => (place === 'wrong' ? undefined : place)),
+    example: '127.0.0.1:7421',
+    about:
+      'Address and port on which Mooring serves metrics for Prometheus at /metrics without a token. Only addresses of this machine alone (127.0.0.1, ::1) are allowed. For a Prometheus on another machine, use /metrics on the normal port with an API token.',
+    fallback: 'off; metrics need a token',
+  },
+  MOORING_METRICS_SITES: {
+    schema: z
+      .string()
+      .default('200')
+      .refine((text) => /^\d{1,5}$/.test(text), 'It must be a number from 0 to 99999.')
+      .transform(Number),
+    example: '200',
+    about: 'Number of sites with metrics of their own. All other sites are summed up as the site “other”.',
+    fallback: '200',
+  },
   MOORING_GIT: {
     schema: z.string().optional(),
     example: '/usr/bin/git',
@@ -182,11 +204,17 @@ export type Environment = { readonly [Name in SettingName]: z.output<(typeof set
 /** A secret's name, or that of the file that holds it. */
 export type VariableName = SettingName | `${SettingName}_FILE`;
 
+interface Variable extends Omit<Setting, 'schema' | 'file'> {
+  readonly name: string;
+  /** Its value is one. */
+  readonly secret: boolean;
+}
+
 /** The variables with their examples, files before the secrets they hold. */
-export function variables(): readonly (Omit<Setting, 'schema' | 'file'> & { readonly name: string })[] {
+export function variables(): readonly Variable[] {
   return Object.entries<Setting>(settings).flatMap(([name, { file, example, about, fallback }]) => [
-    ...(file ? [{ name: `${name}_FILE`, ...file }] : []),
-    { name, example, about, fallback },
+    ...(file ? [{ name: `${name}_FILE`, ...file, secret: false }] : []),
+    { name, example, about, fallback, secret: file !== undefined },
   ]);
 }
 
@@ -204,6 +232,14 @@ function isPublicUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol)) return false;
   return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
+
+/** `127.0.0.1:7421` or `[::1]:7421`. */
+function readLoopback(text: string): { readonly host: string; readonly port: number } | 'wrong' {
+  const [, v6, v4 = '', digits = ''] = /^(?:\[([\da-f:]+)\]|([\d.]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const [host, port] = [v6 ?? v4, Number(digits)];
+  const isLoopback = (isIP(host) === 4 && host.startsWith('127.')) || host === '::1';
+  return isLoopback && port <= 65_535 ? { host, port } : 'wrong';
 }
 
 function isNetwork(text: string): boolean {

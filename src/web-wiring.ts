@@ -13,12 +13,15 @@ import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
 import { createSystemActions } from './actions/system.ts';
+import { checkSetUp } from './check/set-up.ts';
+import { givenSettings, setUpDeps } from './check-wiring.ts';
 import { explainPath } from './files/explain.ts';
 import { createSiteFolders } from './files/folders.ts';
 import { ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import { makePkce } from './gitlab/oauth.ts';
+import { withLogFields } from './log.ts';
 import { createMachine } from './machine.ts';
 import type { ConnectionId } from './model/instance.ts';
 import { setUpOf } from './model/set-up.ts';
@@ -37,13 +40,12 @@ import { createSystemHook, createWebhook } from './triggers/webhook.ts';
 import { version } from './version.ts';
 import type { WebDeps } from './web/deps.ts';
 
-/** What the pages are handed: every action, each with the parts it asks for. */
-export function webDeps(parts: Parts): WebDeps {
-  const { config, clock, http, log, store } = parts;
+/** The parts, and what actions need of the machine and the network beside them. */
+export function actionParts(parts: Parts) {
+  const { config, clock, http, store } = parts;
   const connectionEnd = createConnectionEnd(parts);
   const connections = createConnectionActions({ ...parts, makePkce });
-  const deliveries = createDeliveries(parts);
-  const shared = {
+  return {
     ...{ ...parts, connections, connectionEnd, version, cronFault: checkCron, ownerOf, parseHookUrl },
     folders: createSiteFolders({ roots: config.roots, stateDir: config.stateDir, sites: () => store.sites.all() }),
     machine: createMachine(config, clock),
@@ -58,6 +60,14 @@ export function webDeps(parts: Parts): WebDeps {
       ask: (url: string) => http.request({ method: 'GET', url, breaker: 'ignore' }),
     },
   };
+}
+
+/** What the pages are handed: every action, each with the parts it asks for. */
+export function webDeps(parts: Parts): WebDeps {
+  const { config, clock, log, store } = parts;
+  const shared = actionParts(parts);
+  const { connections } = shared;
+  const deliveries = createDeliveries({ ...parts, onTrigger: (id) => parts.metrics.delivered(id) });
   const connectedSite = createConnectedSite<Remote>(shared);
   return {
     about: {
@@ -69,6 +79,7 @@ export function webDeps(parts: Parts): WebDeps {
     },
     now: () => clock.now(),
     log,
+    inRequest: (request, work) => withLogFields({ request }, work),
     accounts: createAccountActions(shared),
     apiTokens: createApiTokenActions(shared),
     instance: createInstanceActions(shared),
@@ -87,9 +98,11 @@ export function webDeps(parts: Parts): WebDeps {
     sessions: store.sessions,
     history: store.history,
     events: parts.events,
+    metrics: parts.metrics,
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
+    setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
 }
 

@@ -36,6 +36,7 @@ config('with nothing set, the defaults hold', () => {
     keyFile: join(process.cwd(), 'data/secret.key'),
     log: { format: 'json', level: 'info' },
     trustedProxies: [],
+    metrics: { sites: 200 },
     warnings: [],
   });
 });

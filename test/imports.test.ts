@@ -30,6 +30,10 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   machine: 'everything',
   'web-wiring': 'everything',
   'notify-wiring': 'everything',
+  socket: ['model'],
+  check: ['model'],
+  metrics: ['model'],
+  'check-wiring': 'everything',
   daemon: 'everything',
   site: 'everything',
   cli: 'everything',
@@ -40,18 +44,35 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
 const asTypes: readonly { from: string; readers: readonly string[] }[] = [
   // The ports of the engine are implemented by git and files.
   { from: 'sync/ports.ts', readers: ['git', 'files'] },
-  // Pages call the actions that they are handed.
-  { from: 'actions', readers: ['web'] },
+  // Pages call the actions that they are handed, and the check of a set-up repeats what they find.
+  { from: 'actions', readers: ['web', 'check'] },
 ];
 
 /** What reaches outside, and where alone it may: modules, or single files. */
 const seams: readonly { what: string; found: RegExp; allowed: readonly string[] }[] = [
-  { what: 'process.env', found: /\bprocess\s*\.\s*env\b/, allowed: ['config', 'daemon', 'cli', 'main'] },
+  {
+    what: 'process.env',
+    found: /\bprocess\s*\.\s*env\b/,
+    allowed: ['config', 'check-wiring', 'daemon', 'cli', 'main'],
+  },
   { what: 'node:child_process', found: /from 'node:child_process'/, allowed: ['git', 'store/lock.ts'] },
   {
     what: 'node:fs',
     found: /from 'node:fs(\/promises)?'/,
-    allowed: ['files', 'store', 'git', 'web/render.ts', 'config', 'daemon', 'parts', 'site', 'cli', 'main'],
+    allowed: [
+      'files',
+      'store',
+      'git',
+      'web/render.ts',
+      'config',
+      'daemon',
+      'socket',
+      'check-wiring',
+      'parts',
+      'site',
+      'cli',
+      'main',
+    ],
   },
   {
     what: 'a timer',

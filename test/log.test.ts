@@ -1,6 +1,7 @@
+import { AsyncResource } from 'node:async_hooks';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createLog, createMask, type Log, type LogFormat, type LogLevel } from '../src/log.ts';
+import { createLog, createMask, withLogFields, type Log, type LogFormat, type LogLevel } from '../src/log.ts';
 import { Secret } from '../src/model/secret.ts';
 
 const logSuite = suite('log');
@@ -15,6 +16,34 @@ logSuite('a JSON line holds the sentence, the level, the time and the fields', (
   const { time, ...rest } = JSON.parse(lines[0] ?? '');
   assert.equal(rest, { level: 40, site: 's1', free: 7, msg: 'Disk nearly full' });
   assert.match(time, /^\d{4}-\d\d-\d\dT/);
+});
+
+logSuite('lines carry the fields of the work they are about, and only while it goes on', async () => {
+  const lines: string[] = [];
+  const log = logTo(lines);
+  let later = (): void => {};
+  await withLogFields({ request: 'r1' }, async () => {
+    later = AsyncResource.bind(() => log('info', 'much later'));
+    await Promise.all([
+      Promise.resolve().then(() => log.with({ site: 's' })('info', 'deep inside')),
+      withLogFields({ request: 'r2' }, async () => log('info', 'another')),
+    ]);
+    log('info', 'at the end');
+  });
+  later();
+  log('info', 'outside');
+  const told = lines.map((line) => JSON.parse(line) as { msg: string; request?: string; site?: string });
+  assert.equal(
+    told.map(({ msg, request }) => [msg, request]),
+    [
+      ['another', 'r2'],
+      ['deep inside', 'r1'],
+      ['at the end', 'r1'],
+      ['much later', undefined],
+      ['outside', undefined],
+    ],
+  );
+  assert.is(told[1]?.site, 's');
 });
 
 logSuite('below the level nothing is written', () => {

@@ -53,6 +53,8 @@ export interface AccountActions {
    * current password is wrong, and `too-many-tries`.
    */
   changePassword(id: string, form: { present: string; password: string }, address: string): Promise<void>;
+  /** For somebody who cannot sign in any more: a new password, and every session ends. Throws `form-invalid`. */
+  resetPassword(id: string, password: string, by: string): Promise<void>;
   /** Ends every session of an account. */
   signOutEverywhere(id: string): Promise<void>;
 }
@@ -110,6 +112,12 @@ export function createAccountActions({ store, connectionEnd, report }: AccountAc
       await accounts.setPassword(id, new Secret(password));
       await sessions.endAll(id);
       report({ by: name, act: 'changed-password', detail: 'their own' });
+    },
+
+    async resetPassword(id, password, by) {
+      await accounts.setPassword(id, new Secret(password));
+      await sessions.endAll(id);
+      report({ by, act: 'changed-password', detail: `of ${nameOf(id)}` });
     },
 
     async signOutEverywhere(id) {

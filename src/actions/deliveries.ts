@@ -19,19 +19,25 @@ export interface DeliveriesDeps {
     delivered(id: SiteId, delivery: { at: number; signed: boolean }): Promise<void>;
     deliveredBySystem(id: SiteId, at: number): Promise<void>;
   };
+  /** Told of each call that sets off a run. */
+  readonly onTrigger: (id: SiteId) => void;
   readonly projects: { doubt(id: SiteId): void };
   readonly checks: { soon(id: SiteId): void };
   readonly log: (level: 'error', message: string, fields: Record<string, unknown>) => void;
 }
 
 /** What a verified webhook call sets off. Calls are verified in `triggers/webhook.ts`. */
-export function createDeliveries({ store, runtimes, webhooks, projects, checks, log }: DeliveriesDeps) {
+export function createDeliveries(deps: DeliveriesDeps) {
+  const { store, runtimes, webhooks, projects, checks, log } = deps;
   const { sites, instance } = store;
   const sitesWhere = (matches: (binding: NonNullable<Site['binding']>) => boolean): SiteId[] =>
     sites.all().flatMap(({ id, binding }) => (binding && matches(binding) ? [id] : []));
   const notNoted = (error: unknown): void =>
     log('error', 'The time of a webhook delivery could not be saved.', { error });
-  const onTrigger = (id: SiteId, news: readonly BranchNews[]): void => runtimes.find(id)?.trigger('webhook', news);
+  function onTrigger(id: SiteId, news: readonly BranchNews[]): void {
+    deps.onTrigger(id);
+    runtimes.find(id)?.trigger('webhook', news);
+  }
 
   return {
     /** A site's own webhook. */

@@ -71,6 +71,7 @@ export type ProblemCode =
   | 'key-missing'
   | 'key-wrong'
   | 'state-in-use'
+  | 'stopping'
   | 'state-failed'
   | 'out-of-resources'
   | 'git-killed'

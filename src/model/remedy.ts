@@ -632,6 +632,14 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 409,
     retry: 'never',
   },
+  stopping: {
+    title: () => 'Mooring is stopping',
+    happened: () => 'It was told to stop before this was done.',
+    untouched: () => 'Mooring replaces files as a whole or not at all. No file is incomplete.',
+    todo: () => 'Try again once it runs. A sync continues where it stopped.',
+    status: 503,
+    retry: 'soon',
+  },
   'already-connected': {
     title: (f) => `${f['site'] ?? 'This site'} is already connected`,
     happened: (f) => `It is connected to ${project(f)}. Someone may have connected it in another window.`,

@@ -47,3 +47,14 @@ export interface Attention {
   readonly wants?: 'access-token';
   readonly sites: readonly SiteId[];
 }
+
+/**
+ * One line of `mooring check`. `note`: nothing is known to be wrong, and only time or a person can tell. `fail`: something
+ * does not work.
+ */
+export interface SetUpCheck {
+  readonly area: string;
+  readonly result: 'ok' | 'note' | 'warn' | 'fail';
+  readonly finding: string;
+  readonly fix?: string;
+}

@@ -15,6 +15,7 @@ import { readPointer } from '../model/lfs.ts';
 import type { Conflict } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import type { Binding, Site, SiteId } from '../model/site.ts';
+import { type SitePath, pathFromText } from '../model/tree.ts';
 import type { Clock, Fs, Random } from '../model/world.ts';
 import { type Resolve, createPins } from '../net/pins.ts';
 import { resolveName } from '../net/probe.ts';
@@ -58,6 +59,8 @@ export interface SiteRuntimesDeps extends Pick<
   readonly whereabouts: (id: SiteId) => Whereabouts;
   /** Where any other repository is. */
   readonly apart: ProjectTracker['apart'];
+  /** A file event named a path of a site. */
+  readonly onEdited: (id: SiteId, path: SitePath) => void;
   /** A run ended and had pulled this many files; `told`: GitLab's call was among what set it off. */
   readonly onPulled: (id: SiteId, told: boolean) => void;
   readonly publish: (event: SyncEvent) => void;
@@ -213,12 +216,18 @@ export function createSiteRuntimes(deps: SiteRuntimesDeps): SiteRuntimes {
 }
 
 /** What tells the workers that something may have changed. */
-function createTriggers({ clock, random, log }: SiteRuntimesDeps, runtimes: ReadonlyMap<SiteId, SiteRuntime>) {
+function createTriggers(
+  { clock, random, log, onEdited, store }: SiteRuntimesDeps,
+  runtimes: ReadonlyMap<SiteId, SiteRuntime>,
+) {
   const watch = createWatch({
     onTouched(id, path) {
       const site = runtimes.get(id);
       site?.directory.touched(path);
       site?.worker.touched();
+      const folder = store.sites.get(id)?.folder;
+      if (folder !== undefined && path.startsWith(`${folder}/`))
+        onEdited(id, pathFromText(path.slice(folder.length + 1)));
     },
     isTold,
     passesOver: (id, folder) => runtimes.get(id)?.directory.passesOver(folder) ?? false,

@@ -93,6 +93,14 @@ async function prepareFolder(path: string): Promise<StoreNote[]> {
   }
 }
 
+/**
+ * Whether a state directory was never used, or does not exist. Changes nothing. Throws `store-missing` for one that lost
+ * its store.
+ */
+export async function isUnused(path: string, keyPath: string): Promise<boolean> {
+  return !(await exists(path)) || isFresh(path, keyPath);
+}
+
 async function isFresh(path: string, keyPath: string): Promise<boolean> {
   const names = await readdir(path);
   if (names.includes(MARK) || names.some((name) => name.startsWith(`${MARK}.`))) return false;

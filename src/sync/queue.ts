@@ -50,7 +50,7 @@ export function createQueue({ clock, concurrency }: { clock: Clock; concurrency:
       const closed = Promise.all([...queues].map((queue) => queue.close()));
       const timer = new AbortController();
       const limit = clock.sleep(ms, timer.signal).then(
-        () => stop.abort(new Error('the daemon is stopping')),
+        () => stop.abort(new Problem('stopping')),
         () => {},
       );
       await closed;
@@ -92,7 +92,7 @@ class SerialQueue implements SiteQueue {
   }
 
   job<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(new Error('the daemon is stopping'));
+    if (this.#closed) return Promise.reject(new Problem('stopping'));
     return this.#inTurn(work);
   }
 

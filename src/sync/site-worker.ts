@@ -48,7 +48,7 @@ export interface SiteWorker {
   /**
    * Syncs now. Resolves when a run has ended that saw everything which either side had before the call, and took it or
    * named why not; a file that is still being written gets its time to rest. `waiting` aborts when nobody waits any more:
-   * what is under way goes on.
+   * what is under way goes on. Throws `broken-off` and `stopping`.
    */
   sync(waiting: AbortSignal): Promise<void>;
   /**
@@ -161,7 +161,12 @@ class Worker implements SiteWorker {
     const until = clock.monotonic() + quietMaxMs;
     for (;;) {
       const began = clock.monotonic();
-      const again = await this.#queue.job((signal) => this.#run(new Set(['person', 'rescan']), signal));
+      const again = await this.#queue.job(async (signal) => {
+        const next = await this.#run(new Set(['person', 'rescan']), signal);
+        // A run that was broken off has not seen everything, and says nothing of it.
+        signal.throwIfAborted();
+        return next;
+      });
       if (again.inMs !== undefined) this.#queue.trigger(again.trigger ?? 'retry', again.inMs);
       const restsMs = again.trigger === 'watch' ? (again.inMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
       // What was there at the call has been taken by a run that began after the longest time to rest. What a person

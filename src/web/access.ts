@@ -127,6 +127,7 @@ const programs: Readonly<Record<string, Who | readonly [Who, ApiScope]>> = {
   'GET /readyz': 'everybody',
   'POST /hooks/gitlab': 'everybody',
   'POST /hooks/gitlab/:site': 'everybody',
+  'GET /metrics': ['viewer', 'read'],
   'GET /api/v1/openapi.json': 'everybody',
   'GET /api/v1/sites': ['viewer', 'read'],
   'POST /api/v1/sites': ['admin', 'admin'],
@@ -241,7 +242,7 @@ export function mayUse(
 
 /**
  * The one place that decides who may use what: pages by session, the API by token, live events by either. Stands before
- * the router it is given.
+ * the router it is given. The operator, who came in over the daemon's own socket, needs neither.
  */
 export function access(deps: WebDeps, address: Address, router: Router<State>, kind: 'programs' | 'pages') {
   return async (ctx: Context, next: Next): Promise<void> => {
@@ -249,21 +250,22 @@ export function access(deps: WebDeps, address: Address, router: Router<State>, k
     if (route && (route.rule.who === 'everybody' || route.rule.who === 'visitor')) return next();
     if (!route && ctx.path.startsWith('/api/')) throw new Problem('not-found', { what: 'address' });
     if (!route && kind === 'programs') return next();
-    const person = route?.rule.scope ? holderOf(ctx, deps) : signedIn(ctx, deps);
+    const { operator } = ctx.state;
+    const person = operator ?? (route?.rule.scope ? holderOf(ctx, deps) : signedIn(ctx, deps));
     if (!person) return toSignIn(ctx, deps, address);
     ctx.state.person = person;
-    if (route) refuseUnless(route, person, deps);
+    if (route) refuseUnless(route, person, deps, operator !== undefined);
     return next();
   };
 }
 
 /** A site that somebody does not see is looked at first: what else is refused must not tell that it exists. */
-function refuseUnless({ rule, site: id }: Route, person: Person, { sites }: WebDeps): void {
+function refuseUnless({ rule, site: id }: Route, person: Person, { sites }: WebDeps, isOperator: boolean): void {
   if (id !== undefined) {
     const site = sites.get(id);
     if (!site || !seesSite(person, site.id)) throw new Problem('not-found', { what: 'site' });
   }
-  if (rule.scope && !allowsScope(person.token?.scopes ?? [], rule.scope))
+  if (rule.scope && !isOperator && !allowsScope(person.token?.scopes ?? [], rule.scope))
     throw new Problem('not-allowed', { why: 'scope', needed: rule.scope });
   if (!hasRole(rule.who, person)) throw new Problem('not-allowed', { why: 'role' });
 }

@@ -1,4 +1,5 @@
 import { bodyParser } from '@koa/bodyparser';
+import type { Socket } from 'node:net';
 import Router from '@koa/router';
 import Koa from 'koa';
 import serve from 'koa-static';
@@ -9,7 +10,9 @@ import type { App, Context, Next, WebContext, State } from './context.ts';
 import { formTokens, sameOrigin } from './csrf.ts';
 import type { WebDeps } from './deps.ts';
 import { failure } from './failure.ts';
+import { admitOperator } from './operator.ts';
 import { createWebContext, publicFolder } from './render.ts';
+import { requestId } from './request-id.ts';
 import { securityHeaders } from './security.ts';
 import { sessions } from './session.ts';
 import { activity } from './routes/activity.ts';
@@ -28,9 +31,11 @@ import { hold } from './routes/hold.ts';
 import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
+import { metrics } from './routes/metrics.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
 import { ownAccount } from './routes/own-account.ts';
+import { operator } from './routes/operator.ts';
 import { paths } from './routes/paths.ts';
 import { repository } from './routes/repository.ts';
 import { settings } from './routes/settings.ts';
@@ -50,21 +55,26 @@ export function createApp(deps: WebDeps): Koa {
   return createWeb(deps).app;
 }
 
-/** The same with its routers, for the test that compares them with the table of access. */
-export function createWeb(deps: WebDeps): { app: Koa; routers: readonly Router<State>[] } {
+/** Every way in: they share the API's routes, so that the command line and programs can do and see the same. */
+export interface Web {
+  /** For the network: pages, the API by token, health and GitLab's calls. */
+  readonly app: Koa;
+  /** For the daemon's own socket: the API, to the operator. */
+  readonly socketApp: Koa;
+  /** What the network reaches, for the test that compares it with the table of access. */
+  readonly routers: readonly Router<State>[];
+}
+
+/** `uidOf`: who is on the other side of the daemon's own socket. */
+export function createWeb(deps: WebDeps, uidOf: (socket: Socket) => number | undefined = () => undefined): Web {
   const address = createAddress(deps.about.publicUrl);
   const pages = new Router<State>();
   const programs = new Router<State>();
   const web = createWebContext(deps, address, ({ state }, asked) => mayUse(deps, pages, state.person, asked));
   addPages(pages, web);
   addPrograms(programs, web);
-  const app: App = new Koa<State>();
-  // A reader who went away in the middle of a stream is no error of ours.
-  app.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET') return;
-    deps.log('warn', 'An answer broke off.', { error: error.message });
-  });
-
+  const app = newApp(deps);
+  app.use(requestId(deps));
   app.use(clientAddress(deps.about.trustedProxies ?? []));
   app.use(mount(address));
   app.use(failure(web));
@@ -79,7 +89,34 @@ export function createWeb(deps: WebDeps): { app: Koa; routers: readonly Router<S
   app.use(bodyParser({ enableTypes: ['form'], formLimit: '256kb' }));
   app.use(formTokens(deps));
   app.use(pages.routes());
-  return { app: app as unknown as Koa, routers: [pages, programs] };
+  const socketApp = createSocketApp(web, programs, uidOf);
+  return { app: app as unknown as Koa, socketApp, routers: [pages, programs] };
+}
+
+/** The API, and what only the operator may ask: no pages, no cookies, no sub-path. */
+function createSocketApp(web: WebContext, programs: Router<State>, uidOf: (socket: Socket) => number | undefined): Koa {
+  const { deps, address } = web;
+  const own = new Router<State>();
+  operator(own, web);
+  const app = newApp(deps);
+  app.use(requestId(deps));
+  app.use(admitOperator(uidOf));
+  app.use(failure(web));
+  app.use(access(deps, address, programs, 'programs'));
+  app.use(jsonBody());
+  app.use(programs.routes());
+  app.use(own.routes());
+  return app as unknown as Koa;
+}
+
+function newApp(deps: WebDeps): App {
+  const app: App = new Koa<State>();
+  // A reader who went away in the middle of a stream is no error of ours.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET') return;
+    deps.log('warn', 'An answer broke off.', { error: error.message });
+  });
+  return app;
 }
 
 /**
@@ -104,6 +141,7 @@ function staticFiles() {
 function addPrograms(router: Router<State>, web: WebContext): void {
   health(router, web);
   hooks(router, web);
+  metrics(router, web);
   api(router, web);
 }
 

@@ -11,7 +11,7 @@ export interface Person extends Reach {
   readonly account: Account;
   /** As the audit log names them. */
   readonly by: string;
-  /** Absent: a browser. */
+  /** Absent: a browser, or the operator. */
   readonly token?: ApiToken;
 }
 
@@ -27,6 +27,8 @@ export interface State {
   person?: Person;
   /** The site the request is about, so that a problem page can lead back to it. */
   site?: Site;
+  /** The request came in over the daemon's own socket: every right. Set by `web/operator.ts` alone. */
+  operator?: Person;
 }
 
 export type Context = Koa.ParameterizedContext<State>;

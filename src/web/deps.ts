@@ -16,7 +16,8 @@ import type { SystemActions } from '../actions/system.ts';
 import type { Account, Session } from '../model/account.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
-import type { SiteId } from '../model/site.ts';
+import type { Site, SiteId } from '../model/site.ts';
+import type { SetUpCheck } from '../model/system.ts';
 
 /**
  * All that the pages are handed; nothing else reaches them. Methods throw a `Problem` for whatever a person can do
@@ -34,7 +35,9 @@ export interface WebDeps {
     readonly trustedProxies?: readonly string[];
   };
   readonly now: () => number;
-  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  /** Lines that are logged while `work` goes on carry the request's id. */
+  readonly inRequest: <T>(id: string, work: () => Promise<T>) => Promise<T>;
 
   readonly accounts: AccountActions;
   readonly apiTokens: ApiTokenActions;
@@ -77,6 +80,9 @@ export interface WebDeps {
     follow(sinceId: number | undefined, listener: (event: Numbered) => void): () => void;
   };
 
+  /** The text format of Prometheus. `sites`: only of these, and nothing of the installation. */
+  readonly metrics: { render(sites?: readonly Site[]): Promise<string> };
+
   /** GitLab's call after a push. Answers at once; checks token and signature in constant time, on the raw body. */
   readonly webhook: (siteId: string, headers: Headers) => DeliveryVerifier;
 
@@ -85,6 +91,12 @@ export interface WebDeps {
 
   /** What keeps Mooring from doing its work, a few words each; empty when nothing does. */
   readonly health: { faults(): Promise<readonly string[]> };
+
+  /**
+   * Everything about the set-up that can be wrong, as `mooring check` prints it, and the environment's settings that are
+   * set, without secrets.
+   */
+  readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

@@ -16,11 +16,14 @@ export function failure(web: WebContext) {
       if (problem.code === 'unexpected') {
         web.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
       }
-      if (ctx.path.startsWith('/api/')) refuse(ctx, problem);
+      if (isForPrograms(ctx)) refuse(ctx, problem);
       else answer(web, ctx, problem);
     }
   };
 }
+
+const isForPrograms = ({ path, state }: Context): boolean =>
+  path.startsWith('/api/') || path === '/metrics' || state.operator !== undefined;
 
 const isInvalid = ({ code }: Problem): boolean => code === 'request-invalid';
 

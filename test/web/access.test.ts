@@ -112,6 +112,8 @@ const isApart = ({ pattern }: Known): boolean =>
   pattern.startsWith('/hooks/') ||
   pattern === '/account/admins/:aid/remove';
 
+const isForPrograms = ({ pattern }: Known): boolean => pattern.startsWith('/api/') || pattern === '/metrics';
+
 test('every route has a row, and every row a route', async () => {
   const { routers, store } = await arrange();
   const routes = routesOf(routers).map(({ method, pattern }) => `${method} ${pattern}`);
@@ -133,7 +135,7 @@ test('every page and form answers each role as the table says', async () => {
   const { routers, as, ask, store, person } = await arrange();
   const wrong: string[] = [];
   let cells = 0;
-  for (const route of routesOf(routers).filter((one) => !isApart(one) && !one.pattern.startsWith('/api/'))) {
+  for (const route of routesOf(routers).filter((one) => !isApart(one) && !isForPrograms(one))) {
     const aid = person('viewer of all').id;
     for (const name of names) {
       const path = pathOf(route.pattern, { aid, tid: person(name).tid });
@@ -206,6 +208,19 @@ test('sites of other people are in no list, count, event or problem', async () =
   assert.match((await as('owner of the site', 'GET', '/')).text, '1 site');
   assert.is(world.calls.filter(({ name }) => name === 'decisions.chooseForEach').length, 0);
   assert.ok(deps.sites.all().length > 5);
+  await store.close();
+});
+
+test('metrics tell of the sites that their reader sees, and of the installation only to who sees all', async () => {
+  const { store, ask, tokenOf } = await arrange();
+  const read = async (name: Name, sites?: readonly SiteId[]) => {
+    const token = await tokenOf(name, 'read', sites);
+    return (await ask('GET', '/metrics', { Authorization: `Bearer ${token}` })).text;
+  };
+  assert.is(await read('admin'), 'all\n');
+  assert.is(await read('viewer of all'), 'all\n');
+  assert.is(await read('owner of the site'), `${theirs}\n`);
+  assert.is(await read('admin', [theirs]), `${theirs}\n`, 'a token of one site');
   await store.close();
 });
 
@@ -283,7 +298,7 @@ test('a token reaches as far as its account and itself, and for others a site do
     { name: 'owner of the site', sites: [others] },
     { name: 'owner of another' },
   ];
-  const routes = routesOf(routers).filter((one) => one.pattern.startsWith('/api/') && !isApart(one));
+  const routes = routesOf(routers).filter((one) => isForPrograms(one) && !isApart(one));
   for (const { name, sites } of holders) {
     const account: Reach = people[name];
     const seesIt = (!account.sites || account.sites.includes(theirs)) && (!sites || sites.includes(theirs));

@@ -28,6 +28,19 @@ test('the webhook hands over the raw body, needs no session, and answers at once
   assert.is((await request(app).get('/hooks/gitlab/museum')).status, 303);
 });
 
+test('each answer names its request, and what somebody sends along is not believed', async () => {
+  const world = fullWorld();
+  const ids: string[] = [];
+  const deps = { ...world.deps, inRequest: <T>(id: string, work: () => Promise<T>) => (ids.push(id), work()) };
+  const app = createApp(deps).callback();
+  for (const path of ['/healthz', '/sign-in', '/no/such/page', '/api/v1/sites', '/hooks/gitlab/museum']) {
+    const { headers } = await request(app).get(path).set('X-Request-Id', 'mine');
+    assert.is(headers['x-request-id'], ids.at(-1), path);
+    assert.match(String(headers['x-request-id']), /^[0-9a-f]{16}$/);
+  }
+  assert.is(new Set(ids).size, 5);
+});
+
 test('a webhook body over one MiB is refused, unless it shows the token: then 25 MiB are GitLab’s own limit', async () => {
   const world = fullWorld();
   const app = createApp(world.deps).callback();

@@ -24,7 +24,7 @@ import {
   type SiteId,
   type SiteStatus,
 } from '../../src/model/site.ts';
-import type { Attention, SystemCheck } from '../../src/model/system.ts';
+import type { Attention, SetUpCheck, SystemCheck } from '../../src/model/system.ts';
 import { pathFromText, type Oid, type SitePath } from '../../src/model/tree.ts';
 import type { ConflictVersions } from '../../src/actions/decisions.ts';
 import type { Check } from '../../src/actions/instance.ts';
@@ -60,6 +60,7 @@ export interface World {
   folders: FolderChoice[];
   checks: Check[];
   systemChecks: SystemCheck[];
+  setUpChecks: SetUpCheck[];
   attention: Attention[];
   wasIgnored: NotSynced[];
   notifications: NotificationsView;
@@ -106,6 +107,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     folders: [],
     checks: [],
     systemChecks: [],
+    setUpChecks: [],
     attention: [],
     notifications: { damaged: false },
     delivery: { kind: 'good', said: '250 Accepted' },
@@ -123,7 +125,11 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
   world.deps = {
     about: { version: '1.4.0', publicUrl: url, roots: ['/srv/sites', '/mnt/archive'], stateDir: '/var/lib/mooring' },
     now: over.now ?? (() => now),
-    log: (level, message, fields) => void world.calls.push({ name: `log.${level}`, args: [message, fields] }),
+    inRequest: (_id, work) => work(),
+    log(level, message, fields) {
+      // Each request logs itself.
+      if (level !== 'debug') world.calls.push({ name: `log.${level}`, args: [message, fields] });
+    },
     accounts: {
       exist: () => world.accounts.length > 0,
       setUp: async (form) => {
@@ -160,6 +166,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         if (present !== password)
           throw new Problem('form-invalid', { field: 'present', text: 'This is not your current password.' });
       },
+      resetPassword: async (id, _password, by) => did('accounts.resetPassword', id, by),
       signOutEverywhere: async (id) => did('accounts.signOutEverywhere', id),
     },
     sessions: {
@@ -463,6 +470,8 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     },
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
+    metrics: { render: async (sites) => sites?.map(({ id }) => `${id}\n`).join('') ?? 'all\n' },
+    setUp: { check: async () => world.setUpChecks, settings: () => ({}) },
     health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };
   return world;

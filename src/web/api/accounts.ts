@@ -75,6 +75,8 @@ export const accountEndpoints: readonly Endpoint[] = [
     handle: async (call) => {
       const { deps, person, seen, by } = call;
       const { name, scopes, sites, expiresAt } = call.body;
+      // The operator has no account that a token could belong to.
+      if (call.ctx.state.operator) throw new Problem('request-invalid', { text: 'A token belongs to an account.' });
       const endsAt = expiresAt === undefined ? undefined : Date.parse(expiresAt);
       if (endsAt !== undefined && endsAt <= deps.now())
         throw new Problem('request-invalid', { expiresAt: 'Give a time in the future.' });

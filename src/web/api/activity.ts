@@ -87,12 +87,14 @@ export const activityEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: 'events',
     handle: ({ ctx, deps, person }) => {
+      const { operator } = ctx.state;
       const last = ctx.get('Last-Event-ID');
       ctx.type = 'text/event-stream';
       ctx.set('X-Accel-Buffering', 'no');
       ctx.status = 200;
       const tokenId = person.token?.id;
       const reader = () => {
+        if (operator) return operator;
         const token = deps.apiTokens.all().find(({ id }) => id === tokenId);
         const account = token && deps.accounts.get(token.accountId);
         const isOver = token?.endsAt !== undefined && deps.now() >= token.endsAt;

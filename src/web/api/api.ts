@@ -40,5 +40,5 @@ export function api(router: Router<State>, web: WebContext): void {
 export function jsonBody() {
   const read = bodyParser({ enableTypes: ['json'], jsonLimit: '512kb', jsonStrict: true });
   return (ctx: Context, next: Next): Promise<unknown> =>
-    ctx.path.startsWith(`${apiBase}/`) ? read(ctx as never, next) : next();
+    ctx.path.startsWith(`${apiBase}/`) || ctx.state.operator ? read(ctx as never, next) : next();
 }

@@ -5,7 +5,7 @@ import type { Plan } from '../../model/plan.ts';
 import { Problem } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import { displayPath } from '../../model/tree.ts';
-import { type Call, type Endpoint, endpoint } from './endpoint.ts';
+import { type Call, type Endpoint, endpoint, ownerFor } from './endpoint.ts';
 import * as shapes from './shapes.ts';
 import { siteView } from './views.ts';
 
@@ -27,12 +27,14 @@ export const connectingEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.plan,
     refusals,
-    handle: async ({ ctx, deps, site, body, person }) => {
+    handle: async (call) => {
+      const { ctx, deps, site, body } = call;
+      const owner = ownerFor(call, body.connection);
       const gone = new AbortController();
       ctx.res.once('close', () => gone.abort(new Problem('broken-off')));
-      const connection = connectionFor(deps, site(), body.connection, person.account.id);
+      const connection = connectionFor(deps, site(), body.connection, owner);
       const asked = { signal: gone.signal, progress: () => {} };
-      const plan = await deps.connecting.plan(requestOf(site(), body), person.account.id, asked);
+      const plan = await deps.connecting.plan(requestOf(site(), body), owner, asked);
       return planView(plan, body.repository, connection);
     },
   }),
@@ -46,9 +48,11 @@ export const connectingEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.site,
     refusals,
-    handle: async ({ deps, site, body, person, by }) => {
-      connectionFor(deps, site(), body.connection, person.account.id);
-      await deps.connecting.confirm({ ...requestOf(site(), body), planId: body.plan }, by, person.account.id);
+    handle: async (call) => {
+      const { deps, site, body, by } = call;
+      const owner = ownerFor(call, body.connection);
+      connectionFor(deps, site(), body.connection, owner);
+      await deps.connecting.confirm({ ...requestOf(site(), body), planId: body.plan }, by, owner);
       return siteView(deps, site());
     },
   }),
@@ -73,8 +77,9 @@ export const connectingEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.site,
     refusals: { 409: 'The site is not connected.' },
-    handle: async ({ deps, site, body, person, by }) => {
-      const connection = deps.connections.mine(person.account.id, body.connection);
+    handle: async (call) => {
+      const { deps, site, body, by } = call;
+      const connection = deps.connections.mine(ownerFor(call, body.connection), body.connection);
       if (!connection) throw noConnection('connection');
       await deps.connecting.handOver(site().id, connection, by);
       return siteView(deps, site());

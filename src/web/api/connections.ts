@@ -4,7 +4,7 @@ import type { Connection, ProjectId } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import { describe } from '../../model/remedy.ts';
 import type { SiteId } from '../../model/site.ts';
-import { type Call, type Endpoint, endpoint } from './endpoint.ts';
+import { type Call, type Endpoint, endpoint, ownerFor } from './endpoint.ts';
 import * as shapes from './shapes.ts';
 import { connectionView, problemView } from './views.ts';
 
@@ -127,14 +127,14 @@ function connectionOf(call: Call): Connection {
 
 /** Nobody acts at GitLab with the access of somebody else. */
 function ownConnection(call: Call): Connection {
-  const connection = call.deps.connections.mine(call.person.account.id, call.param('id'));
+  const connection = call.deps.connections.mine(ownerFor(call, call.param('id')), call.param('id'));
   if (!connection) throw new Problem('not-found', { what: 'connection' });
   return connection;
 }
 
 function handOverOf(call: Call, to: string): { from: Connection; to: Connection } {
   const from = connectionOf(call);
-  const target = call.deps.handOver.targets(call.person.account.id, from.id).find(({ id }) => id === to);
+  const target = call.deps.handOver.targets(ownerFor(call, to), from.id).find(({ id }) => id === to);
   if (!target) throw new Problem('request-invalid', { to: 'Choose another connection of your own that works.' });
   return { from, to: target };
 }

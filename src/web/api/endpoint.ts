@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import type { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
+import type { ConnectionId } from '../../model/instance.ts';
 import type { Site } from '../../model/site.ts';
 import type { Context, Person, State, WebContext } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
@@ -64,6 +65,16 @@ export function endpoint<Q extends z.ZodType, B extends z.ZodType, A extends z.Z
   },
 ): Endpoint {
   return made;
+}
+
+/**
+ * Whose connections to GitLab a call may use: nobody acts with the access of somebody else. The operator, who has no
+ * account, acts with any connection that they name.
+ */
+export function ownerFor({ ctx, deps, person }: Pick<Call, 'ctx' | 'deps' | 'person'>, connection?: string): string {
+  const named =
+    ctx.state.operator && connection !== undefined ? deps.connections.get(connection as ConnectionId) : undefined;
+  return named?.owner ?? person.account.id;
 }
 
 export const apiBase = '/api/v1';

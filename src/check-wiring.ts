@@ -1,0 +1,90 @@
+import { accessSync, constants } from 'node:fs';
+import { mkdtemp, readFile, readdir, rmdir } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { type CheckDeps, checkInstance } from './actions/instance-checks.ts';
+import { type SystemDeps, createSystemActions } from './actions/system.ts';
+import type { SetUpDeps, SetUpMachine } from './check/set-up.ts';
+import type { Config } from './config.ts';
+import { createSiteFolders } from './files/folders.ts';
+import { diskSpaceOf, ownerOf } from './files/machine.ts';
+import { readPrivileges } from './files/privileges.ts';
+import { refusedBelow } from './files/refused.ts';
+import { systemUsers } from './files/users.ts';
+import { type Site, type SiteId, firstStatus } from './model/site.ts';
+import type { Parts } from './parts.ts';
+import { variables } from './settings.ts';
+import { socketPath, socketPathFault } from './socket.ts';
+import { keyExposure } from './store/key-file.ts';
+
+/** What the check of the set-up asks, answered by the daemon's parts. A site that was not opened has no status yet. */
+export function setUpDeps(parts: Parts, shared: CheckDeps & Omit<SystemDeps, 'runtimes'>): SetUpDeps {
+  const { config, clock, runtimes, store } = parts;
+  const statusOf = (id: SiteId) => ({
+    status: () => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+  });
+  const system = createSystemActions({ ...shared, runtimes: { worker: statusOf, load: () => runtimes.load() } });
+  return {
+    config,
+    sites: () => store.sites.all(),
+    hasAccount: () => store.accounts.exist(),
+    system: async () => (await system.report()).checks,
+    attention: () => system.attention(),
+    instance: () => checkInstance(store.instance.get(), shared),
+    privileges: () => ({ ...readPrivileges(), userName: systemUsers(clock).userName(readPrivileges().uid) }),
+    machine: setUpMachine(config, () => store.sites.all()),
+  };
+}
+
+/** The settings of this process's environment, for somebody who helps: a secret only says that it is set. */
+export function givenSettings(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    variables().flatMap(({ name, secret }) => {
+      const value = process.env[name];
+      return value === undefined || value === '' ? [] : [[name, secret ? '[secret]' : value]];
+    }),
+  );
+}
+
+export function setUpMachine(config: Config, sites: () => readonly Site[]): SetUpMachine {
+  const { stateDir, roots, keyFile } = config;
+  const folders = createSiteFolders({ roots, stateDir, sites });
+  return {
+    checkFolder: ({ id, folder }) => folders.checkFolder(folder, id),
+    lookInto: async (folder) => void (await readdir(folder)),
+    writeInto: async (folder) => rmdir(await mkdtemp(join(folder, '.mooring-'))),
+    async refused(folder) {
+      const { uid, capabilities } = readPrivileges();
+      // access(2) does not know that capability of a process that is not root.
+      if (uid !== 0 && capabilities.has('CAP_DAC_OVERRIDE')) return { unreadable: [], unwritable: [] };
+      return refusedBelow(folder);
+    },
+    ownerOf,
+    diskSpace: diskSpaceOf,
+    keyExposure: () => keyExposure(keyFile).catch(() => undefined),
+    missingPrograms: (names) => names.filter((name) => !isOnPath(name)),
+    socketFault: () => socketPathFault(socketPath(stateDir)),
+    unit: readUnit,
+  };
+}
+
+function isOnPath(name: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+const unitFile = '/etc/systemd/system/mooring.service';
+
+async function readUnit(): Promise<string | undefined> {
+  const read = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined);
+  const unit = await read(unitFile);
+  if (unit === undefined) return undefined;
+  const names = (await readdir(`${unitFile}.d`).catch(() => [])).filter((name) => name.endsWith('.conf')).sort();
+  const more = await Promise.all(names.map((name) => read(join(`${unitFile}.d`, name))));
+  return [unit, ...more].join('\n');
+}
