@@ -23,11 +23,11 @@ const LOCK_STALE_MS = 15 * 60_000;
 const prettier = 'node_modules/prettier/bin/prettier.cjs --config config/prettier.json --check --log-level warn .';
 const commands = {
   // Trying Mooring out must work for every user, including root. A service starts without this file and not as root.
-  start: { build: true, run: ['dist/main.js serve'], env: { MOORING_ALLOW_ROOT: 'yes' } },
+  start: { build: true, run: ['--max-semi-space-size=4 dist/main.js serve'], env: { MOORING_ALLOW_ROOT: 'yes' } },
   demo: { build: false, run: ['test/support/demo.ts'] },
   test: { build: false, run: ['test/run.ts'] },
   soak: { build: false, run: ['test/soak/soak.ts'] },
-  bench: { build: false, run: ['test/bench/run.ts'] },
+  bench: { build: true, run: ['test/bench/run.ts'] },
   mutants: { build: false, run: ['test/soak/mutants.ts'] },
   lint: { build: false, run: ['node_modules/eslint/bin/eslint.js --config config/eslint.config.js .', prettier] },
   types: { build: false, run: ['node_modules/typescript/bin/tsc -p tsconfig.json --noEmit'] },

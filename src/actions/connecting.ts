@@ -76,11 +76,11 @@ export function createConnecting<R>(deps: ConnectingDeps<R>): Connecting {
       const wanted = { ...request, branch: branchName(request.branch) };
       const connection = connectionFor(deps, wanted, accountId);
       const project = await usableProject(deps, wanted, connection);
-      const judged = preflight({ site: siteOf(deps, wanted.site), connection, project, branch: wanted.branch });
+      const check = preflight({ site: siteOf(deps, wanted.site), connection, project, branch: wanted.branch });
       const remote = remoteFor(deps, wanted, connection, project);
       const worker = runtimes.worker(wanted.site);
       const plan = await worker.plan(wanted.branch, wanted.direction, remote, subfolderOf(deps, wanted), asked);
-      return { ...plan, obstacles: await judged.judge(plan) };
+      return { ...plan, obstacles: await check.judge(plan) };
     },
 
     async confirm(request, by, accountId) {

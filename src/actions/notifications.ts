@@ -85,7 +85,7 @@ export function createNotificationActions({
   };
 }
 
-/** Damage here must not close the page on which it is put right. */
+/** A damaged store must not close the page on which somebody can repair it. */
 function stored({ webhook }: NotificationDeps['store']['notify']): { webhook?: NoticeWebhook; damaged: boolean } {
   try {
     const found = webhook();

@@ -195,7 +195,7 @@ function stateCheck(stateDir: string, notes: SystemDeps['store']['notes']): Syst
 }
 
 function diskCheck(diskSpace: { free: number; total: number } | undefined): SystemCheck {
-  if (!diskSpace) return { name: 'Disk', result: 'unknown', finding: 'Its room could not be read.' };
+  if (!diskSpace) return { name: 'Disk', result: 'unknown', finding: 'Its free space could not be read.' };
   const finding = `${gib(diskSpace.free)} free of ${gib(diskSpace.total)} where the state directory lies`;
   const share = diskSpace.free / diskSpace.total;
   if (diskSpace.free > 5 * tight(diskSpace) || share > 0.2) return { name: 'Disk', result: 'good', finding };

@@ -94,6 +94,22 @@ export class Debouncer {
 
   #gatheringSince: number | undefined;
 
+  /**
+   * While a folder goes, its removals and what is new wait for each other: one move is one commit, and not first a copy
+   * and then a loss. Not longer than any other path may take to come to rest.
+   */
+  waitsForMove(ready: number, isFolderGoing: boolean): boolean {
+    const now = this.#clock.monotonic();
+    if (ready === 0 || !isFolderGoing) {
+      this.#movingSince = undefined;
+      return false;
+    }
+    this.#movingSince ??= now;
+    return now - this.#movingSince < this.#settings().quietMaxMs;
+  }
+
+  #movingSince: number | undefined;
+
   /** It is in a commit now. */
   taken(path: SitePath): void {
     this.#restless.taken(path, this.#moving.delete(path));

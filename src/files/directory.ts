@@ -27,7 +27,8 @@ import { ignoredBy } from './ignore.ts';
 import { PathAttributes } from './path-attributes.ts';
 import { lateWrites } from './late.ts';
 import { ExcludedPaths } from './excluded-paths.ts';
-import { type Line, Manifest, type Seen, sameInode, seenOf } from './manifest.ts';
+import { type Line, type Seen, sameInode, seenOf } from './line.ts';
+import { Manifest } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
 import type { Form, Reading } from './read.ts';
@@ -90,6 +91,9 @@ export interface Touchable {
   /** How long the last look at everything took, in ms; undefined until there was one. */
   readonly scanMs: number | undefined;
 }
+
+/** So many files that are gone at once are no single removals. */
+const manyGone = 20;
 
 /** From so many touched paths on, a look at everything is cheaper. */
 const manyPaths = 512;
@@ -272,15 +276,18 @@ class SiteDirectory implements Directory, Touchable {
 
   async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
     this.#attributes.forget();
-    const whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
+    let whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
     this.#errors = this.#readErrors();
-    if (whole) this.#all = false;
     if (whole && !this.#captures()) await this.#tryDisks((handles) => this.#staging.tryWeakAgain(handles));
     try {
       const began = this.#o.clock.monotonic();
-      const result = await this.#scan(whole, asked);
+      let result = whole ? undefined : await this.#scan(false, asked);
+      // A folder that moved may have been told of in part: what is new elsewhere belongs into the same commit.
+      whole ||= (result?.gone.length ?? 0) > manyGone;
+      if (whole) this.#all = false;
+      if (whole || !result) result = await this.#scan(true, asked);
       if (whole) this.#scanMs = this.#o.clock.monotonic() - began;
       if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
       this.#excluded.looked(result.left, whole ? 'everything' : asked);
@@ -332,11 +339,17 @@ class SiteDirectory implements Directory, Touchable {
       [...overPointers],
     );
     const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
+    let going = 0;
     for (const path of result.gone) {
       if (this.#debouncer.settled(path, undefined)) pending.push({ path });
-      else moves(path);
+      else {
+        moves(path);
+        going += 1;
+      }
     }
-    const gathers = burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length);
+    const gathers =
+      this.#debouncer.waitsForMove(pending.length, going > manyGone) ||
+      (burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length));
     // Those at rest would only be looked at again and again until the last one is.
     const againInMs = Math.min(
       this.#debouncer.againInMs(unsettled, gathers ? 'last' : 'first'),
@@ -786,4 +799,11 @@ interface Covered {
   readonly oid: Oid;
 }
 
-const noManifest = { get: () => undefined, hasBelow: () => false, under: () => [] };
+const noManifest = {
+  get: () => undefined,
+  has: () => false,
+  isUnchanged: () => false,
+  hasBelow: () => false,
+  folders: () => [],
+  under: () => [],
+};

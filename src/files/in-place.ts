@@ -86,7 +86,7 @@ export async function undoInPlace(fs: Fs, handles: DirectoryHandles, move: Move)
   return 'nothing';
 }
 
-/** Taken by an earlier recovery that did not come to its end: judged anew. */
+/** Moved aside by an earlier recovery that did not finish: compared again. */
 function returnPart(fs: Fs, handles: DirectoryHandles, move: Move, staging: number, aside: Buffer): void {
   if (!fs.stat(staging, aside) || handles.stat(move.path) !== undefined) return;
   fs.rename(staging, aside, handles.folder(parentOf(move.path)), nameOf(move.path));

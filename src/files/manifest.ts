@@ -1,36 +1,10 @@
 import { appendFileSync, closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { Problem } from '../model/problem.ts';
-import type { NotSyncedReason } from '../model/site.ts';
-import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
+import type { Line, RefusedLine } from './line.ts';
+import { LineTable } from './line-table.ts';
 import { inState, readIfThere } from './state.ts';
-
-/** What we believe is at one path. Without `seen` we only know what the ledger says: the file is looked at again. */
-export interface Line extends Entry {
-  readonly seen?: Seen;
-  /** Not ours to write here: counts as agreed, is not scanned and never reported as gone. */
-  readonly refused?: NotSyncedReason;
-  /** Whether its owner could execute the file when it was last seen; absent where nobody asked. */
-  readonly isExecutable?: boolean;
-  /** A text that was committed as it is, for its lines end in more than one way, although `.gitattributes` want LF. */
-  readonly hasMixedLines?: true;
-  /** What still stands at the path in place of a refused version, as far as we put it there. */
-  readonly was?: Entry;
-}
-
-/** A line that says why nothing is written. */
-export type RefusedLine = Line & Required<Pick<Line, 'refused'>>;
-
-/** A file's stat when its content was last known. */
-export interface Seen {
-  readonly dev: string;
-  readonly ino: string;
-  readonly size: number;
-  readonly mtimeNs: string;
-  readonly ctimeNs: string;
-  /** Written so recently that a second write in the same tick of the clock would not show: read it again. */
-  readonly unsure?: true;
-}
 
 /**
  * Path → what is there, for one site: a cache. Losing it means reading files again, never a deletion. On disk it is an
@@ -40,7 +14,7 @@ export interface Seen {
  */
 export class Manifest {
   readonly #file: string;
-  readonly #lines = new Map<SitePath, Line>();
+  readonly #lines = new LineTable();
   /** How many paths lie below each folder. */
   readonly #below = new Map<string, number>();
   readonly #refused = new Set<SitePath>();
@@ -82,6 +56,17 @@ export class Manifest {
     return this.#lines.get(path);
   }
 
+  has(path: SitePath): boolean {
+    this.#read();
+    return this.#lines.has(path);
+  }
+
+  /** Whether the file at a path is what was last seen there, as far as a stat can tell. */
+  isUnchanged(path: SitePath, stat: Stat): boolean {
+    this.#read();
+    return this.#lines.isUnchanged(path, stat);
+  }
+
   entries(): IterableIterator<[SitePath, Line]> {
     this.#read();
     return this.#lines.entries();
@@ -102,6 +87,12 @@ export class Manifest {
   hasBelow(folder: string): boolean {
     this.#read();
     return folder === '' ? this.#lines.size > 0 : this.#below.has(folder);
+  }
+
+  /** Those that have paths below them, but for the site's own. */
+  folders(): Iterable<SitePath> {
+    this.#read();
+    return this.#below.keys() as Iterable<SitePath>;
   }
 
   /** Paths at or below a folder (`''`: all). */
@@ -150,7 +141,7 @@ export class Manifest {
   }
 
   #put(path: SitePath, line?: Line): void {
-    this.#bytes += (line?.seen?.size ?? 0) - (this.#lines.get(path)?.seen?.size ?? 0);
+    this.#bytes += (line?.seen?.size ?? 0) - this.#lines.seenSize(path);
     const isNew = !this.#lines.has(path);
     if (line) this.#lines.set(path, line);
     else this.#lines.delete(path);
@@ -192,7 +183,7 @@ export class Manifest {
 
   /** Gives how many rows it has now. */
   #rewrite(): number {
-    const rows = [...this.#lines].map(([path, line]) => JSON.stringify([path, line]));
+    const rows = [...this.#lines.entries()].map(([path, line]) => JSON.stringify([path, line]));
     rows.push(JSON.stringify({ commit: this.#commit ?? null }));
     const fd = openSync(`${this.#file}.new`, 'w', 0o600);
     try {
@@ -205,35 +196,4 @@ export class Manifest {
     renameSync(`${this.#file}.new`, this.#file);
     return rows.length;
   }
-}
-
-/** Coarsest step in which a local file system's time stamps move, with room to spare, in ns. */
-const tickNs = 20_000_000n;
-
-/** `nowMs`: wall time of the look; a file that changed within a tick of it is marked unsure. */
-export function seenOf(stat: Stat, nowMs: number): Seen {
-  const recent = BigInt(Math.round(nowMs)) * 1_000_000n - stat.ctimeNs < tickNs;
-  return {
-    ...(recent ? { unsure: true as const } : {}),
-    dev: String(stat.dev),
-    ino: String(stat.ino),
-    size: stat.size,
-    mtimeNs: String(stat.mtimeNs),
-    ctimeNs: String(stat.ctimeNs),
-  };
-}
-
-/** The same file with, as far as a stat can tell, the same content. */
-export function sameSeen(seen: Seen | undefined, stat: Stat): boolean {
-  return seen !== undefined && !seen.unsure && sameInode(seen, stat) && seen.ctimeNs === String(stat.ctimeNs);
-}
-
-/** As {@link sameSeen} without ctime, which our own rename and link change. */
-export function sameInode(seen: Seen, stat: Stat): boolean {
-  return (
-    seen.ino === String(stat.ino) &&
-    seen.dev === String(stat.dev) &&
-    seen.size === stat.size &&
-    seen.mtimeNs === String(stat.mtimeNs)
-  );
 }

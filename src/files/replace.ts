@@ -4,7 +4,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import { errnoOf, errorCode, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
 import { createInPlace, undoInPlace } from './in-place.ts';
 import { type Swap, type Undone, Unfinished, orUnfinished } from './swap.ts';
-import { type Seen, sameInode } from './manifest.ts';
+import { type Seen, sameInode } from './line.ts';
 import { type Move, stagedNow } from './staging.ts';
 import { type DirectoryHandles, nameOf } from './directory-handles.ts';
 

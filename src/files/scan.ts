@@ -6,7 +6,7 @@ import type { Fs, Stat } from '../model/world.ts';
 import { PathErrors, close, isAbsent, pathErrno, unlessErrno } from './errno.ts';
 import { type Caught, type IgnoreRules, createIgnoreRules } from './ignore.ts';
 import { type RulesBefore, createRulesBefore } from './ignore-before.ts';
-import { type Line, sameSeen } from './manifest.ts';
+import { type Line, sameSeen } from './line.ts';
 import { databaseOf, isCompanion, isOpenDatabase } from './open-database.ts';
 import { rootProblem } from './root.ts';
 import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
@@ -14,7 +14,11 @@ import { DirectoryHandles, foldersTo, nameOf } from './directory-handles.ts';
 /** What of the manifest a scan needs; a worker reads its own copy from the file. */
 export interface Known {
   get(path: SitePath): Line | undefined;
+  has(path: SitePath): boolean;
+  isUnchanged(path: SitePath, stat: Stat): boolean;
   hasBelow(folder: string): boolean;
+  /** Those that have known paths below them. */
+  folders(): Iterable<SitePath>;
   under(path: string): Iterable<SitePath>;
 }
 
@@ -78,6 +82,7 @@ export function scanPaths(fs: Fs, root: string, known: Known, rules: ScanRules, 
   try {
     const scan = new Scan(fs, handles, known, rules);
     for (const path of paths) scan.path(path);
+    scan.goneFolders();
     return scan.result();
   } finally {
     handles.close();
@@ -90,12 +95,14 @@ class Scan {
   readonly #known: Known;
   readonly #rules: ScanRules;
   readonly #notDurable: ReadonlyMap<SitePath, NotSyncedReason>;
+  readonly #held: ReadonlySet<SitePath>;
   readonly #ignore: IgnoreRules;
   readonly #rulesBefore: RulesBefore | undefined;
   readonly #met = new Set<SitePath>();
   /** Folders whose contents we could not see: nothing in them counts as gone. */
   readonly #blind: string[] = [];
   readonly #learned = new Set<string>();
+  readonly #absentFolders = new Set<SitePath>();
   /** Whether folders on the way to touched paths are looked into. */
   readonly #entered = new Map<SitePath, boolean>();
   /** The files that belong to databases, of folders that were listed; of others, how often one was asked for. */
@@ -116,6 +123,7 @@ class Scan {
     this.#known = known;
     this.#rules = rules;
     this.#notDurable = new Map(rules.notDurable?.map(({ path, reason }) => [path, reason]));
+    this.#held = new Set(rules.held);
     this.#ignore = createIgnoreRules(rules);
     this.#rulesBefore = rules.comparesRules ? createRulesBefore(rules) : undefined;
     this.#errors = new PathErrors(
@@ -161,7 +169,8 @@ class Scan {
     for (const folder of foldersTo(parentOf(path)) as SitePath[]) {
       const way = this.#enters(folder);
       if (way === 'no') return;
-      if (way === 'ends') break;
+      // One of its files is reported as gone, so all that was below it is.
+      if (way === 'ends') return this.#absentBelow(folder);
       this.#learn(folder);
     }
     let stat: Stat | undefined;
@@ -174,6 +183,25 @@ class Scan {
     if (stat?.kind === 'directory') this.#subfolder(path);
     else if (stat) this.#leaf(path, stat.kind, stat);
     this.absent([...this.#known.under(path)].map((at) => [at, this.#known.get(at)]));
+  }
+
+  /**
+   * Many new files may be a folder that moved, and the events of where it was come later: known folders that are not there
+   * any more belong to the same look.
+   */
+  goneFolders(): void {
+    const added = this.#changed.filter(({ path }) => !this.#known.has(path)).length;
+    if (added <= manyNew) return;
+    for (const folder of this.#known.folders()) {
+      const isBelowGone = foldersTo(folder).some((above) => this.#absentFolders.has(above as SitePath));
+      if (!isBelowGone && !this.#handles.mayHold(folder)) this.#absentBelow(folder);
+    }
+  }
+
+  #absentBelow(folder: SitePath): void {
+    if (this.#absentFolders.has(folder)) return;
+    this.#absentFolders.add(folder);
+    this.absent([...this.#known.under(folder)].map((at) => [at, this.#known.get(at)]));
   }
 
   /** Of these known paths, those that were not met. */
@@ -247,10 +275,12 @@ class Scan {
   #leaf(path: SitePath, kind: Stat['kind'], seen?: Stat): void {
     // Asked about by itself and as part of its folder: once is enough.
     if (this.#met.has(path)) return;
+    const there = kind === 'file' ? (seen ?? this.#ifTracked(path)) : undefined;
+    if (there && this.#known.isUnchanged(path, there) && !this.#isPassedOver(path)) return this.#meet(path);
     const line = this.#known.get(path);
     if (line?.refused) return;
     if (this.#passesOver(path)) return;
-    if (this.#rules.held?.includes(path)) return this.#leave(path, { kind: 'conflict' });
+    if (this.#held.has(path)) return this.#leave(path, { kind: 'conflict' });
     if (kind === 'link') return this.#leave(path, { kind: 'link' });
     if (kind === 'other') return this.#leave(path, { kind: 'special' });
     if (unsafePath(path))
@@ -263,9 +293,8 @@ class Scan {
       const before = this.#rulesBefore?.excluded(path);
       if (before !== undefined) return this.#excludedBefore(before, before !== path);
     }
-    this.#files += 1;
-    if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
-    let stat = seen;
+    this.#countFile();
+    let stat = there;
     try {
       stat ??= this.#handles.stat(path);
     } catch (error) {
@@ -285,6 +314,25 @@ class Scan {
       return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
     }
     if (this.#opens(path)) this.#changed.push({ path, stat });
+  }
+
+  #ifTracked(path: SitePath): Stat | undefined {
+    return this.#known.has(path) ? this.#handles.statQuietly(path) : undefined;
+  }
+
+  /** For a reason that counts whether the file has changed or not. */
+  #isPassedOver(path: SitePath): boolean {
+    return this.#notDurable.has(path) || this.#held.has(path);
+  }
+
+  #meet(path: SitePath): void {
+    this.#countFile();
+    this.#met.add(path);
+  }
+
+  #countFile(): void {
+    this.#files += 1;
+    if (this.#files > this.#rules.files) throw new Problem('too-many-files', { limit: String(this.#rules.files) });
   }
 
   #isFile(path: SitePath): boolean {
@@ -425,6 +473,9 @@ const join = (folder: string, name: string): SitePath => (folder === '' ? name :
 function companionsIn(folder: string, entries: readonly { readonly text: string }[]): ReadonlySet<SitePath> {
   return new Set(entries.flatMap(({ text }) => (isCompanion(text) ? [join(folder, text)] : [])));
 }
+
+/** So many new files at once are looked at as a folder that may have moved. */
+const manyNew = 20;
 
 /** So many files that may belong to databases are asked for one by one in a folder. */
 const mostAsked = 32;

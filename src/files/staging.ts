@@ -5,7 +5,7 @@ import { type Oid, type SitePath, displayPath, parentOf } from '../model/tree.ts
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import { tryAbilities } from './abilities.ts';
 import { isAbsent, pathErrno, unlessErrno } from './errno.ts';
-import type { Seen } from './manifest.ts';
+import type { Seen } from './line.ts';
 import { readMounts } from './mount-table.ts';
 import { unwritable } from './root.ts';
 import { inState, readIfThere } from './state.ts';

@@ -17,7 +17,7 @@ export interface Incident {
   readonly words: IncidentWords;
   /** Where it was told. */
   readonly told: readonly Channel[];
-  /** ms since 1970: all is well again, and some of those who were told do not know it yet. */
+  /** ms since 1970: the incident is over, and some of those who were notified have not been told so yet. */
   readonly overAt?: number;
 }
 

@@ -50,7 +50,7 @@ export interface Notifier {
   stop(): Promise<void>;
 }
 
-/** Pauses after the first, second, … failure in a row; the last one from then on. A look rounds them up. */
+/** Pauses after the first, second, … failure in a row; the last one from then on. The next check rounds them up. */
 const pausesMs = [60_000, 180_000, 600_000, 1_800_000, 3_600_000] as const;
 /** When the digest is due, in hours of the server's own zone. */
 const digestHour = 8;

@@ -13,7 +13,7 @@ export interface Form<T> {
   readonly migrations: Migrations;
 }
 
-/** A file's text judged. `bad` says why in a few words. */
+/** What a file's text is. `bad` says why it cannot be used, in a few words. */
 export type Reading<T> =
   | { readonly kind: 'good'; readonly data: T; readonly writtenVersion: number }
   | { readonly kind: 'bad'; readonly why: string };

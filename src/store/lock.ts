@@ -11,7 +11,7 @@ export interface Lock {
 /**
  * Makes this process the only one on a state directory. `flock` locks the open file, not the name and not the process
  * that calls it: the lock lives in the descriptor we go on holding, and the kernel frees it with us, also after kill -9.
- * A pid file would have to be judged stale some day. Node opens with O_CLOEXEC, so no git child keeps it.
+ * Somebody would have to decide when a pid file is stale. Node opens with O_CLOEXEC, so no git child keeps it.
  * Throws `state-in-use` with the other's process id.
  */
 export function takeLock(path: string): Lock {

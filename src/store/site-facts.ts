@@ -12,7 +12,7 @@ import { conflict, mark, oid, sitePath, status } from './shapes.ts';
 
 /** What one site remembers between runs. Losing it costs words on a page, never a file: git's refs hold the truth. */
 interface SiteFacts {
-  /** As last told; `state` is judged anew after a start. */
+  /** As last told; `state` is worked out again after a start. */
   status?: SiteStatus;
   conflicts: Conflict[];
   /** The commit both sides last agreed on: a hint for the day the repository is lost, no more. */

@@ -36,7 +36,7 @@ export interface Store {
   readonly notify: NotifyStore;
   readonly history: History;
   readonly keyPath: string;
-  /** What was put right while opening: log it and show it. */
+  /** What was repaired while opening: log it and show it. */
   readonly notes: readonly StoreNote[];
   /** What keeps the store from being written, after one more try where the last write failed; undefined: nothing. */
   fault(): Promise<unknown>;

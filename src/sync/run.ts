@@ -14,8 +14,8 @@ import { type Divergence, reconcile } from './reconcile.ts';
 import { recover } from './recover.ts';
 import { tipWhenBack } from './went-back.ts';
 
-/** Someone pushes again and again: after this many quick rounds it is better to wait. */
-const quickRounds = 5;
+/** Someone pushes again and again: after this many quick attempts it is better to wait. */
+const quickAttempts = 5;
 /** GitLab names one file at a time that it refuses; after this many the rest waits for the next run. */
 const mostAnew = 20;
 
@@ -33,15 +33,15 @@ export async function run(deps: RunDeps): Promise<Outcome> {
   await commitEdits(deps, notes);
   await keepLateWrites(deps, notes);
   let anew = 0;
-  for (let round = 1; ; round += 1) {
+  for (let attempt = 1; ; attempt += 1) {
     signal?.throwIfAborted();
     let ledger = await repository.ledger();
-    let divergence = await compareSides(deps, ledger, round);
+    let divergence = await compareSides(deps, ledger, attempt);
     notes.before ??= ledger.remote;
     if (!divergence) return end(deps, notes);
     if (await rejoin(deps, ledger, divergence)) {
       ledger = await repository.ledger();
-      divergence = (await compareSides(deps, ledger, round + 1)) as Divergence;
+      divergence = (await compareSides(deps, ledger, attempt + 1)) as Divergence;
     }
     // The branch has again what it lost.
     if (ledger.back && divergence.remote !== 'absent' && divergence.history === 'continued')
@@ -55,7 +55,7 @@ export async function run(deps: RunDeps): Promise<Outcome> {
     if (done !== 'again' && done !== 'anew') return end(deps, notes, done);
     if (done === 'anew') anew += 1;
     if (anew === mostAnew) return end(deps, notes);
-    if (round - anew === quickRounds)
+    if (attempt - anew === quickAttempts)
       throw new Problem('remote-moved', { project: deps.site.binding?.projectPath ?? '' });
   }
 }
@@ -201,11 +201,11 @@ async function keepLateWrites({ repository, directory, now }: RunDeps, notes: No
 const lookingTriggers: readonly Trigger[] = ['poll', 'webhook', 'start', 'person', 'retry'];
 
 /** Where both sides stand; undefined when nobody has reason to look and nothing waits to be pushed. */
-async function compareSides(deps: RunDeps, ledger: Ledger, round: number): Promise<Divergence | undefined> {
+async function compareSides(deps: RunDeps, ledger: Ledger, attempt: number): Promise<Divergence | undefined> {
   const { repository, remote, triggers, signal } = deps;
   const local = await localSide(deps, ledger);
   // While the branch is known to have gone back, a push on top of what it lost can only fail.
-  const looks = round > 1 || ledger.back !== undefined || lookingTriggers.some((trigger) => triggers.has(trigger));
+  const looks = attempt > 1 || ledger.back !== undefined || lookingTriggers.some((trigger) => triggers.has(trigger));
   if (!looks && local === ledger.remote && !ledger.base) return undefined;
   const known = ledger.remote;
   let tip: Oid | 'absent' = known ?? 'absent';

@@ -8,7 +8,7 @@ export interface PeriodicChecksDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: (level: 'warn', message: string, fields: Record<string, unknown>) => void;
-  /** ms between two rounds; an hour unless given. */
+  /** ms between two checks; an hour unless given. */
   readonly everyMs?: number;
 }
 

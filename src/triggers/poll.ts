@@ -60,6 +60,14 @@ export function createPoll(deps: PollDeps): Poll {
     void task.start();
   }
 
+  /** The next four looks at the branch, in ms since 1970: worked out once for each look, for pages ask often. */
+  function nextRuns(of: SiteSchedule): readonly number[] {
+    const [known] = of.nextRuns;
+    if (known === undefined || known <= deps.clock.now())
+      of.nextRuns = of.tasks[0]?.getNextRuns(4).map((date) => date.getTime()) ?? [];
+    return of.nextRuns;
+  }
+
   async function remove(id: SiteId): Promise<void> {
     const siteSchedule = schedules.get(id);
     schedules.delete(id);
@@ -77,7 +85,8 @@ export function createPoll(deps: PollDeps): Poll {
       if (!isOff && present?.key === key) return;
       void remove(site.id);
       if (isOff) return;
-      const siteSchedule: SiteSchedule = { key, tasks: [], stopped: new AbortController(), isProven, polledAt: 0 };
+      const begin = { tasks: [], stopped: new AbortController(), polledAt: 0, nextRuns: [] };
+      const siteSchedule: SiteSchedule = { key, isProven, ...begin };
       schedules.set(site.id, siteSchedule);
       schedule(siteSchedule, site.id, 'poll', site.settings.poll);
       schedule(siteSchedule, site.id, 'rescan', site.settings.rescan);
@@ -85,14 +94,14 @@ export function createPoll(deps: PollDeps): Poll {
     remove: (id) => void remove(id),
     next(id) {
       const siteSchedule = schedules.get(id);
-      const next = siteSchedule?.tasks[0]?.getNextRun()?.getTime();
+      const [next] = siteSchedule ? nextRuns(siteSchedule) : [];
       return siteSchedule && next !== undefined ? Math.max(next, restsUntil(siteSchedule)) : next;
     },
     patience(id) {
       const siteSchedule = schedules.get(id);
-      const [first, , , fourth] = siteSchedule?.tasks[0]?.getNextRuns(4) ?? [];
-      if (!siteSchedule || !first || !fourth) return undefined;
-      return Math.max(fourth.getTime() - first.getTime(), siteSchedule.isProven ? 3 * restMs : 0) + jitterMs;
+      const [first, , , fourth] = siteSchedule ? nextRuns(siteSchedule) : [];
+      if (!siteSchedule || first === undefined || fourth === undefined) return undefined;
+      return Math.max(fourth - first, siteSchedule.isProven ? 3 * restMs : 0) + jitterMs;
     },
     isAlive: () => tickedAt !== undefined && deps.clock.monotonic() - tickedAt < tickLateMs,
     async stop() {
@@ -110,6 +119,8 @@ interface SiteSchedule {
   isProven: boolean;
   /** ms since 1970: when the branch was last looked at by the clock. */
   polledAt: number;
+  /** ms since 1970; empty until somebody asks. */
+  nextRuns: readonly number[];
   readonly stopped: AbortController;
 }
 

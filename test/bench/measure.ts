@@ -29,32 +29,33 @@ export function moment(file: string, holds: (content: string | undefined) => boo
 export interface Cost {
   /** Seconds of CPU, of those that have ended too. */
   readonly cpu: number;
-  /** Bytes in memory, of all that live now. */
+  /** Bytes in memory, of all that live now: what several share is counted once (PSS). */
   readonly memory: number;
 }
 
 /** Of a process and everything below it. */
 export async function costOf(root: number): Promise<Cost> {
-  const all = new Map<number, { parent: number; ticks: number; pages: number }>();
+  const all = new Map<number, { parent: number; ticks: number }>();
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
     const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const [user, system, endedUser, endedSystem] = words.slice(11, 15).map(Number);
     const ticks = (user ?? 0) + (system ?? 0) + (endedUser ?? 0) + (endedSystem ?? 0);
-    if (stat !== '') all.set(Number(name), { parent: Number(words[1]), ticks, pages: Number(words[21]) });
+    if (stat !== '') all.set(Number(name), { parent: Number(words[1]), ticks });
   }
   const isBelow = (pid: number): boolean => {
     const found = all.get(pid);
     return pid === root || (found !== undefined && found.parent > 1 && isBelow(found.parent));
   };
-  let [ticks, pages] = [0, 0];
+  let [ticks, memory] = [0, 0];
   for (const [pid, found] of all) {
     if (!isBelow(pid)) continue;
     ticks += found.ticks;
-    pages += found.pages;
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => '');
+    memory += Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1_024;
   }
-  return { cpu: ticks / 100, memory: pages * 4_096 };
+  return { cpu: ticks / 100, memory };
 }
 
 export function quantile(values: readonly number[], share: number): number {

@@ -152,6 +152,7 @@ await inHarbour(
       await gitlab.projects.create({ path: 'harbour/ours', owner: world.ana, files: content }),
       await gitlab.projects.create({ path: 'harbour/theirs', owner: world.ana, files: content }),
     ];
+    const empty = await costOf(harbour.daemon?.pid ?? 0);
     const site = await mooredSite(harbour, { name: 'Bench', project: ours });
     await site.settled();
     const clone = new Clone(join(dir, 'clone'), dir, gitlab.tokens.add(world.ana, ['api']));
@@ -184,20 +185,25 @@ await inHarbour(
     const idle = (await costOf(pid)).cpu - quiet.cpu;
     const text = table(rows, [
       `${files} files, ${rounds} rounds in turns, GitLab’s REST API ${restMs} ms away. ${machine()} Load when it began: ${load.toFixed(1)}.`,
-      `Mooring’s processes took ${(((after.cpu - before.cpu) * 1_000) / (2 * rounds)).toFixed(0)} ms of CPU for each change, its pages and checks included, ${(idle * 200).toFixed(0)} ms in a second without any, and ${(after.memory / 1024 ** 2).toFixed(0)} MiB of memory.`,
+      `Mooring’s processes took ${(((after.cpu - before.cpu) * 1_000) / (2 * rounds)).toFixed(0)} ms of CPU for each change, its pages and checks included, ${(idle * 200).toFixed(0)} ms in a second without any, and ${mib(after.memory)} of memory, ${mib(empty.memory)} of it before there was a site.`,
     ]);
     process.stdout.write(text);
     if (options.write) await writeTable(text);
   },
   {
+    isBuilt: true,
     env: {
-      NODE_OPTIONS: `--import ${new URL('./count-spawns.ts', import.meta.url).href}`,
+      NODE_OPTIONS: `--import ${new URL('./count-spawns.js', import.meta.url).href}`,
       BENCH_SPAWNS: spawns,
     },
   },
 );
 rmSync(dirname(spawns), { recursive: true });
 process.exit(0);
+
+function mib(bytes: number): string {
+  return `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+}
 
 function machine(): string {
   const [cpu] = cpus();

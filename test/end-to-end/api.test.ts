@@ -145,6 +145,53 @@ test('a conflict is resolved and a site is disconnected and deleted, over HTTP a
     assert.is(await readFile(join(site.folder, 'index.html'), 'utf8'), 'by the site\n');
   }));
 
+test('whoever waits is answered when the daemon stops', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Read and sync'));
+    // A file that never rests keeps a wait going for half a minute.
+    let n = 0;
+    const busy = setInterval(() => void site.write('busy.log', `line ${(n += 1)}\n`), 100);
+    try {
+      await until('it is written', () => n > 3 || undefined);
+      const waiting = ask('POST', `/sites/${site.id}/sync?wait=true&timeout=600`);
+      await until('the wait has begun', async () => {
+        const entries = (await ask('GET', '/audit')).body['entries'] as { act: string }[];
+        return entries.some(({ act }) => act === 'asked-for-sync') || undefined;
+      });
+      assert.is(await harbour.stop(), 0);
+      assert.is((await waiting).status, 202);
+    } finally {
+      clearInterval(busy);
+    }
+  }));
+
+test('a hold ends the wait, says why, and is answered', () =>
+  inHarbour(async (harbour) => {
+    const site = await mooredSite(harbour);
+    await site.settled();
+    const ask = askWith(harbour, await tokenOf(harbour, 'Everything'));
+    const at = `/sites/${site.id}`;
+    site.project.archive();
+    await site.write('edited.txt', 'while it is archived\n');
+    const { status, body } = await ask('POST', `${at}/sync?wait=true`);
+    assert.equal([status, body['state']], [200, 'hold']);
+    const hold = (await ask('GET', `${at}/hold`)).body['hold'] as { code: string; step: string; choices: object[] };
+    assert.is(hold.code, 'project-archived');
+    const { sites } = (await ask('GET', '/problems')).body as { sites: { site: string; hold: string }[] };
+    assert.equal(
+      sites.map((one) => [one.site, one.hold]),
+      [[site.id, 'project-archived']],
+    );
+    assert.is((await ask('POST', `${at}/hold`, { step: 'another', choice: 'try-again' })).status, 409);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'go-on' })).status, 422);
+    site.project.archive(false);
+    assert.is((await ask('POST', `${at}/hold`, { step: hold.step, choice: 'try-again' })).status, 202);
+    assert.is((await ask('POST', `${at}/sync?wait=true`)).body['state'], 'in-sync');
+    assert.ok((await site.project.files('main')).has('edited.txt'));
+  }));
+
 test('a program commits what it names in the name of a person, and nobody else’s edits', () =>
   inHarbour(async (harbour) => {
     const site = await mooredSite(harbour);

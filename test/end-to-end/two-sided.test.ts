@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -213,6 +213,27 @@ test('after all that the site is as usable as before', async () => {
   await site.project.push('main', { 'after.txt': 'all well here too\n' });
   await until('the push arrives', async () => (await inFolder('after.txt')) === 'all well here too\n');
   await site.settled();
+});
+
+test('a large folder that moves is one commit, is no loss to ask about, and moves back in one', async () => {
+  const names = Array.from({ length: 2_000 }, (_, at) => `a${at % 20}/${at}.txt`);
+  await site.project.push('main', Object.fromEntries(names.map((name) => [`from/${name}`, `${name}\n`])));
+  await site.settled();
+  for (const [before, after] of [
+    ['from', 'to'],
+    ['to', 'from'],
+  ] as const) {
+    const tip = await site.project.head();
+    await rename(join(site.folder, before), join(site.folder, after));
+    await until('it is on GitLab', async () => (await site.project.head()) !== tip);
+    await site.settled();
+    const git = (...args: string[]): string =>
+      execFileSync('git', ['-C', site.project.repoPath, ...args], { encoding: 'utf8' }).trim();
+    assert.is(git('rev-list', '--count', `${tip}..main`), '1', site.clicker.page.words.slice(0, 600));
+    const files = git('ls-tree', '-r', '--name-only', 'main').split('\n');
+    assert.is(files.filter((name) => name.startsWith(`${after}/`)).length, 2_000);
+    assert.is(files.filter((name) => name.startsWith(`${before}/`)).length, 0);
+  }
 });
 
 test.run();

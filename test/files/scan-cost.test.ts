@@ -38,8 +38,9 @@ costs('a thousand new files in a folder are each looked at once and opened once,
     const { dir, remove } = scratch();
     try {
       const manifest = new Manifest(join(dir, 'manifest.jsonl'));
-      for (let i = 0; i < known; i += 1) manifest.set(`d${i % 50}/${i}.txt` as SitePath, line);
       const root = join(dir, 'site');
+      for (let i = 0; i < known; i += 1) manifest.set(`d${i % 10}/${i}.txt` as SitePath, line);
+      for (let i = 0; i < 10; i += 1) mkdirSync(join(root, `d${i}`), { recursive: true });
       mkdirSync(join(root, 'many'), { recursive: true });
       const paths = Array.from({ length: 1_000 }, (_, i) => `many/${i}.txt` as SitePath);
       for (const path of paths) writeFileSync(join(root, path), path);
@@ -63,6 +64,32 @@ costs('a thousand new files in a folder are each looked at once and opened once,
   }
   assert.equal(counts[0], counts[1]);
   process.stdout.write(`note: a thousand files: ${JSON.stringify(counts[0])}\n`);
+});
+
+costs('a folder that moved is seen whole, whichever of its events came first', () => {
+  for (const touched of [['a/b1/7.txt'], ['z'], ['z/b3', 'other.txt'], ['a', 'z']]) {
+    const { dir, remove } = scratch();
+    try {
+      const manifest = new Manifest(join(dir, 'manifest.jsonl'));
+      const root = join(dir, 'site');
+      const names = Array.from({ length: 100 }, (_, i) => `b${i % 5}/${i}.txt`);
+      const seen = { dev: '1', ino: '1', size: 1, mtimeNs: '1', ctimeNs: '1' };
+      for (const name of [...names.map((each) => `a/${each}`), 'stays/x.txt'])
+        manifest.set(name as SitePath, { ...line, seen });
+      mkdirSync(join(root, 'stays'), { recursive: true });
+      writeFileSync(join(root, 'stays', 'x.txt'), 'x');
+      for (const name of names) {
+        mkdirSync(join(root, 'z', name, '..'), { recursive: true });
+        writeFileSync(join(root, 'z', name), 'x');
+      }
+      const { gone, changed } = scanPaths(realFs(), root, manifest, rules, touched as SitePath[]);
+      const isPartOfNew = touched.every((path) => path !== 'z' && !path.startsWith('a'));
+      assert.is(gone.length, isPartOfNew ? 0 : 100, touched.join());
+      if (touched.includes('z')) assert.is(changed.length, 100);
+    } finally {
+      remove();
+    }
+  }
 });
 
 costs('which folders have known paths below them is known at every moment', () => {

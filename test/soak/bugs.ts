@@ -237,12 +237,46 @@ export const mutants: readonly Mutant[] = [
     name: 'a file written twice in one tick of the clock is the same file',
     patches: [
       {
-        file: 'src/files/manifest.ts',
+        file: 'src/files/line.ts',
         from: `const recent = BigInt(Math.round(nowMs)) * 1_000_000n - stat.ctimeNs < tickNs;`,
         to: `const recent = BigInt(Math.round(nowMs)) < 0n && stat.ctimeNs < tickNs;`,
       },
     ],
     tests: [guards],
+  },
+  {
+    name: 'a commit that GitLab’s call names counts although the branch is elsewhere',
+    patches: [
+      {
+        file: 'src/git/wire.ts',
+        from: `if (tip !== this.tip) return Promise.resolve(false);`,
+        to: `if (tip === ('' as Oid)) return Promise.resolve(false);`,
+      },
+      { file: 'src/git/wire.ts', from: `if (tip !== early?.tip) await early?.giveUp();`, to: '' },
+    ],
+    tests: [test('git/wire-answers')],
+  },
+  {
+    name: 'a text with both kinds of line endings is committed with LF',
+    patches: [
+      {
+        file: 'src/files/line-endings.ts',
+        from: `if (at === 0 || content[at - 1] !== cr) return 'mixed';`,
+        to: `if (at === 0 || content[at - 1] !== cr) continue;`,
+      },
+    ],
+    tests: [test('sync/line-endings')],
+  },
+  {
+    name: 'turning the x bit on takes it from files that never had it',
+    patches: [
+      {
+        file: 'src/files/directory.ts',
+        from: `if (line && (line.isExecutable === undefined || line.isExecutable === isExecutable)) return tracked;`,
+        to: `if (line && line.isExecutable === isExecutable) return tracked;`,
+      },
+    ],
+    tests: [test('sync/executables')],
   },
   {
     name: 'the store is not synced',

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { smallDisk } from '../faults/support.ts';
@@ -332,7 +333,10 @@ async function quietly(site: MooredSite, port: Harbour, sums: Sums): Promise<voi
     sums.quiet += 1;
   }
   const left = leftovers({ site: site.folder, bare: site.project.repoPath, gitDir });
-  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
+  if (left.length === 0) return;
+  // A file that was replaced only now waits for its ten minutes; what the journal knows nothing of waits for ever.
+  const journal = join(port.stateDir, 'manifests', site.id, 'staging.jsonl');
+  throw new Error(`left behind: ${left.join(', ')}\n${await readFile(journal, 'utf8').catch(String)}`);
 }
 
 function total(moored: readonly Moored[], of: (shore: Shore) => number): number {

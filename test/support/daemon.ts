@@ -60,6 +60,8 @@ export interface HarbourOptions {
    * and a grant of Ana's. `account`: only the account. `nothing`: not even that.
    */
   readonly begin?: 'authorised' | 'account' | 'nothing';
+  /** The build, as it is deployed; else the sources. */
+  readonly isBuilt?: boolean;
   /** Whom to run the daemon as; needs root. */
   readonly as?: RunAs;
   readonly allowLocalWebhooks?: boolean;
@@ -134,7 +136,7 @@ export async function harbour(options: HarbourOptions = {}): Promise<Harbour> {
   };
   const start = async (): Promise<Running> => {
     if (now) throw new Error('the daemon runs already');
-    now = spawnServe(env, options.as, (text) => output.push(text));
+    now = spawnServe(env, options.as, (text) => output.push(text), options.isBuilt ? built : sources);
     const { ended, child } = now;
     const gone = ended.then((code) => {
       throw new Error(`the daemon ended with ${code}:\n${output.join('')}`);
@@ -266,15 +268,19 @@ function giveTo({ uid, gid }: RunAs, folder: string): void {
   lchownSync(folder, uid, gid);
 }
 
+const sources = ['--disable-warning=ExperimentalWarning', join(root, 'src', 'main.ts')];
+/** As in `config/mooring.service`. */
+const built = ['--max-semi-space-size=4', join(root, 'dist', 'main.js')];
+
 /** `node src/main.ts serve`, in a process group of its own. */
 export function spawnServe(
   env: Readonly<Record<string, string>>,
   as: RunAs | undefined,
   heard: (text: string) => void,
+  program: readonly string[] = sources,
 ): Running & { readonly child: ChildProcess } {
-  const serve = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src', 'main.ts'), 'serve'];
-  const [program = '', ...args] = [...(as ? setpriv(as) : []), ...serve];
-  const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const [command = '', ...args] = [...(as ? setpriv(as) : []), process.execPath, ...program, 'serve'];
+  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   child.stdout.on('data', (chunk: Buffer) => heard(chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => heard(chunk.toString()));
   const ended = new Promise<number | null>((resolve) => {

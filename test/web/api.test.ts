@@ -146,6 +146,12 @@ const goodCalls: readonly Row[] = [
   ['POST', '/sites/museum/kept/kv1/restore', { body: { file: 'aW5kZXguaHRtbA' }, status: 202 }],
   ['POST', '/sites/museum/commit-as', { as: 'signs', body: signed, status: 200 }],
   ['POST', '/sites/museum/commit-as', { as: 'signs', body: { ...signed, message: 'slow', timeout: 1 }, status: 202 }],
+  ['POST', '/sites/museum/webhook', { status: 200 }],
+  ['POST', '/sites/museum/stay', { status: 200 }],
+  ['GET', '/sites/museum/no-longer-ignored', { status: 200 }],
+  ['POST', '/sites/museum/no-longer-ignored', { body: { step: 'three', choice: 'ignore' }, status: 202 }],
+  ['POST', '/sites/museum/let-go/remove', { body: { file: 'Y2FjaGUudHh0' }, status: 200 }],
+  ['GET', '/system', { status: 200 }],
   ['GET', '/commit-as/domains', { status: 200 }],
   ['PUT', '/commit-as/domains', { body: { domains: ['northwick.example'] }, status: 200 }],
   ['GET', '/audit?limit=3'],
@@ -265,7 +271,7 @@ api('a token of one site gets nothing but 404 for every other site', async () =>
     }
   }
   assert.equal(world.calls, []);
-  for (const path of ['/sites', '/audit', '/problems', '/connections', '/tokens']) {
+  for (const path of ['/sites', '/audit', '/problems', '/connections', '/tokens', '/system']) {
     const { text } = await ask('GET', path, { as: 'bound', status: 200 });
     for (const id of others) assert.not.match(text, `"${id}"`, `${path} tells of ${id}`);
   }
@@ -323,6 +329,12 @@ api('what stands in the way is a conflict', async () => {
   await ask('POST', '/sites/museum/hold', { body: { step: 'gone', choice: 'go-on' }, status: 409 });
   fails('connecting.pushElsewhere', 'plan-outdated');
   await ask('POST', '/sites/shop/hold/push-elsewhere', { body: { branch: 'x' }, status: 409 });
+  await ask('POST', '/sites/parks/webhook', { status: 409 });
+  await ask('POST', '/sites/parks/stay', { status: 409 });
+  fails('settings.decideRules', 'plan-outdated');
+  await ask('POST', '/sites/museum/no-longer-ignored', { body: { step: 'old', choice: 'commit' }, status: 409 });
+  fails('decisions.removeLetGo', 'plan-outdated');
+  await ask('POST', '/sites/museum/let-go/remove', { body: { file: 'Y2FjaGUudHh0' }, status: 409 });
   fails('commitAs.commit', 'not-connected');
   await ask('POST', '/sites/parks/commit-as', { as: 'signs', body: signed, status: 409 });
   fails('handOver.remove', 'connection-in-use');

@@ -23,11 +23,9 @@ export const activityEndpoints: readonly Endpoint[] = [
     query: activityQuery,
     status: 200,
     answer: z.strictObject({ total: z.int(), runs: z.array(shapes.runShort), next: z.string().nullable() }),
-    handle: async ({ deps, site, query: { offset, ...query } }) => {
+    handle: async ({ deps, site, query }) => {
       const { id } = site();
-      const read = (page: { limit: number; offset: number }) =>
-        deps.history.runs(id, { ...page, offset: page.offset + (query.cursor === undefined ? (offset ?? 0) : 0) });
-      const { rows, total, next } = await partOfHistory(read, query);
+      const { rows, total, next } = await partOfHistory((page) => deps.history.runs(id, page), query);
       return { total, runs: rows.map(runView), next };
     },
   }),

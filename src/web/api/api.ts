@@ -13,6 +13,7 @@ import { instanceEndpoints } from './instance.ts';
 import { openApi } from './open-api.ts';
 import { settingsEndpoints } from './settings.ts';
 import { siteEndpoints } from './sites.ts';
+import { upkeepEndpoints } from './upkeep.ts';
 
 export const endpoints: readonly Endpoint[] = [
   ...siteEndpoints,
@@ -21,6 +22,7 @@ export const endpoints: readonly Endpoint[] = [
   ...activityEndpoints,
   ...decisionEndpoints,
   ...commitAsEndpoints,
+  ...upkeepEndpoints,
   ...connectionEndpoints,
   ...instanceEndpoints,
   ...accountEndpoints,

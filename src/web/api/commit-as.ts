@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { displayPath } from '../../model/tree.ts';
-import { type Endpoint, endpoint } from './endpoint.ts';
+import { type Endpoint, endpoint, whileWaiting } from './endpoint.ts';
 import * as shapes from './shapes.ts';
 import { siteView } from './views.ts';
 
@@ -35,10 +35,9 @@ export const commitAsEndpoints: readonly Endpoint[] = [
       site: shapes.site,
     }),
     refusals: { 409: 'The site is not connected.' },
-    handle: async ({ ctx, deps, site, by, body }) => {
-      const gone = new AbortController();
-      ctx.res.once('close', () => gone.abort());
-      const waiting = AbortSignal.any([gone.signal, AbortSignal.timeout(body.timeout * 1_000)]);
+    handle: async (call) => {
+      const { ctx, deps, site, by, body } = call;
+      const waiting = whileWaiting(call, body.timeout);
       const { commits, left } = await deps.commitAs.commit(site().id, body, by, waiting);
       ctx.status = waiting.aborted ? 202 : 200;
       return {

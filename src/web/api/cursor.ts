@@ -51,13 +51,13 @@ const mostRead = 10_000;
 
 /**
  * A part of a list that grows at its head and is read from a file. Rows that came since the page before are not given
- * twice: the row of the cursor is looked for from where it stood. Throws `request-invalid` where it is kept no more.
+ * twice: the row of the cursor is looked for from where it stood. `offset` counts where there is no cursor. Throws `request-invalid` where it is kept no more.
  */
 export async function partOfHistory<T extends { readonly id: string }>(
   read: (page: { limit: number; offset: number }) => Promise<{ rows: readonly T[]; total: number }>,
-  { limit, cursor }: PageQuery,
+  { limit, cursor, offset = 0 }: PageQuery & { readonly offset?: number | undefined },
 ): Promise<Part<T> & { readonly total: number }> {
-  const from = cursor === undefined ? 0 : (await placeOf(read, decodeCursor(cursor))) + 1;
+  const from = cursor === undefined ? offset : (await placeOf(read, decodeCursor(cursor))) + 1;
   const { rows, total } = await read({ limit, offset: from });
   const last = rows.at(-1);
   const at = from + rows.length - 1;

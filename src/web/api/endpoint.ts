@@ -79,6 +79,14 @@ export function ownerFor({ ctx, deps, person }: Pick<Call, 'ctx' | 'deps' | 'per
 
 export const apiBase = '/api/v1';
 
+/** Aborts after some seconds, when the caller has gone, and when the daemon stops. */
+export function whileWaiting({ ctx, deps }: Pick<Call, 'ctx' | 'deps'>, seconds: number): AbortSignal {
+  const gone = new AbortController();
+  ctx.res.once('close', () => gone.abort());
+  const stopping = deps.stopping ? [deps.stopping] : [];
+  return AbortSignal.any([gone.signal, AbortSignal.timeout(seconds * 1_000), ...stopping]);
+}
+
 /** Adds the endpoints to the router. Answers are JSON; errors are thrown as Problems and answered in one place. */
 export function mount(
   router: Router<State>,

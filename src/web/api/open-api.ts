@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { Problem } from '../../model/problem.ts';
+import { describe } from '../../model/remedy.ts';
 import { accessTable } from '../access.ts';
 import { type Endpoint, apiBase } from './endpoint.ts';
 import { errorAnswer } from './shapes.ts';
@@ -49,7 +51,7 @@ const tags = [
 
 function tagOf(path: string): (typeof tags)[number][0] {
   if (/connect|hand-over$/.test(path) && path.startsWith('/sites')) return 'Connecting';
-  if (/^\/(audit|problems|events)|\/activity/.test(path)) return 'Activity';
+  if (/^\/(audit|problems|events|system)|\/activity/.test(path)) return 'Activity';
   if (/\/(hold|conflicts|kept)/.test(path)) return 'Decisions';
   if (path.endsWith('/commit-as')) return 'Sites';
   if (/^\/(instance|connections)/.test(path)) return 'GitLab';
@@ -124,15 +126,34 @@ function headerParameters({ tagged, creates, method, answer }: Endpoint): Json[]
 }
 
 function responses(one: Endpoint, schemaOf: (shape: z.ZodType, io: 'output') => Json): Json {
-  const refusal = (description: string): Json => ({
+  const refusal = (status: string, description: string): Json => ({
     description,
-    content: { 'application/json': { schema: schemaOf(errorAnswer, 'output') } },
+    content: { 'application/json': { schema: schemaOf(errorAnswer, 'output'), example: exampleOf(status) } },
   });
   const good = goodAnswer(one, schemaOf);
   const found: Json = { [one.status]: good };
   if (one.otherStatus !== undefined) found[one.otherStatus] = good;
-  for (const [status, why] of Object.entries(refusalsOf(one))) found[status] = refusal(why);
-  return { ...found, default: refusal('What happened, what was not touched, what to do.') };
+  for (const [status, why] of Object.entries(refusalsOf(one))) found[status] = refusal(status, why);
+  return { ...found, default: refusal('500', 'What happened, what was not touched, what to do.') };
+}
+
+/** A problem that is answered with each status, in the words of the catalogue. */
+const problems: Readonly<Record<string, Problem>> = {
+  401: new Problem('not-allowed', { why: 'token' }),
+  403: new Problem('not-allowed', { why: 'scope', needed: 'admin' }),
+  404: new Problem('not-found', { what: 'site' }),
+  409: new Problem('plan-outdated'),
+  412: new Problem('changed-meanwhile'),
+  422: new Problem('request-invalid'),
+  428: new Problem('precondition-missing'),
+  500: new Problem('unexpected'),
+};
+
+function exampleOf(status: string): Json {
+  const problem = problems[status] ?? new Problem('unexpected');
+  const { title, happened, untouched, todo } = describe(problem.toFacts());
+  const fields = status === '422' ? { fields: { nam: 'There is no such member.' } } : {};
+  return { error: { code: problem.code, title, happened, untouched, todo, ...fields } };
 }
 
 /** Every status that an endpoint may be expected to refuse with, and why. */

@@ -73,7 +73,7 @@ export const runWhole = z
     files: z
       .array(z.strictObject({ mark, path: z.string(), to: z.enum(['site', 'gitlab']) }))
       .describe('The first two hundred paths that moved.'),
-    letGo: z.array(z.string()),
+    letGo: z.array(z.strictObject({ id: z.string(), path: z.string() })),
     output: z.string().describe('What git and GitLab said.'),
   })
   .meta({ id: 'RunDetails' });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Problem } from '../../model/problem.ts';
 import { pageQuery, partOf } from './cursor.ts';
-import { type Endpoint, endpoint } from './endpoint.ts';
+import { type Endpoint, endpoint, whileWaiting } from './endpoint.ts';
 import * as shapes from './shapes.ts';
 import { siteView } from './views.ts';
 
@@ -82,14 +82,12 @@ export const siteEndpoints: readonly Endpoint[] = [
     otherStatus: 200,
     answer: shapes.site,
     refusals: { 409: 'The site is not connected.' },
-    handle: async ({ ctx, deps, site, by, query }) => {
+    handle: async (call) => {
+      const { ctx, deps, site, by, query } = call;
       const { id, binding, name } = site();
       if (!binding) throw new Problem('not-connected', { site: name });
       if (query.wait === 'true') {
-        const gone = new AbortController();
-        ctx.res.once('close', () => gone.abort());
-        const waiting = AbortSignal.any([gone.signal, AbortSignal.timeout(query.timeout * 1_000)]);
-        ctx.status = (await deps.sites.syncAndWait(id, by, waiting)) ? 200 : 202;
+        ctx.status = (await deps.sites.syncAndWait(id, by, whileWaiting(call, query.timeout))) ? 200 : 202;
       } else await deps.sites.syncNow(id, by);
       return siteView(deps, site());
     },

@@ -72,7 +72,7 @@ export function runDetails(run: RunRecord): Of<typeof shapes.runWhole> {
     by: run.by ?? null,
     hold: run.hold ?? null,
     files: run.files.map(({ mark, path, to }) => ({ mark, path: displayPath(path), to })),
-    letGo: (run.letGo ?? []).map(displayPath),
+    letGo: (run.letGo ?? []).map((path) => ({ id: pathKey(path), path: displayPath(path) })),
     output: run.output,
   };
 }

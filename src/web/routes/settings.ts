@@ -29,7 +29,7 @@ type SiteContext = Context & { params: Record<string, string> };
 const text = z.string().max(2_000).default('');
 const box = z.literal('yes').optional();
 
-/** What each page sends. Numbers and rules are judged where they are saved; here only the shape counts. */
+/** What each page sends. Numbers and rules are checked where they are saved; here only the shape is. */
 const forms = {
   schedule: z.object({ poll: text, rescan: text, quiet: text }),
   commits: z.object({
