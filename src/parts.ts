@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { isLocalAddress } from './actions/instance-checks.ts';
 import { type ProjectTracker, createProjectTracker } from './actions/project-tracker.ts';
+import { honest } from './actions/sites.ts';
 import { type SyncStatsActions, createSyncStats } from './actions/sync-stats.ts';
 import { createTokenExpiry } from './actions/token-expiry.ts';
 import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
@@ -13,7 +14,7 @@ import { type Oauth, createOauth } from './gitlab/oauth.ts';
 import { type TokenManager, createTokenManager } from './gitlab/tokens.ts';
 import type { Log, Mask } from './log.ts';
 import type { AuditEntry } from './model/event.ts';
-import { firstStatus } from './model/site.ts';
+import { type SiteId, type SiteStatus, firstStatus } from './model/site.ts';
 import type { Clock, Random } from './model/world.ts';
 import { type Http, createHttp } from './net/http.ts';
 import { resolveName } from './net/probe.ts';
@@ -78,9 +79,11 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   });
   const report: Parts['report'] = (entry) =>
     void events.publish({ kind: 'act', act: { ...entry, id: random.bytes(8).toString('hex'), at: clock.now() } });
+  // A site that is just being added or removed has no worker.
+  const statusOf = (id: SiteId): SiteStatus => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown');
   const metrics = createMetrics({
     ...{ clock, most: config.metrics.sites, sites: () => store.sites.all() },
-    status: (id) => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    status: (id) => honest(statusOf(id), runtimes.patience(id), clock.now()),
     installation: installationNow(config, store, { startedAt: clock.now(), queue: () => runtimes.load() }),
   });
   const gitlab = createGitlab(config, store, surroundings, metrics);
@@ -124,8 +127,7 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   });
   const notices = createNotices({
     ...{ config, store, events, clock, log, mask: surroundings.mask },
-    // A site that is just being added or removed has no worker.
-    status: (id) => runtimes.find(id)?.status() ?? firstStatus(clock.now(), 'unknown'),
+    status: statusOf,
     ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
   });
   const checks = createChecks({ ...base, projects, webhooks }, overrides.roundsMs);

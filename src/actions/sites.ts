@@ -159,8 +159,8 @@ export function createSiteActions(deps: SiteActionsDeps): SiteActions {
   };
 }
 
-/** `in-sync` needs a recent check: after three missed ones the state is unknown. */
-function honest(status: SiteStatus, patience: number | undefined, now: number): SiteStatus {
+/** `in-sync` needs a recent check: after three missed ones the state is unknown. `patience`: of its schedule, in ms. */
+export function honest(status: SiteStatus, patience: number | undefined, now: number): SiteStatus {
   const since = status.checkedAt ?? status.since;
   const isStale = patience !== undefined && now - since > patience;
   return isStale && status.state === 'in-sync' ? { ...status, state: 'unknown', since: since + patience } : status;

@@ -79,8 +79,18 @@ function ask(socketPath: string, { method, path, body, headers, signal }: Asked)
       resolve,
     );
     asked.once('error', (error: NodeJS.ErrnoException) => reject(unreachable(error, socketPath)));
+    // What changes something may take as long as it takes; events come when they come.
+    if (method === 'GET' && !signal) asked.setTimeout(answerMs, () => asked.destroy(mute()));
     asked.end(text);
   });
+}
+
+/** A check of the set-up asks GitLab several times. */
+const answerMs = 180_000;
+
+function mute(): CliError {
+  const happened = `The daemon has not answered for ${answerMs / 60_000} minutes.`;
+  return new CliError(exit.tryAgain, happened, 'Look at its log and at the load of the machine.', 'no-answer');
 }
 
 function unreachable(error: NodeJS.ErrnoException, socketPath: string): Error {

@@ -79,6 +79,7 @@ async function collect(cli: Cli): Promise<Part[]> {
   };
   await read('settings.json', 'settings of the daemon’s environment', '/operator/v1/settings');
   await read('sites.json', 'sites and their state', '/api/v1/sites');
+  await read('system.json', 'the machine, as the System page shows it', '/api/v1/system');
   await read('problems.json', 'what is wrong now', '/api/v1/problems');
   await read('instance.json', 'settings of the GitLab instance', '/api/v1/instance', withoutCertificates);
   await read('connections.json', 'connections to GitLab', '/api/v1/connections', withoutPeople);

@@ -1,4 +1,5 @@
 import type { Cli } from './cli.ts';
+import { CliError, exit } from './exit.ts';
 import { escapeControls } from '../model/tree.ts';
 import { type SiteView, findSite, sitePath } from './sites.ts';
 
@@ -46,6 +47,8 @@ export async function log(
     });
   });
   await turn;
+  if (!stopped.signal.aborted)
+    throw new CliError(exit.unavailable, 'The daemon stopped.', 'Follow it again once it runs.');
 }
 
 async function runsOf({ client }: Cli, site: SiteView, limit: number): Promise<readonly RunView[]> {
