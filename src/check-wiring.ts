@@ -5,10 +5,12 @@ import { type CheckDeps, checkInstance } from './actions/instance-checks.ts';
 import { type SystemDeps, createSystemActions } from './actions/system.ts';
 import type { SetUpDeps, SetUpMachine } from './check/set-up.ts';
 import type { Config } from './config.ts';
+import { realFs } from './files/disk.ts';
 import { createSiteFolders } from './files/folders.ts';
 import { diskSpaceOf, ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { refusedBelow } from './files/refused.ts';
+import { tryDisk } from './files/try-disk.ts';
 import { systemUsers } from './files/users.ts';
 import { type Site, type SiteId, firstStatus } from './model/site.ts';
 import type { Parts } from './parts.ts';
@@ -31,7 +33,10 @@ export function setUpDeps(parts: Parts, shared: CheckDeps & Omit<SystemDeps, 'ru
     attention: () => system.attention(),
     instance: () => checkInstance(store.instance.get(), shared),
     privileges: () => ({ ...readPrivileges(), userName: systemUsers(clock).userName(readPrivileges().uid) }),
-    machine: setUpMachine(config, () => store.sites.all()),
+    machine: {
+      ...setUpMachine(config, () => store.sites.all()),
+      disk: async ({ id, folder }) => (statusOf(id).status().disks?.length ? undefined : tryDisk(realFs(), folder)),
+    },
   };
 }
 
@@ -59,6 +64,7 @@ export function setUpMachine(config: Config, sites: () => readonly Site[]): SetU
       return refusedBelow(folder);
     },
     ownerOf,
+    disk: async () => undefined,
     diskSpace: diskSpaceOf,
     keyExposure: () => keyExposure(keyFile).catch(() => undefined),
     missingPrograms: (names) => names.filter((name) => !isOnPath(name)),

@@ -1,5 +1,6 @@
 import type { Check } from '../actions/instance-checks.ts';
 import { type Problem, asProblem } from '../model/problem.ts';
+import { type DiskFacts, diskWords } from '../model/disk.ts';
 import { describe } from '../model/remedy.ts';
 import { type Privileges, setUpOf } from '../model/set-up.ts';
 import type { Site } from '../model/site.ts';
@@ -38,6 +39,8 @@ export interface SetUpMachine {
   refused(folder: string): Promise<Refused>;
   ownerOf(folder: string): Promise<number>;
   diskSpace(folder: string): Promise<{ readonly free: number; readonly total: number } | undefined>;
+  /** What the disk of a site can do, where no worker has tried it yet; undefined: one has. */
+  disk(site: Pick<Site, 'id' | 'folder'>): Promise<DiskFacts | undefined>;
   /** A sentence when others can read the key; undefined: they cannot, or there is none yet. */
   keyExposure(): Promise<string | undefined>;
   /** Those of these programs that are not on PATH. */
@@ -182,12 +185,24 @@ async function siteLines(site: Site, { machine, privileges }: SetUpDeps): Promis
       fix: `Give both to a group that ${who} is in, and run: chgrp -R GROUP ${site.folder} && chmod -R g+rwX ${site.folder} && find ${site.folder} -type d -exec chmod g+s {} +`,
     });
   }
+  lines.push(...diskLines(area, await machine.disk(site).catch(() => undefined)));
   const space = await machine.diskSpace(site.folder);
   if (space && space.free < Math.min(1024 ** 3, space.total / 20)) {
     const finding = `${Math.round(space.free / 1024 ** 2)} MiB are free on its disk, and a sync needs room for what it replaces.`;
     lines.push({ area, result: 'warn', finding, fix: 'Make room on that disk.' });
   }
-  return lines.length > 0 ? lines : [ok(area, `${site.folder} can be read and written. ${howWords[setUp]}`)];
+  const isFine = lines.every(({ result }) => result === 'note');
+  return isFine ? [...lines, ok(area, `${site.folder} can be read and written. ${howWords[setUp]}`)] : lines;
+}
+
+/** Only what an admin should know before they wonder: a disk that can do everything is no line. */
+function diskLines(area: string, disk: DiskFacts | undefined): SetUpCheck[] {
+  if (!disk) return [];
+  const words = `Its disk${disk.type === '' ? '' : ` (${disk.type})`}: ${diskWords(disk).join(' ')}`;
+  const fix = 'Move the site to a local disk, or allow replacing there under Site Settings, Conflicts and safety.';
+  if (disk.replace === 'rename') return [{ area, result: 'warn', finding: words, fix }];
+  const isPlain = disk.create !== 'in-place' && disk.modes && disk.owners && !disk.foldsCase;
+  return isPlain ? [] : [{ area, result: 'note', finding: words }];
 }
 
 /** The three ways in which Mooring may stand to the owner of a site's files; `docs/permissions.md` explains each. */
