@@ -45,7 +45,7 @@ export async function checkInstance(instance: Instance | undefined, deps: CheckD
         name: 'Settings',
         result: 'bad',
         finding: 'No GitLab is configured yet.',
-        fix: 'Fill in the form and save it.',
+        fix: 'Enter it on the page Account Settings / Self Hosted GitLab.',
       },
     ];
   }

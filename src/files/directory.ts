@@ -80,6 +80,8 @@ interface DirectorySettings {
 
 /** What the watcher reports: only a hint, the look decides. */
 export interface Touchable {
+  /** Reads what is known of the folder. Without this the first use does, and everything else waits for it. */
+  load(): Promise<void>;
   /** A path below the root, absolute, as text. */
   touched(path: string): void;
   /** Too many to name, or events may have been lost: look at everything next time. */
@@ -171,6 +173,10 @@ class SiteDirectory implements Directory, Touchable {
 
   tracked(): number {
     return this.#manifest.size;
+  }
+
+  load(): Promise<void> {
+    return this.#manifest.load();
   }
 
   touched(path: string): void {

@@ -27,11 +27,22 @@ export class Manifest {
 
   constructor(file: string) {
     this.#file = file;
-    try {
-      this.#read();
-    } catch (error) {
-      // The first access throws it again: one site's manifest must not keep the daemon from starting.
-      if (!(error instanceof Problem)) throw error;
+  }
+
+  /**
+   * Reads the file in portions, so that nobody waits for a large one. Without this the first access reads it at once. What
+   * keeps it from being read is thrown by the first access: one site's manifest must not keep the daemon from starting.
+   */
+  async load(): Promise<void> {
+    if (this.#isRead) return;
+    const text = this.#text();
+    if (typeof text !== 'string') return;
+    this.#isRead = true;
+    let read = 0;
+    for (const row of rowsOf(text)) {
+      if (!this.#readRow(row)) return;
+      read += 1;
+      if (read % portionRows === 0) await new Promise(setImmediate);
     }
   }
 
@@ -42,6 +53,11 @@ export class Manifest {
 
   /** 0 while it cannot be read. */
   get size(): number {
+    try {
+      this.#read();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+    }
     return this.#lines.size;
   }
 
@@ -162,22 +178,35 @@ export class Manifest {
 
   #read(): void {
     if (this.#isRead) return;
-    const text = inState(this.#file, () => readIfThere(this.#file));
+    const text = this.#text();
+    if (typeof text !== 'string') throw text;
     this.#isRead = true;
-    for (const row of text.split('\n')) {
-      if (row === '') continue;
-      this.#rows += 1;
-      try {
-        const parsed = JSON.parse(row) as [SitePath, Line?] | { commit: Oid | null };
-        if (!Array.isArray(parsed)) this.#commit = parsed.commit ?? undefined;
-        else this.#put(...parsed);
-      } catch {
-        // A torn row: what follows may describe another state. Without a commit everything is compared anew.
-        this.#commit = undefined;
-        // And what is added behind it would never be read: the next writing starts a new file.
-        this.#rows = Number.POSITIVE_INFINITY;
-        return;
-      }
+    for (const row of rowsOf(text)) if (!this.#readRow(row)) return;
+  }
+
+  #text(): string | Problem {
+    try {
+      return inState(this.#file, () => readIfThere(this.#file));
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  }
+
+  /** False for a row that was cut short: nothing behind it counts. */
+  #readRow(row: string): boolean {
+    this.#rows += 1;
+    try {
+      const parsed = JSON.parse(row) as [SitePath, Line?] | { commit: Oid | null };
+      if (!Array.isArray(parsed)) this.#commit = parsed.commit ?? undefined;
+      else this.#put(...parsed);
+      return true;
+    } catch {
+      // What follows may describe another state. Without a commit everything is compared anew.
+      this.#commit = undefined;
+      // And what is added behind it would never be read: the next writing starts a new file.
+      this.#rows = Number.POSITIVE_INFINITY;
+      return false;
     }
   }
 
@@ -195,5 +224,18 @@ export class Manifest {
     }
     renameSync(`${this.#file}.new`, this.#file);
     return rows.length;
+  }
+}
+
+/** So many rows are read before others have their turn. */
+const portionRows = 2_000;
+
+function* rowsOf(text: string): Generator<string> {
+  for (let from = 0; from < text.length;) {
+    const end = text.indexOf('\n', from);
+    const row = end === -1 ? text.slice(from) : text.slice(from, end);
+    if (row !== '') yield row;
+    if (end === -1) return;
+    from = end + 1;
   }
 }

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { type SimpleGit, simpleGit } from 'simple-git';
+import type { SimpleGit } from 'simple-git';
 import { Problem } from '../model/problem.ts';
 import type { Progress } from '../model/site.ts';
 import type { Oid } from '../model/tree.ts';
@@ -180,6 +180,8 @@ async function run(
     MOORING_RUN_NOTES: notesOf(options.dir),
   };
   let captured: PushOutput = { code: 0, stdout: '', stderr: '' };
+  // Loaded with the first command: what a connected site does all day goes over the wire.
+  const { simpleGit } = await import('simple-git');
   const git: SimpleGit = simpleGit({
     baseDir: options.dir,
     binary: options.limited,

@@ -1,5 +1,4 @@
 import { getCACertificates } from 'node:tls';
-import { createTransport } from 'nodemailer';
 import type { Delivery, MailSettings, Message } from '../model/notice.ts';
 import { escapeControls } from '../model/tree.ts';
 import type { Clock } from '../model/world.ts';
@@ -27,6 +26,8 @@ export function createMail(deps: MailDeps): (message: Message, signal?: AbortSig
   const { settings, clock } = deps;
   const limits = deps.limits ?? usualLimits;
   return async (message, signal) => {
+    // Loaded with the first message: most installations send none, and it takes as much memory as the web server.
+    const { createTransport } = await import('nodemailer');
     const transport = createTransport(options(settings, deps.ca(), limits));
     const ended = new AbortController();
     const limit = AbortSignal.any(signal ? [signal, ended.signal] : [ended.signal]);

@@ -72,6 +72,7 @@ export async function openSite(deps: OpenSiteDeps, site: Site): Promise<SiteRunt
   await mkdir(manifestDir(deps.config.stateDir, id), { recursive: true, mode: 0o700 });
   const { repository, pointers, transfer, rest } = openSiteRepository(deps, id, present, author);
   const opened = openSiteDirectory(deps, site, present, repository);
+  await opened.load();
   const directory = overrides.directory?.(opened, id) ?? opened;
   // Nothing is being kept yet: what is half-written is a crash's.
   await deps.largeFiles.store
