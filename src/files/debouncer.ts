@@ -43,8 +43,11 @@ export class Debouncer {
     this.#watched.set(path, { first: this.#watched.get(path)?.first ?? now, since: now, look: undefined });
   }
 
-  /** `stat` undefined: the path is gone, which an editor's save also looks like for a moment. */
-  settled(path: SitePath, stat: Stat | undefined): boolean {
+  /**
+   * `stat` undefined: the path is gone, which an editor's save also looks like for a moment. `at once`: somebody asks for
+   * it, so that one which changes constantly does not wait for its turn.
+   */
+  settled(path: SitePath, stat: Stat | undefined, pace: 'paced' | 'at once' = 'paced'): boolean {
     const { quietMs, quietMaxMs } = this.#settings();
     const now = this.#clock.monotonic();
     const look = stat ? `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : 'gone';
@@ -56,7 +59,7 @@ export class Debouncer {
     const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;
     const isAtRest = age >= quietMs || now - watched.since >= quietMs;
     if (!isAtRest && now - watched.first < quietMaxMs) return false;
-    if (this.#restless.waitMs(path) > 0) return false;
+    if (pace === 'paced' && this.#restless.waitMs(path) > 0) return false;
     this.#watched.delete(path);
     if (isAtRest) this.#moving.delete(path);
     else this.#moving.add(path);

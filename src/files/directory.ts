@@ -6,6 +6,7 @@ import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
   Applied,
   Bringing,
+  Burst,
   Directory,
   ScanReport,
   KeptMode,
@@ -280,7 +281,7 @@ class SiteDirectory implements Directory, Touchable {
     }
   }
 
-  async scan(scope: 'touched' | 'all', burst: 'gather' | 'take' = 'take'): Promise<ScanReport> {
+  async scan(scope: 'touched' | 'all', burst: Burst = 'take'): Promise<ScanReport> {
     this.#attributes.forget();
     let whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
@@ -316,8 +317,9 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   /** What of the differences may be recorded now, and what must settle first. */
-  async #judge(result: ScanResult, whole: boolean, burst: 'gather' | 'take'): Promise<ScanReport> {
+  async #judge(result: ScanResult, whole: boolean, burst: Burst): Promise<ScanReport> {
     const edited: SitePath[] = [];
+    const pace = burst === 'at once' ? 'at once' : 'paced';
     const unsettled: SitePath[] = [];
     const restless: SitePath[] = [];
     const moves = (path: SitePath): void => void (this.#debouncer.restless.has(path) ? restless : unsettled).push(path);
@@ -328,7 +330,7 @@ class SiteDirectory implements Directory, Touchable {
         // Read once before git is given it: a fast-import that is abandoned leaves half a pack behind.
         if (this.#unread.delete(path)) await this.#contents.hash(path);
         if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
-        else if (!this.#debouncer.settled(path, stat)) moves(path);
+        else if (!this.#debouncer.settled(path, stat, pace)) moves(path);
         else if (!(await this.#knownContent(path, stat))) {
           mayCover.push(...(await this.#mayCover(path)));
           edited.push(path);
@@ -347,7 +349,7 @@ class SiteDirectory implements Directory, Touchable {
     const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
     let going = 0;
     for (const path of result.gone) {
-      if (this.#debouncer.settled(path, undefined)) pending.push({ path });
+      if (this.#debouncer.settled(path, undefined, pace)) pending.push({ path });
       else {
         moves(path);
         going += 1;

@@ -286,6 +286,12 @@ export type PushResult =
   /** GitLab's own words, cleaned. */
   | { readonly kind: 'refused'; readonly text: string; readonly output: string };
 
+/**
+ * `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. `take`: they
+ * do not. `at once`: nor does a path that changes constantly wait for its turn.
+ */
+export type Burst = 'gather' | 'take' | 'at once';
+
 /** What a look at the directory found. */
 export interface ScanReport {
   /** Paths to record, settled and readable. */
@@ -400,8 +406,7 @@ export interface Directory {
   resetBaseline(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
   /** Puts back what a crash or a failing disk left half-way. Before any look. */
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
-  /** `gather`: paths at rest may wait a little for others that still change, so that a burst becomes one commit. */
-  scan(scope: 'touched' | 'all', burst?: 'gather' | 'take'): Promise<ScanReport>;
+  scan(scope: 'touched' | 'all', burst?: Burst): Promise<ScanReport>;
   /**
    * Everything that would travel, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
    * repository will bring, which count already. `commit`: as in {@link Bringing}.

@@ -109,7 +109,8 @@ async function commitEdits(deps: RunDeps, notes: Notes): Promise<void> {
   await directory.resetBaseline(disk, () => repository.files(disk, Number.POSITIVE_INFINITY));
   const everything = triggers.has('rescan') || triggers.has('start');
   const hurried = [...triggers].some((trigger) => trigger !== 'watch');
-  const found = await directory.scan(everything ? 'all' : 'touched', hurried ? 'take' : 'gather');
+  const burst = triggers.has('person') ? 'at once' : hurried ? 'take' : 'gather';
+  const found = await directory.scan(everything ? 'all' : 'touched', burst);
   notes.unsettled = found.unsettled.length;
   if (found.againInMs !== undefined) notes.againInMs = found.againInMs;
   notes.notSynced = [...found.notSynced];

@@ -94,6 +94,15 @@ restless('R20: an upload that takes minutes, once, is not named', () => {
   assert.equal(debouncer.restless.all(), []);
 });
 
+restless('R20: whoever asks for a sync gets what is at rest now', () => {
+  const { clock, debouncer, logged } = arrange();
+  logged(120);
+  clock.pass(2_000);
+  const stat = { ctimeNs: BigInt(clock.now() - 2_000) * 1_000_000n } as Stat;
+  assert.not.ok(debouncer.settled(log, stat));
+  assert.ok(debouncer.settled(log, stat, 'at once'));
+});
+
 restless('R20: what has stopped for ten minutes is an ordinary path again', () => {
   const { clock, debouncer, logged, saved } = arrange();
   logged(120);
