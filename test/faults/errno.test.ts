@@ -43,8 +43,16 @@ const lacking = [...unsupported, 'EPERM', 'EACCES', 'EXDEV', 'EMLINK'];
 
 /** What stops while a call always fails with an errno of a path. */
 const scopes: Readonly<Partial<Record<keyof Fs, 'site' | 'path' | 'nothing'>>> = {
-  ...{ openRoot: 'site', list: 'site', stat: 'site', statOpen: 'site', openDirectory: 'site', createFile: 'site' },
-  ...{ openFile: 'path', read: 'path', readSmall: 'path', fsync: 'path', rename: 'path', attributes: 'path' },
+  ...{ openRoot: 'site', list: 'site', stat: 'site', statOpen: 'site', createFile: 'site' },
+  ...{
+    openDirectory: 'path',
+    openFile: 'path',
+    read: 'path',
+    readSmall: 'path',
+    fsync: 'path',
+    rename: 'path',
+    attributes: 'path',
+  },
   // Nothing can be staged then.
   ...{ write: 'site', makeDirectory: 'site' },
   ...{ close: 'nothing', free: 'nothing', removeDirectory: 'nothing', unlink: 'nothing' },

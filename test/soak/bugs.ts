@@ -24,7 +24,10 @@ const crash = (only: string): Run => ({
   env: { MOORING_ONLY: only, MOORING_BUDGET_S: '40', MOORING_FAILURES: '1' },
 });
 
-const errno = (only: string): Run => ({ ...test('faults/errno'), env: { MOORING_ONLY: only } });
+const errno = (call: string): Run => ({
+  ...test('faults/errno'),
+  env: { MOORING_ERRNO: 'all', MOORING_ONLY: `: ${call} (EACCES|EIO) always` },
+});
 const guards = test('soak/guards');
 const model: Run = { ...test('soak/model'), env: { MOORING_BUDGET_S: '20' } };
 const power = test('faults/power');
