@@ -66,7 +66,7 @@ branches('a protected branch is said before the warning, by row and by address',
     const site = await mooredSite(harbour);
     await site.settled();
     const page = await site.clicker.open(`${site.url}/branch`);
-    assert.match(page.html, /release \(protected: you may not push\)/);
+    assert.match(page.html, /release \(protected: you cannot push\)/);
     const refused = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=release`);
     assert.is(refused.status, 422);
     assert.match(refused.words, 'The branch release of harbour/website is protected');

@@ -124,7 +124,7 @@ preflight('a renamed branch: look again, switch to the default one, or make it a
     await website.deleteBranch('main');
     await site.reaches('On hold');
     const hold = await site.clicker.open(`${site.url}/hold`);
-    for (const button of ['Check again', 'Switch to trunk', 'Another branch', 'Create the branch again'])
+    for (const button of ['Check again', 'Switch to trunk', 'Choose another branch', 'Create the branch again'])
       assert.match(hold.words, button);
     await site.clicker.press('Check again');
     await site.reaches('On hold');
