@@ -207,7 +207,7 @@ test('an errno is told in words: missing rights where it says so, and nowhere el
     [{ kind: 'unwritable', errno: 'EPERM' }, 'Mooring has no permission to write it (EPERM)'],
     [{ kind: 'unwritable', errno: 'EROFS' }, 'Could not be written: the disk is read-only (EROFS)'],
     [{ kind: 'unremovable' }, 'Removed on GitLab, but Mooring has no permission to remove it here'],
-    [{ kind: 'unremovable', errno: 'EBUSY' }, 'Removed on GitLab, and could not be removed here: it is in use (EBUSY)'],
+    [{ kind: 'unremovable', errno: 'EBUSY' }, 'Removed on GitLab, but could not be removed here: it is in use (EBUSY)'],
   ];
   for (const [reason, words] of told) assert.is(notSyncedWords(reason), words);
   for (const code of ['folder-unreadable', 'folder-unwritable', 'file-unreadable'] as const) {
