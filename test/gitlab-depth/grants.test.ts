@@ -344,7 +344,7 @@ grants(
         });
         const page = await site.clicker.open(`${site.url}/hold`);
         assert.match(page.words, 'GitLab does not know this application');
-        for (const way of ['I’ve fixed it', 'Check the instance', 'Authorise Mooring again'])
+        for (const way of ['I’ve fixed it', 'Check the GitLab settings', 'Authorise Mooring again'])
           assert.match(page.words, way);
         await site.clicker.open(`${harbour.url}/account/gitlab`);
         await site.clicker.press('Configure Self Hosted GitLab', { Secret: secret });

@@ -179,7 +179,7 @@ for (const [name, end] of [
           'The right GitLab is back',
           'This is the right project',
           'Choose another repository',
-          'Check the instance',
+          'Check the GitLab settings',
         ]);
         if (end === 'held') {
           await site.clicker.press('Check again');

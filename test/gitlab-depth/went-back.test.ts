@@ -74,7 +74,7 @@ for (const [button, isPushed] of [
       assert.is(attention.words.split(title).length, 2, 'told once for the instance');
       const page = await clicker.follow('See what was lost and decide for all of them');
       assert.is(page.heading, title);
-      assert.match(page.words, 'Mooring changed no file and no branch.');
+      assert.match(page.words, 'Mooring did not change any files or branches.');
       for (const { site } of days) assert.match(page.words, site.project.path);
       assert.is(page.words.split('1 commit lost.').length, 3);
       assert.equal([await filesOf(one.folder), await filesOf(two.folder)], before, 'a file moved unasked');

@@ -213,9 +213,9 @@ test('an errno is told in words: missing rights where it says so, and nowhere el
   for (const code of ['folder-unreadable', 'folder-unwritable', 'file-unreadable'] as const) {
     const rights = describe({ code, facts: { folder: '/srv/www', path: 'a.md', errno: 'EACCES' } });
     const broken = describe({ code, facts: { folder: '/srv/www', path: 'a.md', errno: 'EIO' } });
-    assert.match(rights.todo, /right to/);
+    assert.match(rights.todo, /permission to/);
     assert.match(broken.happened, /: input\/output error \(EIO\)\.$/);
-    assert.not.match(`${broken.title} ${broken.todo}`, /may not|right to/);
+    assert.not.match(`${broken.title} ${broken.todo}`, /permission/);
   }
   const limits = ['EMFILE', 'ENFILE', 'ENOMEM'].map((errno) =>
     describe({ code: 'out-of-resources', facts: { errno } }),
