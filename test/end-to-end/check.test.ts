@@ -139,12 +139,7 @@ test('eight faults at once, and each has its own line', async () => {
             ['Git', 'fail', /2\.30\.1/, /2\.38 or newer/],
             ['Key', 'fail', /can be read by others/, /chmod 600/],
             ['Site gone', 'fail', /does not exist/, /Create or mount/],
-            [
-              'Site closed',
-              'fail',
-              /denied writing to/,
-              /chmod g\+rwx.*docs\/permissions\.md/,
-            ],
+            ['Site closed', 'fail', /denied writing to/, /chmod g\+rwx.*docs\/permissions\.md/],
             ['Site deep', 'fail', /has no permission to write to the folder uploads/, /chgrp -R GROUP .* g\+s/],
             ['GitLab: Application', 'fail', /does not know this Application ID/, /copy its Application ID/],
             ['GitLab: Webhook', 'warn', /refused to call/, /Outbound requests/],

@@ -98,7 +98,10 @@ test('hundreds of sites make a small page, and are all answered', async () => {
 test('one branch alone has no such page, and the dashboard says nothing of a backup', async () => {
   const world = fullWorld();
   const me = await signedIn(world);
-  assert.match((await me.get('/')).text, '2 branches lost commits in GitLab, probably because it was restored from an older backup');
+  assert.match(
+    (await me.get('/')).text,
+    '2 branches lost commits in GitLab, probably because it was restored from an older backup',
+  );
   world.statuses.delete('theatre');
   assert.is((await me.get(path)).headers['location'], '/');
   assert.not.match((await me.get('/')).text, 'restored from an older backup');
