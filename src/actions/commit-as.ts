@@ -109,7 +109,7 @@ function faultsOf({ paths, author, message }: CommitAsForm, domains: readonly st
     faults['author.email'] = 'Enter an e-mail address, such as jane@example.org.';
   else if (!domains.includes(domain))
     faults['author.email'] =
-      `Programs may not commit as people at ${domain}. An admin allows domains under Account Settings / API tokens.`;
+      `Programs cannot commit as people at ${domain}. Ask an admin to allow the domain under Account Settings / API tokens.`;
   if (message.trim() === '' || message.length > 10_000 || /[^\P{Cc}\n\r\t]/u.test(message))
     faults['message'] = 'Enter 1 to 10,000 characters, without control characters.';
   if (paths.some((path) => path === '' || path.startsWith('/') || path.endsWith('/')))

@@ -163,7 +163,7 @@ async function checkVersion(answer: Answer, isTold: boolean, deps: CheckDeps): P
   }
   const found = await outcomeOf(versionOf(deps));
   if ('value' in found && found.value) return good(`GitLab ${found.value.version} answers.`);
-  if (isApi(answer)) return good('GitLab answers. Its version shows once somebody is connected.');
+  if (isApi(answer)) return good('GitLab answers. Its version is shown once someone has connected.');
   return bad(`Something answers there, but it is not GitLab’s API (it answered ${answer.value.status}).`, urlFix);
 }
 
@@ -201,7 +201,11 @@ async function checkWayBack(instance: Instance, deps: CheckDeps): Promise<Check>
   }
   const back = new URL(instance.advanced.reachableAt || deps.config.publicUrl);
   if (back.origin === new URL(instance.url).origin) {
-    return { name, result: 'good', finding: 'Mooring lies under GitLab’s own address, which GitLab always may call.' };
+    return {
+      name,
+      result: 'good',
+      finding: 'Mooring is served under GitLab’s own address, which GitLab can always call.',
+    };
   }
   const addresses = await outcomeOf(deps.network.resolve(back));
   const local = 'value' in addresses ? addresses.value.find(isLocalAddress) : undefined;

@@ -127,7 +127,9 @@ function applicationIdOf(text: string): string {
 function secretOf(text: string, kept: Secret | undefined): Secret {
   if (text === '' && kept) return kept;
   if (text === '')
-    throw new Fault('Enter the Secret. It is needed again whenever the GitLab URL or the Token URL’s server changes.');
+    throw new Fault(
+      'Enter the Secret. It must be entered again whenever the GitLab URL or the server of the Token URL changes.',
+    );
   if (/\s/.test(text)) throw new Fault('The Secret contains a space or a line break. Paste it again without it.');
   if (text.length > 500) throw new Fault('This is too long for a Secret.');
   return new Secret(text);

@@ -124,12 +124,12 @@ function whyNot(
   { least, usedBy }: { least: number; usedBy: string | undefined },
 ): string | undefined {
   const role = roleName(project.accessLevel);
-  if (project.archived) return 'Archived: GitLab accepts no pushes.';
+  if (project.archived) return 'Archived: GitLab does not accept pushes.';
   if (project.sha256) return 'Uses SHA-256 object names, which Mooring does not support.';
   if (usedBy !== undefined) return `Already used by ${usedBy}.`;
   if (project.accessLevel > 0 && project.accessLevel < least) {
-    const may = project.accessLevel < developer ? 'You may not push: your role is' : 'Your role is';
-    return `${may} ${role}, ${roleName(least)} is needed.`;
+    const may = project.accessLevel < developer ? 'You cannot push: your role is' : 'Your role is';
+    return `${may} ${role}, and ${roleName(least)} is required.`;
   }
   if (mayNotBegin(project)) {
     return `Empty, and you are ${role}: GitLab lets only a Maintainer make the first push.`;

@@ -319,7 +319,7 @@ function permissionsOf(
     else if (setUp(-1) !== 'capabilities')
       faults.add(
         'owner',
-        'Mooring may not give files to other users: it runs without CAP_CHOWN, CAP_FOWNER and CAP_FSETID. Grant them in its unit or compose file, or leave this field empty.',
+        'Mooring cannot give files to other users: it runs without CAP_CHOWN, CAP_FOWNER and CAP_FSETID. Grant them in its unit or compose file, or leave this field empty.',
       );
   }
   const fileMode = faults.mode('fileMode', form.fileMode, { owner: 0o600, words: 'read and write' });

@@ -185,21 +185,21 @@ function gitCheck(version: string | undefined): SystemCheck {
 
 function stateCheck(stateDir: string, notes: SystemDeps['store']['notes']): SystemCheck {
   const name = 'State directory';
-  if (notes.length === 0) return { name, result: 'good', finding: `${stateDir}, opened without a fault` };
+  if (notes.length === 0) return { name, result: 'good', finding: `${stateDir}, opened without errors` };
   return {
     name,
     result: 'warn',
     finding: notes.map(({ text }) => text).join(' '),
-    fix: 'Nothing to do by itself: Mooring put it right when it started. If it comes again, check the disk.',
+    fix: 'No action needed: Mooring repaired this when it started. If it happens again, check the disk.',
   };
 }
 
 function diskCheck(diskSpace: { free: number; total: number } | undefined): SystemCheck {
   if (!diskSpace) return { name: 'Disk', result: 'unknown', finding: 'Its free space could not be read.' };
-  const finding = `${gib(diskSpace.free)} free of ${gib(diskSpace.total)} where the state directory lies`;
+  const finding = `${gib(diskSpace.free)} free of ${gib(diskSpace.total)} on the disk of the state directory`;
   const share = diskSpace.free / diskSpace.total;
   if (diskSpace.free > 5 * tight(diskSpace) || share > 0.2) return { name: 'Disk', result: 'good', finding };
-  const fix = 'Shorten how long kept versions stay, or enlarge the volume.';
+  const fix = 'Keep versions for a shorter time, or enlarge the volume.';
   return { name: 'Disk', result: diskSpace.free < tight(diskSpace) ? 'bad' : 'warn', finding, fix };
 }
 
@@ -340,7 +340,7 @@ const siteKinds: readonly {
       kind: 'webhook',
       tone: 'mute',
       title: `No webhook: ${amount}`,
-      text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      text: 'Mooring polls the branch instead, so pushes arrive up to a minute late. Source Syncing explains why and how to change it.',
       help: 'syncing',
     }),
   },
@@ -370,8 +370,8 @@ const siteKinds: readonly {
     of: (amount) => ({
       kind: 'was-ignored',
       tone: 'warn',
-      title: `Files that are not ignored any more: ${amount}`,
-      text: 'An upgrade changed the ignore rules. These files are not committed until somebody decides on the site’s page.',
+      title: `Files that are no longer ignored: ${amount}`,
+      text: 'An upgrade changed the ignore rules. These files are not committed until someone decides on the site’s page.',
     }),
   },
   {

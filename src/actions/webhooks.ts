@@ -171,8 +171,8 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     const isOdd = /invalid url given/i.test(text);
     if (isBlock(text) || (isOdd && (await deps.isLocal(new URL(url))))) return { kind: 'blocked', address: host };
     const reason = isOdd
-      ? `GitLab refuses to call ${host}: it may not find the name, or not be allowed to.`
-      : `GitLab refuses the webhook: “${text || 'no reason given'}”. Mend that in the repository under Settings / Webhooks, then try again.`;
+      ? `GitLab refuses to call ${host}. It might be unable to resolve the name, or its settings might not allow the address.`
+      : `GitLab refuses the webhook: “${text || 'no reason given'}”. Fix this in the repository under Settings / Webhooks, then try again.`;
     return { kind: 'none', reason };
   }
 

@@ -134,7 +134,7 @@ async function stateLines({ config, machine, hasAccount, privileges }: SetUpDeps
   if (exposed !== undefined) lines.push({ area: 'Key', result: 'fail', ...inTwo(exposed) });
   const around = roots.find((root) => isIn(stateDir, root));
   if (around !== undefined) {
-    const finding = `${stateDir} lies under ${around}, where sites lie and a web server may serve files.`;
+    const finding = `${stateDir} is below ${around}, where the sites are, so a web server might serve its files.`;
     const fix =
       'Stop Mooring, move the state directory elsewhere, for example to /var/lib/mooring, and set MOORING_STATE.';
     lines.push({ area, result: 'fail', finding, fix });
@@ -177,8 +177,8 @@ async function siteLines(site: Site, { machine, privileges }: SetUpDeps): Promis
   const setUp = setUpOf(rights, owner);
   if (unreadable.length + unwritable.length > 0) {
     const parts = [
-      unwritable.length > 0 ? `may not write in ${some(unwritable, 'folder')}` : '',
-      unreadable.length > 0 ? `may not read ${some(unreadable, 'file')}` : '',
+      unwritable.length > 0 ? `has no permission to write to ${some(unwritable, 'folder')}` : '',
+      unreadable.length > 0 ? `has no permission to read ${some(unreadable, 'file')}` : '',
     ].filter(Boolean);
     lines.push({
       ...{ area, result: unwritable.length > 0 ? 'fail' : 'warn', finding: `${who} ${parts.join(' and ')}.` },

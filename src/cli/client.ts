@@ -107,7 +107,7 @@ function unreachable(error: NodeJS.ErrnoException, socketPath: string): Error {
     case 'EPERM':
       return new CliError(
         exit.notAllowed,
-        `You may not open ${socketPath}.`,
+        `You have no permission to open ${socketPath}.`,
         'Run the command as the daemon’s user, for example with “sudo -u mooring”, or as root.',
         'not-allowed',
       );

@@ -166,7 +166,8 @@ function showPlan(out: Output, site: SiteView, options: ConnectOptions, plan: Pl
     out.line(`  ${line}`);
   for (const { mark, path } of plan.samples.slice(0, 20)) out.line(`    ${mark} ${path}`);
   if (plan.replaced + plan.added + plan.removed > 20) out.line('    …');
-  if (plan.direction === 'replace') out.line('What is replaced or removed is kept first, and can be restored.');
+  if (plan.direction === 'replace')
+    out.line('Mooring first keeps a copy of files that it replaces or removes. You can restore them.');
   if (plan.secrets.length > 0) out.line(`Look like secrets, and stay as they are: ${plan.secrets.join(', ')}`);
   if (plan.refused.length > 0) out.line(`Would not be pushed: ${plan.refused.join(', ')}`);
   for (const { kind, certain } of plan.obstacles) out.line(`${certain ? 'In the way' : 'Perhaps in the way'}: ${kind}`);

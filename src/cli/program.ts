@@ -87,7 +87,7 @@ function ofSites(program: Command, command: Adder): void {
     (await import('./status.ts')).status(cliFor, name, { watch: watch === true }),
   )
     .addArgument(maybeSite('without it, all of them'))
-    .option('--watch', 'go on showing it as it changes');
+    .option('--watch', 'keep showing it as it changes');
   command(program, 'sync', 'sync a site now', async (cliFor, [name = ''], { wait, timeout }) =>
     (await import('./sync.ts')).sync(cliFor, name, { wait: wait === true, timeout: Number(timeout) }),
   )
@@ -100,8 +100,8 @@ function ofSites(program: Command, command: Adder): void {
     .addArgument(maybeSite('or --all'))
     .option('--all', 'all sites')
     .option('--now', 'break off a sync that is under way')
-    .option('--until <time>', 'with --all: resume by itself, such as 2027-01-10T22:00Z');
-  command(program, 'resume', 'go on syncing', async (cliFor, [name], { all }) =>
+    .option('--until <time>', 'with --all: resume automatically, such as 2027-01-10T22:00Z');
+  command(program, 'resume', 'resume syncing', async (cliFor, [name], { all }) =>
     (await import('./sync.ts')).resume(cliFor, name, { all: all === true }),
   )
     .addArgument(maybeSite('or --all'))
@@ -111,7 +111,7 @@ function ofSites(program: Command, command: Adder): void {
   )
     .addArgument(site())
     .addOption(new Option('-n, --lines <number>', 'how many runs').default('20').argParser(whole(1, 100)))
-    .option('-f, --follow', 'go on with those that come');
+    .option('-f, --follow', 'keep listing new ones');
 }
 
 function ofConnecting(program: Command, command: Adder): void {

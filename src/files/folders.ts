@@ -182,7 +182,7 @@ const invalid = (folder: string, reason: string) =>
   new Problem('folder-invalid', { folder: folder.slice(0, 300), hint: reason });
 
 function sentenceOf(error: unknown): string {
-  if (!(error instanceof Problem)) return 'This folder cannot be looked at.';
+  if (!(error instanceof Problem)) return 'This folder could not be checked.';
   const { site = 'another site', hint = 'This folder cannot be used.', errno } = error.facts;
   switch (error.code) {
     case 'folder-overlaps':
@@ -191,11 +191,11 @@ function sentenceOf(error: unknown): string {
         : `Belongs to the site ${site}.`;
     case 'folder-unreadable':
       return isAboutRights(errno)
-        ? 'Mooring may not read this folder.'
+        ? 'Mooring has no permission to read this folder.'
         : `This folder could not be read: ${errnoWords(errno)}.`;
     case 'folder-unwritable':
       return isAboutRights(errno)
-        ? 'Mooring may not write into this folder.'
+        ? 'Mooring has no permission to write to this folder.'
         : `This folder could not be written to: ${errnoWords(errno)}.`;
     case 'folder-link':
       return 'This is a link, not a folder.';

@@ -82,8 +82,8 @@ export function installationGauges(facts: InstallationNow, { most }: { most: num
   set('mooring_queue_waiting', 'Runs that wait for their turn.', facts.queue.waiting);
   set('mooring_watches', 'Watches of the kernel that the daemon uses.', facts.watches?.used);
   set('mooring_watches_limit', 'Watches that the kernel grants to a user.', facts.watches?.limit);
-  set('mooring_disk_free_bytes', 'Free room where the state directory lies.', facts.disk?.free);
-  set('mooring_disk_size_bytes', 'Size of the disk on which the state directory lies.', facts.disk?.total);
+  set('mooring_disk_free_bytes', 'Free space on the disk of the state directory.', facts.disk?.free);
+  set('mooring_disk_size_bytes', 'Size of the disk of the state directory.', facts.disk?.total);
   connectionGauges(register, facts.connections.slice(0, most));
   return register;
 }
@@ -93,7 +93,7 @@ function connectionGauges(register: Registry, connections: readonly Connection[]
   const registers = [register];
   const lost = new Gauge({
     ...{ name: 'mooring_connection_lost', registers, labelNames },
-    help: '1 while GitLab no longer accepts a connection and somebody has to renew it.',
+    help: '1 while GitLab no longer accepts a connection and someone must renew it.',
   });
   const expiry = new Gauge({
     ...{ name: 'mooring_connection_token_expiry_timestamp_seconds', registers, labelNames },

@@ -28,7 +28,7 @@ export const builtInRules: readonly BuiltInRule[] = [
   {
     id: 'vim',
     title: 'Vim and nano',
-    from: 'Swap files beside a file that is open, and the file that Vim writes to learn whether it may.',
+    from: 'Swap files beside a file that is open, and the file that Vim creates to test whether it can write.',
     files: [file('.*.sw[g-p]', /^\..*\.sw[g-p]$/i), file('.sw[g-p]', /^\.sw[g-p]$/i), file('4913', /^4913$/)],
   },
   {
@@ -45,8 +45,8 @@ export const builtInRules: readonly BuiltInRule[] = [
   },
   {
     id: 'editor-save',
-    title: 'Saves under way',
-    from: 'What Kate, GNOME, JetBrains and Sublime Text write first and then rename, and programs that put a process number behind .tmp.',
+    title: 'Unfinished saves',
+    from: 'What Kate, GNOME, JetBrains and Sublime Text write first and then rename, and files that end in .tmp and a process number.',
     files: [
       file('.*.kate-swp', /^\..+\.kate-swp$/i),
       file('.goutputstream-*', /^\.goutputstream-[a-z0-9]{6}$/i),
@@ -68,7 +68,7 @@ export const builtInRules: readonly BuiltInRule[] = [
   {
     id: 'macos',
     title: 'macOS',
-    from: 'View settings and attributes that the Finder writes to disks of others, and saves under way.',
+    from: 'View settings and attributes that the Finder writes to shared disks, and unfinished saves.',
     files: [
       file('.DS_Store', /^\.ds_store$/i),
       file('._*', /^\._(?!_smbfile_)./),
@@ -83,7 +83,7 @@ export const builtInRules: readonly BuiltInRule[] = [
   },
   {
     id: 'upload',
-    title: 'Uploads and downloads under way',
+    title: 'Uploads and downloads in progress',
     from: 'Parts of a file that WinSCP, ProFTPD, Pure-FTPd, lftp, KDE, Nextcloud or a browser renames at the end.',
     files: [
       file('*.filepart', /.\.filepart$/i),
@@ -97,19 +97,19 @@ export const builtInRules: readonly BuiltInRule[] = [
   {
     id: 'rsync',
     title: 'rsync',
-    from: 'The copy that rsync writes beside a file: its name with a dot before it and six random characters behind it.',
+    from: 'The copy that rsync writes beside a file: its name with a leading dot and six random characters at the end.',
     files: [{ shown: '.*.Ab12Cd', matches: (name) => isRandom(/^\..+\.([A-Za-z0-9]{6})$/.exec(name)?.[1] ?? '') }],
   },
   {
     id: 'syncthing',
     title: 'Syncthing',
-    from: 'Files on their way from another device.',
+    from: 'Files being received from another device.',
     files: [file('.syncthing.*.tmp', /^[.~]syncthing[.~].+\.tmp$/i)],
   },
   {
     id: 'network',
     title: 'NFS, SMB and FUSE',
-    from: 'Files that were removed while a program had them open; they go when it closes them.',
+    from: 'Files that were removed while a program had them open. They disappear when the program closes them.',
     files: [
       file('.nfs<hex>', /^\.nfs[0-9a-f]{16,}$/i),
       file('.smb<hex>', /^\.smb[0-9a-f]{16,}$/i),
@@ -127,7 +127,7 @@ export const builtInRules: readonly BuiltInRule[] = [
   {
     id: 'acme',
     title: 'Certificate challenges',
-    from: 'Answers to Let’s Encrypt and others: valid for seconds, and for this server alone.',
+    from: 'Answers to Let’s Encrypt and others: valid for seconds and only on this server.',
     files: [
       {
         shown: '.well-known/acme-challenge/*',

@@ -83,7 +83,7 @@ const hiddenTodo = (f: F): string | undefined =>
     ? undefined
     : 'Set ProtectHome=no in the unit and list the folder in ReadWritePaths. Then run systemctl daemon-reload and restart Mooring.';
 const checkDisk =
-  'Check the disk and how it is mounted: the system’s log says more. Mooring looks again by itself and goes on when it can.';
+  'Check the disk and its mount; the system log has more details. Mooring checks again automatically and continues when it can.';
 
 const makeToken = 'Create a token under Account Settings / API tokens and send it as “Authorization: Bearer …”.';
 
@@ -107,6 +107,25 @@ function whyNotAllowed(f: ProblemFacts['facts']): { readonly happened: string; r
   return notAllowed[f['why'] ?? ''] ?? otherwise;
 }
 
+/** How the state was damaged, by the fact `reason`. */
+function damage(f: ProblemFacts['facts']): { readonly happened: string; readonly todo: string } {
+  const { path = 'a file of the store', reason } = f;
+  if (reason === 'changed-outside')
+    return {
+      happened: `Someone changed ${path} while Mooring was running. Mooring does not overwrite this change.`,
+      todo: 'Stop Mooring, decide which version of the file is right, and start Mooring again. The names of earlier versions end in .1, .2 and .3.',
+    };
+  if (reason === 'sealed-value-altered')
+    return {
+      happened: `A stored secret${f['record'] === undefined ? '' : ` (${f['record']})`} was altered and cannot be decrypted.`,
+      todo: 'Enter the secret again, or restore the state directory and its key from a backup.',
+    };
+  return {
+    happened: `${f['path'] ?? 'A file of the store'} cannot be read${isSentence(reason) ? `: ${reason}` : ''}. The earlier versions next to it cannot be used either.`,
+    todo: 'Stop Mooring, restore the file from a backup of the state directory, and start Mooring again.',
+  };
+}
+
 function scopeLacks({ needed }: ProblemFacts['facts']): string {
   return needed === 'sync' ? 'The API token is read-only.' : `The API token lacks the scope ${needed ?? 'for this'}.`;
 }
@@ -124,7 +143,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'instance-not-gitlab': {
-    title: (f) => `${host(f)} is not a GitLab`,
+    title: (f) => `${host(f)} is not a GitLab server`,
     happened: (f) => `A server answers at ${f['url'] ?? host(f)}, but it does not have GitLab’s API.${said(f, 'It')}`,
     untouched: noFile,
     todo: () =>
@@ -146,7 +165,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
       `Mooring could not reach ${host(f)}${f['address'] === undefined ? '' : ` at ${f['address']}`}${isSentence(f['reason']) ? `: ${f['reason']}` : ''}.`,
     untouched: bothSides,
     todo: () =>
-      'Mooring retries automatically. If the problem persists, check that GitLab is running, that its name resolves on this server, and that no firewall or proxy blocks the connection.',
+      'Mooring retries automatically. If the problem persists, check that GitLab is running, that its host name resolves on this server, and that no firewall or proxy blocks the connection.',
     status: 502,
     retry: 'soon',
   },
@@ -164,7 +183,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) => `${host(f)} limits the number of requests, and Mooring has reached that limit.`,
     untouched: bothSides,
     todo: () =>
-      'Nothing. Mooring waits as long as GitLab asks it to. If it happens often, raise the rate limits in GitLab’s Admin area.',
+      'No action needed. Mooring waits as long as GitLab asks it to, then retries. If it happens often, raise the rate limits in GitLab’s Admin area.',
     status: 503,
     retry: 'soon',
   },
@@ -181,7 +200,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'Unexpected response from GitLab',
     happened: (f) => `The response from ${host(f)} does not match GitLab’s API.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Check that no proxy changes the responses, and that Mooring supports your version of GitLab.',
+    todo: () =>
+      'Check that no proxy changes the responses. Then select Test connection under Account Settings / Self Hosted GitLab to see whether Mooring supports your version of GitLab.',
     status: 502,
     retry: 'soon',
   },
@@ -189,7 +209,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'GitLab is in maintenance mode',
     happened: (f) => `${host(f)} does not accept changes at the moment.${said(f)}`,
     untouched: bothSides,
-    todo: () => 'Nothing. Mooring commits edits locally and pushes them afterwards.',
+    todo: () => 'No action needed. Mooring commits edits locally and pushes them when maintenance ends.',
     status: 503,
     retry: 'soon',
   },
@@ -223,16 +243,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   // Fact `sent`: `yes` where one was shown and not accepted.
   'tls-client-certificate': {
     title: (f) =>
-      f['sent'] === 'yes' ? 'GitLab does not accept the client certificate' : 'GitLab asks for a client certificate',
+      f['sent'] === 'yes' ? 'GitLab rejected the client certificate' : 'GitLab requires a client certificate',
     happened: (f) =>
       f['sent'] === 'yes'
-        ? `${host(f)}, or the gateway in front of it, ended the connection when Mooring showed its certificate.`
-        : `${host(f)}, or the gateway in front of it, only lets callers in that show a certificate. None is configured.`,
+        ? `${host(f)}, or the gateway in front of it, closed the connection when Mooring presented its certificate.`
+        : `${host(f)}, or the gateway in front of it, only accepts clients that present a certificate. None is configured in Mooring.`,
     untouched: () => 'No file and no repository was changed. No token or secret was sent.',
     todo: (f) =>
       f['sent'] === 'yes'
-        ? 'Check the certificate under Account Settings / Self Hosted GitLab / Advanced: whether it has expired, and whether GitLab’s server trusts the authority that issued it.'
-        : 'Ask whoever runs that server for a client certificate with its key, and enter both under Account Settings / Self Hosted GitLab / Advanced.',
+        ? 'Check the certificate under Account Settings / Self Hosted GitLab / Advanced: it may have expired, or the GitLab server may not trust the authority that issued it.'
+        : 'Ask the administrator of that server for a client certificate and its key, and enter both under Account Settings / Self Hosted GitLab / Advanced.',
     status: 502,
     retry: 'after-admin',
   },
@@ -259,7 +279,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'Authorisation was denied',
     happened: (f) => `Access was denied on GitLab’s authorisation page.${said(f)}`,
     untouched: noFile,
-    todo: () => 'Select Connect again and then Authorise in GitLab.',
+    todo: () => 'Select Connect again and approve Mooring on the page that GitLab shows.',
     status: 403,
     retry: 'never',
   },
@@ -287,7 +307,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
       `GitLab rejected the request because it requires ${f['scope'] === undefined ? 'a scope that the application does not have' : `the scope ${f['scope']}`}.${said(f)}`,
     untouched: bothSides,
     todo: () =>
-      'In the application in GitLab, select the scopes shown under Account Settings / Self Hosted GitLab. Then select Reconnect.',
+      'In the application in GitLab, select the scopes shown under Account Settings / Self Hosted GitLab, then select Reconnect in the site’s settings. If the site uses an access token, enter one with these scopes instead.',
     status: 403,
     retry: 'after-admin',
   },
@@ -320,7 +340,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'project-not-yours': {
     title: (f) => `You cannot push to ${project(f)}`,
-    happened: (f) => `Your role there is ${f['role'] ?? 'too low'}; ${f['needed'] ?? 'Developer'} is needed.`,
+    happened: (f) => `Your role there is ${f['role'] ?? 'too low'}; ${f['needed'] ?? 'Developer'} is required.`,
     untouched: noFile,
     todo: (f) => `Ask a Maintainer of ${project(f)} for that role, then select Refresh.`,
     status: 403,
@@ -329,18 +349,19 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'project-other': {
     title: (f) => `${projectFirst(f)} was replaced by another project`,
     happened: (f) =>
-      `The GitLab at this address has a project with the same ID${f['found'] === undefined ? '' : `, ${f['found']}`}, but it was created at a different time. This is another GitLab, or one that was installed again.`,
+      `The GitLab at this address has a project with the same ID${f['found'] === undefined ? '' : `, ${f['found']}`}, but it was created at a different time. The address may lead to a different GitLab, or GitLab was reinstalled.`,
     untouched: () => 'Nothing was pushed to it or pulled from it. New edits are committed locally and pushed later.',
     todo: () =>
-      'Restore the previous GitLab, confirm that this is the right project, or disconnect and choose another one.',
+      'Restore the previous GitLab. If this is the right project, open the site and select Use this project. Otherwise, disconnect the site and choose another repository.',
     status: 409,
     retry: 'after-admin',
   },
   'repository-empty': {
     title: (f) => `${projectFirst(f)} is empty`,
-    happened: () => 'It has no commits yet, so there is nothing to pull.',
+    happened: () => 'It has no commits yet, and GitLab lets only a Maintainer make the first push.',
     untouched: noFile,
-    todo: () => 'Start from this folder’s files. The first push creates the branch and requires the Maintainer role.',
+    todo: () =>
+      'Ask a Maintainer to push a first commit or to give you the Maintainer role. Then choose the repository again.',
     status: 409,
     retry: 'after-admin',
   },
@@ -369,7 +390,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
         : `In the repository, ${f['file']} is a file or a link, not a folder.`,
     untouched: bothSides,
     todo: () =>
-      'Separate names with single slashes, for example docs/site. The path must be a folder or must not exist yet.',
+      'Enter the path of a folder in the repository, for example docs/site. The folder does not have to exist yet.',
     status: 422,
     retry: 'after-admin',
   },
@@ -406,15 +427,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     retry: 'after-admin',
   },
   'fetch-refused': {
-    title: () => 'Git rejected what GitLab sent',
+    title: () => 'Git rejected a commit on the branch',
     happened: (f) =>
       f['commit'] === undefined
-        ? `The history of ${branch(f)} contains something that git considers harmful.`
-        : `The commit ${f['commit']} by ${f['author'] ?? 'somebody'}${f['date'] === undefined ? '' : ` of ${f['date']}`} adds ${f['path'] ?? 'something'}, which git considers harmful.`,
+        ? `The history of ${branch(f)} contains something that git’s safety checks reject.`
+        : `The commit ${f['commit']} by ${f['author'] ?? 'an unknown author'}${f['date'] === undefined ? '' : ` on ${f['date']}`} adds ${f['path'] ?? 'a file'}, which git’s safety checks reject.`,
     untouched: () =>
-      'The folder was not changed. Nothing is pulled. New edits are committed locally and pushed once that commit is gone.',
+      'The folder was not changed. Nothing is pulled. New edits are committed locally and pushed after that commit is removed.',
     todo: (f) =>
-      `Remove ${f['commit'] === undefined ? 'the commit' : `the commit ${f['commit']}`} from the history of ${branch(f)} in GitLab. A later commit that deletes the file is not enough. Mooring checks again automatically.`,
+      `Remove ${f['commit'] === undefined ? 'the commit' : `the commit ${f['commit']}`} from the history of ${branch(f)} in GitLab, for example by resetting the branch to the commit before it. Deleting the file in a later commit is not enough. Mooring checks again automatically.`,
     status: 409,
     retry: 'after-admin',
   },
@@ -422,7 +443,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'The branch changed during the push',
     happened: (f) => `Someone else pushed to ${branch(f)} at the same time.`,
     untouched: bothSides,
-    todo: () => 'Nothing. Mooring fetches, merges and pushes again automatically.',
+    todo: () => 'No action needed. Mooring fetches, merges and pushes again automatically.',
     status: 409,
     retry: 'soon',
   },
@@ -437,7 +458,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'repository-sha256': {
     title: (f) => `${projectFirst(f)} uses SHA-256`,
     happened: () =>
-      'Git in this repository names its objects by SHA-256. Mooring works with SHA-1 repositories, which are GitLab’s default.',
+      'This repository uses SHA-256 object names. Mooring supports only SHA-1 repositories, which are GitLab’s default.',
     untouched: noFile,
     todo: () => 'Choose another repository, or create one with the default object format.',
     status: 409,
@@ -445,7 +466,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   'git-http-disabled': {
     title: () => 'GitLab does not allow git over HTTP',
-    happened: (f) => `${host(f)} lets git in over SSH only. Mooring uses HTTP.${said(f)}`,
+    happened: (f) => `${host(f)} allows git only over SSH, and Mooring uses HTTP.${said(f)}`,
     untouched: bothSides,
     todo: () =>
       'Ask a GitLab admin to choose “Both SSH and HTTP(S)” under Admin / Settings / General / Visibility and access controls / Enabled Git access protocols.',
@@ -456,7 +477,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'branch-name-blocked': {
     title: (f) => `GitLab cannot create ${branch(f)}`,
     happened: (f) =>
-      `GitLab has the branch ${f['other'] ?? 'of a similar name'}. Git keeps branches as files in folders, so one branch cannot have the name of a folder that another one is in.`,
+      `GitLab has the branch ${f['other'] ?? 'of a similar name'}. Git stores branches like files in folders, so the name of one branch cannot be a folder in the name of another.`,
     untouched: bothSides,
     todo: (f) =>
       `Delete or rename the branch ${f['other'] ?? 'that is in the way'} in GitLab, or use another branch for this site.`,
@@ -466,9 +487,9 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'branch-too-many-files': {
     title: () => 'The branch contains too many files',
     happened: (f) =>
-      `${f['commit'] === undefined ? 'A commit' : `Commit ${f['commit']}`}${f['author'] === undefined ? '' : ` by ${f['author']}`}${f['date'] === undefined ? '' : ` of ${f['date']}`} brings ${branch(f)} in GitLab to more than ${f['limit'] ?? 'the allowed number of'} files, the limit of this site.`,
+      `${f['commit'] === undefined ? 'A commit' : `Commit ${f['commit']}`}${f['author'] === undefined ? '' : ` by ${f['author']}`}${f['date'] === undefined ? '' : ` on ${f['date']}`} brings ${branch(f)} in GitLab to more than ${f['limit'] ?? 'the allowed number of'} files, the limit of this site.`,
     untouched: bothSides,
-    todo: () => 'Revert that commit in GitLab, or raise the site’s limit. Mooring goes on by itself afterwards.',
+    todo: () => 'Revert that commit in GitLab, or raise the site’s limit. Mooring then continues automatically.',
     status: 409,
     retry: 'after-admin',
   },
@@ -522,7 +543,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'The folder is a symbolic link',
     happened: (f) => `${folderFirst(f)} is a symbolic link. Its target could change while Mooring is working.`,
     untouched: bothSides,
-    todo: () => 'Use the folder it points to.',
+    todo: () => 'Enter the path of the folder that the link points to.',
     status: 422,
     retry: 'after-admin',
   },
@@ -530,37 +551,40 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'This is not a folder',
     happened: (f) => `${folderFirst(f)} exists but is not a folder.`,
     untouched: bothSides,
-    todo: () => 'Choose a folder.',
+    todo: () => 'Choose a folder, or remove the file that has taken its place.',
     status: 422,
     retry: 'after-admin',
   },
   'folder-unreadable': {
-    title: (f) => (isAboutRights(f['errno']) ? 'Mooring may not read the folder' : 'The folder could not be read'),
+    title: (f) =>
+      isAboutRights(f['errno']) ? 'Mooring has no permission to read the folder' : 'The folder could not be read',
     happened: (f) =>
       hiddenWords(f) ??
       (isAboutRights(f['errno'])
-        ? `The system refuses to list ${folder(f)}.`
+        ? `The operating system denied access to ${folder(f)}.`
         : `Reading in ${folder(f)} failed: ${errnoWords(f['errno'])}.`),
     untouched: bothSides,
     todo: (f) =>
       hiddenTodo(f) ??
       (isAboutRights(f['errno'])
-        ? `Give ${f['user'] ?? 'the user that runs Mooring'} the right to read and enter it, for example through its group.`
+        ? `Give ${f['user'] ?? 'the user that runs Mooring'} permission to read and enter it, for example through its group.`
         : checkDisk),
     status: 409,
     retry: 'after-admin',
   },
   'folder-unwritable': {
     title: (f) =>
-      isAboutRights(f['errno']) ? 'Mooring may not write into the folder' : 'The folder could not be written to',
+      isAboutRights(f['errno'])
+        ? 'Mooring has no permission to write to the folder'
+        : 'The folder could not be written to',
     happened: (f) =>
       isAboutRights(f['errno'])
-        ? `The system refuses to write into ${folder(f)}.`
+        ? `The operating system denied writing to ${folder(f)}.`
         : `Writing in ${folder(f)} failed: ${errnoWords(f['errno'])}.`,
     untouched: bothSides,
     todo: (f) =>
       isAboutRights(f['errno'])
-        ? `Give ${f['user'] ?? 'the user that runs Mooring'} the right to write there, for example through its group.`
+        ? `Give ${f['user'] ?? 'the user that runs Mooring'} permission to write there, for example through its group.`
         : checkDisk,
     status: 409,
     retry: 'after-admin',
@@ -588,8 +612,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     untouched: nothing,
     todo: (f) =>
       isAboutRights(f['errno'])
-        ? 'Give the user that runs Mooring the right to read it, for example through its group, and try again.'
-        : 'Check the disk it lies on: the system’s log says more. Then try again.',
+        ? 'Give the user that runs Mooring permission to read it, for example through its group, and try again.'
+        : 'Check the disk it is on; the system log has more details. Then try again.',
     status: 409,
     retry: 'after-admin',
   },
@@ -634,9 +658,9 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   },
   stopping: {
     title: () => 'Mooring is stopping',
-    happened: () => 'It was told to stop before this was done.',
+    happened: () => 'Mooring was shut down before this was finished.',
     untouched: () => 'Mooring replaces files as a whole or not at all. No file is incomplete.',
-    todo: () => 'Try again once it runs. A sync continues where it stopped.',
+    todo: () => 'Try again when Mooring is running. A sync continues where it stopped.',
     status: 503,
     retry: 'soon',
   },
@@ -651,7 +675,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'project-in-use': {
     title: () => 'Another site uses this branch',
     happened: (f) =>
-      `${branchFirst(f)} of ${project(f)} belongs to ${f['site'] === undefined ? 'another site' : `the site ${f['site']}`}.`,
+      `${f['site'] === undefined ? 'Another site' : `The site ${f['site']}`} already syncs ${branch(f)} of ${project(f)}.`,
     untouched: noFile,
     todo: () => 'Choose another branch or another repository.',
     status: 409,
@@ -672,15 +696,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) =>
       `${f['path'] ?? 'The state directory'} belongs to an existing installation, but its store is missing. Mooring does not start with an empty one, because that would hide the loss.`,
     untouched: () => 'No site’s folder and no repository was changed.',
-    todo: () => 'Restore the state directory from a backup, or move the rest of it away to start over.',
+    todo: () => 'Restore the state directory from a backup, or move its remaining files elsewhere to start over.',
     status: 500,
     retry: 'after-admin',
   },
   'store-damaged': {
     title: () => 'Mooring’s state is damaged',
-    happened: (f) => `${f['path'] ?? 'A file of the store'} cannot be read.${said(f, 'The reader')}`,
+    happened: (f) => damage(f).happened,
     untouched: () => 'No site’s folder and no repository was changed.',
-    todo: () => 'Restore the file from the copy beside it or from a backup.',
+    todo: (f) => damage(f).todo,
     status: 500,
     retry: 'after-admin',
   },
@@ -724,8 +748,8 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     untouched: bothSides,
     todo: (f) =>
       f['errno'] !== undefined && isAboutRights(f['errno'])
-        ? 'Give the state directory back to the user that runs Mooring. Mooring goes on by itself.'
-        : 'Check the disk it lies on: the system’s log says more. Mooring goes on by itself when it can be used again.',
+        ? 'Make the user that runs Mooring the owner of the state directory again. Mooring then continues automatically.'
+        : 'Check the disk it is on; the system log has more details. Mooring continues automatically when the directory can be used again.',
     status: 500,
     retry: 'soon',
   },
@@ -733,17 +757,17 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: (f) => (f['errno'] === 'ENOMEM' ? 'The server is out of memory' : 'Too many files are open'),
     happened: (f) =>
       f['errno'] === 'ENOMEM'
-        ? 'The system gave Mooring no more memory (ENOMEM).'
+        ? 'The operating system could not give Mooring more memory (ENOMEM).'
         : f['errno'] === 'ENFILE'
-          ? 'The whole system has as many files open as it can (ENFILE).'
-          : `Mooring has as many files open as it may (${f['errno'] ?? 'EMFILE'}).`,
+          ? 'The server has reached its limit of open files (ENFILE).'
+          : `Mooring has reached its limit of open files (${f['errno'] ?? 'EMFILE'}).`,
     untouched: bothSides,
     todo: (f) =>
       f['errno'] === 'ENOMEM'
-        ? 'Give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). Mooring tries again by itself.'
+        ? 'Give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). Mooring retries automatically.'
         : f['errno'] === 'ENFILE'
-          ? 'Raise fs.file-max with sysctl, or find the program that opens so many. Mooring tries again by itself.'
-          : 'Raise the limit of open files: LimitNOFILE= in the systemd unit, or ulimit -n. Mooring tries again by itself.',
+          ? 'Raise fs.file-max with sysctl, or find the program that keeps so many files open. Mooring retries automatically.'
+          : 'Raise the limit of open files: LimitNOFILE= in the systemd unit, or ulimit -n. Mooring retries automatically.',
     status: 503,
     retry: 'soon',
   },
@@ -763,7 +787,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'The configuration is invalid',
     happened: (f) => f['text'] ?? 'A setting has a value that cannot be used.',
     untouched: nothing,
-    todo: () => 'Correct these settings. config/example.env has a valid example of each.',
+    todo: () => 'Correct these settings. config/example.env shows a valid example of each.',
     status: 500,
     retry: 'after-admin',
   },
@@ -780,17 +804,17 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) => `A git command failed${f['command'] === undefined ? '' : ` (${f['command']})`}.`,
     untouched: bothSides,
     todo: () =>
-      'Mooring retries automatically. If the problem persists, see the technical cause and the output of git.',
+      'Mooring retries automatically. If the problem persists, see the output of git under the site’s Activity.',
     status: 500,
     retry: 'soon',
   },
   'git-killed': {
-    title: () => 'The system ended git',
+    title: () => 'The operating system killed git',
     happened: (f) =>
-      `The system killed git${f['command'] === undefined ? '' : ` (${f['command']})`} while it was working. Usually the server, or the limit of Mooring’s service or container, is out of memory.`,
+      `The operating system killed git${f['command'] === undefined ? '' : ` (${f['command']})`} while it was running. The usual cause is that the server ran out of memory, or that Mooring’s service or container reached its memory limit.`,
     untouched: bothSides,
     todo: () =>
-      'Mooring tries again by itself. If this happens again, give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). The kernel’s log shows what was ended and why.',
+      'Mooring retries automatically. If this happens again, give the server, or Mooring’s service or container, more memory (MemoryMax= in a systemd unit). The kernel log shows what was killed and why.',
     status: 503,
     retry: 'soon',
   },
@@ -806,11 +830,14 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
 
   // ---- Pages. Facts: what, why, seconds, size, field, text.
   'not-found': {
-    title: (f) => (f['what'] === undefined ? 'Page not found' : `This ${f['what']} was not found`),
+    title: (f) =>
+      f['what'] === undefined
+        ? 'Page not found'
+        : `${f['what'].charAt(0).toUpperCase()}${f['what'].slice(1)} not found`,
     happened: (f) =>
       `There is nothing at this address${f['what'] === undefined ? '' : `. The ${f['what']} may have been removed`}.`,
     untouched: nothing,
-    todo: () => 'Go to the list of sites.',
+    todo: () => 'Check the address, or find what you need from the list of sites.',
     status: 404,
     retry: 'never',
   },
@@ -835,7 +862,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) =>
       f['text'] ??
       (f['size'] === 'large'
-        ? 'It is larger than Mooring accepts.'
+        ? 'The form is larger than Mooring accepts.'
         : 'A field is missing or has an unexpected format.'),
     untouched: nothing,
     todo: () => 'Go back, reload the page and fill in the form again.',
@@ -847,32 +874,33 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     happened: (f) =>
       f['text'] ??
       (f['size'] === 'large'
-        ? 'It is larger than Mooring accepts.'
-        : 'A member is missing, unknown or has an unexpected format.'),
+        ? 'The request is larger than Mooring accepts.'
+        : 'A field is missing, unknown or has an unexpected format.'),
     untouched: nothing,
-    todo: () => 'Correct the members that are named and send it again. /api/v1/openapi.json describes each request.',
+    todo: () =>
+      'Correct the fields that are named, then send the request again. /api/v1/openapi.json describes each request.',
     status: 422,
     retry: 'never',
   },
   'changed-meanwhile': {
-    title: () => 'It has changed since you read it',
-    happened: () => 'The ETag in If-Match is not the one it has now.',
+    title: () => 'The settings have changed since you read them',
+    happened: () => 'The ETag in If-Match does not match the current one.',
     untouched: nothing,
-    todo: () => 'Read it again, apply your change to what it is now, and send the new ETag.',
+    todo: () => 'Read the settings again, apply your change to them, and send the new ETag in If-Match.',
     status: 412,
     retry: 'never',
   },
   'precondition-missing': {
     title: () => 'If-Match is missing',
-    happened: () => 'A change of settings must say which version it was made for.',
+    happened: () => 'A request that changes settings must name the version that it is based on.',
     untouched: nothing,
-    todo: () => 'Read it first and send its ETag in the header If-Match.',
+    todo: () => 'Read the settings first and send their ETag in the If-Match header.',
     status: 428,
     retry: 'never',
   },
   'key-reused': {
-    title: () => 'The Idempotency-Key was used for something else',
-    happened: () => 'A request with this key and another address or body came within the last day.',
+    title: () => 'The Idempotency-Key was already used for a different request',
+    happened: () => 'Within the last day, Mooring received a request with this key but a different address or body.',
     untouched: nothing,
     todo: () => 'Use a new key for each new request.',
     status: 422,
@@ -916,7 +944,7 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     title: () => 'Something went wrong inside Mooring',
     happened: () => 'An unexpected error stopped this request.',
     untouched: () => 'Syncing continues. Mooring replaces files only as a whole and keeps what it replaces.',
-    todo: () => 'Try again. If it happens again, report what Mooring’s log says at this time.',
+    todo: () => 'Try again. If it happens again, report the lines that Mooring logged at this time.',
     status: 500,
     retry: 'soon',
   },

@@ -20,7 +20,8 @@ export function setUpOf({ uid, capabilities }: Privileges, folderUid: number): S
 /** What holds for the files of a site in each set-up, as sentences for people. */
 export const setUpWords: Record<SetUp, string> = {
   'same-user': 'Mooring runs as the owner of the folder, so replaced and new files belong to that user.',
-  capabilities: 'Mooring may give files away: a replaced file keeps its owner, group, permissions and access list.',
+  capabilities:
+    'Mooring can change the owner of files: a replaced file keeps its owner, group, permissions and access list.',
   group:
-    'Mooring runs as a user of its own and may not give files away. A file that it replaces belongs to Mooring, and the old owner keeps access through the group. A file whose owner would lose access is not replaced, and is listed on the site’s page.',
+    'Mooring runs as a dedicated user and cannot change the owner of files. A file that it replaces belongs to Mooring, and the previous owner keeps access through the group. Mooring does not replace a file whose owner would lose access, and lists it on the site’s page.',
 };

@@ -54,9 +54,10 @@ export function wentBackWords({ sites, branches }: Pick<WentBackGroup, 'sites' |
   const restored = branches > 1;
   return {
     title: restored
-      ? `GitLab seems to have been restored from an older backup: ${branches} branches went back`
-      : `The branch of ${sites.length} sites went back to an older state in GitLab`,
+      ? `${branches} branches lost commits in GitLab, probably because it was restored from an older backup`
+      : `The branch of ${sites.length} sites lost commits in GitLab`,
     happened: `GitLab no longer has commits of ${restored ? 'these branches' : 'this branch'} that the sites were in sync with.`,
-    untouched: 'Mooring changed no file and no branch. Edits in the folders are committed here and wait.',
+    untouched:
+      'Mooring did not change any files or branches. New edits in the folders are committed locally and pushed after you decide.',
   };
 }

@@ -33,13 +33,14 @@ export async function sendHook(
 
 function todoOf(status: number): string {
   if (status >= 300 && status < 400)
-    return 'Enter the address it sends on to: Mooring follows none, so that nothing secret goes astray.';
-  if (status === 401 || status === 403) return 'Check the header and its value, or make a new webhook at the receiver.';
+    return 'Enter the address that it redirects to. Mooring does not follow redirects, so that no secret is sent to another server.';
+  if (status === 401 || status === 403)
+    return 'Check the header and its value, or create a new webhook at the receiver.';
   if (status === 404 || status === 410)
-    return 'The webhook is gone at the receiver: make a new one and enter its address.';
+    return 'The receiver no longer has this webhook. Create a new one and enter its address.';
   if (status === 400 || status === 415 || status === 422)
-    return 'Check the form: the receiver does not understand what it was sent.';
-  return 'Mooring tries again by itself. If it lasts, the receiver’s own log says why.';
+    return 'Check the format: the receiver did not understand the message.';
+  return 'Mooring retries automatically. If the problem persists, check the receiver’s log.';
 }
 
 function unreached({ code, facts }: Problem, host: string): Delivery {
@@ -52,7 +53,7 @@ function unreached({ code, facts }: Problem, host: string): Delivery {
     };
   }
   if (code === 'gitlab-slow') {
-    return { kind: 'bad', happened: `${host} did not answer in time.`, todo: 'Mooring tries again by itself.' };
+    return { kind: 'bad', happened: `${host} did not answer in time.`, todo: 'Mooring retries automatically.' };
   }
   return {
     kind: 'bad',

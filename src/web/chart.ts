@@ -78,7 +78,7 @@ const tall = 60;
 const dayMs = 86_400_000;
 
 export function tookChart({ days, whole }: SyncStats['took'], now: number): TookChart {
-  const title = 'Time a sync took';
+  const title = 'Sync duration';
   const first = Math.floor(now / dayMs) - days.length + 1;
   const seen = days.map((took, i) => ({ took, x: i * step + step / 2, day: dayFormat.format((first + i) * dayMs) }));
   const moved = seen.filter(({ took }) => took.syncs > 0);
@@ -86,13 +86,13 @@ export function tookChart({ days, whole }: SyncStats['took'], now: number): Took
   const worst = moved.find(({ took }) => took.slowestMs === whole.slowestMs);
   const words =
     whole.syncs === 0
-      ? 'last 30 days: no sync moved anything'
+      ? 'last 30 days: no sync changed any files'
       : `last 30 days: median ${span(whole.medianMs)}, slowest ${span(whole.slowestMs)}`;
   const width = days.length * step;
   return {
     title,
     words,
-    label: `${title}, ${words}${worst ? ` on ${worst.day}, of ${count(whole.syncs, 'sync')} that moved something` : ''}`,
+    label: `${title}, ${words}${worst ? ` on ${worst.day}, of ${count(whole.syncs, 'sync')} that changed files` : ''}`,
     viewBox: `0 0 ${width} ${tall}`,
     ticks: ticks.map((ms) => `${number(ms / 1_000)} s`),
     grid: ticks.map((ms) => `M0 ${y(ms)}h${width}`).join(''),

@@ -93,7 +93,7 @@ const questions: Record<HoldCode, Question> = {
     reason: `A disk may not be mounted, or the folder was moved. Mooring does not treat this as a deletion. ${meanwhile}`,
     choices: {
       'try-again': () => ({
-        title: 'It is back',
+        title: 'The folder is back',
         body: 'Checks again. If it is the same folder as before, syncing continues.',
         button: 'Check again',
       }),
@@ -154,11 +154,11 @@ const questions: Record<HoldCode, Question> = {
   },
   'went-back': {
     title: ({ back }) =>
-      back ? `GitLab no longer has ${count(back.lost, 'commit')} of this branch` : 'The branch went back in GitLab',
+      back ? `GitLab no longer has ${count(back.lost, 'commit')} of this branch` : 'The branch lost commits in GitLab',
     reason: wentBackReason,
     choices: {
       'put-back': ({ back }) => ({
-        title: 'GitLab should have them',
+        title: 'GitLab should have these commits',
         body:
           back && back.newer > 0
             ? `Merges the lost commits with the ${count(back.newer, 'newer commit')} and pushes both, then this folder’s own edits. Nothing is pushed by force.`
@@ -168,7 +168,7 @@ const questions: Record<HoldCode, Question> = {
       }),
       'go-on': ({ tally }) => ({
         title: 'GitLab is right',
-        body: `Brings the folder to the state of the branch: ${changesWords(tally)}. The state before is kept and can be restored with one click. Edits that were not pushed yet stay and are merged.`,
+        body: `Changes the folder to match the branch: ${changesWords(tally)}. Mooring first keeps a copy, which you can restore with one click. Edits that were not pushed yet stay and are merged.`,
         button: 'Follow GitLab',
         icon: 'pull',
         loses: true,
@@ -186,7 +186,7 @@ const questions: Record<HoldCode, Question> = {
         icon: 'branch',
       }),
       'try-again': () => ({
-        title: 'It is back',
+        title: 'The branch is back',
         body: 'Checks again. Mooring also checks automatically every few minutes.',
         button: 'Check again',
       }),
@@ -205,7 +205,7 @@ const questions: Record<HoldCode, Question> = {
       }),
       'leave-out': (hold) => ({
         title: hold.samples.length === 1 ? 'Push everything except this file' : 'Push everything except these files',
-        body: `Recreates the waiting commits without ${listed(hold)} and pushes them. What is left out stays in the folder and is pushed when it changes. The old commits are kept.`,
+        body: `Recreates the waiting commits without ${listed(hold)} and pushes them. The files stay in the folder and are pushed when they change. The old commits are kept.`,
         button: 'Recreate the commits',
         icon: 'push',
       }),
@@ -218,7 +218,7 @@ const questions: Record<HoldCode, Question> = {
     choices: {
       'try-again': () => ({
         title: 'It works again',
-        body: 'Asks GitLab again with the stored tokens.',
+        body: 'Tries the stored tokens again.',
         button: 'Try again',
       }),
     },
@@ -228,7 +228,7 @@ const questions: Record<HoldCode, Question> = {
     reason: `It was deleted, or the connection’s user lost access. GitLab gives the same answer in both cases. Mooring does not treat this as a deletion of files. ${meanwhile}`,
     choices: {
       'try-again': () => ({
-        title: 'It is back, or access was restored',
+        title: 'The repository is back, or access was restored',
         body: 'Checks again. Mooring also checks automatically every few minutes.',
         button: 'Check again',
       }),
@@ -273,7 +273,7 @@ const questions: Record<HoldCode, Question> = {
   'application-unknown': {
     title: () => 'GitLab does not know this application',
     reason: `The Application ID or the secret under Account Settings / Self Hosted GitLab is no longer valid. It was renewed or removed in GitLab. ${meanwhile}`,
-    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Asks GitLab again.', button: 'Try again' }) },
+    choices: { 'try-again': () => ({ title: 'I’ve fixed it', body: 'Tries to connect again.', button: 'Try again' }) },
   },
   stopped: {
     title: () => 'Action required',
@@ -283,12 +283,12 @@ const questions: Record<HoldCode, Question> = {
 };
 
 function wentBackReason({ back, choices }: Hold): string {
-  const to = back?.to === undefined ? '' : ` The newest commit that is left is of ${fullTime(back.to)}.`;
+  const to = back?.to === undefined ? '' : ` The newest remaining commit is from ${fullTime(back.to)}.`;
   const pushed = back?.newer === 1 ? 'was pushed' : 'were pushed';
   const newer = back && back.newer > 0 ? ` Since then ${count(back.newer, 'other commit')} ${pushed}.` : '';
   const alone = choices.includes('put-back')
     ? ''
-    : ' Lost and newer commits both changed files outside this site’s folder, so Mooring cannot merge them: someone with a copy of the repository can.';
+    : ' Both the lost and the newer commits changed files outside this site’s folder, so Mooring cannot merge them. Someone with a clone of the repository can.';
   return `This site was in sync with them.${to}${newer} GitLab may have been restored from an older backup, or someone reset the branch.${alone} ${meanwhile}`;
 }
 

@@ -8,6 +8,7 @@ export interface ObstacleWords {
   readonly todo: string;
 }
 
+const authorPageInside = 'set another author for this site under Site Settings / Commits';
 const authorPage = 'Set another author for this site under Site Settings / Commits';
 
 /** Names and patterns are whatever people wrote: made printable here. */
@@ -15,73 +16,73 @@ export function obstacleWords(one: Obstacle): ObstacleWords {
   switch (one.kind) {
     case 'branch-protected':
       return {
-        what: `New branches named like ${shown(one.pattern)} are protected, and ${one.needed === undefined ? 'nobody may push to them' : `it takes the role ${one.needed} to push to them`}.`,
-        todo: 'Choose another name, or have the user allowed in GitLab under Settings / Repository / Protected branches.',
+        what: `New branches named like ${shown(one.pattern)} are protected, and ${one.needed === undefined ? 'nobody can push to them' : `only the role ${one.needed} or higher can push to them`}.`,
+        todo: 'Choose another name, or ask a Maintainer to allow the user in GitLab under Settings / Repository / Protected branches.',
       };
     case 'branch-name':
       return {
-        what: `The names of new branches have to match ${shown(one.pattern)}.`,
-        todo: `Choose a name that does, or change the push rule.`,
+        what: `The names of new branches must match ${shown(one.pattern)}.`,
+        todo: `Choose a matching name, or change the push rule.`,
       };
     case 'author-pattern':
       return {
-        what: `The e-mail address of every author has to match ${shown(one.pattern)}, and ${escapeControls(one.email)} does not.`,
+        what: `The e-mail address of every author must match ${shown(one.pattern)}, and ${escapeControls(one.email)} does not.`,
         todo: `${authorPage}, or change the push rule.`,
       };
     case 'author-member':
       return {
-        what: `Every author has to be a GitLab user, and commits would carry ${escapeControls(one.email)}.`,
-        todo: `Make sure that a GitLab user has this address. ${authorPage} if none does.`,
+        what: `Every author must be a GitLab user, and this site’s commits would have the author ${escapeControls(one.email)}.`,
+        todo: `Make sure that a GitLab user has this address. Otherwise, ${authorPageInside}.`,
       };
     case 'committer-email':
       return {
-        what: `The committer has to be the user who pushes, @${escapeControls(one.username)}, and commits would carry ${escapeControls(one.email)}.`,
-        todo: `Make sure that this is a confirmed address of that user. ${authorPage} if it is not.`,
+        what: `The committer must be the user who pushes, @${escapeControls(one.username)}, but commits would use ${escapeControls(one.email)}.`,
+        todo: `Make sure that this is a confirmed address of that user. Otherwise, ${authorPageInside}.`,
       };
     case 'committer-name':
       return {
-        what: `The committer’s name has to be that of the user who pushes, ${escapeControls(one.wanted)}, and commits would carry ${escapeControls(one.name)}.`,
+        what: `The committer’s name must be that of the user who pushes, ${escapeControls(one.wanted)}, but commits would use ${escapeControls(one.name)}.`,
         todo: `${authorPage}, or change the push rule.`,
       };
     case 'message-pattern':
       return {
-        what: `Every commit message has to match ${shown(one.pattern)}, and one like ${shown(one.subject)} does not.`,
-        todo: `Change the first line of the messages under Site Settings / Commits, or the push rule.`,
+        what: `Every commit message must match ${shown(one.pattern)}, and messages like ${shown(one.subject)} do not.`,
+        todo: `Change the first line of the messages under Site Settings / Commits, or change the push rule.`,
       };
     case 'message-forbidden':
       return {
-        what: `No commit message may match ${shown(one.pattern)}, and one like ${shown(one.subject)} does.`,
-        todo: `Change the first line of the messages under Site Settings / Commits, or the push rule.`,
+        what: `Commit messages must not match ${shown(one.pattern)}, and messages like ${shown(one.subject)} do.`,
+        todo: `Change the first line of the messages under Site Settings / Commits, or change the push rule.`,
       };
     case 'unsigned':
       return {
-        what: 'Every commit has to be signed, and Mooring’s are not.',
-        todo: `Have the push rule turned off, or choose another repository.`,
+        what: 'Every commit must be signed, and Mooring’s commits are not.',
+        todo: `Ask a Maintainer to turn off this push rule, or choose another repository.`,
       };
     case 'no-sign-off':
       return {
-        what: 'Every commit message has to end with “Signed-off-by”, and Mooring’s do not.',
-        todo: `Have the push rule turned off, or choose another repository.`,
+        what: 'Every commit message must end with “Signed-off-by”, and Mooring’s messages do not.',
+        todo: `Ask a Maintainer to turn off this push rule, or choose another repository.`,
       };
     case 'file-name':
       return {
-        what: `No new file may be named like ${shown(one.pattern)}: ${named(one.paths)}.`,
+        what: `New files must not have names that match ${shown(one.pattern)}: ${named(one.paths)}.`,
         todo: `Rename or ignore ${one.paths.length === 1 ? 'it' : 'them'} first, or change the push rule.`,
       };
     case 'file-size':
       return one.paths.length > 0
         ? {
-            what: `No file may be larger than ${mib(one.limit)}: ${named(one.paths)}.`,
-            todo: `Move ${one.paths.length === 1 ? 'it' : 'them'} away first, or set the site’s own limit to ${mib(one.limit)} under Site Settings / Files: then what is larger stays here.`,
+            what: `Files must not be larger than ${mib(one.limit)}: ${named(one.paths)}.`,
+            todo: `Move ${one.paths.length === 1 ? 'it' : 'them'} elsewhere first, or set the site’s limit to ${mib(one.limit)} under Site Settings / Files. Mooring then leaves larger files in the folder and does not push them.`,
           }
         : {
-            what: `No file may be larger than ${mib(one.limit)}, and this site allows larger ones.`,
-            todo: `Set the site’s own limit to ${mib(one.limit)} under Site Settings / Files: then what is larger stays here and holds nothing up.`,
+            what: `Files must not be larger than ${mib(one.limit)}, but this site allows larger ones.`,
+            todo: `Set the site’s limit to ${mib(one.limit)} under Site Settings / Files. Mooring then leaves larger files in the folder and pushes everything else.`,
           };
     case 'repository-size':
       return {
-        what: `The repository holds ${gibibytes(one.bytes)} with its history and all branches; this site may have ${gibibytes(one.limit)}.`,
-        todo: 'Raise the limit under Site Settings / Files if it has to grow.',
+        what: `The repository’s size, with its history and all branches, is ${gibibytes(one.bytes)}; the limit of this site is ${gibibytes(one.limit)}.`,
+        todo: 'Raise the limit under Site Settings / Files.',
       };
   }
 }

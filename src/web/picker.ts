@@ -110,8 +110,8 @@ async function chosenProject(
 }
 
 function noteOf({ name, canPush, default: isDefault }: Branch): string {
-  if (!isBranchName(name)) return ' (cannot be used: its name)';
-  if (!canPush) return ' (protected: you may not push)';
+  if (!isBranchName(name)) return ' (unsupported name)';
+  if (!canPush) return ' (protected: you cannot push)';
   return isDefault ? ' (default)' : '';
 }
 

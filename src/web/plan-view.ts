@@ -56,8 +56,8 @@ export function planView(
     samples: plan.samples.slice(0, 20).map(sampleView),
     moreSamples: moreOf(plan.replaced + plan.added + plan.removed - Math.min(plan.samples.length, 20), 'change'),
     allPaths: address.link(confirmPath(site, request, plan.direction).replace('/confirm?', '/confirm/paths?')),
-    kept: kept === 0 ? '' : count(kept, 'present file'),
-    keptVerb: kept === 1 ? 'changes is' : 'change are',
+    kept: kept === 0 ? '' : count(kept, 'file'),
+    keptVerb: kept === 1 ? 'it' : 'them',
     keepDays: count(site.settings.keepDays, 'day'),
     secretsTitle: `${count(plan.secrets.length, 'file')} ${plan.secrets.length === 1 ? 'looks like a secret and stays' : 'look like secrets and stay'} as ${plan.secrets.length === 1 ? 'it is' : 'they are'}`,
     secrets: plan.secrets

@@ -34,11 +34,11 @@ export function notSyncedWords(reason: NotSyncedReason): string {
       return 'A git repository of its own, which Mooring does not change';
     case 'unreadable':
       return isAboutRights(reason.errno)
-        ? `Mooring may not read it${inBrackets(reason.errno)}`
+        ? `Mooring has no permission to read it${inBrackets(reason.errno)}`
         : `Could not be read: ${errnoWords(reason.errno)}`;
     case 'unwritable':
       return isAboutRights(reason.errno)
-        ? `Mooring may not write it${inBrackets(reason.errno)}`
+        ? `Mooring has no permission to write it${inBrackets(reason.errno)}`
         : `Could not be written: ${errnoWords(reason.errno)}`;
     case 'owner':
       return reason.gid === undefined
@@ -46,8 +46,8 @@ export function notSyncedWords(reason: NotSyncedReason): string {
         : `Belongs to group ${reason.gid}, whose members would lose access if Mooring replaced it`;
     case 'unremovable':
       return isAboutRights(reason.errno)
-        ? `Removed on GitLab, and Mooring may not remove it here${inBrackets(reason.errno)}`
-        : `Removed on GitLab, and could not be removed here: ${errnoWords(reason.errno)}`;
+        ? `Removed on GitLab, but Mooring has no permission to remove it here${inBrackets(reason.errno)}`
+        : `Removed on GitLab, but could not be removed here: ${errnoWords(reason.errno)}`;
     case 'too-large':
       return `${mebibytes(reason.bytes)}, the limit is ${mebibytes(reason.limit)}`;
     case 'too-many':
@@ -55,9 +55,9 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'secret':
       return 'Looks like a secret. Not pushed unless you allow it';
     case 'control-file':
-      return 'Server control file, not taken from the repository';
+      return 'A web server control file. Mooring does not copy these from the repository unless you allow it';
     case 'bad-name':
-      return 'The name is not possible on both sides';
+      return 'The name is not valid on both sides';
     case 'collides':
       return `Differs from ${displayPath(reason.with)} only in upper and lower case`;
     case 'lfs-pointer':
@@ -67,9 +67,9 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'lfs-damaged':
       return 'An LFS file whose content does not match its pointer';
     case 'ignored-in-the-way':
-      return 'An ignored file is in the place of the repository’s file';
+      return 'An ignored file already exists at the path of the repository’s file';
     case 'never-quiet':
-      return 'Changes constantly, as logs do. Committed at most every two minutes. If its versions are of no use, ignore it';
+      return 'Changes constantly, as logs do. Committed at most every two minutes. If you don’t need its versions, ignore it';
     case 'mixed-line-endings':
       return 'Synced as it is. Some of its lines end in CRLF and some in LF, and .gitattributes asks for one kind, so git shows it as changed in every clone. Save it with one kind of line ending';
     case 'open-database':
@@ -79,7 +79,7 @@ export function notSyncedWords(reason: NotSyncedReason): string {
     case 'conflict':
       return 'Both sides changed it. Choose a version under Conflicts';
     case 'no-capture':
-      return 'Replacing or removing it could lose a save made in the same instant: its disk cannot protect it. Site Settings, Conflicts and safety, can allow it';
+      return 'On this disk, replacing or removing it could lose an edit saved at the same instant. You can allow it under Site Settings / Conflicts and safety';
     case 'refused':
       return 'GitLab rejects this content. Pushed once the file or GitLab’s rule changes';
   }
@@ -167,7 +167,7 @@ export function runHeadline(run: RunRecord): string {
     case 'failed':
       return run.problem ? describe(run.problem).title : 'Failed';
     case 'refused':
-      return run.problem ? describe(run.problem).title : 'Refused by GitLab';
+      return run.problem ? describe(run.problem).title : 'Rejected by GitLab';
     case 'recovered':
       return 'Finished an interrupted sync';
     case 'restored':
@@ -182,7 +182,7 @@ const holdNames: Record<NonNullable<RunRecord['hold']>, string> = {
   'root-changed': 'the folder was replaced',
   'root-emptied': 'the folder is empty',
   'history-rewritten': 'the branch’s history was rewritten',
-  'went-back': 'the branch went back in GitLab',
+  'went-back': 'the branch lost commits in GitLab',
   'branch-missing': 'the branch no longer exists',
   'push-refused': 'GitLab rejects the push',
   reconnect: 'GitLab must be connected again',
@@ -200,7 +200,7 @@ export const triggerWords: Record<Trigger, string> = {
   webhook: 'webhook',
   rescan: 'full rescan',
   start: 'Mooring started',
-  person: 'requested by a person',
+  person: 'requested by a user',
   retry: 'retry',
 };
 
@@ -243,11 +243,11 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
     case 'allowed':
       return { before: 'Allowed in', after: what };
     case 'repository-moved':
-      return { before: 'Followed the repository of', after: what };
+      return { before: 'Updated the moved repository of', after: what };
     case 'switched-branch':
       return { before: 'Switched the branch of', after: what };
     case 'pushed-elsewhere':
-      return { before: 'Pushed what GitLab refused for', after: what };
+      return { before: 'Pushed rejected commits to another branch for', after: what };
     case 'handed-over':
       return { before: 'Reconnected', after: what };
     case 'webhook':
@@ -265,7 +265,7 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
     case 'committed-as':
       return { before: 'Requested a commit in', after: `as ${what}` };
     case 'changed-commit-domains':
-      return { before: 'Changed the domains for commits in other names', after: what };
+      return { before: 'Changed the allowed domains for commit authors', after: what };
     case 'added-account':
       return { before: 'Added the account', after: what };
     case 'changed-account':
@@ -326,10 +326,10 @@ export const actIcons: Record<AuditEntry['act'], string> = {
 
 export const keptWords: Record<KeptCause, string> = {
   connect: 'Before connecting',
-  conflict: 'The version that lost a conflict',
+  conflict: 'The version not used in a conflict',
   'late-write': 'An edit made while Mooring replaced the file',
   'history-rewritten': 'Before the branch’s rewritten history was used',
-  'went-back': 'Before the branch that went back was followed',
+  'went-back': 'Before following a branch that lost commits',
   restore: 'Before a restore',
   removed: 'Files that a sync removed',
   refused: 'Commits that GitLab rejected, before they were recreated',

@@ -128,7 +128,7 @@ instance(
     await configure();
     const elsewhere = await faults({ secret: '', tokenUrl: 'https://elsewhere.example/oauth/token' });
     assert.equal(Object.keys(elsewhere), ['secret']);
-    assert.match(elsewhere['secret'] ?? '', 'the Token URL’s server');
+    assert.match(elsewhere['secret'] ?? '', 'the server of the Token URL');
     const port = await faults({ secret: '', tokenUrl: 'https://gitlab.example:8443/gitlab/oauth/token' });
     assert.equal(Object.keys(port), ['secret']);
     const path = await configure({ secret: '', tokenUrl: 'https://gitlab.example/other/token' });

@@ -171,7 +171,7 @@ test('every refusal has words that say what to do, and nothing in them acts', as
     assert.not.match(what, /undefined|\u001b|x{200}/);
   }
   assert.match(obstacleWords(all[11] as Obstacle).what, 'a, b, c and 1 more file');
-  assert.match(obstacleWords(all[14] as Obstacle).what, '15 GiB with its history and all branches');
+  assert.match(obstacleWords(all[14] as Obstacle).what, 'with its history and all branches, is 15 GiB');
 });
 
 test('asked at a real address, side by side: a Maintainer is told, a Developer is not, and nobody is stopped', () =>

@@ -45,20 +45,20 @@ repositories('rows that cannot be chosen say why', () =>
     const reasons = Object.fromEntries(rows.map(({ project, disabled }) => [project.path, disabled ?? 'open']));
     assert.equal(reasons, {
       'g/developer': 'open',
-      'g/reporter': 'You may not push: your role is Reporter, Developer is needed.',
-      'g/guest': 'You may not push: your role is Guest, Developer is needed.',
+      'g/reporter': 'You cannot push: your role is Reporter, and Developer is required.',
+      'g/guest': 'You cannot push: your role is Guest, and Developer is required.',
       'g/empty-developer': 'Empty, and you are Developer: GitLab lets only a Maintainer make the first push.',
       'g/empty-maintainer': 'open',
-      'g/archived': 'Archived: GitLab accepts no pushes.',
+      'g/archived': 'Archived: GitLab does not accept pushes.',
       'g/used': 'Already used by the site Blog.',
     });
     scene.configure({ advanced: { ...scene.instance().advanced, minAccessLevel: 40 } });
     const strict = await acts.list(connection, { search: 'g/developer', page: 1 });
-    assert.is(strict.rows[0]?.disabled, 'Your role is Developer, Maintainer is needed.');
+    assert.is(strict.rows[0]?.disabled, 'Your role is Developer, and Maintainer is required.');
     // Stored once, when the form still offered it: a Reporter may not push all the same.
     scene.configure({ advanced: { ...scene.instance().advanced, minAccessLevel: 20 } });
     const lax = await acts.list(connection, { search: 'g/reporter', page: 1 });
-    assert.is(lax.rows[0]?.disabled, 'You may not push: your role is Reporter, Developer is needed.');
+    assert.is(lax.rows[0]?.disabled, 'You cannot push: your role is Reporter, and Developer is required.');
   }),
 );
 

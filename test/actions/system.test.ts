@@ -139,7 +139,7 @@ test('branches that went back together are one entry, before everything else', a
       ['webhook', 'mute', 'syncing', 'a', 'b'],
     ],
   );
-  assert.match(found[0]?.title ?? '', '2 branches went back');
+  assert.match(found[0]?.title ?? '', '2 branches lost commits');
 });
 
 test('software out of support, a full disk and used-up watches say what to do', async () => {

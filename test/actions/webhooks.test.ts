@@ -475,7 +475,7 @@ webhooks('any other refusal is told in GitLab’s words, not as a blocked networ
       const reason = (): string => (kept.webhook.kind === 'none' ? kept.webhook.reason : kept.webhook.kind);
       scene.gitlab.settings.mostHooks = 0;
       await acts.setUp(id);
-      assert.match(reason(), /“Maximum number of project hooks \(0\) exceeded”\. Mend that .* Settings \/ Webhooks/);
+      assert.match(reason(), /“Maximum number of project hooks \(0\) exceeded”\. Fix this .* Settings \/ Webhooks/);
       scene.gitlab.settings.mostHooks = 100;
       for (const [body, words] of [
         [{ error: 'Invalid branch filter given' }, '“Invalid branch filter given”'],

@@ -59,11 +59,11 @@ together('a site that is paused or not connected is asked nothing', () => {
 together('two sites on one branch are told as one branch, and not as a restored GitLab', () => {
   const one = groupOf({ at: 0, project: 7 }, { at: 1, project: 7 });
   assert.is(one?.branches, 1);
-  assert.is(one && wentBackWords(one).title, 'The branch of 2 sites went back to an older state in GitLab');
+  assert.is(one && wentBackWords(one).title, 'The branch of 2 sites lost commits in GitLab');
   const two = groupOf({ at: 0, project: 7 }, { at: 1, project: 7, branch: 'next' });
   assert.is(
     two && wentBackWords(two).title,
-    'GitLab seems to have been restored from an older backup: 2 branches went back',
+    '2 branches lost commits in GitLab, probably because it was restored from an older backup',
   );
 });
 

@@ -284,7 +284,7 @@ test('a repository without push right is a disabled row, and its address by hand
   const folder = await freshSite();
   const before = await snapshot(folder);
   const page = await authorised(world, me);
-  assert.match(page.words, 'You may not push: your role is Reporter');
+  assert.match(page.words, 'You cannot push: your role is Reporter');
   const id = /\/sites\/([^/]+)\//.exec(page.url)?.[1] ?? '';
   const { reported, archived, hidden } = world.world;
   for (const project of [reported, archived, hidden]) {
@@ -429,7 +429,7 @@ test('files and a folder that Mooring may not write are named, and nothing in th
     const folder = await makeFolder(given.sites, 'theirs', { files: { 'a.txt': 'a\n' } });
     const refused = await addSite(given, clicker, 'Theirs', folder);
     assert.is(refused.status, 422);
-    assert.match(refused.words, 'refuses to write into');
+    assert.match(refused.words, 'denied writing to');
     // The folder is ours now, one of its folders is still another's.
     await chown(folder, uid, uid);
     await mkdir(join(folder, 'content'));
@@ -440,7 +440,7 @@ test('files and a folder that Mooring may not write are named, and nothing in th
     const kept = await snapshot(join(folder, 'content'));
     const site = await mooredSite(given, { name: 'Theirs', files: {}, clicker });
     const page = await site.reaches('In sync');
-    assert.match(page.words, 'Mooring may not write it');
+    assert.match(page.words, 'Mooring has no permission to write it');
     assert.match(page.words, 'secret-of-root.txt');
     assert.is(await readFile(join(folder, 'index.html'), 'utf8').then((text) => text.length > 0), true);
     assert.equal(await snapshot(join(folder, 'content')), kept);

@@ -139,13 +139,8 @@ test('eight faults at once, and each has its own line', async () => {
             ['Git', 'fail', /2\.30\.1/, /2\.38 or newer/],
             ['Key', 'fail', /can be read by others/, /chmod 600/],
             ['Site gone', 'fail', /does not exist/, /Create or mount/],
-            [
-              'Site closed',
-              'fail',
-              /refuses to write into .*user 1500|refuses to write/,
-              /chmod g\+rwx.*docs\/permissions\.md/,
-            ],
-            ['Site deep', 'fail', /may not write in the folder uploads/, /chgrp -R GROUP .* g\+s/],
+            ['Site closed', 'fail', /denied writing to/, /chmod g\+rwx.*docs\/permissions\.md/],
+            ['Site deep', 'fail', /has no permission to write to the folder uploads/, /chgrp -R GROUP .* g\+s/],
             ['GitLab: Application', 'fail', /does not know this Application ID/, /copy its Application ID/],
             ['GitLab: Webhook', 'warn', /refused to call/, /Outbound requests/],
           ]);
@@ -174,7 +169,7 @@ test('a GitLab that is gone, one with another time, and a state directory where 
         assertTold(told, [
           ['GitLab: Port', 'fail', /nothing listens/, /Check the port in the GitLab URL/],
           ['GitLab: Application', 'note', /Could not be tried yet/, /^$/],
-          ['State directory', 'fail', /lies under \/tmp/, /move the state directory elsewhere/],
+          ['State directory', 'fail', /is below \/tmp/, /move the state directory elsewhere/],
         ]);
       });
     },

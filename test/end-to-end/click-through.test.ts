@@ -95,7 +95,7 @@ step('the warning has the real numbers, and closing it leaves every byte, time, 
   assert.equal(await way.tally(page), numbers);
   assert.is(numbers['removed'], 3);
   await dialog.getByText('.env', { exact: true }).first().waitFor();
-  await dialog.getByText('can be restored with one click').waitFor();
+  await dialog.getByText('You can restore them with one click').waitFor();
   await dialog.getByText('notes/2025.txt').waitFor();
   await way.shot(page, 'warning');
   await page.keyboard.press('Escape');
@@ -295,7 +295,7 @@ step('Disconnect says what goes, leaves every file, removes the webhook and ends
   await site.getByRole('link', { name: 'Site Settings' }).click();
   await site.getByRole('link', { name: 'Disconnect' }).click();
   const dialog = site.getByRole('dialog', { name: 'Disconnect Harbour from harbour/website?' });
-  await dialog.getByText('Mooring stops pulling and pushing.').waitFor();
+  await dialog.getByText('Mooring stops syncing this site.').waitFor();
   await way.shot(site, 'disconnect');
   assert.is(project.hooks.length, 1);
   const before = await snapshot(folder);

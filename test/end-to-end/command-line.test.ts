@@ -46,7 +46,7 @@ test('without a daemon: 69; as somebody else: 77', async () => {
   if (!isRoot) return console.log('not run here: becoming another user needs root');
   const other = await cli('status', { as: { uid: 33, gid: 33 } });
   assert.is(other.code, 77, other.stderr);
-  assert.match(other.stderr, 'You may not open');
+  assert.match(other.stderr, 'You have no permission to open');
 });
 
 test('status tells in a table and in JSON, and by name or ID', async () => {

@@ -132,7 +132,7 @@ export async function searchFor(page: Page, words: string): Promise<void> {
 export async function tally(page: Page): Promise<Record<string, number>> {
   const terms = await page.getByRole('term').allInnerTexts();
   const values = await page.getByRole('definition').allInnerTexts();
-  const words = ['replaced', 'added', 'removed', 'the same'];
+  const words = ['replaced', 'added', 'removed', 'unchanged'];
   return Object.fromEntries(
     terms.flatMap((term, at) => (words.includes(term.trim()) ? [[term.trim(), Number(values[at])]] : [])),
   );
@@ -150,7 +150,7 @@ export function truth(
     replaced: differs.length,
     added: repository.size - differs.length - same.length,
     removed: ours.filter(([path]) => !repository.has(path)).length,
-    'the same': same.length,
+    unchanged: same.length,
   };
 }
 

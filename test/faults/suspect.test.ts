@@ -35,8 +35,8 @@ for (const [name, lines, path] of cases) {
         [path, bad.slice(0, 12), 'Eve Adams', '2023-11-14'],
       );
       const words = describe(problem);
-      assert.match(words.happened, `The commit ${bad.slice(0, 12)} by Eve Adams of 2023-11-14 adds ${path}`);
-      assert.match(words.untouched, 'New edits are committed locally and pushed once that commit is gone');
+      assert.match(words.happened, `The commit ${bad.slice(0, 12)} by Eve Adams on 2023-11-14 adds ${path}`);
+      assert.match(words.untouched, 'New edits are committed locally and pushed after that commit is removed');
       assert.not.ok(existsSync(join(world.gitDir, 'quarantine')), 'the quarantine is still there');
       assert.not.ok(world.has('innocent.txt'));
       // Once is enough: the next try does not fetch it a second time without the check.

@@ -22,7 +22,7 @@ branches(
       await site.clicker.open(`${site.url}/settings/syncing`);
       await site.clicker.follow('Switch branch');
       const plan = await site.clicker.press('Continue', { [`Branch of ${website.path}`]: 'next' });
-      assert.match(plan.words, 'The site leaves main');
+      assert.match(plan.words, 'The site stops using main');
       assert.match(plan.words, 'only-next.md');
       const done = await site.clicker.press('Switch branch');
       assert.match(done.words, 'Harbour is on next now');
@@ -44,7 +44,7 @@ branches('switch to a new branch: made where the site was, no file changes, late
     const [files, main] = [await filesOf(site.folder), await website.head('main')];
     await site.clicker.open(`${site.url}/branch`);
     const plan = await site.clicker.press('Continue', { 'Or a new branch from main': 'site/draft' });
-    assert.match(plan.words, 'It is created where main was last seen');
+    assert.match(plan.words, 'Mooring creates it from the last known commit of main');
     await site.clicker.press('Switch branch');
     assert.equal(await filesOf(site.folder), files);
     assert.is(await website.head('site/draft'), main);
@@ -54,7 +54,7 @@ branches('switch to a new branch: made where the site was, no file changes, late
     await site.reaches('In sync');
     // The same answer twice, as a double click sends it, is no second switch.
     await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=site/draft`);
-    assert.not.match(site.clicker.page.words, 'The site leaves');
+    assert.not.match(site.clicker.page.words, 'The site stops using');
   }),
 );
 
@@ -66,7 +66,7 @@ branches('a protected branch is said before the warning, by row and by address',
     const site = await mooredSite(harbour);
     await site.settled();
     const page = await site.clicker.open(`${site.url}/branch`);
-    assert.match(page.html, /release \(protected: you may not push\)/);
+    assert.match(page.html, /release \(protected: you cannot push\)/);
     const refused = await site.clicker.open(`${site.url}/confirm?project=${website.id}&branch=release`);
     assert.is(refused.status, 422);
     assert.match(refused.words, 'The branch release of harbour/website is protected');
@@ -98,7 +98,7 @@ branches(
       await gitlab.quiet();
       assert.ok(pushes() <= tried + 2, `${pushes() - tried} more pushes`);
       const done = await site.clicker.press('Push to a new branch', { 'New branch': 'mooring/proposal' });
-      assert.match(done.words, 'GitLab was asked to open a merge request');
+      assert.match(done.words, 'Mooring asked GitLab to open a merge request');
       assert.ok((await website.files('mooring/proposal')).has('refused.md'));
       await gitlab.quiet();
       const hook = gitlab.webhookDeliveries.find(({ body }) => body.includes('refs/heads/mooring/proposal'));

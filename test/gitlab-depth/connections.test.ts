@@ -261,7 +261,7 @@ connections(
         await clicker.open(`${url}/account/gitlab`);
         const refused = await clicker.press('Configure Self Hosted GitLab', { 'Token URL': tokenUrl });
         assert.is(refused.status, 422);
-        assert.match(refused.words, 'the Token URL’s server');
+        assert.match(refused.words, 'the server of the Token URL');
         await clicker.open(`${url}/account/gitlab`);
         await clicker.press('Test connection');
         assert.equal(got, []);
@@ -328,7 +328,7 @@ connections('GitLab at another address: after Reconnect the links lead there too
     await world.website.push('main', { 'there.md': 't\n' });
     await site.settled();
     // Nothing was renamed, and nothing says so.
-    assert.not.match((await clicker.open(`${url}/activity`)).words, 'Followed the repository');
+    assert.not.match((await clicker.open(`${url}/activity`)).words, 'Updated the moved repository');
   }),
 );
 

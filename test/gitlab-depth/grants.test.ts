@@ -151,7 +151,7 @@ grants('reconnect as somebody else: the site goes on with that grant; without ac
     assert.match(refused.words, `${world.website.path} was not found in GitLab`);
     assert.match(refused.words, 'or @piet has no access');
     assert.ok(refused.html.includes('/reconnect"'), 'the page offers another way in');
-    assert.match(refused.words, 'Reconnect as somebody else');
+    assert.match(refused.words, 'Reconnect as another user');
     const still = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(still.words, '@ana');
     const before = tokenNow(harbour);
@@ -344,7 +344,7 @@ grants(
         });
         const page = await site.clicker.open(`${site.url}/hold`);
         assert.match(page.words, 'GitLab does not know this application');
-        for (const way of ['I’ve fixed it', 'Check the instance', 'Authorise Mooring again'])
+        for (const way of ['I’ve fixed it', 'Check the GitLab settings', 'Authorise Mooring again'])
           assert.match(page.words, way);
         await site.clicker.open(`${harbour.url}/account/gitlab`);
         await site.clicker.press('Configure Self Hosted GitLab', { Secret: secret });

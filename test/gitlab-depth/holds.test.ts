@@ -24,7 +24,7 @@ holds('a deleted repository: cause and choices on the hold’s page; the way out
     assert.match(page.words, 'The repository was not found in GitLab');
     assert.match(page.words, 'harbour/website was not found in GitLab');
     assert.equal(buttons(page.html), [
-      'It is back, or access was restored',
+      'The repository is back, or access was restored',
       'Authorise Mooring again',
       'Use an access token instead',
       'Choose another repository',
@@ -179,7 +179,7 @@ for (const [name, end] of [
           'The right GitLab is back',
           'This is the right project',
           'Choose another repository',
-          'Check the instance',
+          'Check the GitLab settings',
         ]);
         if (end === 'held') {
           await site.clicker.press('Check again');

@@ -157,7 +157,7 @@ outages(
       await clicker.press('Configure Self Hosted GitLab', { 'GitLab URL': moved, Secret: application.secret });
       const asked = await clicker.open(`${site.url}/disconnect`);
       assert.match(asked.words, 'It no longer has the tokens');
-      assert.not.match(asked.words, 'is revoked in GitLab');
+      assert.not.match(asked.words, 'revokes the connection’s token');
       const done = await clicker.press('Disconnect');
       assert.match(done.words, 'with something left over');
       assert.match(done.words, 'The connection may still be valid in the GitLab that issued it');

@@ -69,10 +69,10 @@ preflight('what GitLab would refuse stands in the warning before the click, and 
     const plan = await site.clicker.open(`${site.url}/confirm?project=${world.website.id}&branch=release/1`);
     assert.is(plan.status, 200);
     assert.match(plan.words, 'GitLab will reject the push.');
-    assert.match(plan.words, 'New branches named like “release/*” are protected, and nobody may push to them.');
-    assert.match(plan.words, 'has to match “@northwick\\.example$”');
-    assert.match(plan.words, 'Every commit has to be signed');
-    assert.match(plan.words, 'The repository holds 11 GiB');
+    assert.match(plan.words, 'New branches named like “release/*” are protected, and nobody can push to them.');
+    assert.match(plan.words, 'must match “@northwick\\.example$”');
+    assert.match(plan.words, 'Every commit must be signed');
+    assert.match(plan.words, 'The repository’s size, with its history and all branches, is 11 GiB');
     const refused = await site.clicker.press('Switch branch');
     assert.is(refused.status, 409);
     // What GitLab does not tell is no obstacle, and stops nobody.
@@ -124,14 +124,14 @@ preflight('a renamed branch: look again, switch to the default one, or make it a
     await website.deleteBranch('main');
     await site.reaches('On hold');
     const hold = await site.clicker.open(`${site.url}/hold`);
-    for (const button of ['Check again', 'Switch to trunk', 'Another branch', 'Create the branch again'])
+    for (const button of ['Check again', 'Switch to trunk', 'Choose another branch', 'Create the branch again'])
       assert.match(hold.words, button);
     await site.clicker.press('Check again');
     await site.reaches('On hold');
     assert.is(await website.head('main'), undefined, 'looking again made the branch');
     await site.clicker.open(`${site.url}/hold`);
     const plan = await site.clicker.follow('Switch to trunk');
-    assert.match(plan.words, 'The site leaves main');
+    assert.match(plan.words, 'The site stops using main');
     assert.match((await site.clicker.press('Switch branch')).words, 'is on trunk now');
     await site.write('onwards.md', 'o\n');
     await until('onwards', async () => (await website.files('trunk')).has('onwards.md') || undefined);

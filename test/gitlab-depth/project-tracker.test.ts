@@ -47,7 +47,7 @@ life('a project renamed, transferred, then a newcomer at the old path: the site 
     const page = await site.clicker.open(`${site.url}/settings/syncing`);
     assert.match(page.words, 'ferries/pages on main');
     const story = await site.clicker.open(`${harbour.url}/activity`);
-    assert.match(story.words, 'Followed the repository');
+    assert.match(story.words, 'Updated the moved repository');
     assert.match(story.words, 'ferries/pages');
   }),
 );

@@ -226,7 +226,7 @@ sub('a new subfolder begins with this folder’s files; another site beside it i
 
     const within = await choose(harbour, clicker, { name: 'Within', subfolder: 'sites/one/deep' });
     assert.is(within.page.status, 422);
-    assert.match(within.page.words, 'belongs to the site One');
+    assert.match(within.page.words, 'The site One already syncs');
     const beside = await choose(harbour, clicker, { name: 'Beside', subfolder: 'docs/site' });
     assert.match(beside.page.words, 'folder docs/site');
     await clicker.press('Connect Self Hosted GitLab');

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 /** A GitLab that was restored from an older backup, as an admin meets it on the pages. */
 const restored = suite('gitlab-depth/went-back');
 
-const title = 'GitLab seems to have been restored from an older backup: 2 branches went back';
+const title = '2 branches lost commits in GitLab, probably because it was restored from an older backup';
 
 interface Day {
   readonly site: MooredSite;
@@ -74,7 +74,7 @@ for (const [button, isPushed] of [
       assert.is(attention.words.split(title).length, 2, 'told once for the instance');
       const page = await clicker.follow('See what was lost and decide for all of them');
       assert.is(page.heading, title);
-      assert.match(page.words, 'Mooring changed no file and no branch.');
+      assert.match(page.words, 'Mooring did not change any files or branches.');
       for (const { site } of days) assert.match(page.words, site.project.path);
       assert.is(page.words.split('1 commit lost.').length, 3);
       assert.equal([await filesOf(one.folder), await filesOf(two.folder)], before, 'a file moved unasked');
@@ -110,14 +110,14 @@ restored('each site has its own page and answer; the other one goes on being ask
     await one.settled();
     assert.is(await one.project.head('main'), lost, 'not the very same commits');
     assert.not.match((await clicker.open(`${harbour.url}/`)).words, title);
-    assert.match((await clicker.open(`${harbour.url}/attention/went-back`)).words, 'No branches went back together');
+    assert.match((await clicker.open(`${harbour.url}/attention/went-back`)).words, 'No branches have lost commits');
     await clicker.open(`${two.url}/hold`);
     await clicker.press('Follow GitLab');
     await two.settled();
     assert.is(await two.project.head('main'), backup);
     assert.not.ok((await filesOf(two.folder)).has('of-the-day.md'));
     const kept = await clicker.open(`${two.url}/kept`);
-    assert.match(kept.words, 'Before the branch that went back was followed');
+    assert.match(kept.words, 'Before following a branch that lost commits');
   }),
 );
 

@@ -103,7 +103,7 @@ test('a redirect is not followed, so that no secret goes where the other side po
     const there = await receiver(status, '', { location: `${elsewhere.url}/x` });
     const delivery = await post(there.url, { header: { name: 'X-Key', value: new Secret('s3cret-value') } });
     assert.match(happened(delivery), `answered ${status}`);
-    assert.match(delivery.kind === 'bad' ? delivery.todo : '', 'Mooring follows none');
+    assert.match(delivery.kind === 'bad' ? delivery.todo : '', 'does not follow redirects');
     assert.is(there.got.length, 1);
     await there.close();
   }

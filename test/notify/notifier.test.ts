@@ -303,7 +303,7 @@ test('branches that went back together are told once, with all that are seen wit
   world.is(library, 'hold', hold('went-back', { ...back, at: world.now }));
   world.is(parks, 'hold', hold('went-back', { ...back, at: world.now }));
   assert.equal(await world.look(minute - 1), []);
-  const title = 'Mooring: GitLab seems to have been restored from an older backup: 3 branches went back';
+  const title = 'Mooring: 3 branches lost commits in GitLab, probably because it was restored from an older backup';
   assert.equal(await world.look(1), [title]);
   const [entry] = world.sent[0]?.message.entries ?? [];
   assert.equal(
@@ -338,7 +338,7 @@ test('a branch that went back alone is told as a hold of its site; when others f
   ]);
   world.is(library, 'hold', hold('went-back', { at: world.now, back }));
   assert.equal(await world.look(), [
-    'Mooring: GitLab seems to have been restored from an older backup: 2 branches went back',
+    'Mooring: 2 branches lost commits in GitLab, probably because it was restored from an older backup',
   ]);
   assert.is(world.ledger.incidents.length, 1, 'it is told twice from now on');
 });

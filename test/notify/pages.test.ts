@@ -18,7 +18,7 @@ test('the page says which ways are on, who it goes to, what was sent and what fa
     'mail.northwick.example port 587, encrypted by STARTTLS',
     'Mooring: Market shop is on hold',
     '4 tries since',
-    'chat.northwick.example answered 404. The webhook is gone at the receiver',
+    'chat.northwick.example answered 404. The receiver no longer has this webhook',
     'Stored. Leave blank to keep it.',
   ])
     assert.match(text, words);

@@ -103,7 +103,7 @@ function expected({ pattern, method }: Known, { role, sites }: Reach): Outcome {
 function outcomeOf({ status, headers, text }: request.Response): Outcome {
   if (status === 303 && String(headers['location']).startsWith('/sign-in')) return 'sign-in';
   if (status === 403) return 'refused';
-  return status === 404 && text.includes('This site was not found') ? 'hidden' : 'allowed';
+  return status === 404 && text.includes('Site not found') ? 'hidden' : 'allowed';
 }
 
 /** Streams do not end by themselves; signing out would end the session that the next cell needs. */

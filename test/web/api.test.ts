@@ -288,7 +288,7 @@ api('unknown and missing members are refused by their name', async () => {
     const headers = one.tagged ? { 'If-Match': '*' } : {};
     const answer = await ask(method, at, { ...options, body, headers, status: 422 });
     const { error } = answer.body as { error: { code: string; fields: Record<string, string> } };
-    assert.equal([error.code, error.fields], ['request-invalid', { surplus: 'There is no such member.' }]);
+    assert.equal([error.code, error.fields], ['request-invalid', { surplus: 'There is no such field.' }]);
   }
   assert.equal(world.calls, []);
   const nested = await ask('PATCH', '/sites/museum/settings', {

@@ -63,7 +63,7 @@ test('the chart, its words and its table say what the records say', async () => 
     ],
   );
   assert.is(chart.words, 'last 30 days: median 1.0\u00a0s, slowest 1\u00a0min\u00a040\u00a0s');
-  assert.match(chart.label, 'on 19 Nov, of 5 syncs that moved something');
+  assert.match(chart.label, 'on 19 Nov, of 5 syncs that changed files');
   // Ten times as long is one line of the scale higher.
   const [hundred = 0, ten = 0, one = 0] = strokes(chart.grid).map(([, y = 0]) => y);
   assert.is(hundred, 1);
@@ -88,11 +88,11 @@ test('the chart, its words and its table say what the records say', async () => 
 test('a month without syncs has words and no picture', async () => {
   const chart = tookChart((await pulseOf([]).of(id)).took, now);
   assert.equal(chart.rows, []);
-  assert.is(chart.words, 'last 30 days: no sync moved anything');
+  assert.is(chart.words, 'last 30 days: no sync changed any files');
   const world = fullWorld();
   world.pulse = { ...world.pulse, took: (await pulseOf([]).of(id)).took };
   const { text } = await (await signedIn(world)).get('/sites/museum');
-  assert.match(text, 'last 30 days: no sync moved anything');
+  assert.match(text, 'last 30 days: no sync changed any files');
   assert.not.match(text, 'took-days');
 });
 
@@ -104,7 +104,7 @@ test('site, dashboard and System show the times, with units, as a picture and as
     const { text } = await me.get(path);
     assert.match(
       text,
-      /role="img" aria-label="Time a sync took, last 30 days: median 1.0.s, slowest 3.min.10.s on 18 Nov/,
+      /role="img" aria-label="Sync duration, last 30 days: median 1.0.s, slowest 3.min.10.s on 18 Nov/,
     );
     assert.match(text, '<th scope="row">18 Nov</th><td>1</td><td>3 min 10 s</td><td>3 min 10 s</td>');
     assert.match(text, '<span>1,000 s</span><span>100 s</span><span>10 s</span><span>1 s</span>');
@@ -115,7 +115,7 @@ test('the table stays open while the page lives, and keeps the picture from the 
   const me = await signedIn(fullWorld());
   for (const path of ['/live', '/sites/museum/live'])
     assert.match((await me.get(path)).text, '<details class="fold after" id="took-days">');
-  assert.not.match((await me.get('/sites/parks')).text, 'Time a sync took');
+  assert.not.match((await me.get('/sites/parks')).text, 'Sync duration');
 });
 
 test('a thousand busy sites make one small chart', async () => {

@@ -228,7 +228,7 @@ function wentBack(lost: number, agoMs: number, newer = 0): ReturnType<typeof sta
 }
 
 function fillRest(world: World): void {
-  const reporter = 'You may not push: your role is Reporter, Developer is needed';
+  const reporter = 'You cannot push: your role is Reporter, and Developer is required.';
   world.projects = [
     { project: project(12, 'parks/gardens-site') },
     {
@@ -536,7 +536,7 @@ function fillNotifications(world: World): void {
     at: now - 1_500_000,
     times: 4,
     happened: 'chat.northwick.example answered 404.',
-    todo: 'The webhook is gone at the receiver: make a new one and enter its address.',
+    todo: 'The receiver no longer has this webhook. Create a new one and enter its address.',
   };
   world.notifications = {
     mail: {
@@ -564,26 +564,26 @@ function fillSystem(world: World): void {
     { name: 'Mooring', result: 'good', finding: '1.4.0' },
     { name: 'Node', result: 'good', finding: '24.11.0, supported until April 2028' },
     { name: 'Git', result: 'good', finding: '2.43.0, supported' },
-    { name: 'State directory', result: 'good', finding: '/var/lib/mooring, opened without a fault' },
+    { name: 'State directory', result: 'good', finding: '/var/lib/mooring, opened without errors' },
     {
       name: 'Disk',
       result: 'warn',
-      finding: '4.6 GiB free of 80.0 GiB where the state directory lies',
-      fix: 'Shorten how long kept versions stay, or enlarge the volume.',
+      finding: '4.6 GiB free of 80.0 GiB on the disk of the state directory',
+      fix: 'Keep versions for a shorter time, or enlarge the volume.',
     },
     { name: 'Watches', result: 'good', finding: '41,208 of 524,288' },
   ];
   world.attention = [
     {
       ...{ kind: 'went-back', tone: 'bad', help: 'went-back', sites: ['theatre', 'harbour'] as SiteId[] },
-      title: 'GitLab seems to have been restored from an older backup: 2 branches went back',
-      text: 'GitLab no longer has commits of these branches that the sites were in sync with. Mooring changed no file and no branch. Edits in the folders are committed here and wait.',
+      title: '2 branches lost commits in GitLab, probably because it was restored from an older backup',
+      text: 'GitLab no longer has commits of these branches that the sites were in sync with. Mooring did not change any files or branches. New edits in the folders are committed locally and pushed after you decide.',
     },
     {
       kind: 'disk',
       tone: 'warn',
-      title: 'Disk: 4.6 GiB free of 80.0 GiB where the state directory lies',
-      text: 'Shorten how long kept versions stay, or enlarge the volume.',
+      title: 'Disk: 4.6 GiB free of 80.0 GiB on the disk of the state directory',
+      text: 'Keep versions for a shorter time, or enlarge the volume.',
       help: 'system',
       sites: [],
     },
@@ -599,7 +599,7 @@ function fillSystem(world: World): void {
       kind: 'webhook',
       tone: 'mute',
       title: 'No webhook: 2 sites',
-      text: 'Pushes arrive by looking at the branch, up to a minute late. Source Syncing says why and how to change it.',
+      text: 'Mooring polls the branch instead, so pushes arrive up to a minute late. Source Syncing explains why and how to change it.',
       help: 'syncing',
       sites: ['events' as SiteId, 'minutes' as SiteId],
     },

@@ -201,21 +201,21 @@ test('every reason for not syncing has words', () => {
 
 test('an errno is told in words: missing rights where it says so, and nowhere else', () => {
   const told: readonly (readonly [NotSyncedReason, string])[] = [
-    [{ kind: 'unreadable' }, 'Mooring may not read it'],
-    [{ kind: 'unreadable', errno: 'EACCES' }, 'Mooring may not read it (EACCES)'],
+    [{ kind: 'unreadable' }, 'Mooring has no permission to read it'],
+    [{ kind: 'unreadable', errno: 'EACCES' }, 'Mooring has no permission to read it (EACCES)'],
     [{ kind: 'unreadable', errno: 'EIO' }, 'Could not be read: input/output error (EIO)'],
-    [{ kind: 'unwritable', errno: 'EPERM' }, 'Mooring may not write it (EPERM)'],
+    [{ kind: 'unwritable', errno: 'EPERM' }, 'Mooring has no permission to write it (EPERM)'],
     [{ kind: 'unwritable', errno: 'EROFS' }, 'Could not be written: the disk is read-only (EROFS)'],
-    [{ kind: 'unremovable' }, 'Removed on GitLab, and Mooring may not remove it here'],
-    [{ kind: 'unremovable', errno: 'EBUSY' }, 'Removed on GitLab, and could not be removed here: it is in use (EBUSY)'],
+    [{ kind: 'unremovable' }, 'Removed on GitLab, but Mooring has no permission to remove it here'],
+    [{ kind: 'unremovable', errno: 'EBUSY' }, 'Removed on GitLab, but could not be removed here: it is in use (EBUSY)'],
   ];
   for (const [reason, words] of told) assert.is(notSyncedWords(reason), words);
   for (const code of ['folder-unreadable', 'folder-unwritable', 'file-unreadable'] as const) {
     const rights = describe({ code, facts: { folder: '/srv/www', path: 'a.md', errno: 'EACCES' } });
     const broken = describe({ code, facts: { folder: '/srv/www', path: 'a.md', errno: 'EIO' } });
-    assert.match(rights.todo, /right to/);
+    assert.match(rights.todo, /permission to/);
     assert.match(broken.happened, /: input\/output error \(EIO\)\.$/);
-    assert.not.match(`${broken.title} ${broken.todo}`, /may not|right to/);
+    assert.not.match(`${broken.title} ${broken.todo}`, /permission/);
   }
   const limits = ['EMFILE', 'ENFILE', 'ENOMEM'].map((errno) =>
     describe({ code: 'out-of-resources', facts: { errno } }),

@@ -154,7 +154,7 @@ test('the callback redirects away at once; a forged or refused one is a page', a
 test('the picker says why a row is disabled, and keeps the search', async () => {
   const me = await signedIn(fullWorld());
   const page = await me.get('/sites/parks/repository?q=parks');
-  assert.match(page.text, 'You may not push: your role is Reporter');
+  assert.match(page.text, 'You cannot push: your role is Reporter');
   assert.match(page.text, 'href="/sites/parks/repository?q=parks"');
   const none = await me.get('/sites/parks/repository?q=%3Cb%3E');
   assert.match(none.text, 'No repository matches “&lt;b&gt;”');

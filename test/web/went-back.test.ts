@@ -24,7 +24,7 @@ for (const choice of ['put-back', 'go-on'] as const) {
     const me = await signedIn(world);
     const page = await me.get(path);
     assert.is(page.status, 200);
-    assert.match(page.text, '2 branches went back');
+    assert.match(page.text, '2 branches lost commits');
     const answer = await me.post(path, { shown: shownIn(page.text), choice });
     assert.is(answer.headers['location'], '/');
     const steps = [
@@ -58,7 +58,7 @@ test('what one of them cannot do is said, and it is left alone', async () => {
   const me = await signedIn(world);
   change(world, 'harbour', { choices: ['go-on'] });
   const page = (await me.get(path)).text;
-  assert.match(page, 'Not possible for sites marked below.');
+  assert.match(page, 'This is not possible for the sites that are marked below.');
   assert.match(page, 'Cannot be pushed back from here.');
   await me.post(path, { shown: shownIn(page), choice: 'put-back' });
   const [call] = world.calls.filter(({ name }) => name === 'decisions.chooseForEach');
@@ -98,7 +98,10 @@ test('hundreds of sites make a small page, and are all answered', async () => {
 test('one branch alone has no such page, and the dashboard says nothing of a backup', async () => {
   const world = fullWorld();
   const me = await signedIn(world);
-  assert.match((await me.get('/')).text, 'restored from an older backup: 2 branches went back');
+  assert.match(
+    (await me.get('/')).text,
+    '2 branches lost commits in GitLab, probably because it was restored from an older backup',
+  );
   world.statuses.delete('theatre');
   assert.is((await me.get(path)).headers['location'], '/');
   assert.not.match((await me.get('/')).text, 'restored from an older backup');

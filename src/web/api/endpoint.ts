@@ -151,7 +151,7 @@ function checked(shape: z.ZodType | undefined, value: unknown): unknown {
   const faults: Record<string, string> = {};
   for (const issue of result.error.issues) {
     if (issue.code === 'unrecognized_keys')
-      for (const key of issue.keys) faults[[...issue.path, key].join('.')] = 'There is no such member.';
+      for (const key of issue.keys) faults[[...issue.path, key].join('.')] = 'There is no such field.';
     else faults[issue.path.join('.') || 'body'] ??= issue.message;
   }
   throw new Problem('request-invalid', faults);

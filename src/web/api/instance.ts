@@ -57,7 +57,7 @@ export const instanceEndpoints: readonly Endpoint[] = [
     method: 'post',
     path: '/pause-all',
     summary: 'Pause all sites',
-    body: z.strictObject({ until: shapes.moment.optional().describe('Absent: until somebody resumes them.') }),
+    body: z.strictObject({ until: shapes.moment.optional().describe('Absent: until someone resumes them.') }),
     example: {},
     status: 200,
     answer: shapes.pauseAll,

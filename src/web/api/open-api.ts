@@ -152,7 +152,7 @@ const problems: Readonly<Record<string, Problem>> = {
 function exampleOf(status: string): Json {
   const problem = problems[status] ?? new Problem('unexpected');
   const { title, happened, untouched, todo } = describe(problem.toFacts());
-  const fields = status === '422' ? { fields: { nam: 'There is no such member.' } } : {};
+  const fields = status === '422' ? { fields: { nam: 'There is no such field.' } } : {};
   return { error: { code: problem.code, title, happened, untouched, todo, ...fields } };
 }
 
@@ -164,7 +164,7 @@ export function refusalsOf(one: Endpoint): Readonly<Record<number, string>> {
     401: 'The token is missing, unknown, removed or expired.',
     ...(isOpenToAll ? {} : { 403: 'The scope of the token or the role of its account does not allow it.' }),
     ...(one.path.includes('/:') ? { 404: 'There is no such thing, or the token does not see it.' } : {}),
-    ...(one.query || one.body ? { 422: 'A member is missing, unknown or has an unexpected format.' } : {}),
+    ...(one.query || one.body ? { 422: 'A field is missing, unknown or has an unexpected format.' } : {}),
     ...(one.tagged && one.method !== 'get'
       ? { 412: 'It has changed since it was read.', 428: '`If-Match` is missing.' }
       : {}),

@@ -92,7 +92,9 @@ export function accounts(router: Router<State>, web: WebContext): void {
     web.redirect(ctx, '/account/admins', {
       tone: 'good',
       title: `The account ${escapeControls(account.name)} is removed`,
-      lines: ['Its connection to GitLab was revoked. Sites that used it wait until somebody else selects Reconnect.'],
+      lines: [
+        'Its connection to GitLab was revoked. Sites that used it do not sync until someone else selects Reconnect.',
+      ],
     });
   });
 }

@@ -105,7 +105,7 @@ async function showConnecting(
   showWait(ctx, web, {
     crumbs: crumbsOf(web, site),
     title: `Connecting ${escapeControls(site.name)}`,
-    lines: ['You can leave this page: Mooring goes on by itself, and Source Syncing shows when it is done.'],
+    lines: ['You can leave this page. Mooring continues in the background, and Source Syncing shows when it is done.'],
     work: connectWork(site),
     progress: progress ?? found.progress,
     again: `/sites/${site.id}/connecting${request ? `?${queryOf(request)}` : ''}`,

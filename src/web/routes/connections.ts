@@ -96,7 +96,7 @@ async function showCarriedOut(ctx: Context, web: WebContext, from: Pick<Connecti
   if (ctx.method === 'POST') return web.redirect(ctx, path);
   showWait(ctx, web, {
     title: 'Handing sites over',
-    lines: ['You can leave this page: Mooring goes on by itself.'],
+    lines: ['You can leave this page. Mooring continues in the background.'],
     crumbs: crumbs(web),
     work: handOverWork(from),
     progress: found.progress,

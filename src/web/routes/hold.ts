@@ -80,8 +80,8 @@ export function hold(router: Router<State>, web: WebContext): void {
       title: `Pushed to ${newBranch}`,
       lines: [
         wanted.mergeRequest
-          ? 'GitLab was asked to open a merge request. When it is merged, the site goes on by itself.'
-          : 'The site stays on its branch. When the commit arrives there, it goes on by itself.',
+          ? 'Mooring asked GitLab to open a merge request. When it is merged, the site continues automatically.'
+          : 'The site stays on its branch. When the commit is merged into it, syncing continues automatically.',
         ...(said === '' ? [] : [`GitLab says: ${said.split('\n').join(' ')}`]),
       ],
     });

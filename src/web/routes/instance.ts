@@ -86,7 +86,7 @@ export function instance(router: Router<State>, web: WebContext): void {
     web.redirect(ctx, '/account/gitlab', {
       tone: 'good',
       title: 'Self Hosted GitLab is configured',
-      lines: ['Press Test connection to see whether everything answers, or go on and connect a site.'],
+      lines: ['Select Test connection to check each part, or continue and connect a site.'],
     });
   });
 
@@ -104,7 +104,7 @@ export function instance(router: Router<State>, web: WebContext): void {
       return web.redirect(ctx, '/account/gitlab', {
         tone: 'good',
         title: 'The system hook’s calls are refused from now on',
-        lines: ['Delete it in GitLab too. Webhooks of single repositories and polling go on.'],
+        lines: ['Delete it in GitLab too. Webhooks of individual repositories and polling continue.'],
       });
     }
     const systemSecret = await deps.instance.makeSystemHook(accountName(ctx));

@@ -46,7 +46,7 @@ export function pauseAll(router: Router<State>, web: WebContext): void {
     await deps.pauseAll.resume(accountName(ctx));
     web.redirect(ctx, '/', {
       tone: 'good',
-      title: 'All sites go on',
+      title: 'All sites resumed',
       lines: ['Edits that were made meanwhile are pushed now. Sites that were paused on their own stay paused.'],
     });
   });

@@ -42,7 +42,7 @@ export function site(router: Router<State>, web: WebContext): void {
     web.redirect(ctx, `/sites/${found.id}`, {
       tone: 'good',
       title: `${displayPath(path)} is removed`,
-      lines: ['It was kept first: see Kept versions.'],
+      lines: ['Mooring kept a copy. See Kept versions.'],
     });
   });
 

@@ -166,10 +166,10 @@ function lede(all: readonly Row[], now: number): { text: string; checked: Return
   const retrying = all.filter(({ status }) => status.state === 'retrying').length;
   const text =
     held > 0
-      ? `${number(held)} of ${number(all.length)} ${held === 1 ? 'is on hold and needs a choice' : 'are on hold and need a choice'}.`
+      ? `${number(held)} of ${number(all.length)} ${held === 1 ? 'is on hold and needs a decision' : 'are on hold and need a decision'}.`
       : retrying > 0
-        ? `${number(retrying)} of ${number(all.length)} ${retrying === 1 ? 'is' : 'are'} retrying; nothing needs a choice.`
-        : `${count(all.length, 'site')}; nothing needs a choice.`;
+        ? `${number(retrying)} of ${number(all.length)} ${retrying === 1 ? 'is' : 'are'} retrying; no decisions are needed.`
+        : `${count(all.length, 'site')}; no decisions are needed.`;
   return { text, checked: when(now, now) };
 }
 

@@ -27,7 +27,7 @@ export function syncing(router: Router<State>, web: WebContext): void {
     const site = siteOf(ctx, web);
     await deps.sites.pause(site.id, accountName(ctx));
     back(ctx, web, site, 'Paused', [
-      'Nothing is pulled or pushed until somebody resumes. Edits in the folder stay where they are.',
+      'Nothing is pulled or pushed until someone resumes the site. Edits in the folder stay where they are.',
     ]);
   });
 
@@ -35,7 +35,7 @@ export function syncing(router: Router<State>, web: WebContext): void {
     const site = siteOf(ctx, web);
     await deps.sites.pause(site.id, accountName(ctx), 'now');
     back(ctx, web, site, 'Stopped and paused', [
-      'Files are replaced whole or not at all: none is half-written. Resume goes on from where it was.',
+      'Mooring replaces files as a whole or not at all, so no file is incomplete. Resume continues where it stopped.',
     ]);
   });
 

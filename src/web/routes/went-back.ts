@@ -38,7 +38,7 @@ export function wentBack(router: Router<State>, web: WebContext): void {
     const group = wentBackGroup(visible.sites(), deps.sites.status);
     const rows = (group?.sites ?? []).flatMap((id) => heldSite(web, visible, id) ?? []);
     if (!group)
-      return web.redirect(ctx, '/', { tone: 'busy', title: 'No branches went back together any more', lines: [] });
+      return web.redirect(ctx, '/', { tone: 'busy', title: 'No branches have lost commits any more', lines: [] });
     web.render(ctx, 'pages/went-back.njk', {
       nav: 'attention',
       ...wentBackWords(group),
