@@ -232,13 +232,19 @@ guards('git does not follow GitLab to another address, and takes no token there'
 });
 
 guards('no output of the daemon holds an address with what GitLab put into it', () =>
-  inHarbour(async (harbour) => {
-    await mooredSite(harbour);
-    const told = harbour.output();
-    assert.not.match(told, /[?&](code|state)=/);
-    await harbour.stop();
-    assert.not.match(harbour.output(), /[?&](code|state)=/);
-  }),
+  inHarbour(
+    async (harbour) => {
+      await mooredSite(harbour);
+      const cameBack = harbour.gitlab.requests.filter(({ path }) => path === '/oauth/token').length;
+      assert.ok(cameBack > 0, 'nobody came back from GitLab with a code');
+      const told = harbour.output();
+      assert.not.match(told, /[?&](code|state)=/);
+      await harbour.stop();
+      assert.not.match(harbour.output(), /[?&](code|state)=/);
+    },
+    // Authorised by clicking: nothing but GitLab's own page sends a browser back with a code.
+    { begin: 'account' },
+  ),
 );
 
 guards.run();
