@@ -33,7 +33,7 @@ export class Debouncer {
   }
 
   /** Paths that are written without end: taken rarely, and nothing waits for them. */
-  get restless(): Pick<RestlessPaths, 'has' | 'all'> {
+  get restless(): Pick<RestlessPaths, 'has' | 'all' | 'hurry'> {
     return this.#restless;
   }
 

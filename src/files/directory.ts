@@ -569,7 +569,11 @@ class SiteDirectory implements Directory, Touchable {
       request,
     );
     this.#attributes.forget();
-    for (const path of applied.skipped) this.#touched.add(path);
+    for (const path of applied.skipped) {
+      this.#touched.add(path);
+      // What GitLab sent for it waits until the edit here is in a commit.
+      this.#debouncer.restless.hurry(path);
+    }
     for (const { path } of request.changes) this.#staying.delete(path);
     for (const { path } of applied.staying) this.#staying.add(path);
     // An apply that follows a commit has tried all of them again, apart from those that no longer differ.

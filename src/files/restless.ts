@@ -24,6 +24,8 @@ const paceMs = 120_000;
 export class RestlessPaths {
   readonly #clock: Clock;
   readonly #takes = new Map<SitePath, Takes>();
+  /** Somebody waits for what is there now. */
+  readonly #due = new Set<SitePath>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,6 +34,7 @@ export class RestlessPaths {
   /** `forced`: it had not come to rest. */
   taken(path: SitePath, forced: boolean): void {
     const now = this.#clock.monotonic();
+    this.#due.delete(path);
     const { at, forced: before } = this.#takes.get(path) ?? { at: [], forced: 0 };
     this.#takes.set(path, {
       at: [...at, now].slice(-mostTakes),
@@ -48,9 +51,14 @@ export class RestlessPaths {
     return takes.forced >= mostForced || (takes.at.length === mostTakes && newest - oldest <= spanMs);
   }
 
+  /** It need not wait for its turn this time. */
+  hurry(path: SitePath): void {
+    if (this.has(path)) this.#due.add(path);
+  }
+
   /** ms until a path may be taken again; 0 for all that are not restless. */
   waitMs(path: SitePath): number {
-    if (!this.has(path)) return 0;
+    if (this.#due.has(path) || !this.has(path)) return 0;
     const last = this.#takes.get(path)?.at.at(-1) ?? 0;
     return Math.max(0, last + paceMs - this.#clock.monotonic());
   }

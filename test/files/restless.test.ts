@@ -103,6 +103,15 @@ restless('R20: whoever asks for a sync gets what is at rest now', () => {
   assert.ok(debouncer.settled(log, stat, 'at once'));
 });
 
+restless('R20: one for which something arrived does not wait for its turn, once', () => {
+  const { clock, debouncer, logged, saved } = arrange();
+  logged(120);
+  debouncer.restless.hurry(log);
+  assert.ok(saved(log));
+  clock.pass(2_000);
+  assert.not.ok(saved(log));
+});
+
 restless('R20: what has stopped for ten minutes is an ordinary path again', () => {
   const { clock, debouncer, logged, saved } = arrange();
   logged(120);

@@ -115,8 +115,8 @@ tls('a server that wants a client certificate: none, a wrong one and the right o
   for (const version of ['1.2', '1.3'] as const) {
     const server = await opensslServer({ ...good, ca }, version);
     for (const [name, shown, wanted] of [
-      ['none', undefined, 'asks for a client certificate'],
-      ['of another authority', stranger, 'does not accept the client certificate'],
+      ['none', undefined, 'requires a client certificate'],
+      ['of another authority', stranger, 'rejected the client certificate'],
       ['the right one', client, undefined],
     ] as const) {
       const what = `TLS ${version}: ${name}`;
