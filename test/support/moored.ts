@@ -148,8 +148,17 @@ function siteHandle(
   return {
     ...{ id, url: page, folder, project, branch, clicker },
     write: (path, content, mode) => writeInto(folder, path, content, mode),
-    reaches: (state) =>
-      until(`the page says ${state}`, async () => (await clicker.open(page)).state === state && clicker.page),
+    async reaches(state) {
+      let said = '';
+      const isReached = async (): Promise<Page | false> => {
+        const now = await clicker.open(page);
+        said = `${now.state}: ${now.words.slice(0, 1_000)}`;
+        return now.state === state && now;
+      };
+      return until(`the page says ${state}`, isReached).catch((error: unknown) => {
+        throw new Error(`the page never said ${state}, but ${said}`, { cause: error });
+      });
+    },
     async settled() {
       await until('folder and branch are equal', async () =>
         sameFiles(await filesOf(folder), await project.files(branch)),
