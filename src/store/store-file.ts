@@ -21,6 +21,11 @@ export interface DatabaseOptions<T> extends Form<T> {
   readonly missing: 'create' | 'must-exist';
   /** ms since 1970; names the files that are put aside. */
   readonly now: () => number;
+  /**
+   * `older`, unless given: the states before the last changes are kept. `copy`: one copy of the present state, where an
+   * older one would give back what was taken away (a revoked token), or take away the only account.
+   */
+  readonly generations?: 'older' | 'copy';
 }
 
 const GENERATIONS = [1, 2, 3] as const;
@@ -54,6 +59,8 @@ export class StoreFile<T> implements Adapter<T> {
     this.#stamp = await stampOf(path);
     this.held = reading.data;
     if (reading.writtenVersion < this.#options.version) await this.#rewriteMigrated(reading.writtenVersion);
+    // A kill between the two writes, or a release that kept older states.
+    if (this.#keepsCopy && (await readText(this.#generation(1))) !== this.#text) await this.forgetGenerations();
     return this.held;
   }
 
@@ -62,7 +69,9 @@ export class StoreFile<T> implements Adapter<T> {
     const next = encode(this.#options, data);
     if (next.text === this.#text) return;
     await this.#refuseForeign();
-    await this.#keepGeneration();
+    // The copy first: when it cannot be written, nothing has happened yet.
+    if (this.#keepsCopy) await writeDurably(this.#generation(1), next.text);
+    else await this.#keepGeneration();
     this.#attempted = next.text;
     await writeDurably(path, next.text);
     this.#text = next.text;
@@ -139,7 +148,8 @@ export class StoreFile<T> implements Adapter<T> {
       this.#text = fresh.text;
       this.#stamp = await stampOf(path);
       this.held = fresh.data;
-      this.#note('restored', restoredText(path, why, this.#generation(n), aside));
+      const state = this.#keepsCopy ? 'It' : 'The state before its last change';
+      this.#note('restored', restoredText(path, why, `${state} was restored from ${this.#generation(n)}`, aside));
       return this.held;
     }
     throw new Problem('store-damaged', {
@@ -167,6 +177,10 @@ export class StoreFile<T> implements Adapter<T> {
     this.#note('migrated', `${path} was brought from version ${from} to ${version}; the old one is kept as ${copy}.`);
   }
 
+  get #keepsCopy(): boolean {
+    return this.#options.generations === 'copy';
+  }
+
   #note(kind: StoreNote['kind'], text: string): void {
     this.notes.push({ file: this.#options.path, kind, text });
   }
@@ -178,10 +192,10 @@ export class StoreFile<T> implements Adapter<T> {
 
 const missing = { kind: 'bad', why: 'the file is missing' } as const;
 
-function restoredText(path: string, why: string, from: string, aside: string | undefined): string {
+function restoredText(path: string, why: string, restored: string, aside: string | undefined): string {
   const kept = aside === undefined ? '' : ` The bad file is kept as ${aside}.`;
   const byHand = why.includes('checksum') ? ' If you edited it by hand, take out its "checksum" member as well.' : '';
-  return `${path} could not be used: ${why}. The state before its last change was restored from ${from}; check what changed last.${kept}${byHand}`;
+  return `${path} could not be used: ${why}. ${restored}; check what changed last.${kept}${byHand}`;
 }
 
 async function readText(path: string): Promise<string | undefined> {

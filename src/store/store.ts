@@ -83,6 +83,9 @@ const stateSchema: z.ZodType<StateData> = z.strictObject({
   stores: z.array(z.string()),
 });
 
+/** Who may come in: an older state would admit whom somebody removed, or ask for a first account once more. */
+const ADMITTING: ReadonlySet<string> = new Set(['accounts', 'sessions', 'api-tokens']);
+
 const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify'];
 
 /**
@@ -145,6 +148,7 @@ async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Pr
   const expected = new Set(state?.data.stores);
   const open = <T>(kind: string, schema: z.ZodType<T>, initial: T, migrations: Migrations = []): Promise<Database<T>> =>
     openDatabase({
+      generations: ADMITTING.has(kind) ? 'copy' : 'older',
       path: join(dir.path, `${kind}.json`),
       kind,
       version: 1 + migrations.length,

@@ -38,9 +38,9 @@ function options(path: string, more: Partial<DatabaseOptions<Notes>> = {}): Data
 const add = (db: Database<Notes>, note: string): Promise<number> => db.update((draft) => draft.notes.push(note));
 
 /** A store with three writes behind it; the present state is a, b, c. */
-async function written(): Promise<string> {
+async function written(more: Partial<DatabaseOptions<Notes>> = {}): Promise<string> {
   const path = join(freshFolder(), 'notes.json');
-  const db = await openDatabase(options(path));
+  const db = await openDatabase(options(path, more));
   for (const note of ['a', 'b', 'c']) await add(db, note);
   return path;
 }
@@ -94,6 +94,31 @@ for (const [name, damage] of Object.entries(damages)) {
     assert.equal((await openDatabase(options(path))).notes, []);
   });
 }
+
+database('where older states must not come back, a bad file gives way to a copy of the present one', async () => {
+  const path = await written({ generations: 'copy' });
+  for (const damage of Object.values(damages)) {
+    writeFileSync(path, damage(readFileSync(path, 'utf8')));
+    const db = await openDatabase(options(path, { generations: 'copy' }));
+    assert.equal(db.data, { notes: ['a', 'b', 'c'] });
+    assert.is(db.notes[0]?.kind, 'restored');
+  }
+  assert.equal(
+    [2, 3].map((n) => existsSync(`${path}.${n}`)),
+    [false, false],
+  );
+});
+
+database('older states that an earlier release or a kill left are no longer there once it was opened', async () => {
+  const path = await written();
+  const db = await openDatabase(options(path, { generations: 'copy' }));
+  assert.equal(
+    [2, 3].map((n) => existsSync(`${path}.${n}`)),
+    [false, false],
+  );
+  writeFileSync(path, '');
+  assert.equal((await openDatabase(options(path, { generations: 'copy' }))).data, db.data);
+});
 
 database('a damaged generation is passed over for the next', async () => {
   const path = await written();
@@ -238,15 +263,19 @@ database('a full disk fails as disk-full, keeps the generations, and writing goe
   assert.match(stdout, 'disk-full, memory 1, then 2, generations good', stderr);
 });
 
-for (const code of ['EMFILE', 'EIO']) {
-  database(`${code} at any call of a write fails that write alone, and the next one is taken`, async () => {
-    const whole = await openDatabase(options(await written()));
+for (const { code, generations } of ['EMFILE', 'EIO'].flatMap((code) => [
+  { code, generations: 'older' as const },
+  { code, generations: 'copy' as const },
+])) {
+  const kept = generations === 'copy' ? ', where a copy is kept' : '';
+  database(`${code} at any call of a write fails that write alone, and the next one is taken${kept}`, async () => {
+    const whole = await openDatabase(options(await written({ generations }), { generations }));
     const counting = failAt(Infinity, code);
     await add(whole, 'd');
     const calls = counting.end();
     for (let nth = 1; nth <= calls; nth += 1) {
-      const path = await written();
-      const db = await openDatabase(options(path));
+      const path = await written({ generations });
+      const db = await openDatabase(options(path, { generations }));
       const failing = failAt(nth, code);
       const first = await add(db, 'd').catch((error: unknown) => error);
       failing.end();
@@ -254,7 +283,7 @@ for (const code of ['EMFILE', 'EIO']) {
       await add(db, 'e');
       const expected = ['a', 'b', 'c', ...(wasWritten ? ['d'] : []), 'e'];
       assert.equal(db.data.notes, expected, `call ${nth} of ${calls}`);
-      assert.equal((await openDatabase(options(path))).data.notes, expected);
+      assert.equal((await openDatabase(options(path, { generations }))).data.notes, expected);
       assert.is(await db.fault(), undefined);
     }
     assert.ok(calls >= 10, `only ${calls} calls were met`);

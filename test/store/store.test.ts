@@ -365,6 +365,39 @@ store('the set-up code is new at every start, lies in a file, and is gone with t
   assert.is(await readSetupCode(path), undefined);
 });
 
+store(
+  'a damaged file of accounts asks for no new first account, and lets nobody in again who was removed',
+  async () => {
+    const path = join(freshFolder(), 'state');
+    const damaged = async (then: (opened: Store) => Promise<void> | void): Promise<void> => {
+      for (const name of ['accounts', 'sessions', 'api-tokens']) writeFileSync(join(path, `${name}.json`), '');
+      await within(path, then);
+    };
+    await within(path, async ({ accounts }) => {
+      await accounts.setUp({ code: accounts.setupCode ?? '', name: 'Ada', password: PASSWORD });
+    });
+    let ids: { account: string; session: string; token: string } | undefined;
+    await damaged(async ({ accounts, sessions, apiTokens }) => {
+      assert.equal([accounts.setupCode, accounts.all().length], [undefined, 1]);
+      const ben = await accounts.add('Ben', new Secret(PASSWORD), { role: 'viewer' });
+      const { id: session } = await sessions.create(ben);
+      const { text } = await apiTokens.add({ name: 'deploy', accountId: ben.id, scopes: ['read'] });
+      ids = { account: ben.id, session, token: text };
+    });
+    await damaged(async ({ accounts, sessions, apiTokens }) => {
+      const { account, session, token } = ids!;
+      assert.ok(accounts.get(account) && sessions.find(session) && apiTokens.find(token));
+      await apiTokens.removeAll(account);
+      await sessions.endAll(account);
+      await accounts.remove(account);
+    });
+    await damaged(({ accounts, sessions, apiTokens }) => {
+      const { account, session, token } = ids!;
+      assert.equal([accounts.get(account), sessions.find(session), apiTokens.find(token)], Array(3).fill(undefined));
+    });
+  },
+);
+
 store('a new key opens everything, the old one nothing, generations included', async () => {
   const { path } = await installation();
   const old = readFileSync(join(path, 'secret.key'));
