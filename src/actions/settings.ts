@@ -267,12 +267,13 @@ function settingsOf(
       const files = faults.whole('files', form.files, { least: 1, most: 5_000_000 });
       const siteBytes = Math.round(faults.number('siteGiB', form.siteGiB, { least: 0.1, most: 1_024 }) * KiB ** 3);
       if (fileBytes > siteBytes) faults.add('fileMiB', 'One file cannot be larger than the whole site.');
-      const { lfs: _lfs, executables: _executables, ...rest } = now;
+      const { lfs: _lfs, executables: _executables, links: _links, ...rest } = now;
       return {
         ...rest,
         limits: { ...now.limits, fileBytes, files, siteBytes },
         ...(form.lfs ? { lfs: true } : {}),
         ...(form.executables ? { executables: true } : {}),
+        ...(form.links ? { links: true } : {}),
       };
     }
     case 'permissions':

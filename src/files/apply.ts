@@ -2,13 +2,15 @@ import { removeRung } from '../model/disk.ts';
 import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason } from '../model/site.ts';
-import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import { staysInside, targetText } from '../model/link.ts';
+import { type Entry, type SitePath, parentOf, sameContent as isSameContent } from '../model/tree.ts';
 import type { Stat } from '../model/world.ts';
 import type { Applied, ApplyRequest } from '../sync/ports.ts';
 import { PathErrors, isAbsent, isUnsupported, unlessErrno } from './errno.ts';
 import { type Folding, collisions, folded } from './folding.ts';
 import { type Line, sameSeen, seenOf } from './line.ts';
 import { type Manifest } from './manifest.ts';
+import { type Hashed, entryOf } from './read.ts';
 import { type Ways, create, isStaged, remove, replace } from './replace.ts';
 import { type Swap, Unfinished } from './swap.ts';
 import { isOpenDatabase } from './open-database.ts';
@@ -28,9 +30,11 @@ export interface ApplyTools extends StageTools {
   /** Whether the contents fit; throws where they do not. */
   readonly checkDiskSpace: (coming: Coming, sizes: ApplyRequest['sizes']) => Promise<void>;
   /** The content that an earlier apply put at a path whose folder could not be synced. */
-  readonly notDurable: (path: SitePath) => Oid | undefined;
-  /** The id of a file's present content. */
-  readonly hash: (path: SitePath) => Promise<{ oid: Oid; stat: Stat } | undefined>;
+  readonly notDurable: (path: SitePath) => Entry | undefined;
+  /** What the repository would get of a path now. */
+  readonly hash: (path: SitePath) => Promise<Hashed | undefined>;
+  /** Whether symbolic links that stay inside the site are synced. */
+  readonly links: () => boolean;
   /** Whether files are replaced on a disk that cannot capture a save in the same instant. */
   readonly overwrites: () => boolean;
 }
@@ -159,8 +163,9 @@ class ApplyRun {
     for (const task of writes) {
       const folder = this.#folderOnTheWay(task.path);
       const there = this.#handles.statQuietly(task.path);
-      if (folder === undefined || there?.kind !== 'file' || (await staging.captures(this.#handles, folder))) continue;
-      const isSame = (await this.#tools.hash(task.path))?.oid === task.after?.oid;
+      const isOpen = folder !== undefined && this.#isSynced(task.path, there);
+      if (!isOpen || (await staging.captures(this.#handles, folder))) continue;
+      const isSame = isSameContent(entryOf(await this.#tools.hash(task.path)), task.after);
       if (!isSame) this.#refuse(task, { kind: 'no-capture' });
     }
   }
@@ -198,8 +203,21 @@ class ApplyRun {
     const line = this.#tools.manifest.get(task.path);
     if (line ? !line.refused || line.was : task.before) return undefined;
     const there = this.#handles.statQuietly(task.path);
-    if (there?.kind === 'link') return { kind: 'link' };
+    if (there?.kind === 'link' && !this.#isSynced(task.path, there)) return this.#ofLink();
     return there && this.#tools.ignored(task.path) ? { kind: 'ignored-in-the-way' } : undefined;
+  }
+
+  /** A file, or a link that is synced like one. */
+  #isSynced(path: SitePath, there: Stat | undefined): there is Stat {
+    if (there?.kind !== 'link') return there?.kind === 'file';
+    if (!this.#tools.links()) return false;
+    const folder = this.#handles.folderIfThere(parentOf(path));
+    const target = unlessErrno(() => folder !== undefined && this.#tools.fs.readLink(folder, nameOf(path)));
+    return target !== undefined && target !== false && staysInside(path, targetText(target));
+  }
+
+  #ofLink(): NotSyncedReason {
+    return { kind: this.#tools.links() ? 'link-outside' : 'link' };
   }
 
   #refuse(task: Task, reason: NotSyncedReason): void {
@@ -231,16 +249,17 @@ class ApplyRun {
     if (this.#blockedByFile(task.path)) return this.#skip(task);
     const folder = this.#handles.makeFolder(parentOf(task.path), (path, fd) => this.#madeFolder(path, fd, task));
     const there = fs.stat(folder, nameOf(task.path));
-    if (there?.kind === 'link') {
+    if (there?.kind === 'link' && !this.#isSynced(task.path, there)) {
       // Somebody's link is no file that will come to rest: asked again each second, it would never end.
       this.#leftovers.push(task.move);
-      return this.#refuse(task, { kind: 'link' });
+      return this.#refuse(task, this.#ofLink());
     }
     if (there?.kind === 'directory' && this.#tools.onlyIgnored(task.path)) {
       this.#leftovers.push(task.move);
       return this.#refuse(task, { kind: 'ignored-in-the-way' });
     }
-    if (there && line?.refused && (there.kind !== 'file' || !(await this.#trusted(task, there, line)))) {
+    const isFile = this.#isSynced(task.path, there);
+    if (there && line?.refused && (!isFile || !(await this.#trusted(task, there, line)))) {
       // What came to stand in place of a refused version is not looked at: waiting for it to rest would never end.
       this.#leftovers.push(task.move);
       return this.#refuse(task, { kind: 'ignored-in-the-way' });
@@ -264,7 +283,7 @@ class ApplyRun {
   }
 
   async #swapIn(task: Task, there: Stat, line: Line | undefined): Promise<Swap> {
-    if (there.kind !== 'file') return 'busy';
+    if (!this.#isSynced(task.path, there)) return 'busy';
     if (this.#isOpenDatabase(task)) return 'busy';
     const before = await this.#trusted(task, there, line);
     if (!before || !task.move) return 'busy';
@@ -295,11 +314,13 @@ class ApplyRun {
   async #trusted(task: Task, there: Stat, line: Line | undefined): Promise<Move['before'] | 'same'> {
     if (line?.seen && sameSeen(line.seen, there)) return { oid: line.oid, seen: line.seen };
     const now = await this.#tools.hash(task.path);
-    if (!now) return undefined;
-    if (now.oid === task.after?.oid && becomesExecutable(this.#tools, task, there) === undefined) return 'same';
-    const expected = task.before?.oid ?? (line?.refused ? undefined : line?.oid);
-    const ours = [expected, line?.refused && line.was?.oid, this.#tools.notDurable(task.path)];
-    return ours.includes(now.oid) ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
+    const entry = entryOf(now);
+    if (!now || !entry) return undefined;
+    if (isSameContent(entry, task.after) && becomesExecutable(this.#tools, task, there) === undefined) return 'same';
+    const expected = task.before ?? (line?.refused ? undefined : line);
+    const ours = [expected, line?.refused && line.was, this.#tools.notDurable(task.path)];
+    const isOurs = ours.some((one) => one && isSameContent(one, entry));
+    return isOurs ? { oid: now.oid, seen: seenOf(now.stat, this.#tools.now()) } : undefined;
   }
 
   async #createIn(task: Task, line: Line | undefined): Promise<Swap> {
@@ -318,14 +339,14 @@ class ApplyRun {
     const folder = parentOf(task.path);
     const was = line?.refused?.kind === 'conflict' ? undefined : line?.was;
     // What we put there before a version was refused goes with it, or it would come back as a new file.
-    if (line?.refused && (!was || (await this.#tools.hash(task.path))?.oid !== was.oid)) {
+    if (line?.refused && (!was || !isSameContent(entryOf(await this.#tools.hash(task.path)), was))) {
       this.#note(task.path, undefined);
       this.#applied.add(task.path);
       return;
     }
     const there = this.#handles.stat(task.path);
     if (there && there.kind !== 'file' && there.kind !== 'link') return this.#skip(task);
-    if (there?.kind === 'file') {
+    if (this.#isSynced(task.path, there)) {
       const before = await this.#trusted(task, there, line);
       if (!before || before === 'same' || this.#isOpenDatabase(task)) return this.#skip(task);
       const aside = await staging.placeFor(this.#handles, folder);
@@ -443,12 +464,12 @@ class ApplyRun {
   #notDurable(paths: ReadonlySet<SitePath>, error: unknown): void {
     for (const path of paths) {
       if (!this.#applied.delete(path)) continue;
-      const oid = this.#tools.manifest.get(path)?.oid;
-      const reason = this.#errors.reason(oid ? 'unwritable' : 'unremovable', error);
+      const there = this.#tools.manifest.get(path);
+      const reason = this.#errors.reason(there ? 'unwritable' : 'unremovable', error);
       this.#note(path, this.#linesBefore.get(path));
       this.#skipped.push(path);
       this.#staying.push({ path, reason });
-      this.#unsynced.push({ path, reason, ...(oid ? { oid } : {}) });
+      this.#unsynced.push({ path, reason, ...(there ? { there: { mode: there.mode, oid: there.oid } } : {}) });
     }
   }
 

@@ -13,6 +13,7 @@ import {
   hashFile,
   longestText,
   openLarge,
+  openLink,
   openSteady,
   openText,
 } from './read.ts';
@@ -23,6 +24,8 @@ interface ContentsTools extends Pick<Repository, 'blobs' | 'sizes'> {
   readonly manifest: Manifest;
   readonly attributes: PathAttributes;
   readonly large: LargeContents | undefined;
+  /** Whether symbolic links are synced. */
+  readonly links: () => boolean;
 }
 
 /**
@@ -43,7 +46,8 @@ export class Contents {
   async hash(path: SitePath, expected?: Oid): Promise<Hashed | undefined> {
     const line = this.#t.manifest.get(path);
     const known = line && !line.refused ? [line.oid, expected] : [expected];
-    return this.#hash(path, { known, large: await this.#t.attributes.isLarge(path), hasLf: this.#hasLf(path) });
+    const large = await this.#t.attributes.isLarge(path);
+    return this.#hash(path, { known, large, hasLf: this.#hasLf(path), links: this.#t.links() });
   }
 
   /** While an apply changes paths and rules. `isLarge`: by the rules as they will be. */
@@ -55,13 +59,14 @@ export class Contents {
     return (path) => {
       const [line, change] = [this.#t.manifest.get(path), at.get(path)];
       const known = [line?.oid, line?.was?.oid, change?.before?.oid, change?.after?.oid];
-      return this.#hash(path, { known, large: isLarge?.(path) });
+      return this.#hash(path, { known, large: isLarge?.(path), links: this.#t.links() });
     };
   }
 
   /** The file at `at`, which was the site's `path` until it was replaced. */
   async hashReplaced(at: SitePath, path: SitePath, was: Oid | undefined): Promise<Hashed | undefined> {
-    return this.#hash(at, { known: [was], large: await this.#t.attributes.isLarge(path), hasLf: this.#hasLf(path) });
+    const large = await this.#t.attributes.isLarge(path);
+    return this.#hash(at, { known: [was], large, hasLf: this.#hasLf(path), links: true });
   }
 
   #hash(path: SitePath, kept: Kept): Promise<Hashed | undefined> {
@@ -71,6 +76,7 @@ export class Contents {
   /** `as`: the path it is recorded under, by the rules; or, whatever they say, in which form. */
   async open(path: SitePath, as: SitePath | { readonly form: Form }, reading: Reading): Promise<OpenFile | undefined> {
     const { fs, root, large, attributes } = this.#t;
+    if (typeof as === 'object' && as.form === 'link') return openLink(fs, root, path, reading);
     const form = typeof as === 'object' ? as.form : (await attributes.isLarge(as)) ? 'pointer' : undefined;
     const file = openSteady(fs, root, path, reading);
     if (form === 'pointer') return large ? openLarge(file, (chunks) => large.keep(chunks)) : file;

@@ -1,7 +1,17 @@
 import type { DiskFacts } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../model/site.ts';
-import { type Change, type Mode, type Oid, type SitePath, displayPath, pathFromText } from '../model/tree.ts';
+import {
+  type Change,
+  type Entry,
+  type Mode,
+  type Oid,
+  type SitePath,
+  displayPath,
+  isLink,
+  pathFromText,
+  sameContent,
+} from '../model/tree.ts';
 import type { Clock, Fs, Random, Stat } from '../model/world.ts';
 import type {
   Applied,
@@ -32,7 +42,7 @@ import { type Line, type Seen, sameInode, seenOf } from './line.ts';
 import { Manifest } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
-import type { Form, Reading } from './read.ts';
+import { type Form, type Reading, entryOf } from './read.ts';
 import { databaseOf } from './open-database.ts';
 import { PassedOver } from './passed-over.ts';
 import { recoverMoves } from './recovery.ts';
@@ -77,6 +87,7 @@ interface DirectorySettings {
   readonly newEntries?: SiteSettings['newEntries'];
   readonly replacesWithoutCapture?: true;
   readonly executables?: true;
+  readonly links?: true;
 }
 
 /** What the watcher reports: only a hint, the look decides. */
@@ -157,7 +168,7 @@ class SiteDirectory implements Directory, Touchable {
     });
     this.#contents = new Contents({
       ...{ fs: options.fs, root: options.root, large: options.large },
-      ...{ manifest: this.#manifest, attributes: this.#attributes },
+      ...{ manifest: this.#manifest, attributes: this.#attributes, links: () => this.#syncsLinks() },
       ...{ blobs: options.repository.blobs, sizes: options.repository.sizes },
     });
     this.#errors = this.#readErrors();
@@ -283,6 +294,7 @@ class SiteDirectory implements Directory, Touchable {
 
   async scan(scope: 'touched' | 'all', burst: Burst = 'take'): Promise<ScanReport> {
     this.#attributes.forget();
+    for (const path of this.#excluded.compareLinks((one) => this.has(one))) this.#touched.add(path);
     let whole = scope === 'all' || this.#all || this.#touched.size > manyPaths;
     const asked = [...new Set([...this.#found, ...this.#touched])];
     this.#touched.clear();
@@ -404,7 +416,7 @@ class SiteDirectory implements Directory, Touchable {
     const line = this.#manifest.get(path);
     if (!line || (line.seen && line.seen.size !== stat.size)) return false;
     const now = await this.#contents.hash(path);
-    if (now?.oid !== line.oid) return false;
+    if (!now || !sameContent(entryOf(now), line)) return false;
     const executable = this.#executable(now.stat);
     const { isExecutable } = line;
     if (isExecutable !== undefined && executable.isExecutable === !isExecutable) return false;
@@ -445,13 +457,15 @@ class SiteDirectory implements Directory, Touchable {
   /** `form`: recorded so, whatever the rules say. */
   pendingFile(path: SitePath, form?: Form): PendingFile {
     const mode = this.#modeOf(path);
+    const as = isLink({ mode }) ? { form: 'link' as const } : form ? { form } : path;
     const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
     const failed = (error: unknown): void => this.#cannotRead(path, error);
-    return { path, file: { mode, open: () => this.#open(path, form ? { form } : path, { done, failed }) } };
+    return { path, file: { mode, open: () => this.#open(path, as, { done, failed }) } };
   }
 
   /** Whether a file can be executed, where that is synced and the disk can tell. */
-  #executable({ mode }: Stat): Pick<Line, 'isExecutable'> {
+  #executable({ mode, kind }: Stat): Pick<Line, 'isExecutable'> {
+    if (kind !== 'file') return {};
     const hasModes = this.#staging.disks.every(({ modes }) => modes);
     return this.#o.settings().executables && hasModes ? { isExecutable: (mode & 0o100) !== 0 } : {};
   }
@@ -460,7 +474,9 @@ class SiteDirectory implements Directory, Touchable {
   #modeOf(path: SitePath): Mode {
     const line = this.#manifest.get(path);
     const tracked = line?.mode === '100755' ? '100755' : '100644';
-    const stat = this.#o.settings().executables && this.#walking((handles) => handles.statQuietly(path));
+    const { executables, links } = this.#o.settings();
+    const stat = executables || links ? this.#walking((handles) => handles.statQuietly(path)) : undefined;
+    if (stat?.kind === 'link' && links) return '120000';
     const { isExecutable } = stat ? this.#executable(stat) : {};
     if (isExecutable === undefined) return tracked;
     this.#executables.set(path, isExecutable);
@@ -482,17 +498,21 @@ class SiteDirectory implements Directory, Touchable {
   /** Whether they could be executed when their mode in git was decided. */
   readonly #executables = new Map<SitePath, boolean>();
 
-  async hash(path: SitePath, expected?: Oid): ReturnType<Directory['hash']> {
+  #syncsLinks(): boolean {
+    return this.#o.settings().links === true;
+  }
+
+  async entryAt(path: SitePath, expected?: Oid): ReturnType<Directory['entryAt']> {
     try {
-      return (await this.#contents.hash(path, expected))?.oid;
+      return entryOf(await this.#contents.hash(path, expected));
     } catch (error) {
       throw new Problem('file-unreadable', { path: displayPath(path), errno: pathErrno(error) }, { cause: error });
     }
   }
 
-  async #holds(path: SitePath, oid: Oid): Promise<boolean> {
+  async #holds(path: SitePath, entry: Entry): Promise<boolean> {
     try {
-      return (await this.#contents.hash(path, oid))?.oid === oid;
+      return sameContent(entryOf(await this.#contents.hash(path, entry.oid)), entry);
     } catch (error) {
       pathErrno(error);
       return false;
@@ -550,7 +570,7 @@ class SiteDirectory implements Directory, Touchable {
       {
         ...(isLarge && large ? { large: { isLarge, copier: (...asked) => large.copier(...asked) } } : {}),
         hash: this.#contents.hashWhile(request.changes, isLarge),
-        notDurable: (path) => this.#notDurable.get(path)?.oid,
+        notDurable: (path) => this.#notDurable.get(path)?.there,
         fs,
         root,
         manifest: this.#manifest,
@@ -561,6 +581,7 @@ class SiteDirectory implements Directory, Touchable {
         onlyIgnored: (folder) => this.#onlyIgnored(folder),
         checkDiskSpace: (coming, sizes) => this.#checkDiskSpace(coming, sizes),
         overwrites: () => this.#overwrites(),
+        links: () => this.#syncsLinks(),
         executable: (stat) => this.#executable(stat),
         users: this.#users,
         newEntries: () => this.#newEntries(),
@@ -650,7 +671,8 @@ class SiteDirectory implements Directory, Touchable {
       const staying: SitePath[] = [];
       for (const path of this.#overwrites() ? [] : paths) {
         const folder = unlessErrno(() => handles.nearestFolder(path));
-        if (folder === undefined || handles.statQuietly(path)?.kind !== 'file') continue;
+        const kind = handles.statQuietly(path)?.kind;
+        if (folder === undefined || !(kind === 'file' || (kind === 'link' && this.#syncsLinks()))) continue;
         const captures = how === 'tried' && (await this.#staging.captures(handles, folder));
         if (!captures && this.#staging.isWeak(handles, folder)) staying.push(path);
       }
@@ -759,7 +781,8 @@ class SiteDirectory implements Directory, Touchable {
       try {
         const now = await this.#contents.hash(path);
         // Recorded as it was told, by whatever rules the ledger goes until then.
-        if (now) files.push({ path, oid: now.oid, size: stat.size, pending: this.pendingFile(path, now.form) });
+        const entry = entryOf(now);
+        if (now && entry) files.push({ path, ...entry, size: stat.size, pending: this.pendingFile(path, now.form) });
         else changing.push(path);
       } catch (error) {
         left.push({ path, reason: errors.reason('unreadable', error) });
@@ -775,7 +798,8 @@ class SiteDirectory implements Directory, Touchable {
       root: this.#o.root,
       staging: this.#staging,
       hash: (at, path, was) => this.#contents.hashReplaced(at, path, was),
-      open: (at, path) => this.#open(at, path, { done: () => {}, failed: pathErrno }),
+      open: (at, path, mode) =>
+        this.#open(at, isLink({ mode }) ? { form: 'link' } : path, { done: () => {}, failed: pathErrno }),
     });
   }
 
@@ -784,7 +808,7 @@ class SiteDirectory implements Directory, Touchable {
       const modes = new Map<SitePath, KeptMode>();
       for (const path of paths) {
         const stat = handles.statQuietly(path);
-        if (stat) modes.set(path, { mode: stat.mode, uid: stat.uid, gid: stat.gid });
+        if (stat && stat.kind !== 'link') modes.set(path, { mode: stat.mode, uid: stat.uid, gid: stat.gid });
       }
       return modes;
     });
@@ -797,6 +821,7 @@ class SiteDirectory implements Directory, Touchable {
   #rules(): ScanRules {
     const { ignore, allow, limits, builtInRulesOff = [] } = this.#o.settings();
     return {
+      links: this.#syncsLinks(),
       ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
       comparesRules: !this.#rulesVersion.isCurrent,
       notDurable: [...this.#notDurable.values()].map(({ path, reason }) => ({ path, reason })),

@@ -38,6 +38,8 @@ export function realFs(): Fs {
         fs.closeSync(fd);
       }
     },
+    readLink: (dir, name) => fs.readlinkSync(at(dir, name), { encoding: 'buffer' }),
+    makeLink: (dir, name, target) => fs.symlinkSync(target, at(dir, name)),
     createFile: (dir, name, mode) => fs.openSync(at(dir, name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode),
     async write(fd, bytes) {
       for (let done = 0; done < bytes.length;) {

@@ -1,6 +1,6 @@
 import { isControlFile, unsafePath } from '../model/path-safety.ts';
 import type { NotSynced, NotSyncedReason, SiteLimits } from '../model/site.ts';
-import type { Change, Oid, SitePath } from '../model/tree.ts';
+import type { Change, Entry, SitePath } from '../model/tree.ts';
 import type { LeftByRules, TreeFile } from '../sync/ports.ts';
 import { pathErrno } from './errno.ts';
 import { isAllowed } from './ignore.ts';
@@ -9,11 +9,11 @@ import type { DirectoryHandles } from './directory-handles.ts';
 
 interface ExcludedPathsTools {
   readonly manifest: Manifest;
-  readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[] };
+  readonly settings: () => { readonly limits: SiteLimits; readonly allow: readonly string[]; readonly links?: true };
   /** Whether the disk takes names that differ only in case for the same. */
   readonly folds: () => boolean;
   /** Whether a path has this very content; no, where that cannot be told. */
-  readonly holds: (path: SitePath, oid: Oid) => Promise<boolean>;
+  readonly holds: (path: SitePath, entry: Entry) => Promise<boolean>;
   /** Whether files that are there may be replaced on the site's disks. */
   readonly captures: () => boolean;
   /** Whether the repository keeps a path in LFS, and that is followed. */
@@ -49,11 +49,25 @@ export class ExcludedPaths {
     return [...again];
   }
 
+  /**
+   * Links that were refused while the site synced none, where something stands at the name: it is compared by content
+   * now, and is an edit if it differs. Gives those paths.
+   */
+  compareLinks(stands: (path: SitePath) => boolean): readonly SitePath[] {
+    const { manifest, settings } = this.#tools;
+    if (!settings().links) return [];
+    const again = manifest
+      .refused()
+      .filter(([path, { refused, was }]) => refused.kind === 'link' && !was && stands(path));
+    for (const [path, { mode, oid }] of again) manifest.set(path, { mode, oid });
+    return again.map(([path]) => path);
+  }
+
   /** Why an incoming path would not be written here. */
   refusal({ path, mode, size }: TreeFile): NotSyncedReason | undefined {
     const { limits, allow } = this.#tools.settings();
     if (this.#held.includes(path)) return { kind: 'conflict' };
-    if (mode === '120000') return { kind: 'link' };
+    if (mode === '120000' && !this.#tools.settings().links) return { kind: 'link' };
     if (mode === '160000') return { kind: 'submodule' };
     if (unsafePath(path)) return { kind: 'bad-name' };
     if (size > limits.fileBytes) return { kind: 'too-large', bytes: size, limit: limits.fileBytes };
@@ -75,7 +89,8 @@ export class ExcludedPaths {
       const size = refused.kind === 'too-large' ? refused.bytes : 0;
       if (this.refusal({ path, mode, oid, size })) continue;
       // Something that we did not put there, or do not know of any more, still stands at the name.
-      const isOther = !was && handles.mayHold(path) && !(refused.kind === 'unwritable' && (await holds(path, oid)));
+      const isOther =
+        !was && handles.mayHold(path) && !(refused.kind === 'unwritable' && (await holds(path, { mode, oid })));
       if (isOther) continue;
       changes.push({ path, after: { mode, oid }, ...(was ? { before: was } : {}) });
     }

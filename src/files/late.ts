@@ -1,4 +1,4 @@
-import type { Oid, SitePath } from '../model/tree.ts';
+import type { Mode, Oid, SitePath } from '../model/tree.ts';
 import type { Fs } from '../model/world.ts';
 import type { LateWrite, OpenFile } from '../sync/ports.ts';
 import { pathErrno } from './errno.ts';
@@ -13,7 +13,8 @@ export interface LateTools {
   readonly staging: Staging;
   /** The content at `at` now, counted as one of the site's `path`, where `was` may stand as it is. */
   readonly hash: (at: SitePath, path: SitePath, was: Oid | undefined) => ReturnType<typeof hashFile>;
-  readonly open: (at: SitePath, path: SitePath) => Promise<OpenFile | undefined>;
+  /** As what is recorded: a plain file, or a link. */
+  readonly open: (at: SitePath, path: SitePath, mode: Mode) => Promise<OpenFile | undefined>;
 }
 
 /** A replaced file is looked at once more after this long: somebody may still have had it open. */
@@ -31,7 +32,7 @@ export async function lateWrites(tools: LateTools): Promise<readonly LateWrite[]
     for (const held of due) {
       const now = await becameOf(held, tools, handles);
       if (now === 'nothing') done.push(held);
-      else if (now === 'written') late.push(lateWrite(tools, held));
+      else if (now !== 'unknown') late.push(lateWrite(tools, held, now.mode));
     }
     staging.release(handles, done);
     staging.tidy(handles);
@@ -46,7 +47,7 @@ async function becameOf(
   held: Held,
   { fs, hash }: LateTools,
   handles: DirectoryHandles,
-): Promise<'nothing' | 'written' | 'unknown'> {
+): Promise<'nothing' | 'unknown' | { readonly mode: Mode }> {
   try {
     const there = stagedNow(fs, handles, held);
     // Our own content: it was never live, or is live and has this as a second name.
@@ -54,18 +55,18 @@ async function becameOf(
     const now = await hash(placeOf(held), held.path, held.before?.oid);
     if (!now) return 'unknown';
     if (now.oid === held.before?.oid) return 'nothing';
-    return 'written';
+    return { mode: now.form === 'link' ? '120000' : '100644' };
   } catch (error) {
     pathErrno(error);
     return 'unknown';
   }
 }
 
-function lateWrite({ fs, root, staging, open }: LateTools, held: Held): LateWrite {
+function lateWrite({ fs, root, staging, open }: LateTools, held: Held, mode: Mode): LateWrite {
   return {
     path: held.path,
     before: held.before?.oid ?? ('' as never),
-    file: { path: held.path, file: { mode: '100644', open: () => open(placeOf(held), held.path) } },
+    file: { path: held.path, file: { mode, open: () => open(placeOf(held), held.path, mode) } },
     done() {
       const handles = new DirectoryHandles(fs, root);
       staging.release(handles, [held]);

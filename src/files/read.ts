@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type Oid, type SitePath, parentOf } from '../model/tree.ts';
+import { type Entry, type Oid, type SitePath, parentOf } from '../model/tree.ts';
 import { type Pointer, pointerLimit, pointerText, readPointer } from '../model/lfs.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { OpenFile } from '../sync/ports.ts';
-import { close, isAbsent } from './errno.ts';
+import { close, errorCode, isAbsent } from './errno.ts';
 import { DirectoryHandles, nameOf } from './directory-handles.ts';
 import { withLf } from './line-endings.ts';
 
@@ -51,8 +51,50 @@ export function openSteady(fs: Fs, root: string, path: SitePath, reading: Readin
   };
 }
 
-/** What a file's content is in the repository: its bytes, a pointer to them in LFS, or its lines with LF alone. */
-export type Form = 'bytes' | 'pointer' | 'lf';
+/** As {@link openSteady}, for a symbolic link, whose content is its target. */
+export function openLink(fs: Fs, root: string, path: SitePath, reading: Reading): OpenFile | undefined {
+  const link = readLink(fs, root, path);
+  return (
+    link && {
+      size: link.target.length,
+      chunks: onlyOne(link.target),
+      finish() {
+        try {
+          const now = readLink(fs, root, path);
+          const isSteady = now !== undefined && same(now.stat, link.stat);
+          if (isSteady) reading.done(link.stat);
+          return isSteady;
+        } catch (error) {
+          reading.failed(error);
+          return false;
+        }
+      },
+    }
+  );
+}
+
+/** The link that stands at a path and where it leads; undefined where there is none. Throws what the system throws. */
+export function readLink(fs: Fs, root: string, path: SitePath): { target: Buffer; stat: Stat } | undefined {
+  const handles = new DirectoryHandles(fs, root);
+  try {
+    const folder = handles.folderIfThere(parentOf(path));
+    if (folder === undefined) return undefined;
+    const stat = fs.stat(folder, nameOf(path));
+    if (stat?.kind !== 'link') return undefined;
+    const target = fs.readLink(folder, nameOf(path));
+    // A link cannot be written to: the same inode before and after is the same target.
+    const after = fs.stat(folder, nameOf(path));
+    return after && same(stat, after) ? { target, stat } : undefined;
+  } catch (error) {
+    if (isAbsent(error) || errorCode(error) === 'EINVAL') return undefined;
+    throw error;
+  } finally {
+    handles.close();
+  }
+}
+
+/** What a file's content is in the repository: its bytes, a pointer to them in LFS, or its lines with LF alone; of a link its target. */
+export type Form = 'bytes' | 'pointer' | 'lf' | 'link';
 
 /** A file's present content, by the id of what the repository has or would get of it. */
 export interface Hashed {
@@ -65,6 +107,8 @@ export interface Hashed {
 export interface Kept {
   readonly large?: boolean | undefined;
   readonly hasLf?: (content: Buffer) => Promise<boolean>;
+  /** Whether a symbolic link counts; otherwise it is nothing that has a content. */
+  readonly links?: boolean;
   /** Where the file's content in some form is one of these, it is that one whatever the rules say now. */
   readonly known?: readonly (Oid | undefined)[];
 }
@@ -78,6 +122,8 @@ export const longestText = 16 * 1024 * 1024;
  * it.
  */
 export async function hashFile(fs: Fs, root: string, path: SitePath, kept: Kept = {}): Promise<Hashed | undefined> {
+  const link = kept.links ? readLink(fs, root, path) : undefined;
+  if (link) return { oid: blobId(link.target), stat: link.stat, form: 'link' };
   let seen: Stat | undefined;
   const file = openSteady(fs, root, path, {
     done(stat) {
@@ -117,6 +163,11 @@ export async function hashFile(fs: Fs, root: string, path: SitePath, kept: Kept 
   const oid = blobId(lines);
   const isLf = known.includes(oid) || (await kept.hasLf?.(content));
   return isLf ? { oid, stat: seen, form: 'lf' } : asItIs;
+}
+
+/** As the tree would have it; whether a file can be executed is not asked. */
+export function entryOf(hashed: Hashed | undefined): Entry | undefined {
+  return hashed && { mode: hashed.form === 'link' ? '120000' : '100644', oid: hashed.oid };
 }
 
 function blobId(content: Buffer): Oid {

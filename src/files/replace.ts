@@ -245,5 +245,5 @@ export function isStaged(stat: Stat, move: Move): boolean {
 }
 
 function isExpected(stat: Stat, expected: Seen): boolean {
-  return stat.kind === 'file' && sameInode(expected, stat);
+  return (stat.kind === 'file' || stat.kind === 'link') && sameInode(expected, stat);
 }

@@ -1,4 +1,5 @@
 import { isGitInDisguise, isStaging, unsafePath } from '../model/path-safety.ts';
+import { staysInside, targetText } from '../model/link.ts';
 import type { LeftByRule, NotSynced, NotSyncedReason } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type SitePath, parentOf, sitePath } from '../model/tree.ts';
@@ -26,6 +27,8 @@ export interface ScanRules {
   readonly ignore: readonly string[];
   readonly allow: readonly string[];
   readonly builtInRulesOff?: readonly string[];
+  /** Symbolic links that stay inside the site are looked at like files. */
+  readonly links?: boolean;
   readonly folds?: boolean;
   /** The site was looked at by the rules of before until now: what only those leave out waits for a person. */
   readonly comparesRules?: boolean;
@@ -231,6 +234,10 @@ class Scan {
       this.#entered.set(path, enters);
       return enters ? 'yes' : 'no';
     }
+    if (kind === 'link' && this.#rules.links) {
+      this.#leaf(path, kind);
+      return 'ends';
+    }
     if (kind === 'link' || kind === 'other') {
       this.#leave(path, { kind: kind === 'link' ? 'link' : 'special' });
       return 'no';
@@ -275,13 +282,13 @@ class Scan {
   #leaf(path: SitePath, kind: Stat['kind'], seen?: Stat): void {
     // Asked about by itself and as part of its folder: once is enough.
     if (this.#met.has(path)) return;
-    const there = kind === 'file' ? (seen ?? this.#ifTracked(path)) : undefined;
+    const there = this.#isSynced(kind) ? (seen ?? this.#ifTracked(path)) : undefined;
     if (there && this.#known.isUnchanged(path, there) && !this.#isPassedOver(path)) return this.#meet(path);
     const line = this.#known.get(path);
     if (line?.refused) return;
     if (this.#passesOver(path)) return;
     if (this.#held.has(path)) return this.#leave(path, { kind: 'conflict' });
-    if (kind === 'link') return this.#leave(path, { kind: 'link' });
+    if (kind === 'link' && !this.#rules.links) return this.#leave(path, { kind: 'link' });
     if (kind === 'other') return this.#leave(path, { kind: 'special' });
     if (unsafePath(path))
       return this.#leave(path, {
@@ -302,9 +309,10 @@ class Scan {
     }
     // Gone or replaced since the folder was listed: the next look tells.
     if (!stat) return;
-    if (stat.kind !== 'file') return void this.#blind.push(path);
+    if (!this.#isSynced(stat.kind)) return void this.#blind.push(path);
     this.#met.add(path);
     if (sameSeen(line?.seen, stat)) return;
+    if (stat.kind === 'link') return this.#link(path, stat);
     if (isOpenDatabase(path, (beside) => this.#sizeOf(beside))) return this.#leave(path, { kind: 'open-database' });
     // What only belongs to a database goes when that is closed.
     const database = databaseOf(path);
@@ -314,6 +322,21 @@ class Scan {
       return this.#leave(path, { kind: 'too-large', bytes: stat.size, limit: this.#rules.fileBytes });
     }
     if (this.#opens(path)) this.#changed.push({ path, stat });
+  }
+
+  #isSynced(kind: Stat['kind']): boolean {
+    return kind === 'file' || (kind === 'link' && this.#rules.links === true);
+  }
+
+  #link(path: SitePath, stat: Stat): void {
+    try {
+      const target = this.#fs.readLink(this.#handles.folder(parentOf(path)), nameOf(path));
+      if (staysInside(path, targetText(target))) this.#changed.push({ path, stat });
+      else this.#leave(path, { kind: 'link-outside' });
+    } catch (error) {
+      // Gone or replaced since it was listed: the next look tells.
+      if (!isAbsent(error)) this.#unreadable(path, error);
+    }
   }
 
   #ifTracked(path: SitePath): Stat | undefined {

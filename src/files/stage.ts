@@ -1,6 +1,7 @@
 import { type Copied, type Pointer, isPointer, pointerLimit } from '../model/lfs.ts';
 import type { NotSyncedReason } from '../model/site.ts';
-import { type Entry, type SitePath } from '../model/tree.ts';
+import { longestTarget, staysInside, targetText } from '../model/link.ts';
+import { type Entry, type SitePath, isLink, sameContent } from '../model/tree.ts';
 import type { Fs, Stat } from '../model/world.ts';
 import type { ApplyRequest, LargeContents, TreeFile } from '../sync/ports.ts';
 import { type NewEntries, giveAccess, keptAccess, newFileAccess } from './access.ts';
@@ -92,7 +93,8 @@ export class Stage {
       .filter((task) => !this.#alreadyThere(task))
       .map(({ path, after }) => ({ path, after: after as Entry }));
     const { large } = this.#tools;
-    if (large) this.#pointers = await pointersAmong(files, large.isLarge, this.#request);
+    const mayPoint = files.filter(({ after }) => !isLink(after));
+    if (large) this.#pointers = await pointersAmong(mayPoint, large.isLarge, this.#request);
     return {
       blobs: files.filter(({ path }) => !this.#pointers.has(path)).map(({ after }) => after.oid),
       large: [...this.#pointers.values()].map(({ size }) => size),
@@ -114,11 +116,13 @@ export class Stage {
         const task = wanted[next] as Task;
         const pointer = this.#pointers.get(task.path);
         task.size = pointer?.size ?? size;
-        const content = size < pointerLimit ? await wholeOf(chunks) : undefined;
-        const reason =
-          this.#refusedForSize(task) ?? (!pointer && content && isPointer(content) ? asPointer : undefined);
+        const isTarget = isLink(task.after) && size <= longestTarget;
+        const content = size < pointerLimit || isTarget ? await wholeOf(chunks) : undefined;
+        const isRefused = !isLink(task.after) && !pointer && content && isPointer(content);
+        const reason = this.#refusedForSize(task) ?? (isRefused ? asPointer : undefined);
         const fill: Fill = pointer ? (write) => copy(pointer, write, tell) : from(content ? [content] : chunks);
         if (reason) this.#refuse(task, reason);
+        else if (isLink(task.after)) await this.#stageLink(task, content);
         else await this.#stageOne(task, fill, syncs);
         if (syncs.size >= 16) await Promise.all(syncs);
         next += 1;
@@ -199,11 +203,31 @@ export class Stage {
     syncs.add(sync);
   }
 
-  async #create(task: Task): Promise<Staged> {
-    const { fs, staging } = this.#tools;
+  /** `target` absent: longer than any link can be. Nothing of a link needs a sync: it is one entry of its folder. */
+  async #stageLink(task: Task, target: Buffer | undefined): Promise<void> {
+    const { fs } = this.#tools;
+    if (!target || !staysInside(task.path, targetText(target))) return this.#refuse(task, { kind: 'link-outside' });
+    try {
+      const { folder, name } = await this.#place(task);
+      fs.makeLink(folder.fd, Buffer.from(name), target);
+      const stat = fs.stat(folder.fd, Buffer.from(name));
+      if (!stat) throw Object.assign(new Error('the staged link is gone'), { code: 'ESTALE' });
+      task.stagedStat = stat;
+      task.move = this.#moveFor(task, folder.path, name, stat);
+    } catch (error) {
+      this.#refuse(task, this.#errors.reason('unwritable', error));
+    }
+  }
+
+  async #place(task: Task): Promise<{ readonly nearest: string; readonly folder: Place; readonly name: string }> {
+    const { staging } = this.#tools;
     const nearest = this.#handles.nearestFolder(task.path);
-    const folder = await staging.placeFor(this.#handles, nearest);
-    const name = staging.freshName();
+    return { nearest, folder: await staging.placeFor(this.#handles, nearest), name: staging.freshName() };
+  }
+
+  async #create(task: Task): Promise<Staged> {
+    const { fs } = this.#tools;
+    const { nearest, folder, name } = await this.#place(task);
     const stat = fs.statOpen(this.#handles.folder(nearest));
     const fd = fs.createFile(folder.fd, Buffer.from(name), 0o600);
     return { folder, name, fd, nearest: { path: nearest, stat } };
@@ -281,7 +305,7 @@ export class Stage {
   /** Content already right, by stat: an unfinished apply that goes on, or a change of mode only. */
   #alreadyThere(task: Task): boolean {
     const line = this.#tools.manifest.get(task.path);
-    if (!line?.seen || line.oid !== task.after?.oid) return false;
+    if (!line?.seen || !sameContent(line, task.after)) return false;
     const there = this.#handles.statQuietly(task.path);
     return (
       there !== undefined && sameSeen(line.seen, there) && becomesExecutable(this.#tools, task, there) === undefined

@@ -96,5 +96,7 @@ export interface Conflict {
   readonly base?: Oid;
   readonly repository?: Oid;
   readonly site?: Oid;
+  /** The sides whose version is a symbolic link; absent: none. */
+  readonly links?: readonly ('repository' | 'site')[];
   readonly resolved?: { readonly at: number; readonly by: string; readonly choice: 'repository' | 'site' };
 }

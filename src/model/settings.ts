@@ -35,6 +35,7 @@ export type SettingsForm =
       readonly siteGiB: string;
       readonly lfs: boolean;
       readonly executables: boolean;
+      readonly links: boolean;
     }
   | {
       readonly page: 'permissions';

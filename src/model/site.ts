@@ -97,6 +97,8 @@ export interface SiteSettings {
   readonly lfs?: true;
   /** Whether a file may be executed is synced: git's mode 100755 is the x bit of its owner. */
   readonly executables?: true;
+  /** Symbolic links that stay inside the site are synced. */
+  readonly links?: true;
   /**
    * Owner and permissions of new files and folders; what is absent follows the folder they come into. Modes are
    * permission bits, as in 0o664.
@@ -219,6 +221,8 @@ export type RuleSource = 'gitignore' | 'site' | 'built-in' | 'secret';
 /** Why a path is not synced. The page has a sentence for each. */
 export type NotSyncedReason =
   | { readonly kind: 'link' }
+  /** Links are synced, but this one may lead out of the site. */
+  | { readonly kind: 'link-outside' }
   | { readonly kind: 'submodule' }
   | { readonly kind: 'special' }
   | { readonly kind: 'nested-repository' }

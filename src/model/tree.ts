@@ -19,6 +19,14 @@ export interface Entry {
   readonly oid: Oid;
 }
 
+/** Whether an entry is a symbolic link: its blob is the target, and the same bytes in a file are something else. */
+export const isLink = (entry: Pick<Entry, 'mode'> | undefined): boolean => entry?.mode === '120000';
+
+/** Whether two entries have the same content, whatever a file may do. */
+export function sameContent(a: Entry | undefined, b: Entry | undefined): boolean {
+  return a?.oid === b?.oid && isLink(a) === isLink(b);
+}
+
 /** A path and what it was and is; `before` absent: added, `after` absent: removed. */
 export interface Change {
   readonly path: SitePath;

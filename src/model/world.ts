@@ -49,6 +49,10 @@ export interface Fs {
   read(fd: number, into: Buffer): Promise<number>;
   /** A small file in one go, at most `limit` bytes, without waiting: for rules, inside a scan. */
   readSmall(dir: number, name: Buffer, limit: number): Buffer;
+  /** Where a symbolic link leads; fails with EINVAL where there is something else. */
+  readLink(dir: number, name: Buffer): Buffer;
+  /** A new symbolic link; fails with EEXIST. */
+  makeLink(dir: number, name: Buffer, target: Buffer): void;
   /** A new file; fails with EEXIST. */
   createFile(dir: number, name: Buffer, mode: number): number;
   write(fd: number, bytes: Buffer): Promise<void>;

@@ -103,6 +103,7 @@ export const settings = whole<SiteSettings>()(
     skipCi: z.boolean(),
     lfs: z.literal(true).exactOptional(),
     executables: z.literal(true).exactOptional(),
+    links: z.literal(true).exactOptional(),
     replacesWithoutCapture: z.literal(true).exactOptional(),
     newEntries: z
       .strictObject({
@@ -126,6 +127,7 @@ export const conflict = whole<Conflict>()(
     base: oid.exactOptional(),
     repository: oid.exactOptional(),
     site: oid.exactOptional(),
+    links: z.array(side).exactOptional(),
     resolved: z.strictObject({ at: z.number(), by: z.string(), choice: side }).exactOptional(),
   }),
 );
@@ -154,6 +156,7 @@ const plainReason = z.enum([
   'ignored-in-the-way',
   'never-quiet',
   'mixed-line-endings',
+  'link-outside',
   'open-database',
   'conflict',
   'refused',

@@ -124,14 +124,19 @@ async function valueOf(repository: Repository, commit: Oid, key: string): Promis
     ?.slice(key.length);
 }
 
-/** Makes the other version of a conflict live; `oid` absent: that side had removed the path. Throws `lfs-not-followed`. */
-export async function takeVersion(sides: Sides, path: SitePath, oid: Oid | undefined): Promise<void> {
+/** Makes the other version of a conflict live; `version` absent: that side had removed the path. Throws `lfs-not-followed`. */
+export async function takeVersion(
+  sides: Sides,
+  path: SitePath,
+  version: { readonly oid: Oid; readonly isLink: boolean } | undefined,
+): Promise<void> {
   const { repository } = sides;
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   // The choice is about the content; what the path may do stays as it is.
   const present = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
-  const entry: Entry | undefined = oid && { mode: present?.mode === '100755' ? '100755' : '100644', oid };
+  const fileMode = present?.mode === '100755' ? '100755' : '100644';
+  const entry: Entry | undefined = version && { mode: version.isLink ? '120000' : fileMode, oid: version.oid };
   if (entry) await checkNotOverPointer(sides, present, entry);
   await choose(
     repository,

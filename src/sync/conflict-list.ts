@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Conflict } from '../model/plan.ts';
-import type { SitePath } from '../model/tree.ts';
+import { type Entry, type SitePath, isLink } from '../model/tree.ts';
 import type { Lost } from './conflict.ts';
 import type { Repository } from './ports.ts';
 
@@ -52,6 +52,7 @@ export class ConflictList {
       ...(base ? { base: base.oid } : {}),
       ...(repository ? { repository: repository.oid } : {}),
       ...(site ? { site: site.oid } : {}),
+      ...linksAmong(repository, site),
     }));
     if (found.length + unlisted.length === 0) return;
     // A merge that had to be made twice asks the same question again.
@@ -87,3 +88,11 @@ export class ConflictList {
 }
 
 const isOpenHeld = ({ live, resolved }: Conflict): boolean => live === 'both' && !resolved;
+
+function linksAmong(repository: Entry | undefined, site: Entry | undefined): Pick<Conflict, 'links'> {
+  const links = [
+    ...(isLink(repository) ? (['repository'] as const) : []),
+    ...(isLink(site) ? (['site'] as const) : []),
+  ];
+  return links.length > 0 ? { links } : {};
+}

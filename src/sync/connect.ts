@@ -4,7 +4,7 @@ import type { Direction, Plan, PlanSample } from '../model/plan.ts';
 import { Problem } from '../model/problem.ts';
 import type { NotSynced, Progress } from '../model/site.ts';
 import type { Subfolder } from '../model/subfolder.ts';
-import { type Change, type Oid, type SitePath, displayPath, tally } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, displayPath, isLink, sameContent, tally } from '../model/tree.ts';
 import { checkBranchSize } from './branch-size.ts';
 import { gitignoresOf } from './gitignores.ts';
 import { editMessage, trailer } from './message.ts';
@@ -59,7 +59,7 @@ async function notPushed({ repository, directory, fileLimit }: ConnectDeps, surv
   const there = new Map(files.map((file) => [file.path, file]));
   const refused = await directory.refusals(files, { commit: remote });
   const here = new Set(survey.files.map(({ path }) => path));
-  const edited = survey.files.filter(({ path, oid }) => there.get(path)?.oid !== oid).map(({ path }) => path);
+  const edited = survey.files.filter((file) => !sameContent(there.get(file.path), file)).map(({ path }) => path);
   const removed = [...there.values()].filter((file) => !here.has(file.path) && !refused.has(file.path));
   return [...edited, ...removed.map(({ path }) => path)].sort();
 }
@@ -169,7 +169,7 @@ function describe(sides: Sides, direction: Direction, deps: ConnectDeps): Plan {
   let same = 0;
   for (const [path, file] of to) {
     const before = from.get(path);
-    if (before?.oid === file.oid) same += 1;
+    if (sameContent(before, file)) same += 1;
     else samples.push({ mark: before ? '~' : '+', path, bytes: file.size });
   }
   for (const [path, file] of from) if (!to.has(path)) samples.push({ mark: '-', path, bytes: file.size });
@@ -200,7 +200,9 @@ const order = ({ mark }: PlanSample): number => ['-', '~', '+'].indexOf(mark);
 /** Names both sides exactly: the same id means the same step. */
 function digest({ tip, isNew, survey, refused }: Sides, what: string): string {
   const hash = createHash('sha256').update(`${what}\n${isNew ? 'new ' : ''}${tip ?? 'absent'}\n`);
-  const rows = survey.files.map(({ path, oid }) => `${oid} ${JSON.stringify(path)}`).sort();
+  const rows = survey.files
+    .map((file) => `${file.oid}${isLink(file) ? ' link' : ''} ${JSON.stringify(file.path)}`)
+    .sort();
   const left = [...survey.left, ...refused].map(({ path, reason }) => `${reason.kind} ${JSON.stringify(path)}`).sort();
   return hash.update(rows.join('\n')).update('\n--\n').update(left.join('\n')).digest('hex').slice(0, 32);
 }
@@ -212,7 +214,7 @@ async function keepFolder({ repository, directory, now }: ConnectDeps, { survey,
     survey.files.map(({ pending }) => pending),
     () => 'Folder before it was connected\n',
   );
-  const changed = survey.files.some(({ path, oid }) => taken.entries.get(path)?.oid !== oid);
+  const changed = survey.files.some((file) => !sameContent(taken.entries.get(file.path), file));
   if (changed || taken.unsteady.length > 0) throw new Problem('plan-outdated', {});
   const bytes = survey.files.reduce((sum, { size }) => sum + size, 0);
   if (survey.files.length > 0) {

@@ -1,5 +1,5 @@
 import { Problem, asProblem } from '../model/problem.ts';
-import type { Entry, Oid, SitePath } from '../model/tree.ts';
+import { type Entry, type Oid, type SitePath, sameContent } from '../model/tree.ts';
 import { takeVersion } from './choice.ts';
 import type { Lost } from './conflict.ts';
 import { editMessage, trailer } from './message.ts';
@@ -75,7 +75,7 @@ async function releaseRefused(repository: Repository, directory: Directory, isDu
 /** Whether something else stands at a path than what GitLab refused; not, while that cannot be read. */
 async function isAnother(directory: Directory, path: SitePath, refused: Oid): Promise<boolean> {
   try {
-    return (await directory.hash(path, refused)) !== refused;
+    return (await directory.entryAt(path, refused))?.oid !== refused;
   } catch (error) {
     if (asProblem(error).code === 'file-unreadable') return false;
     throw error;
@@ -102,9 +102,9 @@ export async function resolveHeld(
   const { disk } = await repository.ledger();
   if (!disk) throw new Problem('not-connected', {});
   const theirs = (await repository.files(disk, Number.POSITIVE_INFINITY)).find((file) => file.path === path);
-  const ours = await directory.hash(path);
+  const ours = await directory.entryAt(path);
   if (choice === 'repository') await followRepository({ repository, directory, now }, path, theirs, ours);
-  else if (ours) await checkNotOverPointer({ repository, directory }, theirs, { mode: '100644', oid: ours });
+  else if (ours) await checkNotOverPointer({ repository, directory }, theirs, ours);
   await repository.release([path]);
   await recallHeld(repository, directory);
   // What the folder has is an edit again, found by the next look; that it has nothing would look like a lost manifest.
@@ -115,7 +115,7 @@ async function followRepository(
   { repository, directory, now }: { repository: Repository; directory: Directory; now: () => number },
   path: SitePath,
   theirs: Entry | undefined,
-  ours: Oid | undefined,
+  ours: Entry | undefined,
 ): Promise<void> {
   const { disk } = await repository.ledger();
   if (ours !== undefined) {
@@ -124,12 +124,11 @@ async function followRepository(
       [directory.pendingFile(path)],
       () => `Held version\n\n${trailer}\n`,
     );
-    if (taken.entries.get(path)?.oid !== ours) throw new Problem('plan-outdated', {});
+    if (!sameContent(taken.entries.get(path), ours)) throw new Problem('plan-outdated', {});
     await repository.keep({ cause: 'conflict', at: now(), commit: taken.commit, files: 1, bytes: 0 });
   }
-  const before: Entry | undefined = ours === undefined ? undefined : { mode: '100644', oid: ours };
   const after = theirs && { mode: theirs.mode, oid: theirs.oid };
-  const change = { path, ...(before ? { before } : {}), ...(after ? { after } : {}) };
+  const change = { path, ...(ours ? { before: ours } : {}), ...(after ? { after } : {}) };
   directory.hold((await repository.held()).map((held) => held.path).filter((held) => held !== path));
   const { skipped } = await directory.apply({ changes: [change], ...contentsOf(repository) });
   // Edited in the instant of the swap: it is held as before.

@@ -1,6 +1,6 @@
 import { isGitignore } from '../model/path-safety.ts';
 import { Problem } from '../model/problem.ts';
-import type { Change, Oid, SitePath } from '../model/tree.ts';
+import { type Change, type Oid, type SitePath, sameContent } from '../model/tree.ts';
 import { gitignoresOf } from './gitignores.ts';
 import { editMessage, trailer, wording } from './message.ts';
 import { type RunDeps, contentsOf } from './notes.ts';
@@ -18,7 +18,7 @@ export async function lettingGo(
   from: Oid | undefined,
   to: Oid,
 ): Promise<ReadonlySet<SitePath>> {
-  const removed = changes.filter(({ before, after }) => !after && before?.mode.startsWith('100'));
+  const removed = changes.filter(({ before, after }) => !after && before && before.mode !== '160000');
   const hasNewRules = changes.some(({ path, after }) => after && isGitignore(path));
   if (!from || removed.length === 0 || !hasNewRules) return new Set();
   const paths = removed.map(({ path }) => path);
@@ -74,17 +74,16 @@ export async function removeLetGo(
   if (!disk) throw new Problem('not-connected', {});
   const files = await repository.files(disk, Number.POSITIVE_INFINITY);
   if (files.some((file) => file.path === path)) throw new Problem('plan-outdated', {});
-  const oid = await directory.hash(path);
-  if (!oid) throw new Problem('not-found', { what: 'file' });
+  const before = await directory.entryAt(path);
+  if (!before) throw new Problem('not-found', { what: 'file' });
   const taken = await repository.commitFiles(
     disk,
     [directory.pendingFile(path)],
     () => `File that was let go\n\n${trailer}\n`,
   );
-  if (taken.entries.get(path)?.oid !== oid) throw new Problem('plan-outdated', {});
+  if (!sameContent(taken.entries.get(path), before)) throw new Problem('plan-outdated', {});
   const modes = directory.modes([path]);
   await repository.keep({ cause: 'let-go', at: now(), commit: taken.commit, files: files.length + 1, bytes: 0, modes });
-  const before = { mode: '100644', oid } as const;
   const { applied } = await directory.apply({ changes: [{ path, before }], ...contentsOf(repository) });
   await directory.saveBaseline(disk);
   if (!applied.includes(path)) throw new Problem('plan-outdated', {});

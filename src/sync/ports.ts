@@ -334,10 +334,10 @@ export interface Applied {
   /** Of the skipped, those that the disk does not let us remove or replace: waiting a moment does not help. */
   readonly staying: readonly NotSynced[];
   /**
-   * Of the staying, those that have arrived under names which a power cut may take back. `oid`: the content that is
-   * there now; absent: none.
+   * Of the staying, those that have arrived under names which a power cut may take back. `there`: what is there now;
+   * absent: nothing.
    */
-  readonly notDurable: readonly (NotSynced & { readonly oid?: Oid })[];
+  readonly notDurable: readonly (NotSynced & { readonly there?: Entry })[];
 }
 
 /** A content that was written into a file after it had been replaced. */
@@ -353,6 +353,8 @@ export interface LateWrite {
 export interface SurveyedFile {
   readonly path: SitePath;
   readonly oid: Oid;
+  /** As in {@link Directory.entryAt}. */
+  readonly mode: Mode;
   readonly size: number;
   readonly pending: PendingFile;
 }
@@ -413,10 +415,11 @@ export interface Directory {
    */
   survey(gitignores?: readonly (readonly [folder: string, content: string])[], commit?: Oid): Promise<Survey>;
   /**
-   * Contents of a path now, without recording them; undefined when it is gone or not a plain file. `expected`: what may
+   * What the repository would get of a path now, without recording it; undefined when it is gone or nothing that is
+   * synced. Whether it can be executed is left out: the mode is `100644`, or `120000` for a link. `expected`: what may
    * stand there as it is, also where LFS would point to it. Throws `file-unreadable` where that cannot be told.
    */
-  hash(path: SitePath, expected?: Oid): Promise<Oid | undefined>;
+  entryAt(path: SitePath, expected?: Oid): Promise<Entry | undefined>;
   /** Whether anything at all stands at a path, or may, where that cannot be told. */
   has(path: SitePath): boolean;
   /**

@@ -1,5 +1,5 @@
 import { asProblem } from '../model/problem.ts';
-import type { Change, SitePath } from '../model/tree.ts';
+import { type Change, type SitePath, sameContent } from '../model/tree.ts';
 import { lettingGo } from './let-go.ts';
 import type { Directory, Repository } from './ports.ts';
 import { partialCommit } from './partial.ts';
@@ -51,7 +51,7 @@ export async function recover(
 /** What cannot be read has not arrived, as far as anybody knows: the next look that can read it tells. */
 async function arrived(directory: Directory, { path, after }: Change): Promise<boolean> {
   try {
-    return (await directory.hash(path, after?.oid)) === after?.oid;
+    return sameContent(await directory.entryAt(path, after?.oid), after);
   } catch (error) {
     if (asProblem(error).code === 'file-unreadable') return false;
     throw error;

@@ -402,7 +402,10 @@ class Worker implements SiteWorker {
     await this.#queue.job(async () => {
       const held = (await repository.held()).some(({ path }) => path === conflict.path);
       if (held) await resolveHeld({ repository, directory, now: () => clock.now() }, conflict.path, choice);
-      else await takeVersion(this.#deps, conflict.path, oid);
+      else {
+        const isLink = conflict.links?.includes(choice) ?? false;
+        await takeVersion(this.#deps, conflict.path, oid && { oid, isLink });
+      }
     });
     this.trigger('person');
   }

@@ -25,7 +25,9 @@ export const stateWords: Record<SiteState, string> = {
 export function notSyncedWords(reason: NotSyncedReason): string {
   switch (reason.kind) {
     case 'link':
-      return 'A symbolic link. Mooring does not follow or create links';
+      return 'A symbolic link. Links are not synced unless the site’s settings say so';
+    case 'link-outside':
+      return 'A symbolic link that could lead out of the site. Only links with a relative target inside the site are synced';
     case 'submodule':
       return 'A submodule. Mooring does not fetch submodules';
     case 'special':

@@ -172,12 +172,12 @@ test('a saved page changes its own settings and is told', async () => {
 test('large files are not switched off under a connected site', async () => {
   const { acts, now, bind } = world();
   const files = { page: 'files', fileMiB: '100', files: '1000', siteGiB: '1' } as const;
-  await acts.save(id, { ...files, lfs: true, executables: false }, 'Miriam');
-  await acts.save(id, { ...files, lfs: false, executables: false }, 'Miriam');
-  await acts.save(id, { ...files, lfs: true, executables: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: true, executables: false, links: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: false, executables: false, links: false }, 'Miriam');
+  await acts.save(id, { ...files, lfs: true, executables: false, links: false }, 'Miriam');
   bind();
   const problem = await acts
-    .save(id, { ...files, lfs: false, executables: false }, 'Miriam')
+    .save(id, { ...files, lfs: false, executables: false, links: false }, 'Miriam')
     .catch((error: unknown) => error as Problem);
   assert.instance(problem, Problem);
   assert.match((problem as Problem).facts['lfs'] ?? '', 'stay on');
@@ -200,7 +200,15 @@ test('every fault of a form is told at once, each at its field, and nothing is s
   assert.equal(Object.keys(await faults(safety)), ['massPaths', 'massShare', 'keepDays']);
   assert.equal(
     Object.keys(
-      await faults({ page: 'files', fileMiB: '5000', files: '1e9', siteGiB: '1', lfs: false, executables: false }),
+      await faults({
+        page: 'files',
+        fileMiB: '5000',
+        files: '1e9',
+        siteGiB: '1',
+        lfs: false,
+        executables: false,
+        links: false,
+      }),
     ).sort(),
     ['fileMiB', 'files'],
   );

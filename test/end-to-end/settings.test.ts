@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -57,6 +57,37 @@ test('author, template, ignored paths and limits count from the next sync on', (
     assert.match(system, /Git good \d+\.\d+/);
     assert.match(system, /Watches good/);
     assert.match((await clicker.open(`${world.url}/activity`)).words, 'Changed settings of');
+  }));
+
+test('links travel once the setting is on, both ways and by themselves', () =>
+  inHarbour(async (world) => {
+    const site = await mooredSite(world, { files: { 'releases/1/page.html': 'one\n' } });
+    const { clicker, project, branch } = site;
+    const git = (...args: string[]): string =>
+      execFileSync('git', ['-C', project.repoPath, ...args], { encoding: 'utf8' });
+    await symlink('about.md', join(site.folder, 'early'));
+    await until('the link is named', async () => (await clicker.open(site.url)).words.includes('early'));
+    await clicker.open(`${site.url}/settings/files`);
+    await clicker.press('Save', { 'Sync symbolic links that stay inside the site': true });
+    await until('the link from before is committed', () => git('ls-tree', branch, 'early').startsWith('120000'));
+    await symlink('early', join(site.folder, 'late'));
+    await until('a new one is committed', () => git('ls-tree', branch, 'late').startsWith('120000'));
+    await rm(join(site.folder, 'late'));
+    await until('its removal is', () => git('ls-tree', branch, 'late') === '');
+    const blob = execFileSync('git', ['-C', project.repoPath, 'hash-object', '-w', '--stdin'], { input: 'about.md' });
+    const index = { GIT_INDEX_FILE: join(project.repoPath, 'test-index') };
+    const withIndex = (...args: string[]): string =>
+      execFileSync('git', ['-C', project.repoPath, ...args], { encoding: 'utf8', env: { ...process.env, ...index } });
+    withIndex('read-tree', branch);
+    withIndex('update-index', '--add', '--cacheinfo', `120000,${blob.toString().trim()},deep/there`);
+    const commit = git('commit-tree', withIndex('write-tree').trim(), '-p', branch, '-m', 'A link').trim();
+    git('update-ref', `refs/heads/${branch}`, commit);
+    await clicker.open(site.url);
+    await clicker.press('Sync now');
+    await until(
+      'the link from GitLab is there',
+      async () => (await readlink(join(site.folder, 'deep/there')).catch(() => '')) === 'about.md',
+    );
   }));
 
 test('the lists of paths, the guide and the admins are there for a real site', () =>

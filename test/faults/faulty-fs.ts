@@ -82,6 +82,14 @@ export function faultyFs(real: Fs, order: Order): Fs {
       check('readSmall', join(dir, name));
       return real.readSmall(dir, name, limit);
     },
+    readLink(dir, name) {
+      check('readLink', join(dir, name));
+      return real.readLink(dir, name);
+    },
+    makeLink(dir, name, target) {
+      check('makeLink', join(dir, name));
+      real.makeLink(dir, name, target);
+    },
     createFile(dir, name, mode) {
       check('createFile', join(dir, name));
       return opened(real.createFile(dir, name, mode), join(dir, name));

@@ -175,7 +175,7 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/files/replace.ts',
-        from: `return stat.kind === 'file' && sameInode(expected, stat);`,
+        from: `return (stat.kind === 'file' || stat.kind === 'link') && sameInode(expected, stat);`,
         to: `return stat.kind === 'file' || sameInode(expected, stat);`,
       },
     ],
@@ -280,6 +280,28 @@ export const mutants: readonly Mutant[] = [
       },
     ],
     tests: [test('sync/executables')],
+  },
+  {
+    name: 'a link from the branch may lead anywhere',
+    patches: [
+      {
+        file: 'src/files/stage.ts',
+        from: `if (!target || !staysInside(task.path, targetText(target)))`,
+        to: `if (!target)`,
+      },
+    ],
+    tests: [test('sync/links')],
+  },
+  {
+    name: 'a link is taken for a file with the same bytes',
+    patches: [
+      {
+        file: 'src/model/tree.ts',
+        from: `return a?.oid === b?.oid && isLink(a) === isLink(b);`,
+        to: `return a?.oid === b?.oid;`,
+      },
+    ],
+    tests: [test('sync/links')],
   },
   {
     name: 'the store is not synced',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { git } from '../support/plain-git.ts';
@@ -11,7 +11,10 @@ export interface Sides {
   readonly gitDir: string;
 }
 
-/** Files of a folder as bytes in latin1, our staging left out; links and odd things are named, not read. */
+/** A link, so that it is never the same as a file with its target as content. */
+const linkTo = (target: string): string => `a link to\n${target}`;
+
+/** Files and links of a folder as bytes in latin1, our staging left out; nothing is read through a link. */
 export function folderFiles(root: string, below = ''): Map<string, string> {
   const found = new Map<string, string>();
   for (const entry of readdirSync(join(root, below), { withFileTypes: true })) {
@@ -19,6 +22,7 @@ export function folderFiles(root: string, below = ''): Map<string, string> {
     const path = below ? `${below}/${entry.name}` : entry.name;
     if (entry.isDirectory()) for (const [key, value] of folderFiles(root, path)) found.set(key, value);
     else if (entry.isFile()) found.set(path, readFileSync(join(root, path), 'latin1'));
+    else if (entry.isSymbolicLink()) found.set(path, linkTo(readlinkSync(join(root, path), 'latin1')));
   }
   return found;
 }
@@ -26,12 +30,17 @@ export function folderFiles(root: string, below = ''): Map<string, string> {
 /** Files of a commit. */
 export function treeFiles(dir: string, commit: string): Map<string, string> {
   const rows = git(dir, 'ls-tree', '-r', '-z', commit).split('\0').filter(Boolean);
-  const entries = rows.map((row) => ({ path: row.slice(row.indexOf('\t') + 1), oid: row.split(/[ \t]/)[2] ?? '' }));
+  const entries = rows.map((row) => {
+    const [mode, , oid = ''] = row.split(/[ \t]/);
+    return { path: row.slice(row.indexOf('\t') + 1), oid, isLink: mode === '120000' };
+  });
   const blobs = contents(
     dir,
     entries.map(({ oid }) => oid),
   );
-  return new Map(entries.map(({ path, oid }) => [path, blobs.get(oid) ?? '']));
+  return new Map(
+    entries.map(({ path, oid, isLink }) => [path, isLink ? linkTo(blobs.get(oid) ?? '') : (blobs.get(oid) ?? '')]),
+  );
 }
 
 /** Contents of objects, by id. */

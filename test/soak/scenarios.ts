@@ -63,6 +63,11 @@ export function forcePush(world: Pick<EngineWorld, 'dir'>, changes: Record<strin
   return git(clone, 'rev-parse', 'HEAD');
 }
 
+function makeLink(at: string, target: string): void {
+  rmSync(at, { force: true });
+  symlinkSync(target.trimEnd(), at);
+}
+
 const website30 = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f/${i}.txt`, `${i}\n`]));
 
 /** Each side has its own version of the path that waits. */
@@ -329,6 +334,29 @@ export const scenarios: readonly Scenario[] = [
         writeFileSync(join(site, `${path}.part`), v(`rival ${path}`));
         renameSync(join(site, `${path}.part`), join(site, path));
       }
+    },
+  })),
+  ...(['exchange', 'link'] as const).map((way): Scenario => ({
+    name: `links travel both ways, by ${way}`,
+    options: { settings: { links: true } },
+    ...(way === 'link' ? { way } : {}),
+    async prepare(w, v) {
+      const clone = join(w.dir, 'clone');
+      makeLink(join(w.site, 'here'), v('here'));
+      makeLink(join(w.site, 'posts/b.md'), v('b'));
+      await everything(w);
+      git(clone, 'pull', '-q');
+      makeLink(join(clone, 'there'), v('there'));
+      makeLink(join(clone, 'index.html'), v('index'));
+      makeLink(join(clone, 'posts/b.md'), v('b there'));
+      makeLink(join(clone, 'out'), '/etc');
+      w.push({ here: null, 'about.md': v('r') }, 'Links');
+      makeLink(join(w.site, 'posts/a.md'), v('a'));
+      makeLink(join(w.site, 'posts/b.md'), v('b here'));
+    },
+    expect(w) {
+      assert.match(git(w.bare, 'ls-tree', 'main', 'out'), /^120000/, 'the refused link was reverted');
+      assert.match(git(w.bare, 'ls-tree', 'main', 'posts/a.md'), /^120000/);
     },
   })),
   {

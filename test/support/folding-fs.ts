@@ -13,6 +13,8 @@ export function foldingFs(real: Fs, folding: Folding): Fs {
     stat: (dir, name) => real.stat(dir, as(dir, name)),
     openFile: (dir, name) => real.openFile(dir, as(dir, name)),
     readSmall: (dir, name, limit) => real.readSmall(dir, as(dir, name), limit),
+    readLink: (dir, name) => real.readLink(dir, as(dir, name)),
+    makeLink: (dir, name, target) => real.makeLink(dir, as(dir, name), target),
     createFile: (dir, name, mode) => real.createFile(dir, as(dir, name), mode),
     makeDirectory: (dir, name, mode) => real.makeDirectory(dir, as(dir, name), mode),
     removeDirectory: (dir, name) => real.removeDirectory(dir, as(dir, name)),

@@ -99,6 +99,7 @@ export function everyAct(at: number, site: SiteId): readonly AuditEntry[] {
 
 const reasons: Record<NotSyncedReason['kind'], NotSyncedReason> = {
   link: { kind: 'link' },
+  'link-outside': { kind: 'link-outside' },
   submodule: { kind: 'submodule' },
   special: { kind: 'special' },
   'nested-repository': { kind: 'nested-repository' },

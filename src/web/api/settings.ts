@@ -54,6 +54,7 @@ function settingsView({ name, settings: s }: Site): Settings {
       siteGiB: rounded(limits.siteBytes / 1024 ** 3),
       lfs: s.lfs === true,
       executables: s.executables === true,
+      links: s.links === true,
     },
     permissions: {
       owner: newEntries?.owner ? `${newEntries.owner.user}:${newEntries.owner.group}` : null,

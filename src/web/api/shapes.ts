@@ -342,6 +342,7 @@ export const settings = z
       siteGiB: z.number(),
       lfs: z.boolean(),
       executables: z.boolean(),
+      links: z.boolean(),
     }),
     permissions: z.strictObject({
       owner: text(200).nullable().describe('`user:group`; null: as the folder.'),

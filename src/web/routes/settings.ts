@@ -47,7 +47,7 @@ const forms = {
     replacesWithoutCapture: box,
   }),
   ignored: z.object({ ignore: block(200_000), allow: block(200_000) }),
-  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box, executables: box }),
+  files: z.object({ fileMiB: text, files: text, siteGiB: text, lfs: box, executables: box, links: box }),
   permissions: z.object({ owner: text, fileMode: text, folderMode: text }),
   name: z.object({ name: text }),
 } as const;
@@ -138,7 +138,7 @@ async function savePage(ctx: SiteContext, web: WebContext, page: PageName): Prom
   try {
     const boxes = {
       commits: { skipCi: 'skipCi' in entered },
-      files: { lfs: 'lfs' in entered, executables: 'executables' in entered },
+      files: { lfs: 'lfs' in entered, executables: 'executables' in entered, links: 'links' in entered },
       safety: { replacesWithoutCapture: 'replacesWithoutCapture' in entered },
       ignored: 'built-in' in entered ? { builtInRulesOff: turnedOff(entered) } : {},
     };
@@ -260,6 +260,7 @@ const extras: Record<PageName, Extras> = {
   files: (ctx, _room, site, values) => ({
     lfs: turnedOn(ctx, values['lfs'], site.settings.lfs === true),
     executables: turnedOn(ctx, values['executables'], site.settings.executables === true),
+    links: turnedOn(ctx, values['links'], site.settings.links === true),
   }),
   permissions: async (_ctx, { deps }, site) => ({ setUp: setUpWords[await deps.settings.setUp(site.id)] }),
   name: () => ({}),
