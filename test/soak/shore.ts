@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -285,7 +286,7 @@ export class Shore {
     if (to === path || this.#busy.has(to) || !existsSync(this.#full(path))) return;
     mkdirSync(dirname(this.#full(to)), { recursive: true });
     this.#replaces(to);
-    renameSync(this.#full(path), this.#full(to));
+    move(this.#full(path), this.#full(to));
   }
 
   #moveFolder(): void {
@@ -363,4 +364,16 @@ export class Shore {
 
 function isFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOSPC';
+}
+
+/** As mv does: what cannot be renamed from one disk to another is copied and removed. */
+function move(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
+    rmSync(to, { force: true });
+    copyFileSync(from, to);
+    rmSync(from);
+  }
 }

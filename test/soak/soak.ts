@@ -20,7 +20,7 @@ import { spawnReader } from './visitor.ts';
 
 /**
  * The real process with its real watcher, real git and a practice GitLab for some minutes:
- * `soak.ts [--minutes N] [--seed N] [--set-up same-user|group|capabilities]`. On both sides of four sites somebody edits the same few files without a pause,
+ * `soak.ts [--minutes N] [--seed N] [--set-up same-user|group|capabilities] [--mounts inside]`. On both sides of four sites somebody edits the same few files without a pause,
  * while the process is killed again and again and everything around it fails in turn. Every few minutes the faults go
  * away: then both sides must become equal, and every content that its own author did not replace must be found.
  */
@@ -29,6 +29,9 @@ const seed = Number(argument('seed') ?? Math.trunc(Date.now() / 1_000) % 1_000_0
 /** Who Mooring is and whose the sites are; the two that are not the same user need root. */
 const setUp = setUpNamed(argument('set-up') ?? 'same-user');
 const siteCount = 4;
+/** `inside`: each site is a bind mount, and a folder in it is a disk of its own, as Docker's volumes are. */
+const mounts = argument('mounts') ?? 'none';
+if (mounts !== 'none' && mounts !== 'inside') throw new Error('--mounts takes none or inside');
 const roundMs = 5 * 60_000;
 const chance = chanceOf(seed);
 
@@ -67,11 +70,28 @@ function asEditor(act: () => void): void {
 
 /** The folder of a site before it is added: its owner's, and the group may write into it. */
 function makeSiteFolder(folder: string): void {
+  mkdirSync(folder);
+  giveToEditor(folder);
+  if (mounts === 'none') return;
+  const source = `${folder}-source`;
+  mkdirSync(source);
+  giveToEditor(source);
+  mount('--bind', source, folder);
+  mkdirSync(join(folder, 'dir'));
+  mount('-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', join(folder, 'dir'));
+  giveToEditor(join(folder, 'dir'));
+}
+
+function giveToEditor(folder: string): void {
   const { editor } = setUp;
   if (!editor) return;
-  mkdirSync(folder);
   chownSync(folder, editor.uid, editor.gid);
   chmodSync(folder, 0o2775);
+}
+
+function mount(...args: string[]): void {
+  const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`mount ${args.join(' ')}: ${stderr}`);
 }
 
 function argument(name: string): string | undefined {
@@ -87,6 +107,7 @@ function withNamespace(): boolean {
   if (process.env['MOORING_TEST_NAMESPACE']) return true;
   const probe = spawnSync('unshare', [namespaces, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { encoding: 'utf8' });
   if (probe.status === 0) return false;
+  if (mounts !== 'none') throw new Error('--mounts needs mounts in a namespace, which cannot be had here');
   console.log('not run here: a full disk, since there are no mounts in a namespace');
   process.env['MOORING_TEST_NAMESPACE'] = 'none';
   return true;
@@ -96,7 +117,7 @@ function withNamespace(): boolean {
 if (withNamespace()) process.exit((await soak()) ? 0 : 1);
 else {
   const args = [namespaces, process.execPath, '--disable-warning=ExperimentalWarning', ...process.argv.slice(1)];
-  const again = ['--seed', String(seed), '--minutes', String(minutes), '--set-up', setUp.name];
+  const again = ['--seed', String(seed), '--minutes', String(minutes), '--set-up', setUp.name, '--mounts', mounts];
   const env = { ...process.env, MOORING_TEST_NAMESPACE: 'yes' };
   process.exitCode = spawnSync('unshare', [...args, ...again], { stdio: 'inherit', env }).status ?? 1;
 }
@@ -119,7 +140,7 @@ interface Sums {
 }
 
 async function soak(): Promise<boolean> {
-  console.log(`soak: ${minutes} minutes, ${siteCount} sites, set-up ${setUp.name}, seed ${seed}`);
+  console.log(`soak: ${minutes} minutes, ${siteCount} sites, set-up ${setUp.name}, mounts ${mounts}, seed ${seed}`);
   let gitlabPort = 0;
   const proxy = await cuttingProxy({ host: '127.0.0.1', port: () => gitlabPort });
   gitlabPort = await freePort();
@@ -382,6 +403,7 @@ function conclude(
     ['seed', seed],
     ['minutes', minutes],
     ['set-up', setUp.name],
+    ['mounts', mounts],
     ['operations', operations(moored)],
     ...Object.entries(kinds).map(([kind, n]): [string, number] => [`  ${kind}`, n]),
     ['colliding writes (both sides, one path, 2 s)', total(moored, ({ count }) => count.colliding)],
