@@ -315,7 +315,12 @@ export class Shore {
     const fd = openSync(full, 'r+');
     writeSync(fd, text);
     closeSync(fd);
-    utimesSync(full, mtime, mtime);
+    try {
+      utimesSync(full, mtime, mtime);
+    } catch (error) {
+      // Only the owner may, and that is Mooring's user where it has replaced the file.
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    }
   }
 
   /** Opened now, finished a while later, as an upload does. */
