@@ -53,12 +53,15 @@ async function withSecond(
 test('both work on it at once: the sides become equal, and every content is found', () =>
   inHarbour(async (first) => {
     const chance = chanceOf(7);
-    const site = await mooredSite(first, { name: 'Shared' });
+    const project = await first.gitlab.projects.create({
+      ...{ path: 'harbour/shared', owner: 'ana', files: { 'keep.md': '' } },
+    });
+    const site = await mooredSite(first, { name: 'Shared', project });
     const shore = new Shore(site, { name: 'two', chance, diskIsFull: () => false, asEditor: (act) => act() });
-    await site.project.push(site.branch, shore.first());
+    await project.push(site.branch, { ...shore.first(), 'keep.md': null });
     await site.settled();
     await withSecond(first, async (second) => {
-      const again = await mooredSite(second, { name: 'Shared' });
+      const again = await mooredSite(second, { name: 'Shared', project });
       const edits = shore.edit(150);
       await sleep(8_000);
       shore.stop();
