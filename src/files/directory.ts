@@ -4,7 +4,6 @@ import type { NotSynced, NotSyncedReason, SiteLimits, SiteSettings } from '../mo
 import {
   type Change,
   type Entry,
-  type Mode,
   type Oid,
   type SitePath,
   displayPath,
@@ -12,7 +11,7 @@ import {
   pathFromText,
   sameContent,
 } from '../model/tree.ts';
-import type { Clock, Fs, Random, Stat } from '../model/world.ts';
+import type { Clock, Fs, Random } from '../model/world.ts';
 import type {
   Applied,
   Bringing,
@@ -23,7 +22,6 @@ import type {
   LargeContents,
   LateWrite,
   LeftByRules,
-  OpenFile,
   Repository,
   SurveyedFile,
   PendingFile,
@@ -33,21 +31,22 @@ import type { NewEntries } from './access.ts';
 import { apply } from './apply.ts';
 import { Contents } from './contents.ts';
 import { PathErrors, errnoOf, pathErrno, unlessErrno } from './errno.ts';
-import { type Folding, collisions, foldingSeen } from './folding.ts';
 import { ignoredBy } from './ignore.ts';
 import { PathAttributes } from './path-attributes.ts';
 import { lateWrites } from './late.ts';
 import { ExcludedPaths } from './excluded-paths.ts';
-import { type Line, type Seen, sameInode, seenOf } from './line.ts';
 import { Manifest } from './manifest.ts';
 import { asPointer, standIns } from './pointers.ts';
 import { Debouncer } from './debouncer.ts';
-import { type Form, type Reading, entryOf } from './read.ts';
+import { entryOf } from './read.ts';
 import { databaseOf } from './open-database.ts';
+import { NameFolding } from './name-folding.ts';
 import { PassedOver } from './passed-over.ts';
+import { PendingChanges, manyGone } from './pending-changes.ts';
+import { Recording } from './recording.ts';
 import { recoverMoves } from './recovery.ts';
 import { type Coming, checkDiskSpace, freeAt } from './disk-space.ts';
-import { checkRoot, rootProblem } from './root.ts';
+import { checkRoot } from './root.ts';
 import { RulesVersion } from './rules-version.ts';
 import { type ScanRules, type ScanResult, scanPaths } from './scan.ts';
 import type { Scanner } from './scanner.ts';
@@ -106,9 +105,6 @@ export interface Touchable {
   readonly scanMs: number | undefined;
 }
 
-/** So many files that are gone at once are no single removals. */
-const manyGone = 20;
-
 /** From so many touched paths on, a look at everything is cheaper. */
 const manyPaths = 512;
 
@@ -128,13 +124,14 @@ class SiteDirectory implements Directory, Touchable {
   readonly #users: Users;
   readonly #rulesVersion: RulesVersion;
   readonly #passedOver: PassedOver;
+  readonly #recording: Recording;
+  readonly #pendingChanges: PendingChanges;
+  readonly #folding: NameFolding;
   readonly #touched = new Set<SitePath>();
   /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
   /** Applied, but their folders could not be synced: looks pass over these paths until they can be. */
   #notDurable: ReadonlyMap<SitePath, Applied['notDurable'][number]> = new Map();
-  /** Contents that could not be read when that was last tried. */
-  readonly #unread = new Map<SitePath, NotSyncedReason>();
   #errors: PathErrors;
   /** Found by the last look; until they are recorded, the next look asks again. */
   #found: readonly SitePath[] = [];
@@ -161,7 +158,7 @@ class SiteDirectory implements Directory, Touchable {
     this.#excluded = new ExcludedPaths({
       manifest: this.#manifest,
       settings: options.settings,
-      folds: () => this.#folds(),
+      folds: () => this.#folding.foldsCase(),
       holds: (path, oid) => this.#holds(path, oid),
       captures: () => this.#captures(),
       isLarge: (path) => this.#attributes.isLarge(path),
@@ -172,6 +169,22 @@ class SiteDirectory implements Directory, Touchable {
       ...{ blobs: options.repository.blobs, sizes: options.repository.sizes },
     });
     this.#errors = this.#readErrors();
+    this.#folding = new NameFolding({
+      ...{ fs: options.fs, root: options.root },
+      tried: () => this.#staging.foldingOfRoot,
+    });
+    const now = (): number => options.clock.now();
+    this.#recording = new Recording({
+      ...{ manifest: this.#manifest, contents: this.#contents, settings: options.settings, now },
+      statOf: (path) => this.#walking((handles) => handles.statQuietly(path)),
+      hasModes: () => this.#staging.disks.every(({ modes }) => modes),
+      cannotRead: (path, error) => this.#pendingChanges.cannotRead(path, this.#errors.reason('unreadable', error)),
+    });
+    this.#pendingChanges = new PendingChanges({
+      ...{ manifest: this.#manifest, contents: this.#contents, debouncer: this.#debouncer, now },
+      ...{ excluded: this.#excluded, attributes: this.#attributes, recording: this.#recording },
+      repository: options.repository,
+    });
   }
 
   #readErrors(): PathErrors {
@@ -313,7 +326,7 @@ class SiteDirectory implements Directory, Touchable {
       // What could not be read may hold what only the rules of before leave out.
       const isComplete = whole && !result.left.some(({ reason }) => reason.kind === 'unreadable');
       if (isComplete && this.#excluded.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();
-      return await this.#judge(result, whole, burst);
+      return await this.#report(result, whole, burst);
     } catch (error) {
       this.#all = true;
       throw error;
@@ -328,175 +341,23 @@ class SiteDirectory implements Directory, Touchable {
     return scanPaths(this.#o.fs, this.#o.root, this.#manifest, rules, asked);
   }
 
-  /** What of the differences may be recorded now, and what must settle first. */
-  async #judge(result: ScanResult, whole: boolean, burst: Burst): Promise<ScanReport> {
-    const edited: SitePath[] = [];
-    const pace = burst === 'at once' ? 'at once' : 'paced';
-    const unsettled: SitePath[] = [];
-    const restless: SitePath[] = [];
-    const moves = (path: SitePath): void => void (this.#debouncer.restless.has(path) ? restless : unsettled).push(path);
-    const unread: SitePath[] = [];
-    const mayCover: Covered[] = [];
-    for (const { path, stat } of result.changed) {
-      try {
-        // Read once before git is given it: a fast-import that is abandoned leaves half a pack behind.
-        if (this.#unread.delete(path)) await this.#contents.hash(path);
-        if (this.#looksTheSame(path, stat) && (await this.#knownContent(path, stat))) this.#debouncer.forget(path);
-        else if (!this.#debouncer.settled(path, stat, pace)) moves(path);
-        else if (!(await this.#knownContent(path, stat))) {
-          mayCover.push(...(await this.#mayCover(path)));
-          edited.push(path);
-        }
-      } catch (error) {
-        this.#cannotRead(path, error);
-        unread.push(path);
-      }
-    }
-    this.#nameUnread(unread);
-    const overPointers = await this.#overPointers(mayCover);
-    this.#excluded.looked(
-      [...overPointers].map((path) => ({ path, reason: asPointer })),
-      [...overPointers],
-    );
-    const pending = edited.filter((path) => !overPointers.has(path)).map((path) => this.pendingFile(path));
-    let going = 0;
-    for (const path of result.gone) {
-      if (this.#debouncer.settled(path, undefined, pace)) pending.push({ path });
-      else {
-        moves(path);
-        going += 1;
-      }
-    }
-    const gathers =
-      this.#debouncer.waitsForMove(pending.length, going > manyGone) ||
-      (burst === 'gather' && this.#debouncer.gathers(pending.length, unsettled.length));
-    // Those at rest would only be looked at again and again until the last one is.
-    const againInMs = Math.min(
-      this.#debouncer.againInMs(unsettled, gathers ? 'last' : 'first'),
-      this.#debouncer.againInMs(restless),
-    );
-    if (gathers) for (const { path } of pending.splice(0)) unsettled.push(path);
-    for (const path of [...unsettled, ...restless]) this.#touched.add(path);
-    this.#found = pending.map(({ path }) => path);
+  async #report(result: ScanResult, whole: boolean, burst: Burst): Promise<ScanReport> {
+    const { restless, ...sorted } = await this.#pendingChanges.sort(result, burst, this.#errors);
+    for (const path of [...sorted.unsettled, ...restless]) this.#touched.add(path);
+    this.#found = sorted.pending.map(({ path }) => path);
     this.#manifest.save(this.#manifest.commit);
     return {
-      pending,
-      unsettled,
-      ...(Number.isFinite(againInMs) ? { againInMs } : {}),
+      ...sorted,
       unapplied: result.unapplied,
-      notSynced: [...this.#excluded.all(), ...this.#restless(), ...this.#mixedLines()],
+      notSynced: [...this.#excluded.all(), ...this.#pendingChanges.synced()],
       whole,
       files: this.#manifest.size,
     };
   }
 
-  /** Synced all the same, but rarely. */
-  #restless(): readonly NotSynced[] {
-    const tracked = this.#debouncer.restless.all().filter((path) => this.#manifest.get(path));
-    return tracked.map((path) => ({ path, reason: { kind: 'never-quiet' } }));
+  pendingFile(path: SitePath): PendingFile {
+    return this.#recording.pendingFile(path);
   }
-
-  /** Texts that are synced as they are, although `.gitattributes` want LF. */
-  #mixedLines(): readonly NotSynced[] {
-    return this.#manifest.withMixedLines().map((path) => ({ path, reason: { kind: 'mixed-line-endings' } }));
-  }
-
-  /**
-   * Looks as when its content was last known, but for a stat that proves nothing: it was left in the same tick of the
-   * clock in which it was written, or only its ctime is new, as after a link of ours went. By now a later write would
-   * show, so its content may be compared without waiting for it to rest.
-   */
-  #looksTheSame(path: SitePath, stat: Stat): boolean {
-    const seen = this.#manifest.get(path)?.seen;
-    return seen !== undefined && sameInode(seen, stat) && !seenOf(stat, this.#o.clock.now()).unsure;
-  }
-
-  /** True when only the stat is new, not the content: noted, nothing to record. */
-  async #knownContent(path: SitePath, stat: Stat): Promise<boolean> {
-    const line = this.#manifest.get(path);
-    if (!line || (line.seen && line.seen.size !== stat.size)) return false;
-    const now = await this.#contents.hash(path);
-    if (!now || !sameContent(entryOf(now), line)) return false;
-    const executable = this.#executable(now.stat);
-    const { isExecutable } = line;
-    if (isExecutable !== undefined && executable.isExecutable === !isExecutable) return false;
-    this.#manifest.set(path, { ...line, seen: seenOf(now.stat, this.#o.clock.now()), ...executable });
-    return true;
-  }
-
-  #cannotRead(path: SitePath, error: unknown): void {
-    this.#unread.set(path, this.#errors.reason('unreadable', error));
-  }
-
-  #nameUnread(paths: readonly SitePath[]): readonly NotSynced[] {
-    const unread = paths.map((path) => ({ path, reason: this.#unread.get(path) as NotSyncedReason }));
-    this.#excluded.looked(unread, paths);
-    return unread;
-  }
-
-  /** What the repository has at an edited path, where that may be a pointer: of an ordinary edit no git is asked. */
-  async #mayCover(path: SitePath): Promise<readonly Covered[]> {
-    const line = this.#manifest.get(path);
-    if (!line) return [];
-    // Without a rule only what we never saw as it was committed can be one.
-    const may = (await this.#attributes.wouldBeLarge(path)) || (!line.seen && !(await this.#attributes.isLarge(path)));
-    return may ? [{ path, oid: line.oid }] : [];
-  }
-
-  /** Edits that would put a content where the repository has a pointer, since LFS is off: named, and left here. */
-  async #overPointers(lines: readonly Covered[]): Promise<ReadonlySet<SitePath>> {
-    if (lines.length === 0) return new Set();
-    const { sizes, blobs } = this.#o.repository;
-    const bytes = await sizes(lines.map(({ oid }) => oid));
-    return standIns(
-      lines.map((line, at) => ({ ...line, size: bytes[at] as number })),
-      blobs,
-    );
-  }
-
-  /** `form`: recorded so, whatever the rules say. */
-  pendingFile(path: SitePath, form?: Form): PendingFile {
-    const mode = this.#modeOf(path);
-    const as = isLink({ mode }) ? { form: 'link' as const } : form ? { form } : path;
-    const done = (stat: Stat): void => void this.#reads.set(path, seenOf(stat, this.#o.clock.now()));
-    const failed = (error: unknown): void => this.#cannotRead(path, error);
-    return { path, file: { mode, open: () => this.#open(path, as, { done, failed }) } };
-  }
-
-  /** Whether a file can be executed, where that is synced and the disk can tell. */
-  #executable({ mode, kind }: Stat): Pick<Line, 'isExecutable'> {
-    if (kind !== 'file') return {};
-    const hasModes = this.#staging.disks.every(({ modes }) => modes);
-    return this.#o.settings().executables && hasModes ? { isExecutable: (mode & 0o100) !== 0 } : {};
-  }
-
-  /** What the tree says stays, unless somebody changed the permissions since they were last seen. */
-  #modeOf(path: SitePath): Mode {
-    const line = this.#manifest.get(path);
-    const tracked = line?.mode === '100755' ? '100755' : '100644';
-    const { executables, links } = this.#o.settings();
-    const stat = executables || links ? this.#walking((handles) => handles.statQuietly(path)) : undefined;
-    if (stat?.kind === 'link' && links) return '120000';
-    const { isExecutable } = stat ? this.#executable(stat) : {};
-    if (isExecutable === undefined) return tracked;
-    this.#executables.set(path, isExecutable);
-    if (line && (line.isExecutable === undefined || line.isExecutable === isExecutable)) return tracked;
-    return isExecutable ? '100755' : '100644';
-  }
-
-  async #open(path: SitePath, as: SitePath | { readonly form: Form }, reading: Reading): Promise<OpenFile | undefined> {
-    try {
-      return await this.#contents.open(path, as, reading);
-    } catch (error) {
-      reading.failed(error);
-      return undefined;
-    }
-  }
-
-  /** Stats of the files being recorded, until `recorded` says with which content. */
-  readonly #reads = new Map<SitePath, Seen>();
-  /** Whether they could be executed when their mode in git was decided. */
-  readonly #executables = new Map<SitePath, boolean>();
 
   #syncsLinks(): boolean {
     return this.#o.settings().links === true;
@@ -545,22 +406,16 @@ class SiteDirectory implements Directory, Touchable {
     ...[{ commit, entries, unsteady }]: Parameters<Directory['recordFiles']>
   ): ReturnType<Directory['recordFiles']> {
     for (const [path, entry] of entries) {
-      const seen = this.#reads.get(path);
-      if (!entry) this.#manifest.set(path, undefined);
-      else if (seen) {
-        const mixed = this.#contents.wasMixed(path) ? { hasMixedLines: true as const } : {};
-        const isExecutable = this.#executables.get(path);
-        const executable = isExecutable === undefined ? {} : { isExecutable };
-        this.#manifest.set(path, { ...entry, seen, ...mixed, ...executable });
-      }
+      const line = entry && this.#recording.lineOf(path, entry);
+      if (!entry || line) this.#manifest.set(path, line);
       this.#debouncer.taken(path);
     }
-    this.#reads.clear();
-    this.#executables.clear();
+    this.#recording.end();
     this.#found = [];
-    for (const path of unsteady) if (!this.#unread.has(path)) this.#touched.add(path);
+    const isUnread = (path: SitePath): boolean => this.#pendingChanges.isUnread(path);
+    for (const path of unsteady) if (!isUnread(path)) this.#touched.add(path);
     this.#manifest.save(commit);
-    return this.#nameUnread(unsteady.filter((path) => this.#unread.has(path)));
+    return this.#pendingChanges.nameUnread(unsteady.filter(isUnread));
   }
 
   async apply(request: Parameters<Directory['apply']>[0]): ReturnType<Directory['apply']> {
@@ -582,7 +437,7 @@ class SiteDirectory implements Directory, Touchable {
         checkDiskSpace: (coming, sizes) => this.#checkDiskSpace(coming, sizes),
         overwrites: () => this.#overwrites(),
         links: () => this.#syncsLinks(),
-        executable: (stat) => this.#executable(stat),
+        executable: (stat) => this.#recording.executable(stat),
         users: this.#users,
         newEntries: () => this.#newEntries(),
         lostAttributes: (path, names) => this.#o.lostAttributes?.(path, names),
@@ -620,36 +475,6 @@ class SiteDirectory implements Directory, Touchable {
     };
   }
 
-  /** As it was tried, once something was staged. */
-  get #folding(): Folding | undefined {
-    return this.#staging.foldingOfRoot;
-  }
-
-  /** As the names in the folder tell; without a letter among them nothing is known yet. */
-  #folds(): boolean {
-    const known = this.#folding?.case ?? this.#foldsCase;
-    if (known !== undefined) return known;
-    const seen = this.#foldingSeen().case;
-    const names = this.#atRoot((root) => this.#o.fs.list(root));
-    if (names.some(({ name }) => /[a-z]/i.test(name.toString('latin1')))) this.#foldsCase = seen;
-    return seen;
-  }
-
-  #foldingSeen(): Folding {
-    return this.#atRoot((root) => foldingSeen(this.#o.fs, root));
-  }
-
-  /** What goes wrong there is the problem of the root. */
-  #atRoot<T>(look: (root: number) => T): T {
-    try {
-      return this.#walking((handles) => look(handles.root));
-    } catch (error) {
-      throw rootProblem(error, this.#o.root);
-    }
-  }
-
-  #foldsCase: boolean | undefined;
-
   #checkDiskSpace(coming: Coming, sizes: Repository['sizes']): Promise<void> {
     const { fs, root, settings } = this.#o;
     return checkDiskSpace(coming, {
@@ -662,7 +487,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath> {
-    return collisions(this.#folding ?? this.#foldingSeen(), [], paths);
+    return this.#folding.collisions(paths);
   }
 
   uncaptured(...[paths, how]: Parameters<Directory['uncaptured']>): ReturnType<Directory['uncaptured']> {
@@ -729,7 +554,7 @@ class SiteDirectory implements Directory, Touchable {
   }
 
   ignoredBy(...[gitignores, paths]: Parameters<Directory['ignoredBy']>): ReadonlySet<SitePath> {
-    return ignoredBy(gitignores, paths, this.#folds());
+    return ignoredBy(gitignores, paths, this.#folding.foldsCase());
   }
 
   leaves(path: SitePath): boolean {
@@ -782,7 +607,8 @@ class SiteDirectory implements Directory, Touchable {
         const now = await this.#contents.hash(path);
         // Recorded as it was told, by whatever rules the ledger goes until then.
         const entry = entryOf(now);
-        if (now && entry) files.push({ path, ...entry, size: stat.size, pending: this.pendingFile(path, now.form) });
+        if (now && entry)
+          files.push({ path, ...entry, size: stat.size, pending: this.#recording.pendingFile(path, now.form) });
         else changing.push(path);
       } catch (error) {
         left.push({ path, reason: errors.reason('unreadable', error) });
@@ -799,7 +625,7 @@ class SiteDirectory implements Directory, Touchable {
       staging: this.#staging,
       hash: (at, path, was) => this.#contents.hashReplaced(at, path, was),
       open: (at, path, mode) =>
-        this.#open(at, isLink({ mode }) ? { form: 'link' } : path, { done: () => {}, failed: pathErrno }),
+        this.#recording.open(at, isLink({ mode }) ? { form: 'link' } : path, { done: () => {}, failed: pathErrno }),
     });
   }
 
@@ -822,18 +648,12 @@ class SiteDirectory implements Directory, Touchable {
     const { ignore, allow, limits, builtInRulesOff = [] } = this.#o.settings();
     return {
       links: this.#syncsLinks(),
-      ...{ ignore, allow, builtInRulesOff, folds: this.#folds() },
+      ...{ ignore, allow, builtInRulesOff, folds: this.#folding.foldsCase() },
       comparesRules: !this.#rulesVersion.isCurrent,
       notDurable: [...this.#notDurable.values()].map(({ path, reason }) => ({ path, reason })),
       ...{ fileBytes: limits.fileBytes, files: limits.files, held: this.#excluded.held },
     };
   }
-}
-
-/** What the repository has at an edited path. */
-interface Covered {
-  readonly path: SitePath;
-  readonly oid: Oid;
 }
 
 const noManifest = {

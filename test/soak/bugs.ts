@@ -274,7 +274,7 @@ export const mutants: readonly Mutant[] = [
     name: 'turning the x bit on takes it from files that never had it',
     patches: [
       {
-        file: 'src/files/directory.ts',
+        file: 'src/files/recording.ts',
         from: `if (line && (line.isExecutable === undefined || line.isExecutable === isExecutable)) return tracked;`,
         to: `if (line && line.isExecutable === isExecutable) return tracked;`,
       },

@@ -230,7 +230,7 @@ export const scenarios: readonly Scenario[] = [
       await everything(w);
       const tip = git(w.bare, 'rev-parse', 'main^1');
       const oid = git(w.bare, 'rev-parse', `${tip}:about.md`) as never;
-      await takeVersion(w, 'about.md' as SitePath, oid);
+      await takeVersion(w, 'about.md' as SitePath, { oid, isLink: false });
       w.write('index.html', v('later'));
     },
   },
