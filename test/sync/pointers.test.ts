@@ -146,7 +146,10 @@ pointers('neither the other version nor a kept one is put over a pointer', () =>
   return apart('repository', { raw, ours, theirs }, async (world) => {
     const tip = world.tip();
     const oid = git(world.gitDir, 'hash-object', join(world.site, 'x.bin'));
-    assert.is(await codeOf(takeVersion(world, 'x.bin' as SitePath, { oid: oid as never, isLink: false })), 'lfs-not-followed');
+    assert.is(
+      await codeOf(takeVersion(world, 'x.bin' as SitePath, { oid: oid as never, isLink: false })),
+      'lfs-not-followed',
+    );
     const { disk } = await world.repository.ledger();
     const before = git(world.gitDir, 'rev-list', '--max-parents=0', disk ?? '').split('\n')[0];
     const kept = await world.repository.keep({
