@@ -40,14 +40,14 @@ interface Checked {
   readonly exitCode: ExitCode;
 }
 
-const judged = (checks: readonly SetUpCheck[]): Checked => ({
+const withExitCode = (checks: readonly SetUpCheck[]): Checked => ({
   checks,
   exitCode: checks.some(({ result }) => result === 'fail') ? exit.failed : exit.ok,
 });
 
 async function ofDaemon({ client }: Cli): Promise<Checked> {
   const { checks } = await client.get<{ checks: readonly SetUpCheck[] }>('/operator/v1/check');
-  return judged([{ area: 'Daemon', result: 'ok', finding: 'It runs and answers.' }, ...checks]);
+  return withExitCode([{ area: 'Daemon', result: 'ok', finding: 'It runs and answers.' }, ...checks]);
 }
 
 async function fromHere({ stateDir, env }: Cli): Promise<Checked> {
@@ -64,7 +64,7 @@ async function fromHere({ stateDir, env }: Cli): Promise<Checked> {
   } catch (error) {
     return { checks: [...first, ...settingsFaults(asProblem(error))], exitCode: exit.config };
   }
-  return judged([...first, ...(await portLine(config)), ...(await withState(config))]);
+  return withExitCode([...first, ...(await portLine(config)), ...(await withState(config))]);
 }
 
 /** One line of the problem's text is one variable, with a valid example at its end. */

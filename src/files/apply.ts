@@ -119,7 +119,7 @@ class ApplyRun {
     this.#removeEmptied();
     await this.#syncFolders();
     this.#tools.staging.release(this.#handles, this.#leftovers);
-    this.#tools.staging.settle(this.#open);
+    this.#tools.staging.makeFinal(this.#open);
     this.#tools.staging.tidy(this.#handles);
     return {
       ...{ applied: [...this.#applied], skipped: this.#skipped, refused: this.#refused },
@@ -271,7 +271,7 @@ class ApplyRun {
     if (live && task.stagedStat && sameContent(live, task.stagedStat)) {
       this.#note(task.path, { ...after, seen: seenOf(live, this.#tools.now()), ...this.#tools.executable(live) });
     } else {
-      // Written again since, as far as can be seen: it is read at the next look.
+      // Written again since, as far as can be seen: it is read at the next scan.
       this.#note(task.path, {
         ...after,
         seen: { ...seenOf(task.stagedStat as Stat, this.#tools.now()), unsure: true },
@@ -366,7 +366,7 @@ class ApplyRun {
 
   /**
    * The file stays where it is, and nobody's edit of it is touched. Only where the rules of the folder as it is by now
-   * leave it alone: otherwise the next look would commit it again.
+   * leave it alone: otherwise the next scan would commit it again.
    */
   async #leaveIgnored(task: Task): Promise<void> {
     if (!this.#handles.stat(task.path)) return this.#remove(task);
@@ -492,7 +492,7 @@ class ApplyRun {
       return this.#refuse(task, reason);
     }
     // A refused removal would bring the file back as a new one, so it stays what it is until it can go. What is at the
-    // name of a move that stopped half-way is found out by the next look.
+    // name of a move that stopped half-way is found out by the next scan.
     this.#staying.push({ path: task.path, reason });
     if (!isOpen) return this.#skip(task);
     this.#skipped.push(task.path);

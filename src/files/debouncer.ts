@@ -55,7 +55,7 @@ export class Debouncer {
     const unchanged = before !== undefined && (before.look === undefined || before.look === look);
     const watched = { first: before?.first ?? now, since: unchanged ? before.since : now, look };
     this.#watched.set(path, watched);
-    // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two looks decide.
+    // ctime cannot be set by a tool, mtime can; a clock that went back makes the age negative: then two scans decide.
     const age = stat ? this.#clock.now() - Number(stat.ctimeNs / 1_000_000n) : 0;
     const isAtRest = age >= quietMs || now - watched.since >= quietMs;
     if (!isAtRest && now - watched.first < quietMaxMs) return false;

@@ -89,23 +89,23 @@ interface DirectorySettings {
   readonly links?: true;
 }
 
-/** What the watcher reports: only a hint, the look decides. */
+/** What the watcher reports: only a hint, the scan decides. */
 export interface Touchable {
   /** Reads what is known of the folder. Without this the first use does, and everything else waits for it. */
   load(): Promise<void>;
   /** A path below the root, absolute, as text. */
   touched(path: string): void;
-  /** Too many to name, or events may have been lost: look at everything next time. */
+  /** Too many to name, or events may have been lost: scan everything next time. */
   touchedAll(): void;
   /** Whether nothing below this folder, given as an absolute path, can ever be of interest: it is ignored as a whole. */
   passesOver(folder: string): boolean;
   /** What is ignored may have changed. */
   forgetPassedOver(): void;
-  /** How long the last look at everything took, in ms; undefined until there was one. */
+  /** How long the last full scan took, in ms; undefined until there was one. */
   readonly scanMs: number | undefined;
 }
 
-/** From so many touched paths on, a look at everything is cheaper. */
+/** From so many touched paths on, a full scan is cheaper. */
 const manyPaths = 512;
 
 export function openDirectory(options: DirectoryOptions): Directory & Touchable {
@@ -130,10 +130,10 @@ class SiteDirectory implements Directory, Touchable {
   readonly #touched = new Set<SitePath>();
   /** Could not be removed or replaced when it was last tried. */
   readonly #staying = new Set<SitePath>();
-  /** Applied, but their folders could not be synced: looks pass over these paths until they can be. */
+  /** Applied, but their folders could not be synced: scans pass over these paths until they can be. */
   #notDurable: ReadonlyMap<SitePath, Applied['notDurable'][number]> = new Map();
   #errors: PathErrors;
-  /** Found by the last look; until they are recorded, the next look asks again. */
+  /** Found by the last scan; until they are recorded, the next scan asks again. */
   #found: readonly SitePath[] = [];
   #all = true;
 
@@ -322,7 +322,7 @@ class SiteDirectory implements Directory, Touchable {
       if (whole || !result) result = await this.#scan(true, asked);
       if (whole) this.#scanMs = this.#o.clock.monotonic() - began;
       if (whole) this.#excluded.counted({ at: this.#o.clock.now(), rules: result.byRule });
-      this.#excluded.looked(result.left, whole ? 'everything' : asked);
+      this.#excluded.scanned(result.left, whole ? 'everything' : asked);
       // What could not be read may hold what only the rules of before leave out.
       const isComplete = whole && !result.left.some(({ reason }) => reason.kind === 'unreadable');
       if (isComplete && this.#excluded.wasIgnored().length === 0) this.#rulesVersion.makeCurrent();

@@ -20,7 +20,7 @@ interface ExcludedPathsTools {
   readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
 
-/** What of a site does not travel, and why: refused when it arrived, left out by a look, or held for a person. */
+/** What of a site does not travel, and why: refused when it arrived, left out by a scan, or held for a person. */
 export class ExcludedPaths {
   readonly #tools: ExcludedPathsTools;
   #left: readonly NotSynced[] = [];
@@ -42,7 +42,7 @@ export class ExcludedPaths {
     this.#held = paths;
     for (const [path, { mode, oid, refused }] of this.#tools.manifest.refused()) {
       if (refused.kind !== 'conflict' || paths.includes(path)) continue;
-      // Compared by content at the next look: what is there is an edit like any other now.
+      // Compared by content at the next scan: what is there is an edit like any other now.
       this.#tools.manifest.set(path, { mode, oid });
       again.add(path);
     }
@@ -109,8 +109,8 @@ export class ExcludedPaths {
     }
   }
 
-  /** What a look left out, of everything or of the paths it `asked` about: there it beats what was found before. */
-  looked(found: readonly NotSynced[], asked: readonly SitePath[] | 'everything'): void {
+  /** What a scan left out, of everything or of the paths it `asked` about: there it beats what was found before. */
+  scanned(found: readonly NotSynced[], asked: readonly SitePath[] | 'everything'): void {
     const about = ({ path, reason }: NotSynced): boolean =>
       asked === 'everything' ||
       asked.some((at) => path === at || path.startsWith(`${at}/`)) ||
@@ -134,7 +134,7 @@ export class ExcludedPaths {
     return this.#left.filter(({ reason }) => reason.kind === 'was-ignored');
   }
 
-  /** What waits for a person, what was refused when it arrived, and what the last looks left out otherwise. */
+  /** What waits for a person, what was refused when it arrived, and what the last scans left out otherwise. */
   all(): readonly NotSynced[] {
     const refused = this.#tools.manifest.refused().map(([path, line]) => ({ path, reason: line.refused }));
     const others = this.#left.filter(({ reason }) => reason.kind !== 'was-ignored');

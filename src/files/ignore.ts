@@ -71,7 +71,7 @@ export const rulesVersion = 2;
 const secrets = secretFiles.join('\n');
 
 /**
- * Rules for one look at a folder: read anew each time, so a changed `.gitignore` counts at once. What people write is read
+ * Rules for one scan of a folder: read anew each time, so a changed `.gitignore` counts at once. What people write is read
  * as git reads it on this disk; a secret is one in any spelling.
  */
 export function createIgnoreRules(site: RuleSettings): IgnoreRules {

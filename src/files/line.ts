@@ -32,7 +32,7 @@ export interface Seen {
 /** Coarsest step in which a local file system's time stamps move, with room to spare, in ns. */
 const tickNs = 20_000_000n;
 
-/** `nowMs`: wall time of the look; a file that changed within a tick of it is marked unsure. */
+/** `nowMs`: wall time of the stat; a file that changed within a tick of it is marked unsure. */
 export function seenOf(stat: Stat, nowMs: number): Seen {
   const recent = BigInt(Math.round(nowMs)) * 1_000_000n - stat.ctimeNs < tickNs;
   return {

@@ -32,7 +32,7 @@ export class PathAttributes {
   readonly #t: PathAttributesTools;
   /** Whose files above the site count now, in place of the ledger's commit. */
   #as: Oid | undefined;
-  /** Read once for a look or an apply, not for each path. */
+  /** Read once for a scan or an apply, not for each path. */
   #rules: Rules | undefined;
 
   constructor(tools: PathAttributesTools) {

@@ -42,7 +42,7 @@ interface Covered {
 /** So many files that are gone at once are no single removals. */
 export const manyGone = 20;
 
-/** Sorts the differences that a scan found: which may be recorded now, and which must settle first. */
+/** Sorts the differences that a scan found: which may be recorded now, and which are not at rest yet. */
 export class PendingChanges {
   readonly #tools: PendingChangesTools;
   /** Contents that could not be read when that was last tried. */
@@ -107,7 +107,7 @@ export class PendingChanges {
     }
     this.nameUnread(unread);
     const overPointers = await this.#overPointers(mayCover);
-    excluded.looked(
+    excluded.scanned(
       [...overPointers].map((path) => ({ path, reason: asPointer })),
       [...overPointers],
     );
@@ -124,7 +124,7 @@ export class PendingChanges {
 
   nameUnread(paths: readonly SitePath[]): readonly NotSynced[] {
     const unread = paths.map((path) => ({ path, reason: this.#unread.get(path) as NotSyncedReason }));
-    this.#tools.excluded.looked(unread, paths);
+    this.#tools.excluded.scanned(unread, paths);
     return unread;
   }
 

@@ -18,7 +18,7 @@ export interface Reading {
 }
 
 /**
- * Opens one file of a site for recording: through one descriptor, with a stat before and after and a look at the name
+ * Opens one file of a site for recording: through one descriptor, with a stat before and after and a stat of the name
  * at the end, so that a file which changes meanwhile is known to have changed. Undefined when it is no plain file now.
  * Throws what the system throws where that is not certain.
  */

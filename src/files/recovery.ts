@@ -35,7 +35,7 @@ export async function recoverMoves(
     staging.announce(wereLive.map(({ folder, name, path }) => ({ folder, name, path })));
     await syncFolders(fs, handles, moves);
     staging.sweep(handles);
-    staging.settle();
+    staging.makeFinal();
     staging.tidy(handles);
     return { moves: moves.length, returned };
   } catch (error) {

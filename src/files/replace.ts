@@ -89,7 +89,7 @@ function replaceByExchange(fs: Fs, handles: DirectoryHandles, move: Move, expect
     if (isAbsent(error)) return 'busy';
     throw error;
   }
-  const captured = lookOr(() => fs.stat(staging, staged), swap);
+  const captured = statOr(() => fs.stat(staging, staged), swap);
   if (captured && isExpected(captured, expected)) return 'done';
   // Somebody saved in the last gap: their file goes back to its name.
   orUnfinished(swap);
@@ -101,9 +101,9 @@ function replaceByExchange(fs: Fs, handles: DirectoryHandles, move: Move, expect
 }
 
 /** What was captured may be somebody's save: where it cannot be looked at, it goes back to its name at once. */
-function lookOr(look: () => Stat | undefined, undo: () => void): Stat | undefined {
+function statOr(stat: () => Stat | undefined, undo: () => void): Stat | undefined {
   try {
-    return look();
+    return stat();
   } catch (error) {
     orUnfinished(undo);
     throw errnoOf(error) === undefined ? error : new Unfinished(error);
@@ -136,7 +136,7 @@ function replaceAside(
 
 const noCapture = (): Error => Object.assign(new Error('this disk cannot capture'), { code: 'EOPNOTSUPP' });
 
-/** The weakest way: what takes the name between the look and the rename is lost. */
+/** The weakest way: what takes the name between the check and the rename is lost. */
 function renameOver(fs: Fs, handles: DirectoryHandles, move: Move): Swap {
   const folder = handles.folder(parentOf(move.path));
   if (fs.stat(folder, nameOf(move.path)) !== undefined) return 'busy';

@@ -3,7 +3,7 @@ import { rulesVersion } from './ignore.ts';
 import { inState, readIfThere } from './state.ts';
 
 /**
- * By which rules a site's folder was looked at so far. A site without the file was connected before there were versions.
+ * By which rules a site's folder was scanned so far. A site without the file was connected before there were versions.
  * One that is lost asks a person once more than needed. Throws `disk-full`, `out-of-resources` and `state-failed`.
  */
 export class RulesVersion {

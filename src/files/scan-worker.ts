@@ -4,7 +4,7 @@ import { realFs } from './disk.ts';
 import { Manifest } from './manifest.ts';
 import { type ScanRules, type ScanResult, scanAll } from './scan.ts';
 
-/** The thread that looks at whole folders: a hundred thousand calls that must not hold up the daemon. */
+/** The thread that scans whole folders: a hundred thousand calls that must not hold up the daemon. */
 export interface ScanOrder {
   readonly id: number;
   readonly root: string;

@@ -30,7 +30,7 @@ export interface ScanRules {
   /** Symbolic links that stay inside the site are looked at like files. */
   readonly links?: boolean;
   readonly folds?: boolean;
-  /** The site was looked at by the rules of before until now: what only those leave out waits for a person. */
+  /** The site was scanned by the rules of before until now: what only those leave out waits for a person. */
   readonly comparesRules?: boolean;
   readonly fileBytes: number;
   readonly files: number;
@@ -190,7 +190,7 @@ class Scan {
 
   /**
    * Many new files may be a folder that moved, and the events of where it was come later: known folders that are not there
-   * any more belong to the same look.
+   * any more belong to the same scan.
    */
   goneFolders(): void {
     const added = this.#changed.filter(({ path }) => !this.#known.has(path)).length;
@@ -219,7 +219,7 @@ class Scan {
 
   /**
    * Whether the way to a touched path leads into a folder. It `ends` where there is none; `no`: what is below is left
-   * out, for the reason that a look at everything would find.
+   * out, for the reason that a full scan would find.
    */
   #enters(path: SitePath): 'yes' | 'ends' | 'no' {
     let kind: Stat['kind'] | undefined;
@@ -307,7 +307,7 @@ class Scan {
     } catch (error) {
       return this.#unreadable(path, error);
     }
-    // Gone or replaced since the folder was listed: the next look tells.
+    // Gone or replaced since the folder was listed: the next scan tells.
     if (!stat) return;
     if (!this.#isSynced(stat.kind)) return void this.#blind.push(path);
     this.#met.add(path);
@@ -334,7 +334,7 @@ class Scan {
       if (staysInside(path, targetText(target))) this.#changed.push({ path, stat });
       else this.#leave(path, { kind: 'link-outside' });
     } catch (error) {
-      // Gone or replaced since it was listed: the next look tells.
+      // Gone or replaced since it was listed: the next scan tells.
       if (!isAbsent(error)) this.#unreadable(path, error);
     }
   }
@@ -379,7 +379,7 @@ class Scan {
       close(this.#fs, this.#fs.openFile(this.#handles.folder(parentOf(path)), nameOf(path)));
       return true;
     } catch (error) {
-      // Gone since it was listed: the next look tells.
+      // Gone since it was listed: the next scan tells.
       if (!isAbsent(error)) this.#unreadable(path, error);
       return false;
     }

@@ -19,15 +19,15 @@ export function createScanner(): Scanner {
   const start = (): Worker => {
     // The same file as it is here: `.ts` from the sources, `.js` from the build.
     const file = new URL(`./scan-worker${extname(import.meta.filename)}`, import.meta.url);
-    // A look makes millions of short-lived objects: room for few of them at a time is enough.
+    // A scan makes millions of short-lived objects: room for few of them at a time is enough.
     const started = new Worker(file, { resourceLimits: { maxYoungGenerationSizeMb: 16 } });
-    started.on('message', (answer: ScanAnswer) => settle(answer));
+    started.on('message', (answer: ScanAnswer) => answered(answer));
     started.on('error', (error) => fail(error));
     started.on('exit', () => fail(new Error('the scanning thread ended')));
     started.unref();
     return started;
   };
-  const settle = (answer: ScanAnswer): void => {
+  const answered = (answer: ScanAnswer): void => {
     const order = waiting.get(answer.id);
     waiting.delete(answer.id);
     if (waiting.size === 0) worker?.unref();

@@ -266,7 +266,7 @@ export class Staging {
   }
 
   /** All moves so far are final, but for those that are `open`: after a crash nothing of them is put back. */
-  settle(open: readonly Move[] = []): void {
+  makeFinal(open: readonly Move[] = []): void {
     if (this.unsettled().length === 0) return;
     this.#write([{ kind: 'settled' }, ...open.map((move): Row => ({ kind: 'move', move }))]);
   }

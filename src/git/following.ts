@@ -19,13 +19,13 @@ const aheadMs = 5_000;
 /**
  * The Remote that follows its repository by number. What a path leads to proves nothing: after a rename a fork may live
  * there that has the very same commits, and GitLab creates a project where a push finds none, before any lease counts.
- * So GitLab is asked by the number before every push and beside every fetch, and beside a look once in a while. The
+ * So GitLab is asked by the number before every push and beside every fetch, and beside a check once in a while. The
  * question before a push is put while its commit is made.
  */
 export function followingRemote(remote: Remote, whereabouts: Whereabouts): Remote {
   /** What was asked ahead of a push, in the run that the signal belongs to. */
   let ahead: { readonly run: AbortSignal | undefined; readonly answer: Promise<unknown> } | undefined;
-  /** What a look found while the number was asked about, in the run that the signal belongs to. */
+  /** What a check found while the number was asked about, in the run that the signal belongs to. */
   let found: { readonly run: AbortSignal; readonly tip: Oid } | undefined;
 
   return {

@@ -38,7 +38,7 @@ export function readHistory({ objects, view, ask, git }: HistoryTools): Pick<
     return { tree: view.isWhole() ? found.tree : await view.tree(oid), parents, at, ...messageOf(found) };
   };
 
-  const look = async (ours: Oid, theirs: Oid): Promise<Relation> => {
+  const relationOf = async (ours: Oid, theirs: Oid): Promise<Relation> => {
     // What a walk cannot read, git may still tell; and if not, that is damage, and never a history that was rewritten.
     const seen = await relate(objects, ours, theirs).catch(() => undefined);
     if (seen) return seen;
@@ -63,7 +63,7 @@ export function readHistory({ objects, view, ask, git }: HistoryTools): Pick<
     changes: (from = emptyTree, to = emptyTree) =>
       diffs.get(view.key(`${from} ${to}`), async () => diffTrees(objects, await treeOf(from), await treeOf(to))),
     relation: async (ours, theirs) =>
-      ours === theirs ? 'equal' : relations.get(`${ours} ${theirs}`, () => look(ours, theirs)),
+      ours === theirs ? 'equal' : relations.get(`${ours} ${theirs}`, () => relationOf(ours, theirs)),
     apart: (ours, theirs) => distances.get(`${ours} ${theirs}`, () => measure(ours, theirs)),
     count: async (oid, limit) => objects.count(await treeOf(oid), limit),
     learnRelation: (ours, theirs, relation) => relations.learn(`${ours} ${theirs}`, relation),

@@ -46,7 +46,7 @@ export function keptVersions(tools: KeptTools): Pick<Repository, 'keep' | 'kept'
   };
   return {
     async keep(request) {
-      // The same old tip is met at every look until a person has decided, and a step again after a crash: once is enough.
+      // The same old tip is met at every check until a person has decided, and a step again after a crash: once is enough.
       const repeats = ['history-rewritten', 'went-back', 'let-go'].includes(request.cause);
       const before = repeats ? await keptOf(request.commit) : undefined;
       if (before) return before;

@@ -13,7 +13,7 @@ const [fromOurs, fromTheirs, fromBoth] = [1, 2, 3] as const;
  */
 export async function relate(commits: Commits, ours: Oid, theirs: Oid, most = 256): Promise<Relation | undefined> {
   if (ours === theirs) return 'equal';
-  const walk = new Walk(commits);
+  const walk = new RevisionWalk(commits);
   await walk.reach(ours, fromOurs);
   await walk.reach(theirs, fromTheirs);
   let hasMet = false;
@@ -32,7 +32,7 @@ export async function relate(commits: Commits, ours: Oid, theirs: Oid, most = 25
  * after `most` commits.
  */
 export async function commonBase(commits: Commits, ours: Oid, theirs: Oid, most = 256): Promise<Oid | undefined> {
-  const walk = new Walk(commits);
+  const walk = new RevisionWalk(commits);
   await walk.reach(ours, fromOurs);
   await walk.reach(theirs, fromTheirs);
   for (let steps = 0; walk.isOpen; steps += 1) {
@@ -53,7 +53,7 @@ export async function commitsBetween(
   without: Oid | null,
   most: number,
 ): Promise<readonly { readonly oid: Oid; readonly commit: CommitObject }[] | undefined> {
-  const walk = new Walk(commits);
+  const walk = new RevisionWalk(commits);
   await walk.reach(tip, fromOurs);
   if (without) await walk.reach(without, fromTheirs);
   const seen = new Map<Oid, CommitObject>();
@@ -66,7 +66,7 @@ export async function commitsBetween(
 }
 
 /** Newest first; a commit that is reached from the other side too is walked again, so that dates only cost time. */
-class Walk {
+class RevisionWalk {
   readonly #commits: Commits;
   readonly #flags = new Map<Oid, number>();
   readonly #queue = new Map<Oid, CommitObject>();

@@ -15,7 +15,7 @@ export interface WireRemoteOptions {
   readonly session: Session;
   /** Git's own commands: they do what the wire does not, and answer where the wire's answer makes no sense. */
   readonly fallback: Remote;
-  /** Absent: only looks go over the wire. */
+  /** Absent: only checks of the branch go over the wire. */
   readonly transfer?: Transfer;
   /** Throws while no requests may be sent to GitLab. Git's own commands do not know that. */
   readonly checkBreaker?: () => void;
@@ -32,14 +32,14 @@ export interface WireRemoteOptions {
 export function wireRemote(options: WireRemoteOptions): Remote {
   const { post, session, fallback, transfer } = options;
   const [fetching, pushing] = [new WirePatience(), new WirePatience()];
-  /** What the last look saw, and where: a fetch that follows it in the same run need not look again. */
+  /** What the last check found, and where: a fetch that follows it in the same run need not check again. */
   let seen: { readonly url: string; readonly branch: string; readonly tip: Oid; readonly run: AbortSignal } | undefined;
 
   /** What GitLab says that the branch is at, and the fetch that relied on it. */
   let told: Oid | undefined;
   let early: EarlyFetch | undefined;
 
-  const look = (signal?: AbortSignal): Promise<Oid | 'absent' | 'unreadable'> =>
+  const checkTip = (signal?: AbortSignal): Promise<Oid | 'absent' | 'unreadable'> =>
     session(async (address) => {
       const tip = await lsRefs(post, address, signal);
       const { url, branch } = address;
@@ -52,17 +52,17 @@ export function wireRemote(options: WireRemoteOptions): Remote {
    * have called it a broken pack or a forced push.
    */
   const whileLeased = async (refused: PushResult, expected: Oid, signal?: AbortSignal): Promise<PushResult> => {
-    const tip = await look(signal).catch(() => expected);
+    const tip = await checkTip(signal).catch(() => expected);
     return tip === expected || tip === 'unreadable' ? refused : { kind: 'moved', output: refused.output };
   };
 
-  const bring = (via: Transfer, address: RemoteAddress, tip: Oid, ...rest: Parameters<Remote['fetch']>) =>
+  const fetchVia = (via: Transfer, address: RemoteAddress, tip: Oid, ...rest: Parameters<Remote['fetch']>) =>
     fetchOverWire({ post, transfer: via, patience: fetching }, address, tip, ...rest);
 
   const fetchEarly = (via: Transfer, tip: Oid, run: AbortSignal): EarlyFetch =>
     new EarlyFetch(tip, run, async (signal, progress) => {
       if ((await via.known()).length === 0) return false;
-      return (await session((address) => bring(via, address, tip, signal, progress), signal)) === 'done';
+      return (await session((address) => fetchVia(via, address, tip, signal, progress), signal)) === 'done';
     });
 
   const overWire = async (via: Transfer, ...[signal, progress]: Parameters<Remote['fetch']>) =>
@@ -73,7 +73,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       const tip = last?.tip ?? (await lsRefs(post, address, signal));
       if (tip === 'absent' || tip === 'unreadable') return tip;
       const isHere = last !== undefined && (await early?.brought(tip, progress));
-      if (!isHere && (await bring(via, address, tip, signal, progress)) === 'unreadable') return 'unreadable';
+      if (!isHere && (await fetchVia(via, address, tip, signal, progress)) === 'unreadable') return 'unreadable';
       await via.arrived(tip);
       return tip;
     }, signal);
@@ -86,7 +86,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       early = undefined;
       if (told && transfer && signal) early = fetchEarly(transfer, told, signal);
       told = undefined;
-      const tip = await look(signal).catch(async (error: unknown) => {
+      const tip = await checkTip(signal).catch(async (error: unknown) => {
         await early?.giveUp();
         throw error;
       });
@@ -103,7 +103,7 @@ export function wireRemote(options: WireRemoteOptions): Remote {
       const tip = await fallback.fetch(signal, progress).catch(throughTheBreaker(options, signal));
       if (tip !== 'absent') return tip;
       // To git an empty page is a repository without branches: whether there is none is asked by our own way.
-      const now = await look(signal);
+      const now = await checkTip(signal);
       return now === 'absent' || now === 'unreadable' ? tip : fallback.fetch(signal, progress);
     },
 
@@ -123,8 +123,8 @@ export function wireRemote(options: WireRemoteOptions): Remote {
 }
 
 /**
- * A fetch that begins beside a look, of a commit that the look is expected to find. Nothing counts of it until the look
- * has found that very commit, so that an untrue word brings nothing but objects that no ref names.
+ * A fetch that begins beside a check of the branch, of a commit that the check is expected to find. Nothing counts of it
+ * until the check has found that very commit, so that an untrue word brings nothing but objects that no ref names.
  */
 class EarlyFetch {
   readonly tip: Oid;
@@ -140,7 +140,7 @@ class EarlyFetch {
   ) {
     this.tip = tip;
     const signal = AbortSignal.any([run, this.#stop.signal]);
-    // Whatever goes wrong, the fetch after the look meets it too, and tells it.
+    // Whatever goes wrong, the fetch after the check meets it too, and tells it.
     this.#isDone = fetch(signal, (told) => this.#progress?.(told)).catch(() => false);
   }
 

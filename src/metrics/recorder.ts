@@ -52,8 +52,8 @@ export function createRecorder(register: Registry, monotonic: () => number): Rec
     happened(event) {
       if (event.kind === 'run') return ran(event.site, event.run);
       if (event.kind !== 'status' || event.status.state !== 'in-sync') return;
-      edits.get(event.site)?.settle();
-      deliveries.settle(event.site);
+      edits.get(event.site)?.inSync();
+      deliveries.inSync(event.site);
     },
   };
 }
@@ -118,7 +118,7 @@ const mostWaiting = 10_000;
 /** Since when each thing waits for the run that deals with it. */
 class Waiting<Key> {
   readonly #monotonic: () => number;
-  readonly #since = new Map<Key, { at: number; settled: boolean }>();
+  readonly #since = new Map<Key, { at: number; isOver: boolean }>();
 
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic;
@@ -127,11 +127,11 @@ class Waiting<Key> {
   /** The first time counts, until the site was in sync without it: then nothing had to be done about it. */
   add(key: Key): void {
     const known = this.#since.get(key);
-    if (known && !known.settled) return;
+    if (known && !known.isOver) return;
     this.#since.delete(key);
     const [oldest] = this.#since.size < mostWaiting ? [] : this.#since.keys();
     if (oldest !== undefined) this.#since.delete(oldest);
-    this.#since.set(key, { at: this.#monotonic(), settled: false });
+    this.#since.set(key, { at: this.#monotonic(), isOver: false });
   }
 
   /** In seconds; undefined: it was not waiting. */
@@ -145,8 +145,8 @@ class Waiting<Key> {
    * The site is in sync. What arrived during its last run may still wait, so it is kept, but its next time counts anew.
    * `key`: only this one.
    */
-  settle(key?: Key): void {
+  inSync(key?: Key): void {
     const known = key === undefined ? [...this.#since.values()] : [this.#since.get(key)];
-    for (const each of known) if (each) each.settled = true;
+    for (const each of known) if (each) each.isOver = true;
   }
 }
