@@ -97,7 +97,7 @@ export async function connect(
   deps.directory.hold([]);
   const kept = await keepFolder(deps, sides);
   if (sides.isNew && sides.tip) await begin(deps, sides.tip);
-  if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, sides.tip, bound);
+  if (direction === 'replace' && sides.tip) await replaceFolder(deps, kept, { ...sides, tip: sides.tip }, bound);
   else await startFromFolder(deps, kept, sides, bound);
   return plan;
 }
@@ -246,7 +246,7 @@ async function begin({ remote, branch, signal }: ConnectDeps, tip: Oid): Promise
 async function replaceFolder(
   { repository, directory, fileLimit, switching, signal, progress }: ConnectDeps,
   kept: Oid,
-  tip: Oid,
+  { tip, theirs }: Sides & { readonly tip: Oid },
   bound: () => Promise<void>,
 ): Promise<void> {
   const changes = await repository.changes(kept, tip);
@@ -271,7 +271,7 @@ async function replaceFolder(
   });
   if (skipped.length === 0) {
     await repository.updateRefs({ disk: tip, pending: null });
-    await directory.resetBaseline(tip, () => repository.files(tip, fileLimit));
+    await directory.resetBaseline(tip, async () => theirs);
     return;
   }
   // Edited in the instant of the swap: that edit is a conflict of the next cycle, with both versions kept.
