@@ -54,6 +54,7 @@ export type ProblemCode =
   | 'folder-unreadable'
   | 'folder-unwritable'
   | 'folder-changed'
+  | 'folder-restored'
   | 'folder-emptied'
   | 'file-unreadable'
   | 'disk-full'

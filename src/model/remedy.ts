@@ -597,6 +597,15 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 409,
     retry: 'after-admin',
   },
+  'folder-restored': {
+    title: () => 'Restored from a backup',
+    happened: (f) =>
+      `Mooring was restored from a backup, and ${f['folder'] ?? 'the folder'} is not the folder that the backup was made with.`,
+    untouched: bothSides,
+    todo: () => 'Open the site, compare, and choose to use this folder, or put the original one back.',
+    status: 409,
+    retry: 'after-admin',
+  },
   'folder-emptied': {
     title: () => 'The folder is empty',
     happened: (f) => `${folderFirst(f)} contained files before and is empty now.`,

@@ -107,6 +107,8 @@ export interface SiteWorker {
   wasIgnored(): { readonly step: string; readonly left: readonly NotSynced[] };
   /** The present rules count alone from the next look on. Throws `plan-outdated` where `step` is another. */
   acceptRules(step: string): Promise<void>;
+  /** Does something in its turn between two runs, when nothing of the site is under way. */
+  betweenRuns<T>(work: () => Promise<T>): Promise<T>;
   /** Files under Mooring's care in the folder. */
   tracked(): number;
   close(): Promise<void>;
@@ -350,7 +352,9 @@ class Worker implements SiteWorker {
       choice: null,
       base: null,
       back: null,
+      restored: null,
     });
+    await this.#deps.restored?.done();
     await repository.release((await repository.held()).map(({ path }) => path));
   }
 
@@ -369,7 +373,8 @@ class Worker implements SiteWorker {
     if (hold.code === 'root-emptied') {
       if (choice === 'put-back') await this.#queue.job(() => this.#deps.directory.forget());
       else if (choice === 'go-on') this.#consent = { root: 'emptied' };
-    } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
+    } else if (choice === 'adopt' && (hold.code === 'root-changed' || hold.code === 'restored'))
+      this.#consent = { root: 'changed' };
     else if (choice === 'put-back' && !isPushedBack.has(hold.code)) {
       await this.#queue.job(() => putBack(this.#deps.repository, hold));
     } else if (choice !== 'try-again') this.#consent = { answer: { hold, choice } };
@@ -471,6 +476,10 @@ class Worker implements SiteWorker {
       await this.#deps.directory.acceptRules();
     });
     this.trigger('person');
+  }
+
+  betweenRuns<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.job(work);
   }
 
   tracked(): number {

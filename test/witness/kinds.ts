@@ -34,6 +34,7 @@ const triggers = keys<Trigger>({
 });
 const holdCodes = keys<HoldCode>({
   ...{ 'folder-lost-files': true, 'branch-lost-files': true, 'root-missing': true, 'root-changed': true },
+  restored: true,
   ...{ 'root-emptied': true, 'history-rewritten': true, 'branch-missing': true, 'push-refused': true },
   'went-back': true,
   ...{ reconnect: true, 'project-missing': true, 'project-archived': true, 'project-other': true },
