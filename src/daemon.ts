@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { type RequestListener, type Server, createServer } from 'node:http';
 import { permissionsCheck } from './actions/system.ts';
+import { restoredSite } from './backup/restored.ts';
 import type { Config } from './config.ts';
 import { ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
@@ -53,6 +54,7 @@ export async function startDaemon(
     if (config.admin) await ensureAdmin(store, config.admin);
     const parts = await createParts(config, store, { log, mask, clock, random, overrides });
     for (const site of store.sites.all()) await parts.runtimes.add(site);
+    await logRestored(config, store, log);
     const stopping = new AbortController();
     const { app, socketApp } = createWeb({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
@@ -67,6 +69,7 @@ export async function startDaemon(
     parts.checks.start();
     parts.metrics.start();
     parts.pauseAll.start();
+    await parts.backups.start();
     parts.notices.notifier.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
@@ -80,20 +83,31 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, metrics, pauseAll, http, store }: Parts,
+  { runtimes, checks, notices, metrics, pauseAll, backups, http, store }: Parts,
   servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   pauseAll.stop();
   metrics.stop();
+  const backedUp = backups.stop();
   const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
-  await Promise.all([checks.stop(), notices.stop()]);
+  await Promise.all([checks.stop(), notices.stop(), backedUp]);
   for (const server of servers) server.closeAllConnections();
   await closed;
   http.close();
   await store.close();
+}
+
+/** Whoever restored a backup learns what a second installation would do. */
+async function logRestored({ stateDir }: Config, { sites }: Store, log: Log): Promise<void> {
+  const notes = await Promise.all(sites.all().map(({ id }) => restoredSite(stateDir, id).read()));
+  const restored = notes.filter(Boolean).length;
+  if (restored === 0) return;
+  const text =
+    'The state comes from a backup. The old installation must be stopped: GitLab accepts each refresh token once.';
+  log('warn', text, { sites: restored });
 }
 
 /** Logs which set-up was found, as the System page shows it. */

@@ -1,7 +1,8 @@
 import type { Config } from './config.ts';
 import type { Events } from './events.ts';
 import type { Log, Mask } from './log.ts';
-import { type Channel, type ChannelRecord, channels, type NoticeWebhook } from './model/notice.ts';
+import { type BackupStatus, backupWords } from './model/backup.ts';
+import { type Channel, type ChannelRecord, channels, type FailedTask, type NoticeWebhook } from './model/notice.ts';
 import { asProblem, type Problem } from './model/problem.ts';
 import type { Hold, SiteId, SiteStatus } from './model/site.ts';
 import type { Clock } from './model/world.ts';
@@ -28,6 +29,7 @@ export interface NoticesDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly mask: Mask;
+  readonly backups: { status(): BackupStatus };
   readonly everyMs?: number;
 }
 
@@ -65,6 +67,7 @@ export function createNotices(deps: NoticesDeps): Notices {
     status: deps.status,
     connections: () => store.instance.connections(),
     holdWords,
+    tasks: () => backupTasks(deps.backups.status()),
     sender,
     store: store.notify,
     follow: (listener) => events.follow(undefined, listener),
@@ -83,6 +86,10 @@ export function createNotices(deps: NoticesDeps): Notices {
       outgoing.close();
     },
   };
+}
+
+function backupTasks({ failure }: BackupStatus): readonly FailedTask[] {
+  return failure ? [{ key: 'backup', sites: [], words: { title: 'Backups fail', ...backupWords(failure) } }] : [];
 }
 
 function damaged(problem: Problem): Sender {

@@ -25,6 +25,7 @@ import { withLogFields } from './log.ts';
 import { createMachine } from './machine.ts';
 import type { ConnectionId } from './model/instance.ts';
 import { setUpOf } from './model/set-up.ts';
+import { Problem } from './model/problem.ts';
 import type { Site } from './model/site.ts';
 import type { Change, SitePath } from './model/tree.ts';
 import { parseHookUrl } from './net/outgoing.ts';
@@ -35,6 +36,7 @@ import type { Parts } from './parts.ts';
 import { authorOf } from './site/open-site.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
+import { readKey } from './store/key-file.ts';
 import { checkCron } from './triggers/poll.ts';
 import { createSystemHook, createWebhook } from './triggers/webhook.ts';
 import { version } from './version.ts';
@@ -102,8 +104,15 @@ export function webDeps(parts: Parts): WebDeps {
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
+    backups: { prepare: parts.backups.prepare, key: () => keyText(store.keyPath) },
     setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
+}
+
+async function keyText(path: string): Promise<string> {
+  const key = await readKey(path);
+  if (!key) throw new Problem('key-missing', { path, reason: 'absent' });
+  return key.toString('hex');
 }
 
 async function faults({ store, runtimes }: Parts): Promise<readonly string[]> {

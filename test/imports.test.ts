@@ -14,6 +14,7 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   store: ['model'],
   actions: ['model'],
   notify: ['model'],
+  backup: ['model', 'store'],
   git: ['model', 'net'],
   files: ['model', 'net'],
   gitlab: ['model', 'net'],
@@ -62,6 +63,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
     allowed: [
       'files',
       'store',
+      'backup',
       'git',
       'web/render.ts',
       'config',

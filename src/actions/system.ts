@@ -4,6 +4,7 @@ import { gitSupport } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import { diskWords } from '../model/disk.ts';
 import { type Privileges, setUpOf, setUpWords } from '../model/set-up.ts';
+import { type BackupSettings, type BackupStatus, backupWords } from '../model/backup.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 import type { Clock } from '../model/world.ts';
 import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
@@ -26,7 +27,7 @@ export interface Machine {
 
 export interface SystemDeps {
   readonly version: string;
-  readonly config: { readonly stateDir: string };
+  readonly config: { readonly stateDir: string; readonly backup?: BackupSettings };
   readonly machine: Machine;
   readonly store: {
     readonly sites: { all(): readonly Site[] };
@@ -41,6 +42,7 @@ export interface SystemDeps {
   };
   /** The ways of notifying people that are switched on. */
   readonly notices: { on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[] };
+  readonly backups: { status(): BackupStatus };
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -96,7 +98,8 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   };
 }
 
-async function look({ version, config, machine, store, runtimes, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
+async function look(deps: SystemDeps): Promise<readonly SystemCheck[]> {
+  const { version, config, machine, store, runtimes, clock } = deps;
   const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
   const [git, diskSpace, watches, folderUids] = await Promise.all([
     machine.git(),
@@ -110,6 +113,7 @@ async function look({ version, config, machine, store, runtimes, clock }: System
     gitCheck(git),
     stateCheck(config.stateDir, store.notes),
     diskCheck(diskSpace),
+    backupCheck(deps.backups.status(), config.backup, clock.now()),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
     ...sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
@@ -255,10 +259,46 @@ function gib(bytes: number): string {
   return `${(bytes / GiB).toFixed(bytes < 100 * GiB ? 1 : 0)} GiB`;
 }
 
+function backupCheck({ last, failure }: BackupStatus, settings: BackupSettings | undefined, now: number): SystemCheck {
+  const name = 'Backup';
+  const lastWords = last
+    ? `Last backup ${agoWords(now - last.at)}, ${megabytes(last.bytes)}.`
+    : 'There is no backup yet.';
+  if (failure) {
+    const { happened, todo } = backupWords(failure);
+    return { name, result: 'bad', finding: `${happened} ${lastWords}`, fix: todo };
+  }
+  const place = settings ? ` Backups are written to ${settings.folder}.` : '';
+  if (last && last.leftOut.length > 0)
+    return {
+      ...{
+        name,
+        result: 'warn',
+        finding: `${lastWords} It lacks repositories of busy sites: ${last.leftOut.join(', ')}.`,
+      },
+      fix: 'Run “mooring backup” again when these sites are idle.',
+    };
+  if (last || settings) return { name, result: 'good', finding: `${lastWords}${place}` };
+  const fix = 'Set MOORING_BACKUP_FOLDER, or run “mooring backup” from time to time.';
+  return { name, result: 'unknown', finding: lastWords, fix };
+}
+
+function agoWords(ms: number): string {
+  const hours = Math.floor(Math.max(0, ms) / 3_600_000);
+  if (hours < 1) return 'less than an hour ago';
+  if (hours < 48) return hours === 1 ? '1 hour ago' : `${hours} hours ago`;
+  return `${Math.floor(hours / 24)} days ago`;
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1024 ** 2 ? 'less than 1 MiB' : `${Math.round(bytes / 1024 ** 2)} MiB`;
+}
+
 function ofMachine(checks: readonly SystemCheck[]): Attention[] {
   const kinds: Readonly<Record<string, Attention['kind']>> = {
     Disk: 'disk',
     Watches: 'watches',
+    Backup: 'backup',
     'State directory': 'store',
   };
   return checks

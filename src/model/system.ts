@@ -37,6 +37,7 @@ export interface Attention {
     | 'watches'
     | 'software'
     | 'store'
+    | 'backup'
     | 'notify';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;

@@ -15,6 +15,7 @@ import { openDatabase, type Database } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
+import { encode } from './envelope.ts';
 import type { Migrations } from './migrations.ts';
 import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
 import { finishRotation } from './renew.ts';
@@ -36,6 +37,10 @@ export interface Store {
   readonly notify: NotifyStore;
   readonly history: History;
   readonly keyPath: string;
+  /** Names the present key. */
+  readonly keyId: string;
+  /** A key for one purpose; see {@link Vault.derive}. */
+  derive(purpose: string): Buffer;
   /** What was repaired while opening: log it and show it. */
   readonly notes: readonly StoreNote[];
   /** What keeps the store from being written, after one more try where the last write failed; undefined: nothing. */
@@ -104,6 +109,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** The file of a store in which nobody is signed in, to stand in for the present one in a backup. */
+export function noSessions(): string {
+  const form = { kind: 'sessions', version: 1, schema: sessionsSchema, migrations: [] };
+  return encode(form, { sessions: {} }).text;
+}
+
 async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs: Databases): Promise<Store> {
   const { random, now, onFault, onNotes } = options;
   const passwords = createPasswords(options.passwordCost ?? passwordCost);
@@ -122,6 +133,8 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     notify: createNotifyStore({ db: dbs.notify, vault }),
     history,
     keyPath: dir.keyPath,
+    keyId: vault.keyId,
+    derive: vault.derive,
     notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
     async fault() {
       for (const db of Object.values(dbs) as Database<unknown>[]) {

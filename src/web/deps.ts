@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { AccountActions, ApiTokenActions } from '../actions/accounts.ts';
 import type { CommitAsActions } from '../actions/commit-as.ts';
 import type { ConnectedSite } from '../actions/connected-site.ts';
@@ -97,6 +98,16 @@ export interface WebDeps {
    * set, without secrets.
    */
   readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
+
+  /** For the operator alone: an archive of everything, and the key that it lacks. */
+  readonly backups: {
+    prepare(
+      withRepositories: boolean,
+      signal: AbortSignal,
+    ): Promise<{ readonly leftOut: readonly string[]; write(to: Writable): Promise<void>; release(): Promise<void> }>;
+    /** In hex. */
+    key(): Promise<string>;
+  };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

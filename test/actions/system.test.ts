@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActions, type Machine, type SystemDeps } from '../../src/actions/system.ts';
+import type { BackupStatus } from '../../src/model/backup.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
 import type { DiskFacts } from '../../src/model/disk.ts';
 import { defaultSettings, firstStatus, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
@@ -43,6 +44,7 @@ const site = (id: string, webhook: 'working' | 'none'): Site => ({
 });
 
 interface Scene {
+  readonly backups?: BackupStatus;
   readonly sites?: readonly Site[];
   readonly connections?: readonly Connection[];
   readonly status?: SiteStatus;
@@ -65,6 +67,7 @@ function acts(scene: Scene = {}, machine: Partial<Machine> = {}) {
       load: () => ({ running: 0, waiting: 0 }),
     },
     notices: { on: () => scene.notices ?? [] },
+    backups: { status: () => scene.backups ?? { last: { at: now, bytes: 1, leftOut: [] } } },
     clock: { now: () => now },
   });
 }

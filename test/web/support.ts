@@ -123,6 +123,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
   };
   const url = over.publicUrl ?? publicUrl;
   world.deps = {
+    backups: { prepare: () => Promise.reject(new Problem('unexpected')), key: async () => '' },
     about: { version: '1.4.0', publicUrl: url, roots: ['/srv/sites', '/mnt/archive'], stateDir: '/var/lib/mooring' },
     now: over.now ?? (() => now),
     inRequest: (_id, work) => work(),

@@ -210,7 +210,7 @@ export const everySetting: SiteSettings = {
 export const plainSettings: SiteSettings = defaultSettings;
 
 export function everyIncident(at: number, sites: readonly SiteId[]): Ledger {
-  const kinds = keys<Incident['kind']>({ hold: true, retrying: true, reconnect: true, token: true });
+  const kinds = keys<Incident['kind']>({ hold: true, retrying: true, reconnect: true, token: true, task: true });
   const failure = { first: at - 10, at: at - 5, times: 3, happened: 'The room is closed.', todo: 'Open the room.' };
   return {
     incidents: kinds.map((kind, n) => ({
