@@ -1,5 +1,6 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import type { AfterSettings } from './model/after.ts';
 import type { BackupSettings } from './model/backup.ts';
 import type { MailSettings } from './model/notice.ts';
 import { Problem } from './model/problem.ts';
@@ -26,6 +27,8 @@ export interface Config {
   readonly mail?: MailSettings;
   /** `listen`: where metrics are served without a token; absent: nowhere. `sites`: so many have metrics of their own. */
   readonly metrics: { readonly listen?: { readonly host: string; readonly port: number }; readonly sites: number };
+  /** Programs that are started after a sync. */
+  readonly after: AfterSettings;
   /** Backups by the clock; absent: there are none. */
   readonly backup?: BackupSettings;
   /** Absolute. */
@@ -107,10 +110,16 @@ function assemble(
       ...(env.MOORING_METRICS_LISTEN ? { listen: env.MOORING_METRICS_LISTEN } : {}),
       sites: env.MOORING_METRICS_SITES,
     },
+    after: afterOf(env),
     ...backupOf(env),
     git: found.git,
     warnings: found.warnings,
   });
+}
+
+function afterOf({ MOORING_AFTER_PULL: pull, MOORING_AFTER_PUSH: push, MOORING_AFTER_LIMIT: limit }: Environment) {
+  const programs = { ...(pull ? { 'after-pull': pull } : {}), ...(push ? { 'after-push': push } : {}) };
+  return { programs, limitMs: limit * 1_000 };
 }
 
 function backupOf(env: Environment): Pick<Config, 'backup'> {

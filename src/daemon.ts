@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { type RequestListener, type Server, createServer } from 'node:http';
 import { permissionsCheck } from './actions/system.ts';
+import { programFault } from './after/program.ts';
 import { restoredSite } from './backup/restored.ts';
 import type { Config } from './config.ts';
 import { ownerOf } from './files/machine.ts';
@@ -8,6 +9,7 @@ import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import type { Log, Mask } from './log.ts';
 import { gitVersion } from './machine.ts';
+import { type AfterHook, hookVariable } from './model/after.ts';
 import { gitSupport } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import type { Clock } from './model/world.ts';
@@ -38,6 +40,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? systemRandom;
+  checkPrograms(config);
   await checkGit(config, log);
   const store = await openStore({
     path: config.stateDir,
@@ -83,7 +86,7 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, metrics, pauseAll, backups, http, store }: Parts,
+  { runtimes, checks, notices, metrics, pauseAll, backups, afterHooks, http, store }: Parts,
   servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
@@ -93,7 +96,7 @@ async function stop(
   const backedUp = backups.stop();
   const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
-  await Promise.all([checks.stop(), notices.stop(), backedUp]);
+  await Promise.all([checks.stop(), notices.stop(), backedUp, afterHooks.stop()]);
   for (const server of servers) server.closeAllConnections();
   await closed;
   http.close();
@@ -126,6 +129,16 @@ async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): P
     throw new Problem('config-invalid', { text: `${name}: ${error.facts['hint'] ?? ''}` }, { cause: error });
   });
   if (outcome === 'changed') await store.sessions.endAll(account.id);
+}
+
+/** What starts with our rights must be nobody's to change but the operator's. Every fault at once. */
+function checkPrograms({ after, roots }: Config): void {
+  const uid = process.getuid?.() ?? 0;
+  const faults = Object.entries(after.programs).flatMap(([hook, program]) => {
+    const fault = programFault(program, { uid, roots });
+    return fault === undefined ? [] : [`${hookVariable[hook as AfterHook]}: ${fault}`];
+  });
+  if (faults.length > 0) throw new Problem('config-invalid', { text: faults.join('\n') });
 }
 
 /** Before anything is opened: a git that is too old would fail in the middle of a merge. */

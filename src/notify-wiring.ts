@@ -1,6 +1,7 @@
 import type { Config } from './config.ts';
 import type { Events } from './events.ts';
 import type { Log, Mask } from './log.ts';
+import { type AfterFailure, afterWords } from './model/after.ts';
 import { type BackupStatus, backupWords } from './model/backup.ts';
 import { type Channel, type ChannelRecord, channels, type FailedTask, type NoticeWebhook } from './model/notice.ts';
 import { asProblem, type Problem } from './model/problem.ts';
@@ -30,6 +31,7 @@ export interface NoticesDeps {
   readonly log: Log;
   readonly mask: Mask;
   readonly backups: { status(): BackupStatus };
+  readonly afterHooks: { failures(): readonly AfterFailure[] };
   readonly everyMs?: number;
 }
 
@@ -67,7 +69,7 @@ export function createNotices(deps: NoticesDeps): Notices {
     status: deps.status,
     connections: () => store.instance.connections(),
     holdWords,
-    tasks: () => backupTasks(deps.backups.status()),
+    tasks: () => [...backupTasks(deps.backups.status()), ...afterTasks(deps)],
     sender,
     store: store.notify,
     follow: (listener) => events.follow(undefined, listener),
@@ -90,6 +92,13 @@ export function createNotices(deps: NoticesDeps): Notices {
 
 function backupTasks({ failure }: BackupStatus): readonly FailedTask[] {
   return failure ? [{ key: 'backup', sites: [], words: { title: 'Backups fail', ...backupWords(failure) } }] : [];
+}
+
+function afterTasks({ afterHooks, store }: NoticesDeps): readonly FailedTask[] {
+  return afterHooks.failures().map((failure) => {
+    const name = store.sites.get(failure.site)?.name ?? failure.site;
+    return { key: `${failure.hook} ${failure.site}`, sites: [failure.site], words: afterWords(failure, name) };
+  });
 }
 
 function damaged(problem: Problem): Sender {

@@ -5,6 +5,7 @@ import { honest } from './actions/sites.ts';
 import { type SyncStatsActions, createSyncStats } from './actions/sync-stats.ts';
 import { createTokenExpiry } from './actions/token-expiry.ts';
 import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
+import { type AfterHooks, createAfterHooks } from './after/hooks.ts';
 import { type Backups, createBackups } from './backup/backups.ts';
 import type { Config } from './config.ts';
 import { diskSpaceOf, watchesInUse } from './files/machine.ts';
@@ -55,6 +56,7 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly pauseAll: PauseAllActions;
   readonly backups: Backups;
+  readonly afterHooks: AfterHooks;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
   /** The instance's certificates and key, where git reads them. */
@@ -116,7 +118,10 @@ export async function createParts(config: Config, store: Store, surroundings: Su
       checkForPush: (maxAgeMs, signal) => projects.checkForPush(id, maxAgeMs, signal),
     }),
     apart: (place) => projects.apart(place),
-    onEdited: (id, path) => metrics.edited(id, path),
+    onEdited(id, path) {
+      metrics.edited(id, path);
+      afterHooks.edited(id, path);
+    },
     onPulled(id, told) {
       if (told) return;
       webhooks
@@ -128,15 +133,25 @@ export async function createParts(config: Config, store: Store, surroundings: Su
     lfs: createLfsClient(gitlab),
     publish: (event) => void events.publish(event),
   });
+  const afterHooks = createAfterHooks({
+    ...{ settings: config.after, roots: config.roots, uid: process.getuid?.() ?? 0, clock, log },
+    site: (id) => store.sites.get(id),
+    status: (id) => runtimes.find(id)?.status(),
+    attribute: (id, { paths, message, committed }) =>
+      runtimes.find(id)?.attribute({ paths, message, committed: (_commit, of) => committed(of) }) ?? (() => undefined),
+    record: (id, record) => store.history.addAfter(id, record),
+    mask: (text) => surroundings.mask.mask(text),
+  });
+  events.follow(undefined, (event) => afterHooks.happened(event));
   const backups = backupsOf(base, () => runtimes);
   const notices = createNotices({
-    ...{ config, store, events, clock, log, mask: surroundings.mask, backups },
+    ...{ config, store, events, clock, log, mask: surroundings.mask, backups, afterHooks },
     status: statusOf,
     ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
   });
   const checks = createChecks({ ...base, projects, webhooks }, overrides.roundsMs);
   const pauseAll = createPauseAll({ ...base, runtimes });
-  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll, backups };
+  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll, backups, afterHooks };
 }
 
 function backupsOf(

@@ -223,6 +223,29 @@ const settings = {
       'no leaves the git repositories out of these backups. They are much smaller then, but lack kept versions and commits that are not on GitLab yet.',
     fallback: 'yes',
   },
+  MOORING_AFTER_PULL: {
+    schema: z.string().optional(),
+    example: '/usr/local/lib/mooring/after-pull',
+    about:
+      'Absolute path of a program that Mooring starts after it has pulled files into a site, with the site, the commit and the changed paths as JSON on standard input. Only root or the user of Mooring may be able to change it, and it must be outside the allowed roots.',
+    fallback: 'none',
+  },
+  MOORING_AFTER_PUSH: {
+    schema: z.string().optional(),
+    example: '/usr/local/lib/mooring/after-push',
+    about: 'The same after Mooring has pushed edits of a site to GitLab.',
+    fallback: 'none',
+  },
+  MOORING_AFTER_LIMIT: {
+    schema: z
+      .string()
+      .default('60')
+      .refine((text) => /^[1-9]\d{0,4}$/.test(text), 'It must be a number from 1 to 99999.')
+      .transform(Number),
+    example: '60',
+    about: 'Time limit of these programs in seconds. A program that runs for longer is ended with all its children.',
+    fallback: '60',
+  },
   MOORING_GIT: {
     schema: z.string().optional(),
     example: '/usr/bin/git',

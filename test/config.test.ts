@@ -37,6 +37,7 @@ config('with nothing set, the defaults hold', () => {
     log: { format: 'json', level: 'info' },
     trustedProxies: [],
     metrics: { sites: 200 },
+    after: { programs: {}, limitMs: 60_000 },
     warnings: [],
   });
 });

@@ -15,6 +15,7 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   actions: ['model'],
   notify: ['model'],
   backup: ['model', 'store'],
+  after: ['model'],
   git: ['model', 'net'],
   files: ['model', 'net'],
   gitlab: ['model', 'net'],
@@ -56,7 +57,11 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
     found: /\bprocess\s*\.\s*env\b/,
     allowed: ['config', 'check-wiring', 'daemon', 'cli', 'main'],
   },
-  { what: 'node:child_process', found: /from 'node:child_process'/, allowed: ['git', 'store/lock.ts'] },
+  {
+    what: 'node:child_process',
+    found: /from 'node:child_process'/,
+    allowed: ['git', 'store/lock.ts', 'after/command.ts'],
+  },
   {
     what: 'node:fs',
     found: /from 'node:fs(\/promises)?'/,
@@ -64,6 +69,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
       'files',
       'store',
       'backup',
+      'after/program.ts',
       'git',
       'web/render.ts',
       'config',

@@ -4,6 +4,7 @@ import { gitSupport } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import { diskWords } from '../model/disk.ts';
 import { type Privileges, setUpOf, setUpWords } from '../model/set-up.ts';
+import { type AfterFailure, afterWords } from '../model/after.ts';
 import { type BackupSettings, type BackupStatus, backupWords } from '../model/backup.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 import type { Clock } from '../model/world.ts';
@@ -43,6 +44,7 @@ export interface SystemDeps {
   /** The ways of notifying people that are switched on. */
   readonly notices: { on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[] };
   readonly backups: { status(): BackupStatus };
+  readonly afterHooks: { failures(): readonly AfterFailure[] };
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -90,7 +92,12 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
     },
     async attention(only) {
       const sites = only ?? deps.store.sites.all();
-      const found = [...ofWentBack(deps, sites), ...ofConnections(deps, sites), ...ofSites(deps, sites)];
+      const found = [
+        ...ofWentBack(deps, sites),
+        ...ofConnections(deps, sites),
+        ...ofSites(deps, sites),
+        ...ofPrograms(deps, sites),
+      ];
       if (!only) found.push(...ofNotices(deps), ...ofMachine(await checks()));
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
@@ -366,6 +373,15 @@ function ofNotices({ notices }: SystemDeps): Attention[] {
     const way = channel === 'mail' ? 'by e-mail' : 'by webhook';
     const text = `${failure.happened} ${failure.todo} Tried ${failure.times} times, and again every hour.`;
     return [{ kind: 'notify', tone: 'bad', title: `Nobody is told ${way}`, text, help: 'notifications', sites: [] }];
+  });
+}
+
+function ofPrograms({ afterHooks }: SystemDeps, sites: readonly Site[]): Attention[] {
+  return afterHooks.failures().flatMap((failure): Attention[] => {
+    const site = sites.find(({ id }) => id === failure.site);
+    if (!site) return [];
+    const { title, happened, todo } = afterWords(failure, site.name);
+    return [{ kind: 'after', tone: 'warn', title, text: `${happened} ${todo}`, sites: [site.id] }];
   });
 }
 

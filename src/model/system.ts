@@ -38,6 +38,7 @@ export interface Attention {
     | 'software'
     | 'store'
     | 'backup'
+    | 'after'
     | 'notify';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;

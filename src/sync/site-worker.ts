@@ -107,6 +107,8 @@ export interface SiteWorker {
   wasIgnored(): { readonly step: string; readonly left: readonly NotSynced[] };
   /** The present rules count alone from the next look on. Throws `plan-outdated` where `step` is another. */
   acceptRules(step: string): Promise<void>;
+  /** From now on, edits at these paths become commits of their own with this message. Gives the way to end that. */
+  attribute(edits: SignedEdits): () => void;
   /** Does something in its turn between two runs, when nothing of the site is under way. */
   betweenRuns<T>(work: () => Promise<T>): Promise<T>;
   /** Files under Mooring's care in the folder. */
@@ -476,6 +478,11 @@ class Worker implements SiteWorker {
       await this.#deps.directory.acceptRules();
     });
     this.trigger('person');
+  }
+
+  attribute(edits: SignedEdits): () => void {
+    this.#signed.add(edits);
+    return () => void this.#signed.delete(edits);
   }
 
   betweenRuns<T>(work: () => Promise<T>): Promise<T> {

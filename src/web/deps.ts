@@ -15,6 +15,7 @@ import type { SiteActions } from '../actions/sites.ts';
 import type { SyncStatsActions } from '../actions/sync-stats.ts';
 import type { SystemActions } from '../actions/system.ts';
 import type { Account, Session } from '../model/account.ts';
+import type { AfterRecord } from '../model/after.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
 import type { Site, SiteId } from '../model/site.ts';
@@ -68,6 +69,8 @@ export interface WebDeps {
   readonly history: {
     /** Newest first. */
     runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
+    /** Of these runs, what was started after them. */
+    after(id: SiteId, runs: readonly string[]): Promise<readonly AfterRecord[]>;
     /** `sites`: only what was done to these. */
     acts(page: {
       limit: number;

@@ -67,6 +67,7 @@ function acts(scene: Scene = {}, machine: Partial<Machine> = {}) {
       load: () => ({ running: 0, waiting: 0 }),
     },
     notices: { on: () => scene.notices ?? [] },
+    afterHooks: { failures: () => [] },
     backups: { status: () => scene.backups ?? { last: { at: now, bytes: 1, leftOut: [] } } },
     clock: { now: () => now },
   });

@@ -193,6 +193,7 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
         config: { stateDir: '/s' },
         machine,
         backups: { status: () => ({}) },
+        afterHooks: { failures: () => [] },
         notices: { on: () => [] },
         clock: { now: () => now },
       },

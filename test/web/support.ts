@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Account, ApiToken, Session } from '../../src/model/account.ts';
+import type { AfterRecord } from '../../src/model/after.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../../src/model/event.ts';
 import type {
   Branch,
@@ -49,6 +50,7 @@ export interface World {
   moreBranches: boolean;
   plan: Plan;
   runs: RunRecord[];
+  after: AfterRecord[];
   /** Sites of which no run is told. */
   quiet: Set<SiteId>;
   acts: AuditEntry[];
@@ -97,6 +99,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     plan: plan(),
     wasIgnored: [],
     runs: [],
+    after: [],
     quiet: new Set(),
     acts: [],
     conflicts: [],
@@ -431,6 +434,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         const runs = world.quiet.has(id) ? [] : world.runs;
         return { rows: runs.slice(offset, offset + limit), total: runs.length };
       },
+      after: async () => world.after,
       acts: async ({ limit, offset, sites }) => {
         const acts = world.acts.filter(({ site: about }) => !sites || (about !== undefined && sites.includes(about)));
         return { rows: acts.slice(offset, offset + limit), total: acts.length };
