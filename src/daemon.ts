@@ -74,6 +74,7 @@ export async function startDaemon(
     parts.pauseAll.start();
     await parts.backups.start();
     parts.notices.notifier.start();
+    await parts.notices.calls.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });

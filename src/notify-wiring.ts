@@ -6,8 +6,9 @@ import { type BackupStatus, backupWords } from './model/backup.ts';
 import { type Channel, type ChannelRecord, channels, type FailedTask, type NoticeWebhook } from './model/notice.ts';
 import { asProblem, type Problem } from './model/problem.ts';
 import type { Hold, SiteId, SiteStatus } from './model/site.ts';
-import type { Clock } from './model/world.ts';
+import type { Clock, Random } from './model/world.ts';
 import { createOutgoing } from './net/outgoing.ts';
+import { type Calls, createCalls } from './notify/calls.ts';
 import { sendHook } from './notify/hook.ts';
 import { createMail } from './notify/mail.ts';
 import { createNotifier, type Notifier, type NotifierDeps } from './notify/notifier.ts';
@@ -16,6 +17,7 @@ import { holdChoices, holdReason, holdTitle } from './web/hold-words.ts';
 
 export interface Notices {
   readonly notifier: Notifier;
+  readonly calls: Calls;
   /** The ways that are on, with what became of them. */
   on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[];
   /** Ends what is being sent, or gives it three seconds. */
@@ -28,6 +30,7 @@ export interface NoticesDeps {
   readonly events: Events;
   readonly status: (id: SiteId) => SiteStatus;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly mask: Mask;
   readonly backups: { status(): BackupStatus };
@@ -77,14 +80,26 @@ export function createNotices(deps: NoticesDeps): Notices {
     log,
     ...(deps.everyMs === undefined ? {} : { everyMs: deps.everyMs }),
   });
+  const calls = createCalls({
+    ...{ publicUrl: config.publicUrl, clock, random: deps.random, log, store: store.deliveries },
+    webhooks() {
+      const all = store.outgoing.all();
+      for (const { address, secret } of all) [address, secret].forEach((each) => mask.hide(each));
+      return all;
+    },
+    site: (id) => store.sites.get(id),
+    post: (request) => outgoing.post(request),
+  });
+  events.follow(undefined, (event) => calls.happened(event));
   return {
     notifier,
+    calls,
     on: () =>
       channels
         .filter((channel) => sender(channel) !== undefined)
         .map((channel) => ({ channel, record: notifier.record(channel) })),
     async stop() {
-      await notifier.stop();
+      await Promise.all([notifier.stop(), calls.stop()]);
       outgoing.close();
     },
   };

@@ -145,7 +145,7 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   events.follow(undefined, (event) => afterHooks.happened(event));
   const backups = backupsOf(base, () => runtimes);
   const notices = createNotices({
-    ...{ config, store, events, clock, log, mask: surroundings.mask, backups, afterHooks },
+    ...{ config, store, events, clock, random, log, mask: surroundings.mask, backups, afterHooks },
     status: statusOf,
     ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
   });

@@ -9,6 +9,7 @@ import { createDeliveries } from './actions/deliveries.ts';
 import { createHandOver } from './actions/hand-over.ts';
 import { createInstanceActions } from './actions/instance.ts';
 import { createNotificationActions } from './actions/notifications.ts';
+import { createOutgoingActions } from './actions/outgoing.ts';
 import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
@@ -96,6 +97,7 @@ export function webDeps(parts: Parts): WebDeps {
     commitAs: createCommitAs(shared),
     system: createSystemActions(shared),
     notifications: createNotificationActions(shared),
+    outgoing: createOutgoingActions({ ...shared, calls: parts.notices.calls }),
     syncStats: parts.syncStats,
     sessions: store.sessions,
     history: store.history,

@@ -179,8 +179,25 @@ function storeFiles(stateDir: string, noSessions: string): ArchiveFile[] {
     .filter((entry) => entry.isFile() && /^[a-z-]+\.json$/.test(entry.name) && entry.name !== 'backups.json')
     .map(({ name }) => name);
   const history = readdirIfThere(join(stateDir, 'history')).map((name) => `history/${name}`);
-  return [...names, ...history].flatMap((name) =>
+  const deliveries = deliveryNames(stateDir);
+  return [...names, ...history, ...deliveries].flatMap((name) =>
     name === 'sessions.json' ? [{ name, content: Buffer.from(noSessions) }] : read(stateDir, name),
+  );
+}
+
+/** Calls that are owed, and the log of those that were made. */
+function deliveryNames(stateDir: string): string[] {
+  const folder = join(stateDir, 'deliveries');
+  const names = (path: string, like: RegExp): string[] => {
+    try {
+      return readdirSync(path).filter((name) => like.test(name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  };
+  return names(folder, /^[0-9a-f]{16}$/).flatMap((webhook) =>
+    names(join(folder, webhook), /^msg_[0-9a-z]+\.json$/).map((name) => `deliveries/${webhook}/${name}`),
   );
 }
 

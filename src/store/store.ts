@@ -17,6 +17,8 @@ import { createInstanceStore, instanceSchema, type InstanceData, type InstanceSt
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
 import { encode } from './envelope.ts';
 import type { Migrations } from './migrations.ts';
+import { createDeliveryStore, type DeliveryStore } from './deliveries.ts';
+import { createOutgoingStore, type OutgoingData, outgoingSchema, type OutgoingStore } from './outgoing.ts';
 import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
 import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
@@ -35,6 +37,8 @@ export interface Store {
   readonly sites: SitesStore;
   readonly siteFacts: SiteFactsStore;
   readonly notify: NotifyStore;
+  readonly outgoing: OutgoingStore;
+  readonly deliveries: DeliveryStore;
   readonly history: History;
   readonly keyPath: string;
   /** Names the present key. */
@@ -80,6 +84,7 @@ interface Databases {
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
   readonly notify: Database<NotifyData>;
+  readonly outgoing: Database<OutgoingData>;
 }
 
 const stateSchema: z.ZodType<StateData> = z.strictObject({
@@ -88,7 +93,7 @@ const stateSchema: z.ZodType<StateData> = z.strictObject({
   stores: z.array(z.string()),
 });
 
-const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify'];
+const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify', 'outgoing'];
 
 /**
  * Opens the state directory and all that is in it. Throws `state-in-use`, `store-missing`, `store-damaged`,
@@ -131,6 +136,8 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     sites: createSitesStore({ db: dbs.sites, vault, random, now }),
     siteFacts,
     notify: createNotifyStore({ db: dbs.notify, vault }),
+    outgoing: createOutgoingStore({ db: dbs.outgoing, vault }),
+    deliveries: createDeliveryStore(join(dir.path, 'deliveries')),
     history,
     keyPath: dir.keyPath,
     keyId: vault.keyId,
@@ -174,6 +181,7 @@ async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Pr
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
     notify: await open<NotifyData>('notify', notifySchema, { incidents: [], channels: {} }),
+    outgoing: await open<OutgoingData>('outgoing', outgoingSchema, { webhooks: [] }),
   };
   return { state: state ?? (await openState(dir, vault, now)), ...others };
 }

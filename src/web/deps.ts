@@ -8,6 +8,7 @@ import type { Decisions } from '../actions/decisions.ts';
 import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
+import type { OutgoingActions } from '../actions/outgoing.ts';
 import type { PauseAllActions } from '../actions/pause-all.ts';
 import type { RepositoryActions } from '../actions/repositories.ts';
 import type { SettingsActions } from '../actions/settings.ts';
@@ -55,6 +56,7 @@ export interface WebDeps {
   readonly commitAs: CommitAsActions;
   readonly system: SystemActions;
   readonly notifications: NotificationActions;
+  readonly outgoing: OutgoingActions;
   readonly syncStats: Pick<SyncStatsActions, 'of' | 'all'>;
 
   readonly sessions: {

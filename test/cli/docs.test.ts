@@ -101,7 +101,7 @@ test('every metric is on the page, and the page names no other', async () => {
 
 test('settings that the pages name exist', () => {
   const known = new Set(variables().map(({ name }) => name));
-  for (const name of ['command-line.md', 'monitor.md', 'back-up.md'])
+  for (const name of ['command-line.md', 'monitor.md', 'back-up.md', 'after-a-sync.md'])
     for (const [setting] of page(name).matchAll(/\bMOORING_[A-Z_]+\b/g)) assert.ok(known.has(setting), setting);
 });
 
