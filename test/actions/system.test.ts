@@ -197,4 +197,20 @@ test('a way of telling people that keeps failing is told once, and only while it
   assert.equal(await acts({ notices: [{ channel: 'webhook', record: {} }] }).attention(), []);
 });
 
+test('the last backup is shown, and one that fails or is not whole wants somebody', async () => {
+  const last = { at: now - 3 * 3_600_000, bytes: 5 * 1024 ** 2, leftOut: [] };
+  const shown = async (backups: BackupStatus) => {
+    const { checks } = await acts({ backups }).report();
+    const check = checks.find(({ name }) => name === 'Backup');
+    return `${check?.result}: ${check?.finding}`;
+  };
+  assert.is(await shown({ last }), 'good: Last backup 3 hours ago, 5 MiB.');
+  assert.is(await shown({}), 'unknown: There is no backup yet.');
+  assert.match(await shown({ last: { ...last, leftOut: ['Museum'] } }), /^warn: .*Museum/);
+  const failure = { first: now, at: now, times: 1, text: 'The disk of /b is full.' };
+  assert.match(await shown({ last, failure }), /^bad: .*The disk of \/b is full\. Last backup 3 hours ago/);
+  const [attention] = await acts({ backups: { failure } }).attention();
+  assert.is(attention?.kind, 'backup');
+});
+
 test.run();

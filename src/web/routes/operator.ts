@@ -17,6 +17,9 @@ const newToken = z.strictObject({
   expiresAt: z.iso.datetime().optional(),
 });
 
+/** A header has only so much room; the log and System name all. */
+const mostNamed = 20;
+
 /**
  * `/operator/v1`: what the command line asks that no program on the network may. Mounted behind the daemon's own socket
  * alone, after the operator was admitted.
@@ -60,7 +63,7 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
     ctx.res.once('close', () => gone.abort());
     const prepared = await deps.backups.prepare(ctx.query['repositories'] !== 'no', gone.signal);
     ctx.type = 'application/gzip';
-    ctx.set('X-Left-Out', encodeURIComponent(JSON.stringify(prepared.leftOut)));
+    ctx.set('X-Left-Out', encodeURIComponent(JSON.stringify(prepared.leftOut.slice(0, mostNamed))));
     const body = new PassThrough();
     ctx.body = body;
     prepared.write(body).catch((error: unknown) => {
