@@ -53,8 +53,10 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     await refuseState(stateDir, keyPath);
     await empty(stateDir, keyPath);
     await writeDurably(join(stateDir, underWay), '');
-    const manifest = await unpack(options, signing);
-    if (given && !present) await writeDurably(keyPath, given);
+    const putKey = async (): Promise<void> => {
+      if (given && !present) await writeDurably(keyPath, given);
+    };
+    const manifest = await unpack(options, signing, putKey);
     await rm(join(stateDir, underWay));
     await syncFolder(stateDir);
     return { manifest, isSigned: signing !== undefined };
@@ -73,7 +75,8 @@ export function signingWith(key: Buffer, random: Random): Signing {
 async function refuseState(stateDir: string, keyPath: string): Promise<void> {
   if (!(await exists(stateDir))) return;
   const names = await readdir(stateDir);
-  if (names.includes(underWay)) return;
+  // Once the store's mark is there, a restore is complete, and a daemon may have gone on with it since.
+  if (names.includes(underWay) && !names.includes(MARK)) return;
   const others = names.filter((name) => !harmless.has(name) && join(stateDir, name) !== keyPath);
   if (others.length > 0) throw new Problem('backup-state-exists', { path: stateDir });
 }
@@ -86,8 +89,12 @@ async function empty(stateDir: string, keyPath: string): Promise<void> {
   }
 }
 
-/** The store's mark last: without it, no daemon starts on what is there. */
-async function unpack({ file, stateDir, random: _ }: RestoreOptions, signing: Signing | undefined): Promise<Manifest> {
+/** The store's mark last: without it, no daemon starts on what is there. `before`: what must be there by then. */
+async function unpack(
+  { file, stateDir }: RestoreOptions,
+  signing: Signing | undefined,
+  before: () => Promise<void>,
+): Promise<Manifest> {
   const owner = process.getuid?.() === 0 ? await stat(stateDir) : undefined;
   const folders = new Set<string>([stateDir]);
   let mark: Buffer | undefined;
@@ -126,6 +133,7 @@ async function unpack({ file, stateDir, random: _ }: RestoreOptions, signing: Si
     if (owner && folder !== stateDir) await chown(folder, owner.uid, owner.gid);
     await syncFolder(folder);
   }
+  await before();
   await writeDurably(join(stateDir, MARK), mark);
   return manifest;
 }

@@ -54,8 +54,8 @@ const massReason = `This may be intentional, or a script may have gone wrong, so
 /** How the folder differs from the backup. */
 function restoredState({ total, tally: { added, changed, removed } }: Hold): string {
   if (total === 0) return 'The backup does not say which files the folder had.';
-  const parts = [`${number(total - changed - removed)} are the same`, `${number(changed)} differ`];
-  return `The backup has ${count(total, 'file')}: ${parts.join(', ')}, ${number(removed)} are missing here. ${number(added)} exist only here.`;
+  const same = `Same as in the backup: ${number(total - changed - removed)} of ${count(total, 'file')}.`;
+  return `${same} Different: ${number(changed)}. Missing here: ${number(removed)}. Only here: ${number(added)}.`;
 }
 
 const questions: Record<HoldCode, Question> = {

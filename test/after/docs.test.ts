@@ -62,19 +62,35 @@ test('clear a cache: that of the site goes, that of others stays', async () => {
   }
 });
 
-test('reload PHP-FPM: only where PHP files changed; the rule for sudo is valid', async () => {
+test('reload PHP-FPM: asked for only where PHP files changed; the units are valid', async () => {
   const { dir, remove } = scratch();
   try {
-    // In the place of sudo and systemctl: whoever runs the tests must not reload the services of this machine.
-    const script = (blocks('sh')[1] ?? '').replace('sudo -n /usr/bin/systemctl', 'echo would run: systemctl');
-    assert.match((await ran(script, input('index.php'), dir)).output, 'would run: systemctl reload php8.2-fpm');
-    assert.is((await ran(script, input('index.html'), dir)).output, '');
-    console.log('not run here: the reload itself, since tests must not reload services of this machine');
-    const rule = join(dir, 'sudoers');
-    writeFileSync(rule, blocks('sudoers')[0] ?? '', { mode: 0o440 });
-    const { status, error, stdout, stderr } = spawnSync('visudo', ['-cf', rule], { encoding: 'utf8' });
-    if (error) return console.log('not run here: there is no visudo to parse the rule');
-    assert.is(status, 0, stdout + stderr);
+    const script = (blocks('sh')[1] ?? '').replace('/run/mooring/', `${dir}/`);
+    const asked = (): boolean => existsSync(join(dir, 'reload-php'));
+    assert.is((await ran(script, input('index.html'), dir)).code, 0);
+    assert.not(asked());
+    assert.match((await ran(script, input('index.php'), dir)).output, 'reload requested');
+    assert.ok(asked());
+    console.log('not run here: the reload itself, since tests must not start units of this machine');
+    const [path = '', service = '', more = ''] = blocks('systemd');
+    const units = join(dir, 'units');
+    mkdirSync(join(units, 'mooring.service.d'), { recursive: true });
+    for (const [name, text] of Object.entries({
+      'mooring-reload-php.path': path,
+      // A program that is on every machine with systemd, and that nobody starts here.
+      'mooring-reload-php.service': service.replace('/usr/bin/systemctl', '/bin/true'),
+      'mooring.service': '[Service]\nType=oneshot\nExecStart=/bin/true\n',
+      'mooring.service.d/after.conf': more,
+    }))
+      writeFileSync(join(units, name), text);
+    const files = ['mooring-reload-php.path', 'mooring-reload-php.service', 'mooring.service'];
+    const { error, stdout, stderr } = spawnSync(
+      'systemd-analyze',
+      ['verify', '--man=no', ...files.map((name) => join(units, name))],
+      { encoding: 'utf8', env: { ...process.env, SYSTEMD_UNIT_PATH: `${units}:` } },
+    );
+    if (error) return console.log('not run here: there is no systemd-analyze to verify the units');
+    assert.not.match(stdout + stderr, /mooring/, stdout + stderr);
   } finally {
     remove();
   }

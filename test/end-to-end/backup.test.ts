@@ -161,7 +161,12 @@ test('what is in the way of a restore, and what is no good archive, is refused b
     await refused([join(world.dir, 'none'), '--key', key], 64, 'cannot be read');
     assert.not((await readdir(world.dir)).includes('state'), 'something was written');
 
+    // What a restore that was killed leaves is no installation, and the next one begins anew.
+    await mkdir(join(world.stateDir, 'repositories'), { recursive: true });
+    for (const name of ['restore-under-way', 'accounts.json']) await writeFile(join(world.stateDir, name), '');
     assert.is((await cli(world, ['restore-backup', archive, '--key', key])).code, 0);
+    await writeFile(join(world.stateDir, 'restore-under-way'), '');
+    await refused([archive, '--key', key], 1, 'is already there');
     await world.start();
   }));
 
@@ -219,8 +224,9 @@ test('on another machine with another folder, every site asks before it touches 
     const page = await now.reaches('On hold');
     assert.match(page.words, 'restored from a backup');
     const { words } = await now.clicker.open(`${site.url}/hold`);
-    assert.match(words, /1 is missing here|1 are missing here/);
-    assert.match(words, 'exist only here');
+    assert.match(words, 'Missing here: 1.');
+    assert.match(words, 'Only here: 1.');
+    assert.not.match(words, 'would be removed');
     assert.ok(sameFiles(await filesOf(site.folder), before), 'the folder was touched');
     assert.ok(sameFiles(await site.project.files(), branch), 'the branch was touched');
     await now.clicker.press('Use this folder');
