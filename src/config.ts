@@ -1,5 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import type { AfterSettings } from './model/after.ts';
+import type { BackupSettings } from './model/backup.ts';
 import type { MailSettings } from './model/notice.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
@@ -25,6 +27,10 @@ export interface Config {
   readonly mail?: MailSettings;
   /** `listen`: where metrics are served without a token; absent: nowhere. `sites`: so many have metrics of their own. */
   readonly metrics: { readonly listen?: { readonly host: string; readonly port: number }; readonly sites: number };
+  /** Programs that are started after a sync. */
+  readonly after: AfterSettings;
+  /** Backups by the clock; absent: there are none. */
+  readonly backup?: BackupSettings;
   /** Absolute. */
   readonly git: string;
   /** Sentences for the log: what is odd, but stops nobody. */
@@ -66,6 +72,7 @@ export function readConfig(
   const password = readSecret(given, 'MOORING_ADMIN_PASSWORD', fault);
   const smtpUrl = readSecret(given, 'MOORING_SMTP_URL', fault);
   const mail = values && readMail(values, smtpUrl, fault);
+  if (values) checkBackupFolder(values, fault);
   const git = findGit(given['MOORING_GIT'], given['PATH']);
   if (git === undefined)
     fault(
@@ -103,9 +110,36 @@ function assemble(
       ...(env.MOORING_METRICS_LISTEN ? { listen: env.MOORING_METRICS_LISTEN } : {}),
       sites: env.MOORING_METRICS_SITES,
     },
+    after: afterOf(env),
+    ...backupOf(env),
     git: found.git,
     warnings: found.warnings,
   });
+}
+
+function afterOf({ MOORING_AFTER_PULL: pull, MOORING_AFTER_PUSH: push, MOORING_AFTER_LIMIT: limit }: Environment) {
+  const programs = { ...(pull ? { 'after-pull': pull } : {}), ...(push ? { 'after-push': push } : {}) };
+  return { programs, limitMs: limit * 1_000 };
+}
+
+function backupOf(env: Environment): Pick<Config, 'backup'> {
+  const { MOORING_BACKUP_FOLDER: folder, MOORING_BACKUP_SCHEDULE: schedule, MOORING_BACKUP_KEEP: keep } = env;
+  if (folder === undefined) return {};
+  return { backup: { folder, schedule, keep, withRepositories: env.MOORING_BACKUP_REPOSITORIES === 'yes' } };
+}
+
+/** A backup in a site would be published, and one in the state directory would be lost with it. */
+function checkBackupFolder(env: Environment, fault: Fault): void {
+  const folder = env.MOORING_BACKUP_FOLDER;
+  if (folder === undefined) return;
+  const around = [env.MOORING_STATE, ...env.MOORING_SITES].find((each) => `${folder}/`.startsWith(`${each}/`));
+  if (around !== undefined) return fault('MOORING_BACKUP_FOLDER', `It must not be in ${around}.`);
+  try {
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    fault('MOORING_BACKUP_FOLDER', `${folder} cannot be written (${code}).`);
+  }
 }
 
 function publicUrlOf(env: Environment): string {

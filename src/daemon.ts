@@ -1,12 +1,15 @@
 import { mkdir } from 'node:fs/promises';
 import { type RequestListener, type Server, createServer } from 'node:http';
 import { permissionsCheck } from './actions/system.ts';
+import { programFault } from './after/program.ts';
+import { restoredSite } from './backup/restored.ts';
 import type { Config } from './config.ts';
 import { ownerOf } from './files/machine.ts';
 import { readPrivileges } from './files/privileges.ts';
 import { systemUsers } from './files/users.ts';
 import type { Log, Mask } from './log.ts';
 import { gitVersion } from './machine.ts';
+import { type AfterHook, hookVariable } from './model/after.ts';
 import { gitSupport } from './model/git-version.ts';
 import { Problem } from './model/problem.ts';
 import type { Clock } from './model/world.ts';
@@ -37,6 +40,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const clock = overrides.clock ?? systemClock;
   const random = overrides.random ?? systemRandom;
+  checkPrograms(config);
   await checkGit(config, log);
   const store = await openStore({
     path: config.stateDir,
@@ -53,6 +57,7 @@ export async function startDaemon(
     if (config.admin) await ensureAdmin(store, config.admin);
     const parts = await createParts(config, store, { log, mask, clock, random, overrides });
     for (const site of store.sites.all()) await parts.runtimes.add(site);
+    await logRestored(config, store, log);
     const stopping = new AbortController();
     const { app, socketApp } = createWeb({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
@@ -67,7 +72,9 @@ export async function startDaemon(
     parts.checks.start();
     parts.metrics.start();
     parts.pauseAll.start();
+    await parts.backups.start();
     parts.notices.notifier.start();
+    await parts.notices.calls.start();
     // Not awaited: the charts of a thousand sites are nothing to wait for.
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
@@ -80,20 +87,31 @@ export async function startDaemon(
 }
 
 async function stop(
-  { runtimes, checks, notices, metrics, pauseAll, http, store }: Parts,
+  { runtimes, checks, notices, metrics, pauseAll, backups, afterHooks, http, store }: Parts,
   servers: readonly Server[],
   stopping: AbortController,
 ): Promise<void> {
   stopping.abort();
   pauseAll.stop();
   metrics.stop();
+  const backedUp = backups.stop();
   const closed = Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   await runtimes.stop(drainMs);
-  await Promise.all([checks.stop(), notices.stop()]);
+  await Promise.all([checks.stop(), notices.stop(), backedUp, afterHooks.stop()]);
   for (const server of servers) server.closeAllConnections();
   await closed;
   http.close();
   await store.close();
+}
+
+/** Whoever restored a backup learns what a second installation would do. */
+async function logRestored({ stateDir }: Config, { sites }: Store, log: Log): Promise<void> {
+  const notes = await Promise.all(sites.all().map(({ id }) => restoredSite(stateDir, id).read()));
+  const restored = notes.filter(Boolean).length;
+  if (restored === 0) return;
+  const text =
+    'The state comes from a backup. The old installation must be stopped: GitLab accepts each refresh token once.';
+  log('warn', text, { sites: restored });
 }
 
 /** Logs which set-up was found, as the System page shows it. */
@@ -112,6 +130,16 @@ async function ensureAdmin(store: Store, admin: NonNullable<Config['admin']>): P
     throw new Problem('config-invalid', { text: `${name}: ${error.facts['hint'] ?? ''}` }, { cause: error });
   });
   if (outcome === 'changed') await store.sessions.endAll(account.id);
+}
+
+/** What starts with our rights must be nobody's to change but the operator's. Every fault at once. */
+function checkPrograms({ after, roots }: Config): void {
+  const uid = process.getuid?.() ?? 0;
+  const faults = Object.entries(after.programs).flatMap(([hook, program]) => {
+    const fault = programFault(program, { uid, roots });
+    return fault === undefined ? [] : [`${hookVariable[hook as AfterHook]}: ${fault}`];
+  });
+  if (faults.length > 0) throw new Problem('config-invalid', { text: faults.join('\n') });
 }
 
 /** Before anything is opened: a git that is too old would fail in the middle of a merge. */

@@ -1,11 +1,14 @@
 import type { Config } from './config.ts';
 import type { Events } from './events.ts';
 import type { Log, Mask } from './log.ts';
-import { type Channel, type ChannelRecord, channels, type NoticeWebhook } from './model/notice.ts';
+import { type AfterFailure, afterWords } from './model/after.ts';
+import { type BackupStatus, backupWords } from './model/backup.ts';
+import { type Channel, type ChannelRecord, channels, type FailedTask, type NoticeWebhook } from './model/notice.ts';
 import { asProblem, type Problem } from './model/problem.ts';
 import type { Hold, SiteId, SiteStatus } from './model/site.ts';
-import type { Clock } from './model/world.ts';
+import type { Clock, Random } from './model/world.ts';
 import { createOutgoing } from './net/outgoing.ts';
+import { type Calls, createCalls } from './notify/calls.ts';
 import { sendHook } from './notify/hook.ts';
 import { createMail } from './notify/mail.ts';
 import { createNotifier, type Notifier, type NotifierDeps } from './notify/notifier.ts';
@@ -14,6 +17,7 @@ import { holdChoices, holdReason, holdTitle } from './web/hold-words.ts';
 
 export interface Notices {
   readonly notifier: Notifier;
+  readonly calls: Calls;
   /** The ways that are on, with what became of them. */
   on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[];
   /** Ends what is being sent, or gives it three seconds. */
@@ -26,8 +30,11 @@ export interface NoticesDeps {
   readonly events: Events;
   readonly status: (id: SiteId) => SiteStatus;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly mask: Mask;
+  readonly backups: { status(): BackupStatus };
+  readonly afterHooks: { failures(): readonly AfterFailure[] };
   readonly everyMs?: number;
 }
 
@@ -65,6 +72,7 @@ export function createNotices(deps: NoticesDeps): Notices {
     status: deps.status,
     connections: () => store.instance.connections(),
     holdWords,
+    tasks: () => [...backupTasks(deps.backups.status()), ...afterTasks(deps)],
     sender,
     store: store.notify,
     follow: (listener) => events.follow(undefined, listener),
@@ -72,17 +80,40 @@ export function createNotices(deps: NoticesDeps): Notices {
     log,
     ...(deps.everyMs === undefined ? {} : { everyMs: deps.everyMs }),
   });
+  const calls = createCalls({
+    ...{ publicUrl: config.publicUrl, clock, random: deps.random, log, store: store.deliveries },
+    webhooks() {
+      const all = store.outgoing.all();
+      for (const { address, secret } of all) [address, secret].forEach((each) => mask.hide(each));
+      return all;
+    },
+    site: (id) => store.sites.get(id),
+    post: (request) => outgoing.post(request),
+  });
+  events.follow(undefined, (event) => calls.happened(event));
   return {
     notifier,
+    calls,
     on: () =>
       channels
         .filter((channel) => sender(channel) !== undefined)
         .map((channel) => ({ channel, record: notifier.record(channel) })),
     async stop() {
-      await notifier.stop();
+      await Promise.all([notifier.stop(), calls.stop()]);
       outgoing.close();
     },
   };
+}
+
+function backupTasks({ failure }: BackupStatus): readonly FailedTask[] {
+  return failure ? [{ key: 'backup', sites: [], words: { title: 'Backups fail', ...backupWords(failure) } }] : [];
+}
+
+function afterTasks({ afterHooks, store }: NoticesDeps): readonly FailedTask[] {
+  return afterHooks.failures().map((failure) => {
+    const name = store.sites.get(failure.site)?.name ?? failure.site;
+    return { key: `${failure.hook} ${failure.site}`, sites: [failure.site], words: afterWords(failure, name) };
+  });
 }
 
 function damaged(problem: Problem): Sender {

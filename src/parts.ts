@@ -5,6 +5,8 @@ import { honest } from './actions/sites.ts';
 import { type SyncStatsActions, createSyncStats } from './actions/sync-stats.ts';
 import { createTokenExpiry } from './actions/token-expiry.ts';
 import { type Webhooks, createWebhooks } from './actions/webhooks.ts';
+import { type AfterHooks, createAfterHooks } from './after/hooks.ts';
+import { type Backups, createBackups } from './backup/backups.ts';
 import type { Config } from './config.ts';
 import { diskSpaceOf, watchesInUse } from './files/machine.ts';
 import { type Events, createEvents } from './events.ts';
@@ -23,10 +25,11 @@ import { type Notices, createNotices } from './notify-wiring.ts';
 import { type Overrides, type SiteRuntimes, createSiteRuntimes } from './site/runtime.ts';
 import type { InstallationNow } from './metrics/gauges.ts';
 import { type Metrics, createMetrics } from './metrics/metrics.ts';
-import type { Store } from './store/store.ts';
+import { type Store, noSessions } from './store/store.ts';
 import type { Instance } from './model/instance.ts';
 import { type PauseAllActions, createPauseAll } from './actions/pause-all.ts';
 import { version } from './version.ts';
+import { createSchedule } from './triggers/schedule.ts';
 import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-checks.ts';
 
 /**
@@ -52,6 +55,8 @@ export interface Parts {
   readonly notices: Notices;
   readonly metrics: Metrics;
   readonly pauseAll: PauseAllActions;
+  readonly backups: Backups;
+  readonly afterHooks: AfterHooks;
   /** The redirect URI to register in GitLab. */
   readonly redirectUri: string;
   /** The instance's certificates and key, where git reads them. */
@@ -113,7 +118,10 @@ export async function createParts(config: Config, store: Store, surroundings: Su
       checkForPush: (maxAgeMs, signal) => projects.checkForPush(id, maxAgeMs, signal),
     }),
     apart: (place) => projects.apart(place),
-    onEdited: (id, path) => metrics.edited(id, path),
+    onEdited(id, path) {
+      metrics.edited(id, path);
+      afterHooks.edited(id, path);
+    },
     onPulled(id, told) {
       if (told) return;
       webhooks
@@ -125,14 +133,42 @@ export async function createParts(config: Config, store: Store, surroundings: Su
     lfs: createLfsClient(gitlab),
     publish: (event) => void events.publish(event),
   });
+  const afterHooks = createAfterHooks({
+    ...{ settings: config.after, roots: config.roots, uid: process.getuid?.() ?? 0, clock, log },
+    site: (id) => store.sites.get(id),
+    status: (id) => runtimes.find(id)?.status(),
+    attribute: (id, { paths, message, committed }) =>
+      runtimes.find(id)?.attribute({ paths, message, committed: (_commit, of) => committed(of) }) ?? (() => undefined),
+    record: (id, record) => store.history.addAfter(id, record),
+    mask: (text) => surroundings.mask.mask(text),
+  });
+  events.follow(undefined, (event) => afterHooks.happened(event));
+  const backups = backupsOf(base, () => runtimes);
   const notices = createNotices({
-    ...{ config, store, events, clock, log, mask: surroundings.mask },
+    ...{ config, store, events, clock, random, log, mask: surroundings.mask, backups, afterHooks },
     status: statusOf,
     ...(overrides.noticesMs === undefined ? {} : { everyMs: overrides.noticesMs }),
   });
   const checks = createChecks({ ...base, projects, webhooks }, overrides.roundsMs);
   const pauseAll = createPauseAll({ ...base, runtimes });
-  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll };
+  return { ...base, syncStats, projects, webhooks, runtimes, notices, checks, pauseAll, backups, afterHooks };
+}
+
+function backupsOf(
+  { config, store, clock, random, log }: Pick<Parts, 'config' | 'store' | 'clock' | 'random' | 'log'>,
+  runtimes: () => SiteRuntimes,
+): Backups {
+  return createBackups({
+    ...{ version, clock, random, log, noSessions, stateDir: config.stateDir },
+    ...(config.backup ? { settings: config.backup } : {}),
+    sites: () => store.sites.all(),
+    betweenRuns(id) {
+      const worker = runtimes().find(id);
+      return worker && ((work) => worker.betweenRuns(work));
+    },
+    signing: () => ({ keyId: store.keyId, secret: store.derive('backups') }),
+    schedule: (expression, due) => createSchedule('backup', expression, due, log),
+  });
 }
 
 /** What metrics tell of the installation. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
+import { validate } from 'node-cron';
 import { z } from 'zod';
 
 /** One environment variable. `config/example.env` shows the same texts; a test keeps the two equal. */
@@ -32,7 +33,7 @@ const settings = {
       .transform((path) => resolve(path)),
     example: '/var/lib/mooring',
     about:
-      "The state directory: the store, the key and one git repository per site. Back it up as a whole. Only the daemon's user can enter it. It must not be inside a site or a web root.",
+      "The state directory: the store, the key and one git repository per site. Back it up with “mooring backup”. Only the daemon's user can enter it. It must not be inside a site or a web root.",
     fallback: './data',
   },
   MOORING_SITES: {
@@ -180,6 +181,70 @@ const settings = {
     example: '200',
     about: 'Number of sites with metrics of their own. All other sites are summed up as the site “other”.',
     fallback: '200',
+  },
+  MOORING_BACKUP_FOLDER: {
+    schema: z
+      .string()
+      .optional()
+      .refine((path) => path === undefined || isAbsolute(path), 'It must be an absolute path.')
+      .transform((path) => (path === undefined ? undefined : resolve(path))),
+    example: '/var/backups/mooring',
+    about:
+      'Existing folder into which Mooring writes backups on a schedule. It must be outside the state directory and outside the allowed roots. The key is not in these backups: keep it somewhere else.',
+    fallback: 'none; no backups on a schedule',
+  },
+  MOORING_BACKUP_SCHEDULE: {
+    schema: z
+      .string()
+      .default('15 3 * * *')
+      .refine(
+        (text) => text.trim().split(/\s+/).length === 5 && validate(text.trim()),
+        'It must have five fields: minute, hour, day of month, month, weekday.',
+      )
+      .transform((text) => text.trim()),
+    example: '15 3 * * *',
+    about: 'When backups are written, as five fields of cron, in the time zone of the server.',
+    fallback: '15 3 * * *, at 3:15 every night',
+  },
+  MOORING_BACKUP_KEEP: {
+    schema: z
+      .string()
+      .default('14')
+      .refine((text) => /^[1-9]\d{0,3}$/.test(text), 'It must be a number from 1 to 9999.')
+      .transform(Number),
+    example: '14',
+    about: 'Number of backups to keep in that folder. After each complete backup, Mooring removes the oldest ones.',
+    fallback: '14',
+  },
+  MOORING_BACKUP_REPOSITORIES: {
+    schema: z.enum(['yes', 'no'], 'It must be yes or no.').default('yes'),
+    example: 'no',
+    about:
+      'no leaves the git repositories out of these backups. They are much smaller then, but lack kept versions and commits that are not on GitLab yet.',
+    fallback: 'yes',
+  },
+  MOORING_AFTER_PULL: {
+    schema: z.string().optional(),
+    example: '/usr/local/lib/mooring/after-pull',
+    about:
+      'Absolute path of a program that Mooring starts after it has pulled files into a site, with the site, the commit and the changed paths as JSON on standard input. Only root or the user of Mooring may be able to change it, and it must be outside the allowed roots.',
+    fallback: 'none',
+  },
+  MOORING_AFTER_PUSH: {
+    schema: z.string().optional(),
+    example: '/usr/local/lib/mooring/after-push',
+    about: 'The same after Mooring has pushed edits of a site to GitLab.',
+    fallback: 'none',
+  },
+  MOORING_AFTER_LIMIT: {
+    schema: z
+      .string()
+      .default('60')
+      .refine((text) => /^[1-9]\d{0,4}$/.test(text), 'It must be a number from 1 to 99999.')
+      .transform(Number),
+    example: '60',
+    about: 'Time limit of these programs in seconds. A program that runs for longer is ended with all its children.',
+    fallback: '60',
   },
   MOORING_GIT: {
     schema: z.string().optional(),

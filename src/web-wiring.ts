@@ -9,6 +9,7 @@ import { createDeliveries } from './actions/deliveries.ts';
 import { createHandOver } from './actions/hand-over.ts';
 import { createInstanceActions } from './actions/instance.ts';
 import { createNotificationActions } from './actions/notifications.ts';
+import { createOutgoingActions } from './actions/outgoing.ts';
 import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
@@ -25,6 +26,7 @@ import { withLogFields } from './log.ts';
 import { createMachine } from './machine.ts';
 import type { ConnectionId } from './model/instance.ts';
 import { setUpOf } from './model/set-up.ts';
+import { Problem } from './model/problem.ts';
 import type { Site } from './model/site.ts';
 import type { Change, SitePath } from './model/tree.ts';
 import { parseHookUrl } from './net/outgoing.ts';
@@ -35,6 +37,7 @@ import type { Parts } from './parts.ts';
 import { authorOf } from './site/open-site.ts';
 import { editMessage, wording } from './sync/message.ts';
 import type { Remote } from './sync/ports.ts';
+import { readKey } from './store/key-file.ts';
 import { checkCron } from './triggers/poll.ts';
 import { createSystemHook, createWebhook } from './triggers/webhook.ts';
 import { version } from './version.ts';
@@ -94,6 +97,7 @@ export function webDeps(parts: Parts): WebDeps {
     commitAs: createCommitAs(shared),
     system: createSystemActions(shared),
     notifications: createNotificationActions(shared),
+    outgoing: createOutgoingActions({ ...shared, calls: parts.notices.calls }),
     syncStats: parts.syncStats,
     sessions: store.sessions,
     history: store.history,
@@ -102,8 +106,15 @@ export function webDeps(parts: Parts): WebDeps {
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
+    backups: { prepare: parts.backups.prepare, key: () => keyText(store.keyPath) },
     setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
+}
+
+async function keyText(path: string): Promise<string> {
+  const key = await readKey(path);
+  if (!key) throw new Problem('key-missing', { path, reason: 'absent' });
+  return key.toString('hex');
 }
 
 async function faults({ store, runtimes }: Parts): Promise<readonly string[]> {

@@ -37,6 +37,7 @@ config('with nothing set, the defaults hold', () => {
     log: { format: 'json', level: 'info' },
     trustedProxies: [],
     metrics: { sites: 200 },
+    after: { programs: {}, limitMs: 60_000 },
     warnings: [],
   });
 });
@@ -81,8 +82,22 @@ config('every example is valid', () => {
   for (const { name, example } of variables()) {
     // Files and programs of the examples need not be here.
     if ((name.endsWith('_FILE') && name !== 'MOORING_KEY_FILE') || mail.includes(name)) continue;
-    assert.equal(faultsOf({ [name]: name === 'MOORING_GIT' ? read().git : example }), [], name);
+    const here: Record<string, string> = { MOORING_GIT: read().git, MOORING_BACKUP_FOLDER: '/var/tmp' };
+    assert.equal(faultsOf({ [name]: here[name] ?? example }), [], name);
   }
+});
+
+config('backups must not be written into a site or the state directory, nor where nobody can write', () => {
+  for (const folder of ['/srv/sites/a', '/srv/sites', '/var/lib/mooring/backups', '/nowhere', 'relative'])
+    assert.is(
+      faultsOf({
+        ...{ MOORING_SITES: '/srv/sites', MOORING_STATE: '/var/lib/mooring', MOORING_BACKUP_FOLDER: folder },
+      }).length,
+      1,
+      folder,
+    );
+  for (const schedule of ['every day', '* * * *', '* * * * * *', '99 * * * *'])
+    assert.is(faultsOf({ MOORING_BACKUP_SCHEDULE: schedule }).length, 1, schedule);
 });
 
 config('a public URL keeps its path and loses its slash; other parts are refused', () => {

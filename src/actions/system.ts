@@ -4,6 +4,8 @@ import { gitSupport } from '../model/git-version.ts';
 import { type Site, type SiteId, type SiteStatus, newDefault } from '../model/site.ts';
 import { diskWords } from '../model/disk.ts';
 import { type Privileges, setUpOf, setUpWords } from '../model/set-up.ts';
+import { type AfterFailure, afterWords } from '../model/after.ts';
+import { type BackupSettings, type BackupStatus, backupWords } from '../model/backup.ts';
 import type { Attention, SystemCheck, SystemReport } from '../model/system.ts';
 import type { Clock } from '../model/world.ts';
 import { wentBackGroup, wentBackWords } from '../model/went-back.ts';
@@ -26,7 +28,7 @@ export interface Machine {
 
 export interface SystemDeps {
   readonly version: string;
-  readonly config: { readonly stateDir: string };
+  readonly config: { readonly stateDir: string; readonly backup?: BackupSettings };
   readonly machine: Machine;
   readonly store: {
     readonly sites: { all(): readonly Site[] };
@@ -41,6 +43,8 @@ export interface SystemDeps {
   };
   /** The ways of notifying people that are switched on. */
   readonly notices: { on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[] };
+  readonly backups: { status(): BackupStatus };
+  readonly afterHooks: { failures(): readonly AfterFailure[] };
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -88,7 +92,12 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
     },
     async attention(only) {
       const sites = only ?? deps.store.sites.all();
-      const found = [...ofWentBack(deps, sites), ...ofConnections(deps, sites), ...ofSites(deps, sites)];
+      const found = [
+        ...ofWentBack(deps, sites),
+        ...ofConnections(deps, sites),
+        ...ofSites(deps, sites),
+        ...ofPrograms(deps, sites),
+      ];
       if (!only) found.push(...ofNotices(deps), ...ofMachine(await checks()));
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
@@ -96,7 +105,8 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   };
 }
 
-async function look({ version, config, machine, store, runtimes, clock }: SystemDeps): Promise<readonly SystemCheck[]> {
+async function look(deps: SystemDeps): Promise<readonly SystemCheck[]> {
+  const { version, config, machine, store, runtimes, clock } = deps;
   const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
   const [git, diskSpace, watches, folderUids] = await Promise.all([
     machine.git(),
@@ -110,6 +120,7 @@ async function look({ version, config, machine, store, runtimes, clock }: System
     gitCheck(git),
     stateCheck(config.stateDir, store.notes),
     diskCheck(diskSpace),
+    backupCheck(deps.backups.status(), config.backup, clock.now()),
     watchCheck(watches),
     permissionsCheck(machine.privileges(), folderUids),
     ...sitesDisksCheck(store.sites.all(), (id) => runtimes.worker(id).status()),
@@ -255,10 +266,46 @@ function gib(bytes: number): string {
   return `${(bytes / GiB).toFixed(bytes < 100 * GiB ? 1 : 0)} GiB`;
 }
 
+function backupCheck({ last, failure }: BackupStatus, settings: BackupSettings | undefined, now: number): SystemCheck {
+  const name = 'Backup';
+  const lastWords = last
+    ? `Last backup ${agoWords(now - last.at)}, ${megabytes(last.bytes)}.`
+    : 'There is no backup yet.';
+  if (failure) {
+    const { happened, todo } = backupWords(failure);
+    return { name, result: 'bad', finding: `${happened} ${lastWords}`, fix: todo };
+  }
+  const place = settings ? ` Backups are written to ${settings.folder}.` : '';
+  if (last && last.leftOut.length > 0)
+    return {
+      ...{
+        name,
+        result: 'warn',
+        finding: `${lastWords} It lacks repositories of busy sites: ${last.leftOut.join(', ')}.`,
+      },
+      fix: 'Run “mooring backup” again when these sites are idle.',
+    };
+  if (last || settings) return { name, result: 'good', finding: `${lastWords}${place}` };
+  const fix = 'Set MOORING_BACKUP_FOLDER, or run “mooring backup” from time to time.';
+  return { name, result: 'unknown', finding: lastWords, fix };
+}
+
+function agoWords(ms: number): string {
+  const hours = Math.floor(Math.max(0, ms) / 3_600_000);
+  if (hours < 1) return 'less than an hour ago';
+  if (hours < 48) return hours === 1 ? '1 hour ago' : `${hours} hours ago`;
+  return `${Math.floor(hours / 24)} days ago`;
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1024 ** 2 ? 'less than 1 MiB' : `${Math.round(bytes / 1024 ** 2)} MiB`;
+}
+
 function ofMachine(checks: readonly SystemCheck[]): Attention[] {
   const kinds: Readonly<Record<string, Attention['kind']>> = {
     Disk: 'disk',
     Watches: 'watches',
+    Backup: 'backup',
     'State directory': 'store',
   };
   return checks
@@ -326,6 +373,15 @@ function ofNotices({ notices }: SystemDeps): Attention[] {
     const way = channel === 'mail' ? 'by e-mail' : 'by webhook';
     const text = `${failure.happened} ${failure.todo} Tried ${failure.times} times, and again every hour.`;
     return [{ kind: 'notify', tone: 'bad', title: `Nobody is told ${way}`, text, help: 'notifications', sites: [] }];
+  });
+}
+
+function ofPrograms({ afterHooks }: SystemDeps, sites: readonly Site[]): Attention[] {
+  return afterHooks.failures().flatMap((failure): Attention[] => {
+    const site = sites.find(({ id }) => id === failure.site);
+    if (!site) return [];
+    const { title, happened, todo } = afterWords(failure, site.name);
+    return [{ kind: 'after', tone: 'warn', title, text: `${happened} ${todo}`, sites: [site.id] }];
   });
 }
 

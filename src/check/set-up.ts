@@ -254,7 +254,7 @@ function ofInstance({ name, result, finding, fix }: Check): SetUpCheck {
 }
 
 /** The machine's own checks say these already. */
-const saidByMachine = new Set<Attention['kind']>(['disk', 'watches', 'software', 'store']);
+const saidByMachine = new Set<Attention['kind']>(['disk', 'watches', 'software', 'store', 'backup']);
 
 function ofAttention(found: readonly Attention[]): SetUpCheck[] {
   return found

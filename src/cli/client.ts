@@ -9,6 +9,8 @@ export interface Client {
   send<T>(path: string, body?: unknown, options?: SendOptions): Promise<T>;
   /** The same with the status, where two of them are a success. */
   ask<T>(path: string, body?: unknown, options?: SendOptions): Promise<Answer<T>>;
+  /** An answer of any length, as it comes; what is cut short ends with an error. */
+  stream(path: string): Promise<IncomingMessage>;
   /** Server-sent events as they come, until the daemon ends the stream or `signal` aborts. */
   events(path: string, signal: AbortSignal, onEvent: (event: ServerEvent) => void): Promise<void>;
 }
@@ -51,6 +53,11 @@ export function createClient(stateDir: string): Client {
     send: async <T>(path: string, body?: unknown, { method = 'POST', headers = {} }: SendOptions = {}) =>
       (await call<T>(method, path, body, headers)).body,
     ask: (path, body, { method = 'POST', headers = {} } = {}) => call(method, path, body, headers),
+    async stream(path) {
+      const answer = await ask(socketPath, { method: 'GET', path, signal: new AbortController().signal });
+      if (answer.statusCode !== 200) throw refusal(answer.statusCode ?? 500, await textOf(answer));
+      return answer;
+    },
     async events(path, signal, onEvent) {
       const answer = await ask(socketPath, { method: 'GET', path, headers: { Accept: 'text/event-stream' }, signal });
       if (answer.statusCode !== 200) throw refusal(answer.statusCode ?? 500, await textOf(answer));

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { arch, platform, release } from 'node:os';
 import { gzipSync } from 'node:zlib';
-import { createTar } from 'nanotar';
+import { pack } from 'tar-stream';
 import { createMask } from '../log.ts';
 import { version } from '../version.ts';
 import { bytes } from '../web/times.ts';
@@ -38,10 +38,12 @@ export async function doctor(cli: Cli, { output, yes }: DoctorOptions): Promise<
     cli.out.note('Nothing was written.');
     return exit.failed;
   }
-  const attrs = { mode: '600', uid: 0, gid: 0 };
-  const tar = createTar(parts.map(({ name, text }) => ({ name: `mooring-support/${name}`, data: text, attrs })));
-  // The format ends with two empty blocks; GNU tar complains about fewer.
-  const bundle = gzipSync(Buffer.concat([tar, Buffer.alloc(1_024)]));
+  const tar = pack();
+  for (const { name, text } of parts) tar.entry({ name: `mooring-support/${name}`, mode: 0o600 }, text);
+  tar.finalize();
+  const chunks: Buffer[] = [];
+  for await (const chunk of tar as AsyncIterable<Buffer>) chunks.push(chunk);
+  const bundle = gzipSync(Buffer.concat(chunks));
   await writeFile(path, bundle, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
     throw new CliError(
       exit.failed,

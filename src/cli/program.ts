@@ -77,6 +77,22 @@ function ofDaemon(program: Command, command: Adder): void {
   )
     .option('-o, --output <file>', 'where to write it (default: mooring-support-….tar.gz here)')
     .option('--yes', 'do not ask');
+  command(program, 'backup', 'write an archive of everything, while the daemon runs', async (cliFor, _args, o) =>
+    (await import('./backup.ts')).backup(cliFor, {
+      ...{ to: text(o['to']), withKey: text(o['withKey']), repositories: o['withoutRepositories'] !== true },
+    }),
+  )
+    .option('--to <file>', 'where to write it; - is standard output\n(default: mooring-backup-….tar.gz here)')
+    .option('--with-key <file>', 'write the key that encrypts secrets to this file')
+    .option('--without-repositories', 'leave out what can be fetched from GitLab again');
+  command(
+    program,
+    'restore-backup',
+    'put a backup into an empty state directory',
+    async (cliFor, [file = ''], { key }) => (await import('./backup.ts')).restore(cliFor, file, text(key)),
+  )
+    .argument('<file>', 'archive that “mooring backup” wrote')
+    .option('--key <file>', 'the key that --with-key wrote');
   command(program, 'rotate-key', 'replace the key that encrypts secrets; the daemon must be stopped', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );

@@ -5,7 +5,7 @@ import type { Ledger, LedgerName, Repository } from '../sync/ports.ts';
 import type { Ask } from './driver.ts';
 import type { Refs } from './refs.ts';
 
-const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base', 'back'];
+const names: readonly LedgerName[] = ['disk', 'remote', 'pending', 'offered', 'choice', 'base', 'back', 'restored'];
 
 /** The refs in which a site's state stands: they move together or not at all. */
 export function createLedger(

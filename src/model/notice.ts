@@ -21,8 +21,17 @@ export interface Incident {
   readonly overAt?: number;
 }
 
-/** `hold`: stopped until a person chooses. `retrying`: tries again by itself, for long. `token`: near its end. */
-export type IncidentKind = 'hold' | 'retrying' | 'reconnect' | 'token';
+/** `hold`: stopped until a person chooses. `retrying`: tries again by itself, for long. `token`: near its end. `task`: something beside syncing failed. */
+export type IncidentKind = 'hold' | 'retrying' | 'reconnect' | 'token' | 'task';
+
+/** Something beside syncing that failed, and fails until it succeeds once. Plain text. */
+export interface FailedTask {
+  /** The same while it is the same trouble, also after a restart. */
+  readonly key: string;
+  /** Whom it concerns; none: the installation. */
+  readonly sites: readonly SiteId[];
+  readonly words: IncidentWords;
+}
 
 /** As they were when it began: what is told later is what happened then. Plain text, already made visible. */
 export interface IncidentWords {

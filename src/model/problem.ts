@@ -44,6 +44,10 @@ export type ProblemCode =
   | 'repository-sha256'
   | 'git-http-disabled'
   | 'lfs-not-followed'
+  // backups
+  | 'backup-damaged'
+  | 'backup-foreign'
+  | 'backup-state-exists'
   // folder
   | 'folder-invalid'
   | 'folder-outside-roots'
@@ -54,6 +58,7 @@ export type ProblemCode =
   | 'folder-unreadable'
   | 'folder-unwritable'
   | 'folder-changed'
+  | 'folder-restored'
   | 'folder-emptied'
   | 'file-unreadable'
   | 'disk-full'

@@ -597,6 +597,40 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 409,
     retry: 'after-admin',
   },
+  'backup-damaged': {
+    title: () => 'This backup is damaged',
+    happened: (f) => `The archive cannot be used: ${f['reason'] ?? 'it is not a complete backup'}.`,
+    untouched: () => 'Nothing was restored.',
+    todo: () => 'Use another backup, or copy this one again from where it was written.',
+    status: 422,
+    retry: 'never',
+  },
+  'backup-foreign': {
+    title: () => 'This backup needs another key',
+    happened: (f) => `It was made with the key ${f['expected'] ?? ''}, and this is the key ${f['found'] ?? ''}.`,
+    untouched: () => 'Nothing was restored.',
+    todo: () => 'Name the key that belongs to the backup with --key.',
+    status: 409,
+    retry: 'never',
+  },
+  'backup-state-exists': {
+    title: () => 'There is something in the way of the restore',
+    happened: (f) => `${f['path'] ?? 'The state directory'} is already there, and a restore never replaces anything.`,
+    untouched: () => 'Nothing was restored, and nothing was removed.',
+    todo: () =>
+      'If the state directory is still good, start Mooring with it and do not restore. Otherwise move it away, and restore into an empty one.',
+    status: 409,
+    retry: 'never',
+  },
+  'folder-restored': {
+    title: () => 'Restored from a backup',
+    happened: (f) =>
+      `Mooring was restored from a backup, and ${f['folder'] ?? 'the folder'} is not the folder that the backup was made with.`,
+    untouched: bothSides,
+    todo: () => 'Open the site, compare, and choose to use this folder, or put the original one back.',
+    status: 409,
+    retry: 'after-admin',
+  },
   'folder-emptied': {
     title: () => 'The folder is empty',
     happened: (f) => `${folderFirst(f)} contained files before and is empty now.`,

@@ -313,6 +313,8 @@ export type HoldCode =
   | 'branch-lost-files'
   | 'root-missing'
   | 'root-changed'
+  /** The state comes from a backup, and the folder is not the one it was made of. */
+  | 'restored'
   | 'root-emptied'
   | 'history-rewritten'
   | 'went-back'

@@ -37,6 +37,8 @@ export interface Attention {
     | 'watches'
     | 'software'
     | 'store'
+    | 'backup'
+    | 'after'
     | 'notify';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;

@@ -9,13 +9,14 @@ import { parseHttpUrl } from './url.ts';
 /** Posts to somebody who is not the instance: none of its headers, tokens, proxy and breaker go along. */
 export interface Outgoing {
   /**
-   * One POST of JSON, no redirects followed. Resolves with any answer, of which no more than 64 KiB are read; throws
+   * One POST of JSON, or of a body as it is, no redirects followed. Resolves with any answer, of which no more than 64 KiB are read; throws
    * the Problems of `net/http.ts` for every failure on the way.
    */
   post(request: {
     readonly url: string;
     readonly headers: Readonly<Record<string, string>>;
-    readonly json: unknown;
+    readonly json?: unknown;
+    readonly body?: Buffer;
     readonly signal?: AbortSignal | undefined;
   }): Promise<HttpAnswer>;
   close(): void;
@@ -27,11 +28,11 @@ const usual: Limits = { connectMs: 5_000, idleMs: 10_000, totalMs: 15_000, msPer
 export function createOutgoing(deps: { ca: () => string; clock: Clock; limits?: Partial<Limits> }): Outgoing {
   const pool = createAgentPool();
   return {
-    async post({ url: address, headers, json, signal }) {
+    async post({ url: address, headers, json, body, signal }) {
       const url = parseHookUrl(address);
       try {
         return await send(
-          { method: 'POST', json, ...(signal ? { signal } : {}) },
+          { method: 'POST', ...(body ? { body } : { json }), ...(signal ? { signal } : {}) },
           {
             url,
             headers: { ...headers, 'user-agent': 'Mooring' },

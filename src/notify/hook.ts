@@ -22,13 +22,17 @@ export async function sendHook(
   const url = address.open();
   const headers = header ? { [header.name]: header.value.open() } : {};
   try {
-    const { status, body } = await post({ url, headers, json: toBody(message, form), signal });
-    const said = firstWords(body);
-    if (status >= 200 && status < 300) return { kind: 'good', said: `It answered ${status}${said}.` };
-    return { kind: 'bad', happened: `${hostOf(url)} answered ${status}${said}.`, todo: todoOf(status) };
+    return answered(url, await post({ url, headers, json: toBody(message, form), signal }));
   } catch (error) {
     return unreached(asProblem(error), hostOf(url));
   }
+}
+
+/** What an answer means. */
+export function answered(url: string, { status, body }: { readonly status: number; readonly body: Buffer }): Delivery {
+  const said = firstWords(body);
+  if (status >= 200 && status < 300) return { kind: 'good', said: `It answered ${status}${said}.` };
+  return { kind: 'bad', happened: `${hostOf(url)} answered ${status}${said}.`, todo: todoOf(status) };
 }
 
 function todoOf(status: number): string {
@@ -43,7 +47,8 @@ function todoOf(status: number): string {
   return 'Mooring retries automatically. If the problem persists, check the receiver’s log.';
 }
 
-function unreached({ code, facts }: Problem, host: string): Delivery {
+/** Why there was no answer. */
+export function unreached({ code, facts }: Problem, host: string): Delivery {
   const reason = facts['reason'] ?? '';
   if (code.startsWith('tls-')) {
     return {

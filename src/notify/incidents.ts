@@ -1,5 +1,5 @@
 import { type Connection, tokenEnd, tokenEndWords } from '../model/instance.ts';
-import type { Channel, Incident, IncidentKind, IncidentWords, NoticeSite } from '../model/notice.ts';
+import type { Channel, FailedTask, Incident, IncidentKind, IncidentWords, NoticeSite } from '../model/notice.ts';
 import type { ProblemFacts } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import type { Hold, SiteId, SiteStatus } from '../model/site.ts';
@@ -22,6 +22,7 @@ export interface Scene {
   /** Since when a site fails without a good end between; undefined while it does not. */
   readonly failingSince: (id: SiteId) => number | undefined;
   readonly connections: readonly Connection[];
+  readonly tasks: readonly FailedTask[];
   readonly holdWords: (hold: Hold) => { readonly title: string; readonly reason: string; readonly todo: string };
   readonly now: number;
 }
@@ -66,7 +67,7 @@ function conditions(scene: Scene, before: readonly Incident[]): Found[] {
   const together = ofWentBack(scene, before);
   const its = new Set(together?.sites);
   const others = scene.sites.filter(({ id }) => !its.has(id)).flatMap((site) => ofSite(site, scene));
-  const found = [...ofConnections(scene), ...(together ? [together] : []), ...others];
+  const found = [...ofTasks(scene), ...ofConnections(scene), ...(together ? [together] : []), ...others];
   return found.filter(({ since }) => since === undefined || scene.now - since >= gatheringMs);
 }
 
@@ -122,6 +123,13 @@ function ofSite(site: NoticeSite, { status, failingSince, holdWords, connections
   ];
 }
 
+function ofTasks({ tasks }: Scene): Found[] {
+  return tasks.map(({ key, sites, words: { title, happened, untouched, todo } }) => ({
+    ...{ key: `task ${key}`, kind: 'task', sites },
+    words: { title: short(title), happened: short(happened), untouched: short(untouched), todo: short(todo) },
+  }));
+}
+
 function ofConnections(scene: Scene): Found[] {
   return scene.connections.flatMap((connection): Found[] => {
     const { id, health, username, accessToken } = connection;
@@ -148,6 +156,7 @@ const usedBy = ({ sites }: Scene, { id }: Connection): SiteId[] =>
  * nobody has looked since the start.
  */
 function ends(incident: Incident, scene: Scene): 'well' | 'silent' | 'not known' {
+  if (incident.kind === 'task') return 'well';
   if (incident.kind === 'token' || incident.kind === 'reconnect') return connectionEnd(incident, scene);
   // Of several sites, the one that says most: as long as one is not known, nothing is.
   const each = incident.sites.map((id) => siteEnds(id, scene));

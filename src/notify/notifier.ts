@@ -5,6 +5,7 @@ import {
   type ChannelRecord,
   channels,
   type Delivery,
+  type FailedTask,
   type Incident,
   type Ledger,
   type Message,
@@ -21,6 +22,8 @@ export interface NotifierDeps {
   readonly site: (id: SiteId) => NoticeSite | undefined;
   readonly status: (id: SiteId) => SiteStatus;
   readonly connections: () => readonly Connection[];
+  /** What failed beside syncing. */
+  readonly tasks: () => readonly FailedTask[];
   readonly holdWords: Scene['holdWords'];
   /** How a channel sends; undefined while it is off or not set up. Asked each time. Never rejects. */
   readonly sender: (channel: Channel) => ((message: Message, signal: AbortSignal) => Promise<Delivery>) | undefined;
@@ -87,6 +90,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       failingSince: (id) => failing.get(id),
       connections: deps.connections(),
       holdWords: deps.holdWords,
+      tasks: deps.tasks(),
       now: clock.now(),
     };
     for (const id of failing.keys()) if (!deps.site(id)) failing.delete(id);

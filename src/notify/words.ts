@@ -37,7 +37,7 @@ export function news(incidents: readonly Incident[], channel: Channel, about: Ab
       owed.map((incident) => ({ incident, state: incident.overAt === undefined ? 'began' : 'over' })),
       about,
     ),
-    link: only.kind === 'token' ? `${about.publicUrl}/attention` : `${about.publicUrl}/`,
+    link: only.kind === 'token' || only.kind === 'task' ? `${about.publicUrl}/attention` : `${about.publicUrl}/`,
   };
 }
 

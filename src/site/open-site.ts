@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { restoredSite } from '../backup/restored.ts';
 import type { Config } from '../config.ts';
 import { type Touchable, openDirectory } from '../files/directory.ts';
 import type { Scanner } from '../files/scanner.ts';
@@ -95,6 +96,7 @@ export async function openSite(deps: OpenSiteDeps, site: Site): Promise<SiteRunt
       const { pulled, triggers } = event.run;
       if (pulled.added + pulled.changed + pulled.removed > 0) deps.onPulled(id, triggers.includes('webhook'));
     },
+    restored: restoredSite(deps.config.stateDir, id),
     saveRoot: async (root) => void (await store.sites.change(id, { root })),
     conflicts: facts.conflicts.get,
     saveConflicts: facts.conflicts.save,

@@ -28,7 +28,7 @@ export interface NotifyData {
 const incident = whole<Incident>()(
   z.strictObject({
     key: z.string(),
-    kind: z.enum(['hold', 'retrying', 'reconnect', 'token']),
+    kind: z.enum(['hold', 'retrying', 'reconnect', 'token', 'task']),
     at: z.number(),
     sites: z.array(siteId),
     words: z.strictObject({ title: z.string(), happened: z.string(), untouched: z.string(), todo: z.string() }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AfterRecord } from '../model/after.ts';
 import type { AuditEntry, RunRecord } from '../model/event.ts';
 import { fileMoved, holdCode, oid, problemFacts, siteId, sitePath, tally, whole } from './shapes.ts';
 
@@ -21,6 +22,19 @@ export const runRecord = whole<RunRecord>()(
     by: z.string().exactOptional(),
     hold: holdCode.exactOptional(),
     problem: problemFacts.exactOptional(),
+    output: z.string(),
+  }),
+);
+
+/** One line of a site's file of programs that were started after its runs. */
+export const afterRecord = whole<AfterRecord>()(
+  z.strictObject({
+    run: z.string(),
+    hook: z.enum(['after-pull', 'after-push']),
+    at: z.number(),
+    durationMs: z.number(),
+    result: z.enum(['done', 'failed', 'timed-out', 'not-started']),
+    text: z.string(),
     output: z.string(),
   }),
 );

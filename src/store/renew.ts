@@ -4,6 +4,7 @@ import { exists } from './durable.ts';
 import { type InstanceData, renewInstance } from './instance.ts';
 import { dropPreviousKey, previousKeyPath } from './key-file.ts';
 import { type NotifyData, renewNotify } from './notify.ts';
+import { type OutgoingData, renewOutgoing } from './outgoing.ts';
 import { type SitesData, renewSites } from './sites.ts';
 import { KEY_CHECK, type Sealed, type Vault } from './vault.ts';
 
@@ -13,6 +14,7 @@ interface SealedFiles {
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
   readonly notify: Database<NotifyData>;
+  readonly outgoing: Database<OutgoingData>;
 }
 
 /**
@@ -24,9 +26,10 @@ export async function finishRotation(dbs: SealedFiles, vault: Vault, keyPath: st
   await renewInstance(dbs.instance, vault);
   await renewSites(dbs.sites, vault);
   await renewNotify(dbs.notify, vault);
+  await renewOutgoing(dbs.outgoing, vault);
   await dbs.state.update((draft) => {
     if (draft.keyCheck.keyId !== vault.keyId) draft.keyCheck = vault.seal(new Secret(KEY_CHECK), KEY_CHECK);
   });
-  for (const db of [dbs.instance, dbs.sites, dbs.notify, dbs.state]) await db.forgetGenerations();
+  for (const db of [dbs.instance, dbs.sites, dbs.notify, dbs.outgoing, dbs.state]) await db.forgetGenerations();
   await dropPreviousKey(keyPath);
 }

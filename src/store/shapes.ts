@@ -183,6 +183,7 @@ export const holdCode = z.enum([
   'branch-lost-files',
   'root-missing',
   'root-changed',
+  'restored',
   'root-emptied',
   'history-rewritten',
   'went-back',

@@ -15,7 +15,10 @@ import { openDatabase, type Database } from './database.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
+import { encode } from './envelope.ts';
 import type { Migrations } from './migrations.ts';
+import { createDeliveryStore, type DeliveryStore } from './deliveries.ts';
+import { createOutgoingStore, type OutgoingData, outgoingSchema, type OutgoingStore } from './outgoing.ts';
 import { passwordCost, createPasswords, type PasswordCost } from './password.ts';
 import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
@@ -34,8 +37,14 @@ export interface Store {
   readonly sites: SitesStore;
   readonly siteFacts: SiteFactsStore;
   readonly notify: NotifyStore;
+  readonly outgoing: OutgoingStore;
+  readonly deliveries: DeliveryStore;
   readonly history: History;
   readonly keyPath: string;
+  /** Names the present key. */
+  readonly keyId: string;
+  /** A key for one purpose; see {@link Vault.derive}. */
+  derive(purpose: string): Buffer;
   /** What was repaired while opening: log it and show it. */
   readonly notes: readonly StoreNote[];
   /** What keeps the store from being written, after one more try where the last write failed; undefined: nothing. */
@@ -75,6 +84,7 @@ interface Databases {
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
   readonly notify: Database<NotifyData>;
+  readonly outgoing: Database<OutgoingData>;
 }
 
 const stateSchema: z.ZodType<StateData> = z.strictObject({
@@ -86,7 +96,7 @@ const stateSchema: z.ZodType<StateData> = z.strictObject({
 /** Who may come in: an older state would admit whom somebody removed, or ask for a first account once more. */
 const ADMITTING: ReadonlySet<string> = new Set(['accounts', 'sessions', 'api-tokens']);
 
-const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify'];
+const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify', 'outgoing'];
 
 /**
  * Opens the state directory and all that is in it. Throws `state-in-use`, `store-missing`, `store-damaged`,
@@ -107,6 +117,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** The file of a store in which nobody is signed in, to stand in for the present one in a backup. */
+export function noSessions(): string {
+  const form = { kind: 'sessions', version: 1, schema: sessionsSchema, migrations: [] };
+  return encode(form, { sessions: {} }).text;
+}
+
 async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs: Databases): Promise<Store> {
   const { random, now, onFault, onNotes } = options;
   const passwords = createPasswords(options.passwordCost ?? passwordCost);
@@ -123,8 +139,12 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     sites: createSitesStore({ db: dbs.sites, vault, random, now }),
     siteFacts,
     notify: createNotifyStore({ db: dbs.notify, vault }),
+    outgoing: createOutgoingStore({ db: dbs.outgoing, vault }),
+    deliveries: createDeliveryStore(join(dir.path, 'deliveries')),
     history,
     keyPath: dir.keyPath,
+    keyId: vault.keyId,
+    derive: vault.derive,
     notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
     async fault() {
       for (const db of Object.values(dbs) as Database<unknown>[]) {
@@ -165,6 +185,7 @@ async function openDatabases(dir: StateDir, vault: Vault, now: () => number): Pr
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
     notify: await open<NotifyData>('notify', notifySchema, { incidents: [], channels: {} }),
+    outgoing: await open<OutgoingData>('outgoing', outgoingSchema, { webhooks: [] }),
   };
   return { state: state ?? (await openState(dir, vault, now)), ...others };
 }

@@ -58,6 +58,14 @@ export function refusedHold(outcome: Outcome, at: number): Hold {
   };
 }
 
+/** Of a site that was restored from a backup: how its folder differs from the backup, where that is known. */
+function restoredCounts({ code, facts }: Problem): Pick<Hold, 'total' | 'tally'> {
+  if (code !== 'folder-restored' || facts['same'] === undefined) return { total: 0, tally: none };
+  const [same, added, changed, removed] = ['same', 'added', 'changed', 'missing'].map((name) => Number(facts[name]));
+  const tally = { added: added ?? 0, changed: changed ?? 0, removed: removed ?? 0 };
+  return { total: (same ?? 0) + tally.changed + tally.removed, tally };
+}
+
 /** A problem that only a person can end, as a question to them. */
 export function problemHold(problem: Problem, at: number): Hold {
   const { folder, created, text, reason } = problem.facts;
@@ -67,6 +75,7 @@ export function problemHold(problem: Problem, at: number): Hold {
     'folder-not-folder': { code: 'root-missing', choices: ['try-again'] },
     'folder-emptied': { code: 'root-emptied', choices: ['try-again', 'put-back', 'go-on'] },
     'folder-changed': { code: 'root-changed', choices: ['adopt', 'try-again'] },
+    'folder-restored': { code: 'restored', choices: ['adopt', 'try-again'] },
     // GitLab can be asked again about a token that a person entered; a grant that ended stays ended.
     'grant-lost': { code: 'reconnect', choices: reason === 'entered' ? ['try-again'] : [] },
     'user-blocked': { code: 'reconnect', choices: ['try-again'] },
@@ -84,8 +93,7 @@ export function problemHold(problem: Problem, at: number): Hold {
     ...known,
     at,
     step,
-    total: 0,
-    tally: none,
+    ...restoredCounts(problem),
     samples: [],
     ...(created === undefined ? {} : { created }),
     ...(text && !problem.code.startsWith('git-') && problem.code !== 'fetch-refused' ? { text } : {}),

@@ -19,6 +19,12 @@ export interface MaintenanceDeps {
   readonly saveRoot: (root: RootIdentity) => Promise<void>;
   /** The commit both sides last agreed on, repeated outside the repository: for the day that is lost. */
   readonly agreed: () => Oid | undefined;
+  /** Set while the state of the site comes from a backup and nothing was done with it yet; absent: it never does. */
+  readonly restored?: {
+    /** `elsewhere`: on a machine that is another one, or may be. Undefined: it does not. */
+    read(): Promise<{ readonly elsewhere: boolean } | undefined>;
+    done(): Promise<void>;
+  };
   /** A switch of branches under way. `end` without a branch: it did not happen. */
   readonly switching: {
     begin(to: NonNullable<Binding['switching']>): Promise<void>;
@@ -61,8 +67,51 @@ export class Maintenance {
   async beforeRun(root: 'changed' | 'emptied' | undefined, signal: AbortSignal): Promise<void> {
     await this.prepare();
     await this.#finishSwitch();
+    const isRestored = await this.#admitRestored(root);
     await this.#mend(signal);
+    if (isRestored) await this.#noteRestored();
     await this.#checkRoot(root);
+  }
+
+  /**
+   * Whether the site's state comes from a backup, from now on to be used. With the folder that it was made of, nobody is
+   * asked; any other may be the wrong one, and then what it lacks or has would be published.
+   */
+  async #admitRestored(agreedTo: 'changed' | 'emptied' | undefined): Promise<boolean> {
+    const { directory, site, saveRoot } = this.#deps;
+    const restored = await this.#deps.restored?.read();
+    if (!restored) return false;
+    const now = await directory.check('may-be-empty');
+    const { root } = site();
+    const isSame = root?.dev === now.dev && root.ino === now.ino && !restored.elsewhere;
+    if (!isSame && agreedTo !== 'changed') throw await this.#restoredElsewhere();
+    await saveRoot(now);
+    return true;
+  }
+
+  /** How the folder differs from what the backup says of it. */
+  async #restoredElsewhere(): Promise<Problem> {
+    const { directory, repository, site } = this.#deps;
+    const { disk } = await repository.ledger();
+    const files = disk ? await repository.files(disk, Number.POSITIVE_INFINITY) : [];
+    const present = new Map((await directory.survey()).files.map(({ path, oid }) => [path, oid]));
+    const missing = files.filter(({ path }) => !present.has(path)).length;
+    const same = files.filter(({ path, oid }) => present.get(path) === oid).length;
+    const counts = {
+      same,
+      changed: files.length - same - missing,
+      missing,
+      added: present.size - files.length + missing,
+    };
+    const stated = Object.entries(disk ? counts : {}).map(([name, count]) => [name, String(count)]);
+    return new Problem('folder-restored', { folder: site().folder, ...Object.fromEntries(stated) });
+  }
+
+  /** The ref first: a stop between the two does this once more. */
+  async #noteRestored(): Promise<void> {
+    const { disk } = await this.#deps.repository.ledger();
+    if (disk) await this.#deps.repository.updateRefs({ restored: disk });
+    await this.#deps.restored?.done();
   }
 
   /** A stop between the ledger's step to another branch and the record of it: the ledger tells which of them holds. */

@@ -32,7 +32,8 @@ export interface RunDeps {
 /** Edits that somebody signs for: a commit of its own has exactly these paths, and nobody else's edits. */
 export interface SignedEdits {
   readonly paths: ReadonlySet<SitePath>;
-  readonly author: Author;
+  /** Absent: whose connection it is. */
+  readonly author?: Author;
   readonly message: string;
   /** Told when the ledger has the commit. */
   readonly committed: (commit: Oid, paths: readonly SitePath[]) => void;

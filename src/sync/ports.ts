@@ -29,6 +29,8 @@ export interface Ledger {
    * tip that was seen.
    */
   readonly back?: Oid;
+  /** The ledger comes from a backup, and the folder was not compared with the branch since: what `disk` was then. */
+  readonly restored?: Oid;
 }
 
 export type LedgerName = keyof Ledger;

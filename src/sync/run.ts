@@ -2,6 +2,7 @@ import type { Trigger } from '../model/event.ts';
 import type { NotSynced } from '../model/site.ts';
 import { Problem } from '../model/problem.ts';
 import { type Change, type Oid, type SitePath, tally } from '../model/tree.ts';
+import { reconcileRestored } from './after-restore.ts';
 import { checkBranchSize } from './branch-size.ts';
 import { applyCommit, carryOut } from './carry-out.ts';
 import { insteadOf, standsFor } from './choice.ts';
@@ -26,6 +27,7 @@ const mostAnew = 20;
 export async function run(deps: RunDeps): Promise<Outcome> {
   const { repository, directory, signal } = deps;
   const notes = noNotes();
+  await reconcileRestored(deps);
   const { returned, letGo } = await recover(repository, directory);
   notes.returned.push(...returned);
   notes.letGo.push(...letGo);

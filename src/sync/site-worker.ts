@@ -107,6 +107,10 @@ export interface SiteWorker {
   wasIgnored(): { readonly step: string; readonly left: readonly NotSynced[] };
   /** The present rules count alone from the next look on. Throws `plan-outdated` where `step` is another. */
   acceptRules(step: string): Promise<void>;
+  /** From now on, edits at these paths become commits of their own with this message. Gives the way to end that. */
+  attribute(edits: SignedEdits): () => void;
+  /** Does something in its turn between two runs, when nothing of the site is under way. */
+  betweenRuns<T>(work: () => Promise<T>): Promise<T>;
   /** Files under Mooring's care in the folder. */
   tracked(): number;
   close(): Promise<void>;
@@ -350,7 +354,9 @@ class Worker implements SiteWorker {
       choice: null,
       base: null,
       back: null,
+      restored: null,
     });
+    await this.#deps.restored?.done();
     await repository.release((await repository.held()).map(({ path }) => path));
   }
 
@@ -369,7 +375,8 @@ class Worker implements SiteWorker {
     if (hold.code === 'root-emptied') {
       if (choice === 'put-back') await this.#queue.job(() => this.#deps.directory.forget());
       else if (choice === 'go-on') this.#consent = { root: 'emptied' };
-    } else if (choice === 'adopt' && hold.code === 'root-changed') this.#consent = { root: 'changed' };
+    } else if (choice === 'adopt' && (hold.code === 'root-changed' || hold.code === 'restored'))
+      this.#consent = { root: 'changed' };
     else if (choice === 'put-back' && !isPushedBack.has(hold.code)) {
       await this.#queue.job(() => putBack(this.#deps.repository, hold));
     } else if (choice !== 'try-again') this.#consent = { answer: { hold, choice } };
@@ -474,6 +481,15 @@ class Worker implements SiteWorker {
       await this.#deps.directory.acceptRules();
     });
     this.trigger('person');
+  }
+
+  attribute(edits: SignedEdits): () => void {
+    this.#signed.add(edits);
+    return () => void this.#signed.delete(edits);
+  }
+
+  betweenRuns<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.job(work);
   }
 
   tracked(): number {

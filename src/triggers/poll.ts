@@ -1,6 +1,7 @@
-import { createTask, type Logger, type ScheduledTask, validate } from 'node-cron';
+import { createTask, type ScheduledTask, validate } from 'node-cron';
 import type { Site, SiteId } from '../model/site.ts';
 import type { Clock, Random } from '../model/world.ts';
+import { quietLogger } from './schedule.ts';
 
 export interface PollDeps {
   readonly onTrigger: (site: SiteId, trigger: 'poll' | 'rescan') => void;
@@ -164,10 +165,4 @@ function ordinal(text: string, place: 'start' | 'end' = 'start'): number {
   const word = text.slice(0, 3).toLowerCase();
   if (word === 'sun' && place === 'end') return 7;
   return names.map((list) => list.indexOf(word)).find((index) => index >= 0) ?? Number.NaN;
-}
-
-/** Node-cron warns of each overlapped or late run, which is harmless here: a missed look is made up by the next. */
-function quietLogger(log: PollDeps['log']): Logger {
-  const nothing = () => undefined;
-  return { info: nothing, debug: nothing, warn: nothing, error: (message) => log('error', String(message)) };
 }

@@ -69,6 +69,13 @@ const pages: Readonly<Record<string, Who>> = {
   'GET /account/notifications': 'admin',
   'POST /account/notifications': 'admin',
   'POST /account/notifications/test': 'admin',
+  'GET /account/webhooks': 'admin',
+  'POST /account/webhooks': 'admin',
+  'GET /account/webhooks/:wid': 'admin',
+  'POST /account/webhooks/:wid/switch': 'admin',
+  'POST /account/webhooks/:wid/send': 'admin',
+  'GET /account/webhooks/:wid/remove': 'admin',
+  'POST /account/webhooks/:wid/remove': 'admin',
 
   'GET /sites/add': 'admin',
   'POST /sites/add': 'admin',
@@ -188,6 +195,12 @@ const programs: Readonly<Record<string, Who | readonly [Who, ApiScope]>> = {
   'GET /api/v1/tokens': ['owner', 'admin'],
   'POST /api/v1/tokens': ['owner', 'admin'],
   'DELETE /api/v1/tokens/:token': ['owner', 'admin'],
+  'GET /api/v1/webhooks': ['admin', 'read'],
+  'POST /api/v1/webhooks': ['admin', 'admin'],
+  'PATCH /api/v1/webhooks/:webhook': ['admin', 'admin'],
+  'DELETE /api/v1/webhooks/:webhook': ['admin', 'admin'],
+  'GET /api/v1/webhooks/:webhook/deliveries': ['admin', 'read'],
+  'POST /api/v1/webhooks/:webhook/deliveries/:delivery/send': ['admin', 'admin'],
 };
 
 function settingsPages(names: readonly string[]): Record<string, Who> {

@@ -32,6 +32,7 @@ import { hooks } from './routes/hooks.ts';
 import { instance } from './routes/instance.ts';
 import { kept } from './routes/kept.ts';
 import { metrics } from './routes/metrics.ts';
+import { outgoingWebhooks } from './routes/outgoing-webhooks.ts';
 import { notifications } from './routes/notifications.ts';
 import { pauseAll } from './routes/pause-all.ts';
 import { ownAccount } from './routes/own-account.ts';
@@ -160,6 +161,7 @@ function addPages(router: Router<State>, web: WebContext): void {
     ownAccount,
     apiTokens,
     notifications,
+    outgoingWebhooks,
     systemRoutes,
     hold,
     wentBack,

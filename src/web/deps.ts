@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { AccountActions, ApiTokenActions } from '../actions/accounts.ts';
 import type { CommitAsActions } from '../actions/commit-as.ts';
 import type { ConnectedSite } from '../actions/connected-site.ts';
@@ -7,6 +8,7 @@ import type { Decisions } from '../actions/decisions.ts';
 import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
+import type { OutgoingActions } from '../actions/outgoing.ts';
 import type { PauseAllActions } from '../actions/pause-all.ts';
 import type { RepositoryActions } from '../actions/repositories.ts';
 import type { SettingsActions } from '../actions/settings.ts';
@@ -14,6 +16,7 @@ import type { SiteActions } from '../actions/sites.ts';
 import type { SyncStatsActions } from '../actions/sync-stats.ts';
 import type { SystemActions } from '../actions/system.ts';
 import type { Account, Session } from '../model/account.ts';
+import type { AfterRecord } from '../model/after.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
 import type { Site, SiteId } from '../model/site.ts';
@@ -53,6 +56,7 @@ export interface WebDeps {
   readonly commitAs: CommitAsActions;
   readonly system: SystemActions;
   readonly notifications: NotificationActions;
+  readonly outgoing: OutgoingActions;
   readonly syncStats: Pick<SyncStatsActions, 'of' | 'all'>;
 
   readonly sessions: {
@@ -67,6 +71,8 @@ export interface WebDeps {
   readonly history: {
     /** Newest first. */
     runs(id: SiteId, page: { limit: number; offset: number }): Promise<{ rows: readonly RunRecord[]; total: number }>;
+    /** Of these runs, what was started after them. */
+    after(id: SiteId, runs: readonly string[]): Promise<readonly AfterRecord[]>;
     /** `sites`: only what was done to these. */
     acts(page: {
       limit: number;
@@ -97,6 +103,16 @@ export interface WebDeps {
    * set, without secrets.
    */
   readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
+
+  /** For the operator alone: an archive of everything, and the key that it lacks. */
+  readonly backups: {
+    prepare(
+      withRepositories: boolean,
+      signal: AbortSignal,
+    ): Promise<{ readonly leftOut: readonly string[]; write(to: Writable): Promise<void>; release(): Promise<void> }>;
+    /** In hex. */
+    key(): Promise<string>;
+  };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

@@ -51,6 +51,13 @@ const lost = (hold: Hold): string => count(hold.tally.removed, 'file');
 const meanwhile = 'Nothing is synced until someone decides. Edits in the folder are kept.';
 const massReason = `This may be intentional, or a script may have gone wrong, so Mooring asks first. ${meanwhile}`;
 
+/** How the folder differs from the backup. */
+function restoredState({ total, tally: { added, changed, removed } }: Hold): string {
+  if (total === 0) return 'The backup does not say which files the folder had.';
+  const same = `Same as in the backup: ${number(total - changed - removed)} of ${count(total, 'file')}.`;
+  return `${same} Different: ${number(changed)}. Missing here: ${number(removed)}. Only here: ${number(added)}.`;
+}
+
 const questions: Record<HoldCode, Question> = {
   'folder-lost-files': {
     title: (hold) => `The folder lost ${number(hold.tally.removed)} of ${count(hold.total, 'file')}`,
@@ -111,6 +118,18 @@ const questions: Record<HoldCode, Question> = {
       adopt: () => ({
         title: 'This is the right folder',
         body: 'Treats its content as an edit: Mooring commits the differences and merges them like any other change.',
+        button: 'Use this folder',
+      }),
+      'try-again': () => ({ title: 'The original folder is back', body: 'Checks again.', button: 'Check again' }),
+    },
+  },
+  restored: {
+    title: () => 'Mooring was restored from a backup, and this is another folder',
+    reason: (hold) => `${restoredState(hold)} Make sure that the old installation is stopped. ${meanwhile}`,
+    choices: {
+      adopt: () => ({
+        title: 'This is the right folder',
+        body: 'Compares it with the branch. What the branch never had counts as an edit and is committed. Missing files are written from the branch.',
         button: 'Use this folder',
       }),
       'try-again': () => ({ title: 'The original folder is back', body: 'Checks again.', button: 'Check again' }),

@@ -1,3 +1,4 @@
+import { type AfterRecord, hookVariable } from '../model/after.ts';
 import type { RunRecord } from '../model/event.ts';
 import type { Site } from '../model/site.ts';
 import { displayPath, escapeControls, escapeLines, pathBytes, type Tally } from '../model/tree.ts';
@@ -20,17 +21,24 @@ const looks: Record<RunRecord['result'], { readonly tone: string; readonly icon:
 };
 
 /** A site's activity, day by day, newest first. */
-export function runDays(site: Site, runs: readonly RunRecord[], now: number) {
+export function runDays(site: Site, runs: readonly RunRecord[], after: readonly AfterRecord[], now: number) {
   const days: { heading: string; runs: ReturnType<typeof runView>[] }[] = [];
   for (const run of runs) {
     const heading = dayHeading(run.at, now);
     if (days.at(-1)?.heading !== heading) days.push({ heading, runs: [] });
-    days.at(-1)?.runs.push(runView(site, run, now));
+    days.at(-1)?.runs.push(
+      runView(
+        site,
+        run,
+        after.filter((one) => one.run === run.id),
+        now,
+      ),
+    );
   }
   return days;
 }
 
-function runView(site: Site, run: RunRecord, now: number) {
+function runView(site: Site, run: RunRecord, after: readonly AfterRecord[], now: number) {
   const total = add(run.pulled, run.pushed);
   const files = run.files.slice(0, 200);
   return {
@@ -56,6 +64,26 @@ function runView(site: Site, run: RunRecord, now: number) {
     held: run.hold !== undefined,
     // Written by the engine with controls visible; once more, because a page is no place for trust.
     output: escapeLines(run.output),
+    after: after.map((one) => afterView(one, now)),
+  };
+}
+
+const afterLooks: Record<AfterRecord['result'], string> = {
+  done: 'finished',
+  failed: 'failed',
+  'timed-out': 'timed out',
+  'not-started': 'was not started',
+};
+
+/** A program that was started after the run. */
+function afterView({ hook, at, durationMs, result, text, output }: AfterRecord, now: number) {
+  const took = result === 'not-started' ? '' : `, ${duration(durationMs)}`;
+  return {
+    head: `${hookVariable[hook]} ${afterLooks[result]}${took}`,
+    isBad: result === 'failed' || result === 'timed-out',
+    time: when(at, now),
+    text: escapeControls(text),
+    output: escapeLines(output),
   };
 }
 

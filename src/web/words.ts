@@ -182,6 +182,7 @@ const holdNames: Record<NonNullable<RunRecord['hold']>, string> = {
   'branch-lost-files': 'the branch lost many files',
   'root-missing': 'the folder is missing',
   'root-changed': 'the folder was replaced',
+  restored: 'restored from a backup',
   'root-emptied': 'the folder is empty',
   'history-rewritten': 'the branch’s history was rewritten',
   'went-back': 'the branch lost commits in GitLab',

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSystemActions, type Machine, type SystemDeps } from '../../src/actions/system.ts';
+import type { BackupStatus } from '../../src/model/backup.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
 import type { DiskFacts } from '../../src/model/disk.ts';
 import { defaultSettings, firstStatus, type Site, type SiteId, type SiteStatus } from '../../src/model/site.ts';
@@ -43,6 +44,7 @@ const site = (id: string, webhook: 'working' | 'none'): Site => ({
 });
 
 interface Scene {
+  readonly backups?: BackupStatus;
   readonly sites?: readonly Site[];
   readonly connections?: readonly Connection[];
   readonly status?: SiteStatus;
@@ -65,6 +67,8 @@ function acts(scene: Scene = {}, machine: Partial<Machine> = {}) {
       load: () => ({ running: 0, waiting: 0 }),
     },
     notices: { on: () => scene.notices ?? [] },
+    afterHooks: { failures: () => [] },
+    backups: { status: () => scene.backups ?? { last: { at: now, bytes: 1, leftOut: [] } } },
     clock: { now: () => now },
   });
 }
@@ -191,6 +195,22 @@ test('a way of telling people that keeps failing is told once, and only while it
   assert.is(found?.help, 'notifications');
   assert.match(found?.text ?? '', 'mail.example did not answer. Check it. Tried 4 times');
   assert.equal(await acts({ notices: [{ channel: 'webhook', record: {} }] }).attention(), []);
+});
+
+test('the last backup is shown, and one that fails or is not whole wants somebody', async () => {
+  const last = { at: now - 3 * 3_600_000, bytes: 5 * 1024 ** 2, leftOut: [] };
+  const shown = async (backups: BackupStatus) => {
+    const { checks } = await acts({ backups }).report();
+    const check = checks.find(({ name }) => name === 'Backup');
+    return `${check?.result}: ${check?.finding}`;
+  };
+  assert.is(await shown({ last }), 'good: Last backup 3 hours ago, 5 MiB.');
+  assert.is(await shown({}), 'unknown: There is no backup yet.');
+  assert.match(await shown({ last: { ...last, leftOut: ['Museum'] } }), /^warn: .*Museum/);
+  const failure = { first: now, at: now, times: 1, text: 'The disk of /b is full.' };
+  assert.match(await shown({ last, failure }), /^bad: .*The disk of \/b is full\. Last backup 3 hours ago/);
+  const [attention] = await acts({ backups: { failure } }).attention();
+  assert.is(attention?.kind, 'backup');
 });
 
 test.run();

@@ -7,13 +7,14 @@ import { Registry } from 'prom-client';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createProgram } from '../../src/cli/program.ts';
+import { readConfig } from '../../src/config.ts';
 import { installationGauges, siteGauges } from '../../src/metrics/gauges.ts';
 import { createRecorder } from '../../src/metrics/recorder.ts';
 import { firstStatus, type SiteId } from '../../src/model/site.ts';
 import { variables } from '../../src/settings.ts';
 
 /** The pages about the command line and monitoring say what is there. */
-const test = suite('docs/command-line.md and docs/monitor.md');
+const test = suite('pages about commands and settings');
 
 const root = join(import.meta.dirname, '..', '..');
 const page = (name: string): string => readFileSync(join(root, 'docs', name), 'utf8');
@@ -51,7 +52,9 @@ function calls(line: string): string[][] {
 
 test('every example parses as it stands, and every command is on the page', async () => {
   const ran: string[] = [];
-  const lines = ['command-line.md', 'monitor.md'].flatMap((name) => blocks(page(name), 'sh').join('').split('\n'));
+  const lines = ['command-line.md', 'monitor.md', 'back-up.md'].flatMap((name) =>
+    blocks(page(name), 'sh').join('').split('\n'),
+  );
   const examples = lines.filter((line) => !line.startsWith('printf')).flatMap(calls);
   assert.ok(examples.length > 15);
   for (const words of examples) await inert(ran).parseAsync(words, { from: 'user' });
@@ -98,8 +101,22 @@ test('every metric is on the page, and the page names no other', async () => {
 
 test('settings that the pages name exist', () => {
   const known = new Set(variables().map(({ name }) => name));
-  for (const name of ['command-line.md', 'monitor.md'])
+  for (const name of ['command-line.md', 'monitor.md', 'back-up.md', 'after-a-sync.md'])
     for (const [setting] of page(name).matchAll(/\bMOORING_[A-Z_]+\b/g)) assert.ok(known.has(setting), setting);
+});
+
+test('the settings that a page shows together are accepted', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'mooring-docs-'));
+  try {
+    for (const text of blocks(page('back-up.md'), 'ini')) {
+      const given = text.replace('/var/backups/mooring', dir).trim().split('\n');
+      const env = Object.fromEntries(given.map((line) => [line.split('=')[0], line.slice(line.indexOf('=') + 1)]));
+      const config = readConfig({ PATH: process.env['PATH'], ...env }, { terminal: false, uid: 1_500 });
+      assert.equal(config.backup, { folder: dir, schedule: '15 3 * * *', keep: 14, withRepositories: true });
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 test('the scrape configurations are valid', () => {

@@ -188,7 +188,15 @@ platform('S36: a Node near its end is warned of, one past it too', async () => {
       ownerOf: () => Promise.resolve(1500),
     };
     const acts = createSystemActions({
-      ...{ version: '1', config: { stateDir: '/s' }, machine, notices: { on: () => [] }, clock: { now: () => now } },
+      ...{
+        version: '1',
+        config: { stateDir: '/s' },
+        machine,
+        backups: { status: () => ({}) },
+        afterHooks: { failures: () => [] },
+        notices: { on: () => [] },
+        clock: { now: () => now },
+      },
       store: { sites: { all: () => [] }, instance: { connections: () => [] }, notes: [] },
       runtimes: { worker: () => ({}) as never, load: () => ({ running: 0, waiting: 0 }) },
     });

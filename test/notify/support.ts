@@ -1,6 +1,6 @@
 import type { Numbered } from '../../src/model/event.ts';
 import type { Connection, ConnectionId } from '../../src/model/instance.ts';
-import type { Channel, Delivery, Ledger, Message } from '../../src/model/notice.ts';
+import type { Channel, Delivery, FailedTask, Ledger, Message } from '../../src/model/notice.ts';
 import {
   defaultSettings,
   firstStatus,
@@ -23,6 +23,7 @@ export interface Harbourmaster {
   notifier: Notifier;
   sites: Site[];
   connections: Connection[];
+  tasks: FailedTask[];
   ledger: Ledger;
   on: Channel[];
   sent: { channel: Channel; message: Message }[];
@@ -49,6 +50,7 @@ export function harbourmaster(on: Channel[] = ['mail']): Harbourmaster {
     notifier: undefined as unknown as Notifier,
     sites: [],
     connections: [connection()],
+    tasks: [],
     ledger: { incidents: [], channels: {} },
     on,
     sent: [],
@@ -94,6 +96,7 @@ export function harbourmaster(on: Channel[] = ['mail']): Harbourmaster {
       site: (id) => world.sites.find((one) => one.id === id),
       status: (id) => statuses.get(id) as SiteStatus,
       connections: () => world.connections,
+      tasks: () => world.tasks,
       holdWords: (hold) => ({ title: holdTitle(hold), reason: holdReason(hold), todo: 'Open the site and choose.' }),
       sender: (channel) =>
         world.on.includes(channel)

@@ -86,6 +86,7 @@ const questions: readonly (readonly [ProblemCode, HoldCode, readonly HoldChoice[
   ['folder-not-folder', 'root-missing', ['try-again']],
   ['folder-emptied', 'root-emptied', ['try-again', 'put-back', 'go-on']],
   ['folder-changed', 'root-changed', ['adopt', 'try-again']],
+  ['folder-restored', 'restored', ['adopt', 'try-again']],
   ['grant-lost', 'reconnect', []],
   ['user-blocked', 'reconnect', ['try-again']],
   ['project-missing', 'project-missing', ['try-again']],

@@ -177,6 +177,12 @@ const goodCalls: readonly Row[] = [
   ['GET', '/tokens', { status: 200 }],
   ['POST', '/tokens', { body: { name: 'monitoring', scopes: ['read'] }, status: 201 }],
   ['DELETE', '/tokens/t1', { status: 204 }],
+  ['GET', '/webhooks', { status: 200 }],
+  ['POST', '/webhooks', { body: { address: 'https://build.example.org/', events: ['pulled'] }, status: 201 }],
+  ['PATCH', '/webhooks/w1', { body: { on: false }, status: 200 }],
+  ['DELETE', '/webhooks/w1', { status: 204 }],
+  ['GET', '/webhooks/w1/deliveries', { status: 200 }],
+  ['POST', '/webhooks/w1/deliveries/msg_2/send', { status: 200 }],
 ];
 
 /** One of {@link goodCalls} for an endpoint, so that one thing can be made wrong in it. */

@@ -251,6 +251,13 @@ function fillRest(world: World): void {
       disabled: 'Archived in GitLab: nothing can be pushed',
     },
   ];
+  world.after = [
+    {
+      ...{ run: 'r1', hook: 'after-pull', at: now - 50_000, durationMs: 412, result: 'failed' },
+      ...{ text: 'It ended with exit code 1.', output: 'purge: cannot connect to 127.0.0.1:6081' },
+    },
+    { run: 'r1', hook: 'after-pull', at: now - 40_000, durationMs: 95, result: 'done', text: '', output: '' },
+  ];
   world.runs = [
     run('r1', {
       files: [
@@ -408,6 +415,31 @@ function fillRest(world: World): void {
       ].join('\n'),
     ),
   };
+  world.outgoing = [
+    {
+      ...{ id: 'w1', address: 'https://build.example.org/hooks/mooring', host: 'build.example.org', on: true },
+      ...{ events: ['pulled', 'hold'], createdAt: now - 3 * 86_400_000 },
+    },
+    {
+      ...{ id: 'w2', address: 'http://10.0.0.7:8080/purge', host: '10.0.0.7:8080', on: false },
+      ...{ events: ['pushed'], createdAt: now - 86_400_000 },
+    },
+  ];
+  const call = { webhook: 'w1', event: 'pulled' as const, site: 'museum' as SiteId, body: '{"type":"pulled"}' };
+  world.deliveries = [
+    {
+      ...{ ...call, id: 'msg_3', at: now - 60_000, state: 'waiting', nextAt: now + 240_000 },
+      tries: [{ at: now - 60_000, good: false, said: 'build.example.org answered 503.' }],
+    },
+    {
+      ...{ ...call, id: 'msg_2', at: now - 3_600_000, state: 'delivered' },
+      tries: [{ at: now - 3_600_000, good: true, said: 'It answered 202 and says “queued”.' }],
+    },
+    {
+      ...{ ...call, id: 'msg_1', at: now - 86_400_000, state: 'failed' },
+      tries: [{ at: now - 86_400_000, good: false, said: 'build.example.org could not be reached.' }],
+    },
+  ];
   world.apiTokens = [
     {
       id: 't1',
@@ -711,6 +743,9 @@ export const screens: Readonly<Record<string, string>> = {
   tokens: '/account/tokens',
   'remove-token': '/account/tokens/t2/remove',
   notifications: '/account/notifications',
+  webhooks: '/account/webhooks',
+  webhook: '/account/webhooks/w1',
+  'remove-webhook': '/account/webhooks/w1/remove',
   system: '/system',
   attention: '/attention',
   guide: '/guide',

@@ -135,6 +135,7 @@ test('every hold has a question, a reason and words for each choice', async () =
     'branch-lost-files',
     'root-missing',
     'root-changed',
+    'restored',
     'root-emptied',
     'history-rewritten',
     'went-back',

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Account, ApiToken, Session } from '../../src/model/account.ts';
+import type { OutgoingView } from '../../src/actions/outgoing.ts';
+import type { OutgoingDelivery } from '../../src/model/outgoing.ts';
+import type { AfterRecord } from '../../src/model/after.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../../src/model/event.ts';
 import type {
   Branch,
@@ -49,6 +52,7 @@ export interface World {
   moreBranches: boolean;
   plan: Plan;
   runs: RunRecord[];
+  after: AfterRecord[];
   /** Sites of which no run is told. */
   quiet: Set<SiteId>;
   acts: AuditEntry[];
@@ -64,6 +68,8 @@ export interface World {
   attention: Attention[];
   wasIgnored: NotSynced[];
   notifications: NotificationsView;
+  outgoing: OutgoingView[];
+  deliveries: OutgoingDelivery[];
   /** What becomes of a test. */
   delivery: Delivery;
   pulse: SyncStats;
@@ -97,6 +103,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     plan: plan(),
     wasIgnored: [],
     runs: [],
+    after: [],
     quiet: new Set(),
     acts: [],
     conflicts: [],
@@ -110,6 +117,8 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     setUpChecks: [],
     attention: [],
     notifications: { damaged: false },
+    outgoing: [],
+    deliveries: [],
     delivery: { kind: 'good', said: '250 Accepted' },
     pulse: { hours: [], days: [], took: { days: [], whole: { syncs: 0, medianMs: 0, slowestMs: 0 } } },
     listeners: new Set(),
@@ -121,8 +130,14 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     world.calls.push({ name, args });
     if (world.failing.has(name)) throw world.failing.get(name);
   };
+  const outgoingOf = (id: string): OutgoingView => {
+    const found = world.outgoing.find((one) => one.id === id);
+    if (!found) throw new Problem('not-found', { what: 'webhook' });
+    return found;
+  };
   const url = over.publicUrl ?? publicUrl;
   world.deps = {
+    backups: { prepare: () => Promise.reject(new Problem('unexpected')), key: async () => '' },
     about: { version: '1.4.0', publicUrl: url, roots: ['/srv/sites', '/mnt/archive'], stateDir: '/var/lib/mooring' },
     now: over.now ?? (() => now),
     inRequest: (_id, work) => work(),
@@ -430,6 +445,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         const runs = world.quiet.has(id) ? [] : world.runs;
         return { rows: runs.slice(offset, offset + limit), total: runs.length };
       },
+      after: async () => world.after,
       acts: async ({ limit, offset, sites }) => {
         const acts = world.acts.filter(({ site: about }) => !sites || (about !== undefined && sites.includes(about)));
         return { rows: acts.slice(offset, offset + limit), total: acts.length };
@@ -456,6 +472,30 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
       test: async (channel, by) => {
         did('notifications.test', channel, by);
         return world.delivery;
+      },
+    },
+    outgoing: {
+      all: () => world.outgoing,
+      get: (id) => outgoingOf(id),
+      add: async ({ address, events }, by) => {
+        did('outgoing.add', address, events, by);
+        const host = new URL(address).host;
+        const webhook = { id: `w${world.outgoing.length + 1}`, address, host, events, on: true, createdAt: now };
+        world.outgoing.push(webhook);
+        return { webhook, secret: 'whsec_c2VjcmV0' };
+      },
+      turn: async (id, on, by) => {
+        const found = outgoingOf(id);
+        did('outgoing.turn', id, on, by);
+        return { ...found, on };
+      },
+      remove: async (id, by) => did('outgoing.remove', outgoingOf(id).id, by),
+      deliveries: (id) => world.deliveries.filter(({ webhook }) => webhook === outgoingOf(id).id),
+      sendAgain: async (id, delivery) => {
+        const found = world.deliveries.find((one) => one.id === delivery && one.webhook === outgoingOf(id).id);
+        if (!found) throw new Problem('not-found', { what: 'delivery' });
+        did('outgoing.sendAgain', id, delivery);
+        return found;
       },
     },
     syncStats: {

@@ -34,6 +34,7 @@ const triggers = keys<Trigger>({
 });
 const holdCodes = keys<HoldCode>({
   ...{ 'folder-lost-files': true, 'branch-lost-files': true, 'root-missing': true, 'root-changed': true },
+  restored: true,
   ...{ 'root-emptied': true, 'history-rewritten': true, 'branch-missing': true, 'push-refused': true },
   'went-back': true,
   ...{ reconnect: true, 'project-missing': true, 'project-archived': true, 'project-other': true },
@@ -210,7 +211,7 @@ export const everySetting: SiteSettings = {
 export const plainSettings: SiteSettings = defaultSettings;
 
 export function everyIncident(at: number, sites: readonly SiteId[]): Ledger {
-  const kinds = keys<Incident['kind']>({ hold: true, retrying: true, reconnect: true, token: true });
+  const kinds = keys<Incident['kind']>({ hold: true, retrying: true, reconnect: true, token: true, task: true });
   const failure = { first: at - 10, at: at - 5, times: 3, happened: 'The room is closed.', todo: 'Open the room.' };
   return {
     incidents: kinds.map((kind, n) => ({

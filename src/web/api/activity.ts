@@ -35,7 +35,10 @@ export const activityEndpoints: readonly Endpoint[] = [
     summary: 'Read a run with its files and the output of git',
     status: 200,
     answer: shapes.runWhole,
-    handle: async ({ deps, site, param }) => runDetails(await runOf(deps, site().id, param('run'))),
+    handle: async ({ deps, site, param }) => {
+      const [{ id }, run] = [site(), param('run')];
+      return runDetails(await runOf(deps, id, run), await deps.history.after(id, [run]));
+    },
   }),
   endpoint({
     method: 'get',

@@ -11,6 +11,7 @@ import { type Endpoint, apiBase, mount } from './endpoint.ts';
 import { createIdempotency } from './idempotency.ts';
 import { instanceEndpoints } from './instance.ts';
 import { openApi } from './open-api.ts';
+import { outgoingEndpoints } from './outgoing.ts';
 import { settingsEndpoints } from './settings.ts';
 import { siteEndpoints } from './sites.ts';
 import { upkeepEndpoints } from './upkeep.ts';
@@ -26,6 +27,7 @@ export const endpoints: readonly Endpoint[] = [
   ...connectionEndpoints,
   ...instanceEndpoints,
   ...accountEndpoints,
+  ...outgoingEndpoints,
 ];
 
 /** `/api/v1`: for programs, by bearer token. Nothing here knows a cookie. */

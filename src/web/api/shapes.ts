@@ -75,6 +75,18 @@ export const runWhole = z
       .describe('The first two hundred paths that moved.'),
     letGo: z.array(z.strictObject({ id: z.string(), path: z.string() })),
     output: z.string().describe('What git and GitLab said.'),
+    after: z
+      .array(
+        z.strictObject({
+          hook: z.enum(['after-pull', 'after-push']),
+          at: moment,
+          durationMs: z.number(),
+          result: z.enum(['done', 'failed', 'timed-out', 'not-started']),
+          text: z.string(),
+          output: z.string(),
+        }),
+      )
+      .describe('Programs that were started after the run.'),
   })
   .meta({ id: 'RunDetails' });
 

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Account, ApiToken } from '../../model/account.ts';
+import type { AfterRecord } from '../../model/after.ts';
 import type { AuditEntry, RunRecord } from '../../model/event.ts';
 import type { ConnectionRow } from '../../actions/hand-over.ts';
 import { Problem, type ProblemFacts } from '../../model/problem.ts';
@@ -65,7 +66,7 @@ export function runView(run: RunRecord): Of<typeof shapes.runShort> {
   };
 }
 
-export function runDetails(run: RunRecord): Of<typeof shapes.runWhole> {
+export function runDetails(run: RunRecord, after: readonly AfterRecord[]): Of<typeof shapes.runWhole> {
   return {
     ...runView(run),
     subject: run.subject ?? null,
@@ -74,6 +75,7 @@ export function runDetails(run: RunRecord): Of<typeof shapes.runWhole> {
     files: run.files.map(({ mark, path, to }) => ({ mark, path: displayPath(path), to })),
     letGo: (run.letGo ?? []).map((path) => ({ id: pathKey(path), path: displayPath(path) })),
     output: run.output,
+    after: after.map(({ run: _run, at, ...rest }) => ({ at: time(at), ...rest })),
   };
 }
 

@@ -135,8 +135,9 @@ function otherBranch({ address }: WebContext, id: SiteId, { projectId, branch, d
 }
 
 /** The share that would go, as a picture with its sentence. Only where there is a share to show. */
-function splitView({ total, tally }: Hold): { total: number; gone: number; words: string } | null {
-  if (total === 0 || tally.removed === 0 || tally.removed > total) return null;
+function splitView({ code, total, tally }: Hold): { total: number; gone: number; words: string } | null {
+  // What is missing after a restore is written again.
+  if (code === 'restored' || total === 0 || tally.removed === 0 || tally.removed > total) return null;
   const words = `${number(tally.removed)} of ${count(total, 'file')} would be removed, ${number(total - tally.removed)} stay`;
   return { total, gone: tally.removed, words };
 }

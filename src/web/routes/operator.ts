@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { apiScopes, type Account } from '../../model/account.ts';
@@ -15,6 +16,9 @@ const newToken = z.strictObject({
   sites: z.array(z.string().max(64)).min(1).max(1_000).optional(),
   expiresAt: z.iso.datetime().optional(),
 });
+
+/** A header has only so much room; the log and System name all. */
+const mostNamed = 20;
 
 /**
  * `/operator/v1`: what the command line asks that no program on the network may. Mounted behind the daemon's own socket
@@ -52,6 +56,25 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
     const { token, text } = await deps.apiTokens.add(facts, accountName(ctx));
     ctx.status = 201;
     ctx.body = { id: token.id, text };
+  });
+
+  router.get('/operator/v1/backup', async (ctx) => {
+    const gone = new AbortController();
+    ctx.res.once('close', () => gone.abort());
+    const prepared = await deps.backups.prepare(ctx.query['repositories'] !== 'no', gone.signal);
+    ctx.type = 'application/gzip';
+    ctx.set('X-Left-Out', encodeURIComponent(JSON.stringify(prepared.leftOut.slice(0, mostNamed))));
+    const body = new PassThrough();
+    ctx.body = body;
+    prepared.write(body).catch((error: unknown) => {
+      if (!gone.signal.aborted) deps.log('error', 'A backup broke off.', { error });
+      // Whoever reads must not take half an archive for one.
+      ctx.res.destroy();
+    });
+  });
+
+  router.get('/operator/v1/backup-key', async (ctx) => {
+    ctx.body = { key: await deps.backups.key() };
   });
 
   function accountNamed(name: string): Account {

@@ -63,6 +63,10 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, w
   const now = deps.now();
   const asked = pageNumber(fields(ctx.query)['page']);
   const { rows, total } = await deps.history.runs(found.id, { limit: perPage, offset: (asked - 1) * perPage });
+  const after = await deps.history.after(
+    found.id,
+    rows.map(({ id }) => id),
+  );
   const stats = found.binding ? await deps.syncStats.of(found.id) : undefined;
   const home = address.link(`/sites/${found.id}`);
   const connection = found.binding && deps.connections.get(found.binding.connectionId);
@@ -74,7 +78,7 @@ async function showActivity(ctx: Context & { params: Record<string, string> }, w
     sync: syncView(web, found, status),
     newToken: status.hold?.code === 'reconnect' && connection?.accessToken !== undefined,
     running: status.progress && asked === 1 ? { words: progressWords(status.progress), ...status.progress } : null,
-    days: runDays(found, rows, now),
+    days: runDays(found, rows, after, now),
     charts: stats ? [hoursChart(stats.hours), daysChart(stats.days)] : [],
     took: stats ? tookChart(stats.took, now) : null,
     pages: paging,
