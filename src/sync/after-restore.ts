@@ -1,4 +1,4 @@
-import type { Change, Entry, Oid, SitePath } from '../model/tree.ts';
+import { type Change, type Entry, type Oid, type SitePath, isLink, sameContent } from '../model/tree.ts';
 import { trailer } from './message.ts';
 import type { RunDeps } from './notes.ts';
 import type { Directory, Ledger, Repository } from './ports.ts';
@@ -94,15 +94,20 @@ async function edgesSince(
   return { edges, first: [...new Set(first)] };
 }
 
-type States = ReadonlyMap<SitePath, ReadonlyMap<Oid | 'absent', Entry | undefined>>;
+/** By {@link contentOf}. */
+type States = ReadonlyMap<SitePath, ReadonlyMap<string, Entry | undefined>>;
+
+/** The same for a file whatever it may do; a link is never the same as a file with its target as content. */
+const contentOf = (entry: Entry | undefined): string =>
+  entry === undefined ? 'absent' : isLink(entry) ? `link ${entry.oid}` : entry.oid;
 
 /** For each path that changed, every state it was in. */
 function statesOf(edges: readonly Edge[]): States {
-  const states = new Map<SitePath, Map<Oid | 'absent', Entry | undefined>>();
+  const states = new Map<SitePath, Map<string, Entry | undefined>>();
   for (const { changes } of edges)
     for (const { path, before, after } of changes) {
-      const known = states.get(path) ?? new Map<Oid | 'absent', Entry | undefined>();
-      for (const entry of [before, after]) known.set(entry?.oid ?? 'absent', entry);
+      const known = states.get(path) ?? new Map<string, Entry | undefined>();
+      for (const entry of [before, after]) known.set(contentOf(entry), entry);
       states.set(path, known);
     }
   return states;
@@ -115,22 +120,19 @@ async function presentStates(
 ): Promise<ReadonlyMap<SitePath, { readonly entry?: Entry }>> {
   const present = new Map<SitePath, { entry?: Entry }>();
   for (const [path, known] of states) {
-    const oid = await contentAt(directory, path, [...known.keys()].at(-1));
-    if (oid === undefined || !known.has(oid)) continue;
-    const entry = known.get(oid);
+    const content = await contentAt(directory, path, [...known.values()].at(-1)?.oid);
+    if (content === undefined || !known.has(content)) continue;
+    const entry = known.get(content);
     present.set(path, entry ? { entry } : {});
   }
   return present;
 }
 
 /** `absent`: nothing is there. Undefined: something that is no file, or that cannot be read. */
-async function contentAt(
-  directory: Directory,
-  path: SitePath,
-  newest: Oid | 'absent' | undefined,
-): Promise<Oid | 'absent' | undefined> {
-  if (!directory.has(path)) return 'absent';
-  return directory.hash(path, newest === 'absent' ? undefined : newest).catch(() => undefined);
+async function contentAt(directory: Directory, path: SitePath, newest: Oid | undefined): Promise<string | undefined> {
+  if (!directory.has(path)) return contentOf(undefined);
+  const entry = await directory.entryAt(path, newest).catch(() => undefined);
+  return entry && contentOf(entry);
 }
 
 /**
@@ -145,7 +147,7 @@ function closest(
 ): Oid {
   const fits = (path: SitePath, entry: Entry | undefined): number => {
     const here = present.get(path);
-    return here && here.entry?.oid === entry?.oid ? 1 : 0;
+    return here && sameContent(here.entry, entry) ? 1 : 0;
   };
   // Relative to the tip: from a child to its parent, only what the step changed counts.
   const scores = new Map<Oid, number>([[tip, 0]]);
@@ -172,6 +174,6 @@ async function others(
   const files = await repository.files(baseline, Number.POSITIVE_INFINITY);
   const there = new Map(files.map(({ path, mode, oid }) => [path, { mode, oid }]));
   return [...present].flatMap(([path, { entry }]) =>
-    there.get(path)?.oid === entry?.oid ? [] : [{ path, ...(entry ? { entry } : {}) }],
+    sameContent(there.get(path), entry) ? [] : [{ path, ...(entry ? { entry } : {}) }],
   );
 }
