@@ -14,6 +14,7 @@ import { type Parts, createParts } from './parts.ts';
 import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
 import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
+import { version } from './version.ts';
 import { createWeb } from './web/app.ts';
 import { metricsType } from './web/routes/metrics.ts';
 import { webDeps } from './web-wiring.ts';
@@ -43,6 +44,7 @@ export async function startDaemon(
     keyPath: config.keyFile,
     random,
     now: () => clock.now(),
+    program: version,
     onSecret: (secret) => mask.hide(secret),
     onFault: (error) => log('error', 'A write on the side failed.', { error }),
     onNotes: (notes) => notes.forEach(({ text, file }) => log('warn', text, { file })),

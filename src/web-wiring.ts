@@ -8,6 +8,7 @@ import { createDecisions } from './actions/decisions.ts';
 import { createDeliveries } from './actions/deliveries.ts';
 import { createHandOver } from './actions/hand-over.ts';
 import { createInstanceActions } from './actions/instance.ts';
+import { createKeyActions } from './actions/key.ts';
 import { createNotificationActions } from './actions/notifications.ts';
 import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
@@ -102,6 +103,7 @@ export function webDeps(parts: Parts): WebDeps {
     webhook: createWebhook({ ...deliveries.webhook, clock }),
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
+    key: createKeyActions(shared),
     setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
 }

@@ -77,7 +77,7 @@ function ofDaemon(program: Command, command: Adder): void {
   )
     .option('-o, --output <file>', 'where to write it (default: mooring-support-….tar.gz here)')
     .option('--yes', 'do not ask');
-  command(program, 'rotate-key', 'replace the key that encrypts secrets; the daemon must be stopped', async (cliFor) =>
+  command(program, 'rotate-key', 'replace the key that encrypts secrets', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );
 }

@@ -70,6 +70,7 @@ export type ProblemCode =
   | 'store-newer'
   | 'key-missing'
   | 'key-wrong'
+  | 'key-unwritable'
   | 'state-in-use'
   | 'stopping'
   | 'state-failed'

@@ -4,6 +4,7 @@ import type { ConnectedSite } from '../actions/connected-site.ts';
 import type { Connecting } from '../actions/connecting.ts';
 import type { ConnectionActions } from '../actions/connections.ts';
 import type { Decisions } from '../actions/decisions.ts';
+import type { KeyActions } from '../actions/key.ts';
 import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
@@ -97,6 +98,8 @@ export interface WebDeps {
    * set, without secrets.
    */
   readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
+
+  readonly key: KeyActions;
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

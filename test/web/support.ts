@@ -471,6 +471,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
     metrics: { render: async (sites) => sites?.map(({ id }) => `${id}\n`).join('') ?? 'all\n' },
+    key: { rotate: async () => ({ key: '/var/lib/mooring/secret.key' }) },
     setUp: { check: async () => world.setUpChecks, settings: () => ({}) },
     health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };

@@ -34,6 +34,10 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
     ctx.body = { settings: deps.setUp.settings() };
   });
 
+  router.post('/operator/v1/rotate-key', async (ctx) => {
+    ctx.body = await deps.key.rotate(accountName(ctx));
+  });
+
   router.post('/operator/v1/accounts/:name/password', async (ctx) => {
     const { password } = checked(newPassword, ctx.request.body);
     await deps.accounts.resetPassword(accountNamed(ctx.params['name'] ?? '').id, password, accountName(ctx));
