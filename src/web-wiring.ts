@@ -14,6 +14,8 @@ import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
 import { createSystemActions } from './actions/system.ts';
+import { createAutoApply } from './declared/auto.ts';
+import { createDeclared } from './declared-wiring.ts';
 import { checkSetUp } from './check/set-up.ts';
 import { givenSettings, setUpDeps } from './check-wiring.ts';
 import { explainPath } from './files/explain.ts';
@@ -70,7 +72,21 @@ export function webDeps(parts: Parts): WebDeps {
   const { connections } = shared;
   const deliveries = createDeliveries({ ...parts, onTrigger: (id) => parts.metrics.delivered(id) });
   const connectedSite = createConnectedSite<Remote>(shared);
+  const { declared, actions } = createDeclared(parts, shared, {
+    ...{ accounts: createAccountActions(shared), instance: createInstanceActions(shared), connections },
+    ...{ sites: createSiteActions(shared), settings: createSettingsActions(shared) },
+    connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
+    handOver: createHandOver({ ...shared, connectedSite }),
+    notifications: createNotificationActions(shared),
+  });
+  const auto = createAutoApply({ apply: declared.apply, file: config.declared, clock, log });
+  // What waited for somebody to authorise Mooring is found without anybody applying the file again.
+  parts.events.follow(undefined, (event) => {
+    if (event.kind === 'act' && event.act.act === 'connected-gitlab') auto.begin('a new connection');
+  });
   return {
+    ...actions,
+    declared: { ...declared, ...auto },
     about: {
       version,
       publicUrl: config.publicUrl,
@@ -81,20 +97,12 @@ export function webDeps(parts: Parts): WebDeps {
     now: () => clock.now(),
     log,
     inRequest: (request, work) => withLogFields({ request }, work),
-    accounts: createAccountActions(shared),
     apiTokens: createApiTokenActions(shared),
-    instance: createInstanceActions(shared),
-    connections,
     repositories: createRepositoryActions(shared),
-    sites: createSiteActions(shared),
     pauseAll: parts.pauseAll,
-    settings: createSettingsActions(shared),
-    connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
-    handOver: createHandOver({ ...shared, connectedSite }),
     decisions: createDecisions(shared),
     commitAs: createCommitAs(shared),
-    system: createSystemActions(shared),
-    notifications: createNotificationActions(shared),
+    system: createSystemActions({ ...shared, declared: auto }),
     syncStats: parts.syncStats,
     sessions: store.sessions,
     history: store.history,

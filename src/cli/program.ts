@@ -77,6 +77,14 @@ function ofDaemon(program: Command, command: Adder): void {
   )
     .option('-o, --output <file>', 'where to write it (default: mooring-support-….tar.gz here)')
     .option('--yes', 'do not ask');
+  command(program, 'apply', 'apply a file that declares the set-up', async (cliFor, [file = ''], { dryRun }) =>
+    (await import('./apply.ts')).apply(cliFor, file, { dryRun: dryRun === true }),
+  )
+    .argument('<file>', 'YAML or JSON; the daemon must be able to read it')
+    .option('--dry-run', 'show what would change, and change nothing');
+  command(program, 'export', 'print the present set-up as such a file, without secrets', async (cliFor) =>
+    (await import('./apply.ts')).exportAll(cliFor),
+  );
   command(program, 'rotate-key', 'replace the key that encrypts secrets', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );

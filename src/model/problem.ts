@@ -62,6 +62,7 @@ export type ProblemCode =
   | 'plan-outdated'
   | 'broken-off'
   | 'already-connected'
+  | 'declared'
   | 'project-in-use'
   | 'not-connected'
   // store and process

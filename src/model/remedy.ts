@@ -672,6 +672,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 409,
     retry: 'never',
   },
+  declared: {
+    title: (f) => `${f['what'] ?? 'This'} is declared in a file`,
+    happened: (f) =>
+      `It is set in ${f['file'] ?? 'the declaration'}${f['line'] === undefined ? '' : `, line ${f['line']}`}, and cannot be changed here.`,
+    untouched: nothing,
+    todo: (f) =>
+      `Change it there and run “mooring apply ${f['file'] ?? 'FILE'}”. To change it on the pages, remove it from the file first: removing it there changes nothing else.`,
+    status: 409,
+    retry: 'never',
+  },
   'project-in-use': {
     title: () => 'Another site uses this branch',
     happened: (f) =>

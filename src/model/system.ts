@@ -37,7 +37,8 @@ export interface Attention {
     | 'watches'
     | 'software'
     | 'store'
-    | 'notify';
+    | 'notify'
+    | 'declared';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;
   readonly text: string;

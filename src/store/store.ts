@@ -12,6 +12,7 @@ import {
   createApiTokens,
 } from './api-tokens.ts';
 import { openDatabase, type Database } from './database.ts';
+import { createDeclaredStore, type DeclaredData, declaredSchema, type DeclaredStore } from './declared.ts';
 import { createHistory, type History } from './history.ts';
 import { createInstanceStore, instanceSchema, type InstanceData, type InstanceStore } from './instance.ts';
 import { createNotifyStore, type NotifyData, notifySchema, type NotifyStore } from './notify.ts';
@@ -36,6 +37,7 @@ export interface Store {
   readonly sites: SitesStore;
   readonly siteFacts: SiteFactsStore;
   readonly notify: NotifyStore;
+  readonly declared: DeclaredStore;
   readonly history: History;
   readonly keyPath: string;
   /** What was repaired while opening: log it and show it. */
@@ -85,6 +87,7 @@ interface Databases {
   readonly instance: Database<InstanceData>;
   readonly sites: Database<SitesData>;
   readonly notify: Database<NotifyData>;
+  readonly declared: Database<DeclaredData>;
 }
 
 const stateSchema: z.ZodType<StateData> = z.strictObject({
@@ -110,7 +113,7 @@ const stateForm = {
   migrations: storeMigrations,
 };
 
-const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify'];
+const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify', 'declared'];
 
 /** Of the files whose own form has changed since the first version. */
 const fileMigrations: Readonly<Record<string, Migrations>> = {
@@ -162,6 +165,7 @@ async function assemble(options: StoreOptions, dir: StateDir, vault: Vault, dbs:
     sites: createSitesStore({ db: dbs.sites, vault, random, now }),
     siteFacts,
     notify: createNotifyStore({ db: dbs.notify, vault }),
+    declared: createDeclaredStore({ db: dbs.declared, now }),
     history,
     keyPath: dir.keyPath,
     notes: [...dir.notes, ...Object.values(dbs).flatMap((db: Database<unknown>) => db.notes)],
@@ -237,6 +241,7 @@ async function openDatabases(
     instance: await open<InstanceData>('instance', instanceSchema, { connections: [] }),
     sites: await open<SitesData>('sites', sitesSchema, { sites: [] }),
     notify: await open<NotifyData>('notify', notifySchema, { incidents: [], channels: {} }),
+    declared: await open<DeclaredData>('declared', declaredSchema, { consents: {} }),
   };
   const keyCheck = vault.seal(new Secret(KEY_CHECK), KEY_CHECK);
   const state = await openDatabase<StateData>({

@@ -14,6 +14,9 @@ import type { SettingsActions } from '../actions/settings.ts';
 import type { SiteActions } from '../actions/sites.ts';
 import type { SyncStatsActions } from '../actions/sync-stats.ts';
 import type { SystemActions } from '../actions/system.ts';
+import type { Apply } from '../declared/apply.ts';
+import type { AutoApply } from '../declared/auto.ts';
+import type { DeclaredPlaces } from '../declared/guard.ts';
 import type { Account, Session } from '../model/account.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
 import type { AuditEntry, Numbered, RunRecord } from '../model/event.ts';
@@ -100,6 +103,9 @@ export interface WebDeps {
   readonly setUp: { check(): Promise<readonly SetUpCheck[]>; settings(): Readonly<Record<string, string>> };
 
   readonly key: KeyActions;
+
+  /** What a file declares. The other actions refuse to change it, with `declared`. */
+  readonly declared: DeclaredPlaces & AutoApply & { readonly apply: Apply; exported(): string };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

@@ -100,12 +100,14 @@ function requestOf(site: Site, body: z.output<typeof shapes.connectRequest>): Co
 
 /** Whose access it would be: a connected site keeps its own. Throws `request-invalid` where there is none. */
 function connectionFor(
-  { connections }: Call['deps'],
-  { binding }: Site,
+  { connections, declared }: Call['deps'],
+  { id, binding }: Site,
   wanted: string | undefined,
   accountId: string,
 ): Connection {
-  const found = binding ? connections.get(binding.connectionId) : connections.mine(accountId, wanted);
+  // A declared site uses its declared connection, for its declared branch: everything else is refused before.
+  const own = binding?.connectionId ?? declared.source(id)?.connectionId;
+  const found = own ? connections.get(own) : connections.mine(accountId, wanted);
   if (!found) throw noConnection('connection');
   return found;
 }

@@ -4,7 +4,7 @@ import type { Instance } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import { type Call, type Endpoint, endpoint } from './endpoint.ts';
 import * as shapes from './shapes.ts';
-import { time, timeOrNull } from './views.ts';
+import { declaredView, time, timeOrNull } from './views.ts';
 
 /** The GitLab of this installation, without its secrets, and pausing everything. */
 export const instanceEndpoints: readonly Endpoint[] = [
@@ -101,12 +101,13 @@ export const instanceEndpoints: readonly Endpoint[] = [
   }),
 ];
 
-function instanceView({ instance }: Call['deps']): z.output<typeof shapes.instanceAnswer> {
+function instanceView({ instance, declared }: Call['deps']): z.output<typeof shapes.instanceAnswer> {
   const found = instance.get();
   return {
     instance: found ? knownView(found) : null,
     redirectUri: instance.redirectUri,
     systemHook: { ...instance.systemHook() },
+    declared: declaredView(declared.instance()),
   };
 }
 

@@ -8,6 +8,8 @@ import { accountName } from '../session.ts';
 
 const newPassword = z.strictObject({ password: z.string().max(1_000) });
 
+const applyRequest = z.strictObject({ file: z.string().max(4_000).regex(/^\//), dryRun: z.boolean() });
+
 const newToken = z.strictObject({
   account: z.string().max(64),
   name: z.string().trim().min(1).max(64),
@@ -23,6 +25,8 @@ const newToken = z.strictObject({
 export function operator(router: Router<State>, { deps }: WebContext): void {
   router.use((ctx, next) => {
     ctx.set('Cache-Control', 'no-store');
+    // These routes are in no table of access: whoever came in this way is the operator.
+    if (ctx.state.operator) ctx.state.person = ctx.state.operator;
     return next();
   });
 
@@ -32,6 +36,15 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
 
   router.get('/operator/v1/settings', (ctx) => {
     ctx.body = { settings: deps.setUp.settings() };
+  });
+
+  router.post('/operator/v1/apply', async (ctx) => {
+    const { file, dryRun } = checked(applyRequest, ctx.request.body);
+    ctx.body = await deps.declared.apply(file, { dryRun, by: accountName(ctx) });
+  });
+
+  router.get('/operator/v1/export', (ctx) => {
+    ctx.body = { text: deps.declared.exported() };
   });
 
   router.post('/operator/v1/rotate-key', async (ctx) => {
