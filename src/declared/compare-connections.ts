@@ -34,8 +34,7 @@ function ownerOf(c: Comparison, index: number, { account }: DeclaredConnection):
 }
 
 function byPerson(c: Comparison, index: number, { name, user = '' }: DeclaredConnection, owner: string): void {
-  const found = ofOwner(c, owner).find((one) => !one.accessToken && one.username.toLowerCase() === user.toLowerCase());
-  c.connections.set(name, { index, owner, id: found?.id });
+  c.connections.set(name, { index, owner, id: ofUser(c, owner, user, 'browser')?.id });
 }
 
 async function byToken(
@@ -45,7 +44,7 @@ async function byToken(
   { owner, file }: { readonly owner: string; readonly file: string },
 ): Promise<void> {
   const path = ['connections', index, 'tokenFile'];
-  const marked = markedAs(c, wanted.name);
+  const marked = markedAs(c, wanted.name) ?? ofUser(c, owner, wanted.user, 'token');
   const token = await readSecret(c, path, wanted.tokenFile, marked !== undefined, file);
   if (!token) return void (marked && c.connections.set(wanted.name, { index, owner, id: marked.id }));
   const stored = ofOwner(c, owner).find((one) => one.accessToken && isToken(c, one, token));
@@ -59,6 +58,8 @@ async function byToken(
   }
   const username = await userOf(c, path, token);
   if (username === undefined) return;
+  if (wanted.user !== undefined && wanted.user.toLowerCase() !== username.toLowerCase())
+    return fault(c, ['connections', index, 'user'], `The token in ${wanted.tokenFile} is @${username}’s.`);
   const compared: ComparedConnection = { index, owner, id: undefined, token };
   c.connections.set(wanted.name, compared);
   const verb = marked ? 'Use another token for' : 'Add';
@@ -94,6 +95,19 @@ function missingScope(scopes: readonly string[]): string | undefined {
 function ofOwner(c: Comparison, owner: string): readonly Connection[] {
   const id = c.accountIds.get(owner);
   return c.dropsTokens ? [] : c.world.store.instance.connections().filter((one) => one.owner === id);
+}
+
+/** The account's connection as this GitLab user, by a token or authorised in a browser; there is one of each at most. */
+function ofUser(
+  c: Comparison,
+  owner: string,
+  user: string | undefined,
+  by: 'token' | 'browser',
+): Connection | undefined {
+  return ofOwner(c, owner).find(
+    ({ username, accessToken }) =>
+      username.toLowerCase() === user?.toLowerCase() && (accessToken !== undefined) === (by === 'token'),
+  );
 }
 
 /** The connection that had this name when the file was applied last. */

@@ -2,6 +2,7 @@ import { type InstanceForm, readInstanceForm } from '../actions/instance-form.ts
 import type { Instance } from '../model/instance.ts';
 import type { NoticeWebhook } from '../model/notice.ts';
 import { Problem } from '../model/problem.ts';
+import { Secret } from '../model/secret.ts';
 import { type Comparison, fault, formFaults, readNamed, readSecret, step } from './comparison.ts';
 import { accessLevels, type DeclaredInstance } from './shape.ts';
 
@@ -13,6 +14,12 @@ const members: Readonly<Record<string, keyof DeclaredInstance>> = {
   clientKey: 'clientKeyFile',
   headers: 'headersFile',
   proxy: 'proxyFile',
+};
+
+/** Said of what a file for secrets holds, in place of sentences that quote it: faults are logged and shown. */
+const secretFaults: Readonly<Record<string, string>> = {
+  headers: 'Each line of it must be “Name: value”, and none may be a header that Mooring sets itself.',
+  proxy: 'It must hold the URL of a proxy, such as http://user:password@proxy.example.org:3128.',
 };
 
 /** The instance as it is declared, beside the one that is configured. */
@@ -27,10 +34,16 @@ export async function compareInstance(c: Comparison, file: string): Promise<void
   try {
     read = readInstanceForm(form, { present, urls: c.world.urls, configuredAt: c.world.clock.now() });
   } catch (error) {
-    return formFaults(c, error, ['instance'], (field) => {
-      const other = members[field];
-      return [other !== undefined && wanted[other] !== undefined ? other : field];
-    });
+    return formFaults(
+      c,
+      error,
+      ['instance'],
+      (field) => {
+        const other = members[field];
+        return [other !== undefined && wanted[other] !== undefined ? other : field];
+      },
+      secretFaults,
+    );
   }
   c.instance = read;
   const differing = present ? differences(present, read) : ['all'];
@@ -54,12 +67,17 @@ async function formOf(
     const named = wanted[member] as string | undefined;
     return named === undefined ? Promise.resolve('') : readNamed(c, ['instance', member], named, kept, file);
   };
+  const hidden = async (member: keyof DeclaredInstance, kept: boolean): Promise<string | undefined> => {
+    const found = await text(member, kept);
+    if (found !== undefined && found !== '') c.world.hide(new Secret(found));
+    return found;
+  };
   const secret = await readSecret(c, ['instance', 'secretFile'], wanted.secretFile, keeps, file);
   const stored = present?.advanced;
   const [ca, certificate] = [await text('caFile', false), await text('clientCertificateFile', false)];
-  const key = await text('clientKeyFile', keeps && stored?.client !== undefined);
-  const proxy = await text('proxyFile', keeps && stored?.proxy !== '');
-  const headers = await text('headersFile', keeps && Object.keys(stored?.headers ?? {}).length > 0);
+  const key = await hidden('clientKeyFile', keeps && stored?.client !== undefined);
+  const proxy = await hidden('proxyFile', keeps && stored?.proxy !== '');
+  const headers = await hidden('headersFile', keeps && Object.keys(stored?.headers ?? {}).length > 0);
   if (c.faults.length > before) return undefined;
   return {
     ...{ url: wanted.url, asTyped: true, applicationId: wanted.applicationId, secret: secret?.open() ?? '' },

@@ -58,7 +58,7 @@ async function siteIn({ world }: Comparison, folder: string): Promise<Site | und
   return all.find((site) => site.folder === real);
 }
 
-/** A name may pass from one site to another within the file, but not be taken from one that stays as it is. */
+/** A name that another site has is free once that site has another one: in the next version of the file. */
 function nameFault(c: Comparison, index: number, wanted: DeclaredSite, found: ReadonlyMap<number, Site>): void {
   const name = wanted.name.trim();
   const rival = c.world.store.sites.all().find((site) => site.name === name && site.id !== found.get(index)?.id);

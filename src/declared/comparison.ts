@@ -134,15 +134,24 @@ export function problemWords(error: unknown): string {
   return `${title}. ${happened} ${todo}`;
 }
 
-/** `form-invalid` of an action: each fact a sentence by field. Anything else is in words, at the path itself. */
-export function formFaults(c: Comparison, error: unknown, path: Path, memberOf: (field: string) => Path): void {
+/**
+ * `form-invalid` of an action: each fact a sentence by field, or the one in `instead`. Anything else is in words, at the
+ * path itself.
+ */
+export function formFaults(
+  c: Comparison,
+  error: unknown,
+  path: Path,
+  memberOf: (field: string) => Path,
+  instead: Readonly<Record<string, string>> = {},
+): void {
   const problem = asProblem(error);
   if (problem.code !== 'form-invalid') return fault(c, path, problemWords(error));
   const { field, text, hint: _hint, ...rest } = problem.facts;
   const facts =
     field === undefined ? { ...rest, ...(text === undefined ? {} : { '': text }) } : { [field]: text ?? '' };
   for (const [name, sentence] of Object.entries(facts))
-    fault(c, [...path, ...(name === '' ? [] : memberOf(name))], sentence);
+    fault(c, [...path, ...(name === '' ? [] : memberOf(name))], instead[name] ?? sentence);
 }
 
 /**

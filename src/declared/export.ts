@@ -99,8 +99,8 @@ function connectionOf({ store }: ExportDeps, connection: Connection, names: Read
   const account = store.accounts.all().find((one) => one.id === owner)?.name;
   const expires =
     accessToken?.expiresAt === undefined ? undefined : new Date(accessToken.expiresAt).toISOString().slice(0, 10);
-  const access = accessToken ? { tokenFile: `${secrets}/token-${slug(name)}`, expires } : { user: username };
-  return known({ name, ...access, account });
+  const access = accessToken ? { tokenFile: `${secrets}/token-${slug(name)}`, expires } : {};
+  return known({ name, user: username, ...access, account });
 }
 
 /** As they were declared; else by user, and numbered where that is not enough. */

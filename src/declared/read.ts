@@ -218,12 +218,13 @@ function ownFaults({ declaration, fault }: Pick<ReadDeclaration, 'declaration' |
     if (role === 'admin' && only) add(['accounts', index, 'sites'], 'An admin sees all sites. Leave this out.');
   }
   for (const [index, { tokenFile, user, expires }] of connections.entries()) {
-    if ((tokenFile === undefined) === (user === undefined))
+    if (tokenFile === undefined && user === undefined)
       add(
         ['connections', index, 'tokenFile'],
-        'It needs either tokenFile, or user for somebody who authorises Mooring in a browser.',
+        'It needs tokenFile, or user for somebody who authorises Mooring in a browser.',
       );
-    if (user !== undefined && expires !== undefined) add(['connections', index, 'expires'], 'Only a token has one.');
+    if (tokenFile === undefined && expires !== undefined)
+      add(['connections', index, 'expires'], 'Only a token has one.');
   }
   const names = connections.map(({ name }) => name);
   for (const [index, { source }] of sites.entries()) {

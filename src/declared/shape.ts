@@ -124,7 +124,8 @@ const connection = z
     user: line(255)
       .optional()
       .meta({
-        description: 'In place of a token: the GitLab user who authorises Mooring in a browser.',
+        description:
+          'Without tokenFile: the GitLab user who authorises Mooring in a browser. With it: whose token it is.',
         examples: ['ana'],
       }),
     account: line(64)

@@ -119,7 +119,7 @@ const table: readonly {
     what: 'a connection that is not there, and one that is nothing',
     text: good.replace('connection: robot', 'connection: robto').replace(', tokenFile: token', ''),
     faults: [
-      ['7:5', 'connections[0].tokenFile', /either tokenFile, or user/],
+      ['7:5', 'connections[0].tokenFile', /tokenFile, or user/],
       ['11:15', 'sites[0].source.connection', /No connection in this file is called robto/],
     ],
     inEditor: false,

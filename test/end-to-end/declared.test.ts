@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import type { ApplyOutcome, ApplyResult, DeclaredWait } from '../../src/model/declared.ts';
 import { run } from '../support/command.ts';
 import { type Harbour, harbour } from '../support/daemon.ts';
-import { filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
+import { authorised, filesOf, makeFolder, mooredSite, signedIn } from '../support/moored.ts';
 import { overSocket } from '../support/over-socket.ts';
 import { until } from '../support/until.ts';
 
@@ -356,6 +356,143 @@ test('what is exported is what is there, without secrets, and applying it change
   const result = JSON.parse(said) as ApplyResult;
   assert.equal([result.kind, textsOf(result)], ['planned', []], said);
   assert.equal(since(before), []);
+});
+
+test('a change that fails midway: what was done is said, and applying again completes it', async () => {
+  const path = join(made.stateDir, 'accounts.json');
+  const text = readFileSync(path, 'utf8');
+  const folder = await makeFolder(made.sites, 'late', {});
+  await writeFile(join(made.dir, 'secrets', 'late'), 'a-first-password-of-lena\n');
+  await declare({
+    accounts: '  - { name: Late Lena, role: viewer, passwordFile: secrets/late }\n',
+    more: `  - { name: Late, folder: ${folder} }\n`,
+  });
+  // Somebody edits the store while Mooring runs: it refuses to overwrite that, in the middle of the changes.
+  await writeFile(path, `${text} `);
+  const { code, stderr, stdout } = await cli('apply', file());
+  assert.is(code, 1);
+  assert.match(stdout, /Changed:\n(?: {2}line .*\n)* {2}line \d+: Add the site Late/);
+  assert.match(stderr, /Not done:\n {2}line \d+: Add the account Late Lena/);
+  assert.is((await siteState('Late')).declared, null);
+  await writeFile(path, text);
+  assert.equal(textsOf(await apply()), ['Add the account Late Lena, viewer.']);
+  assert.ok((await siteState('Late')).declared);
+  assert.equal(textsOf(await apply()), []);
+});
+
+test('another branch waits as a first connect does; another repository wants the site disconnected first', async () => {
+  await made.world.website.push('next', { 'next.txt': 'on another branch\n' });
+  const isOn = async (branch: string): Promise<boolean> => {
+    const { repository } = (await siteState('Museum')) as unknown as { repository: { branch: string } };
+    return repository.branch === branch;
+  };
+  await declare();
+  const onMain = (await readFile(file(), 'utf8')).replace('branch: main', 'branch: next');
+  await writeFile(file(), onMain);
+  await apply();
+  assert.ok(await isOn('main'));
+  const clicker = await signedIn(made);
+  const { id } = await siteState('Museum');
+  assert.match(
+    (await clicker.open(`${made.url}/sites/${id}/settings/syncing`)).words,
+    'stays on its branch until you confirm',
+  );
+  const { consent } = await planOf('Museum');
+  await writeFile(file(), onMain.replace('branch: next', `branch: next\n      consent: ${consent}`));
+  await apply();
+  assert.ok(await isOn('next'));
+  await until('its files', async () => (await filesOf(folder)).has('next.txt') || undefined);
+
+  await writeFile(file(), onMain.replace('harbour/website', 'harbour/empty'));
+  const { waiting } = outcomeOf(await apply());
+  assert.match(waiting[0]?.text ?? '', 'Disconnect it on its page, then confirm');
+  assert.match(
+    (await clicker.open(`${made.url}/sites/${id}/settings/syncing`)).words,
+    'The file declares harbour/empty',
+  );
+  assert.is((await cli('disconnect', 'Museum', '--yes')).code, 0);
+});
+
+test('the example of the page is applied as it stands, but for what every installation has otherwise', async () => {
+  const page = await readFile(new URL('../../docs/configuration-as-code.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
+  const other = await harbour({ begin: 'account' });
+  try {
+    const secrets = join(other.dir, 'secrets');
+    await mkdir(secrets);
+    const contents = {
+      gitlab_application_secret: other.application.secret,
+      jonas_password: 'a-first-password-of-jonas',
+      gitlab_token: other.gitlab.tokens.add(other.world.ana, ['api']),
+      chat_webhook: 'https://chat.example.org/hooks/abc',
+    };
+    for (const [name, text] of Object.entries(contents)) await writeFile(join(secrets, name), `${text}\n`);
+    const museum = await makeFolder(other.sites, 'museum', {});
+    const path = join(other.dir, 'mooring.yaml');
+    const text = example
+      .replace('https://gitlab.example.org', other.gitlab.url)
+      .replaceAll('/run/secrets/', `${secrets}/`)
+      .replace('/var/www/museum', museum)
+      .replace('web/museum', 'harbour/website');
+    await writeFile(path, text);
+    const own = (...args: string[]) => run(args, { stateDir: other.stateDir });
+    const applied = JSON.parse((await own('apply', path, '--json')).stdout) as ApplyResult;
+    assert.is(applied.kind, 'applied', JSON.stringify(applied));
+    assert.is(textsOf(applied).length, 5);
+    assert.equal(textsOf(JSON.parse((await own('apply', path, '--json')).stdout) as ApplyResult), []);
+    // The token as a person would have entered it: exported, and nothing to change.
+    const exported = (await own('export')).stdout;
+    assert.match(exported, /tokenFile: .\/secrets\/token-robot/);
+    for (const secret of Object.values(contents)) assert.not(exported.includes(secret));
+    await writeFile(join(other.dir, 'exported.yaml'), exported);
+    const again = JSON.parse((await own('apply', join(other.dir, 'exported.yaml'), '--json')).stdout) as ApplyResult;
+    assert.equal([again.kind, textsOf(again)], ['applied', []], JSON.stringify(again));
+  } finally {
+    await other.close();
+  }
+});
+
+test('a user who authorises in a browser: the site waits for them, and then for a confirmation', async () => {
+  const other = await harbour({ begin: 'account' });
+  try {
+    await writeFile(join(other.dir, 'secret'), other.application.secret);
+    await writeFile(join(other.dir, 'headers'), 'this-is-a-key-and-no-header-8271\n');
+    const quay = await makeFolder(other.sites, 'quay', {});
+    const path = join(other.dir, 'mooring.yaml');
+    const text = `version: 1
+instance:
+  url: ${other.gitlab.url}
+  applicationId: "${other.application.applicationId}"
+  secretFile: secret
+  headersFile: headers
+connections:
+  - { name: ana, user: ana, account: Ana }
+sites:
+  - name: Quay
+    folder: ${quay}
+    source: { connection: ana, repository: harbour/website, branch: main }
+`;
+    await writeFile(path, text);
+    const own = (...args: string[]) => run(args, { stateDir: other.stateDir });
+    const refused = await own('apply', path);
+    assert.match(refused.stderr, 'instance.headersFile: Each line of it must be');
+    assert.not(`${refused.stderr}${other.output()}`.includes('8271'), 'a secret file is quoted');
+    await writeFile(path, text.replace('  headersFile: headers\n', ''));
+    assert.match((await own('apply', path)).stdout, 'Nobody has authorised Mooring as @ana yet');
+    const clicker = await signedIn(other);
+    await clicker.open(`${other.url}/`);
+    await clicker.follow('Quay');
+    await clicker.follow('Site Settings');
+    await authorised(other, clicker);
+    assert.match(clicker.page.words, 'Declared: harbour/website on main');
+    await own('apply', path);
+    await clicker.open(clicker.page.url);
+    await clicker.follow('Review and connect');
+    await clicker.press('Connect Self Hosted GitLab');
+    assert.match(clicker.page.words, 'Quay is connected');
+  } finally {
+    await other.close();
+  }
 });
 
 test('no secret reaches the log, an answer, or a file but its own', async () => {
