@@ -148,6 +148,7 @@ function showOne(ctx: Context, web: WebContext, account: Account, errors: FieldE
     name: escapeControls(account.name),
     me: account.id === ctx.state.session?.accountId,
     declared: declaredWords(web.deps.declared.account(account.id)),
+    ...{ roleWord: roleWords[account.role], sees: seesWords(web, account) },
     action: web.address.link(`/account/admins/${encodeURIComponent(account.id)}`),
     ...reachView(web, reach, which),
   };
