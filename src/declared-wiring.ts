@@ -47,7 +47,7 @@ function gitlabOf({ store, client, clock, random }: Parts, instance: Instance): 
 const mostBytes = 4 * 1024 * 1024;
 
 /** Only of a plain file, and no more than a declaration or a secret may have: a path may name anything. */
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
     const found = await file.stat();

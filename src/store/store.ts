@@ -21,7 +21,7 @@ import { passwordCost, createPasswords, type PasswordCost } from './password.ts'
 import { readKey, replaceKey } from './key-file.ts';
 import { finishRotation } from './renew.ts';
 import { createSessions, sessionsSchema, type Sessions, type SessionsData } from './sessions.ts';
-import { createSiteFacts, type SiteFactsStore } from './site-facts.ts';
+import { createSiteFacts, siteFactsSchema, type SiteFactsStore } from './site-facts.ts';
 import { createSitesStore, sitesSchema, type SitesData, type SitesStore } from './sites.ts';
 import type { StoreNote } from './store-file.ts';
 import { MARK, openStateDir, type StateDir } from './state-dir.ts';
@@ -106,14 +106,23 @@ const storeMigrations: Migrations = [
   { from: 1, step: (data) => ({ ...(data as object), writtenBy: '' }) },
 ];
 
+export const storeVersion = 1 + storeMigrations.length;
+
 const stateForm = {
   kind: 'state',
-  version: 1 + storeMigrations.length,
+  version: storeVersion,
   schema: stateSchema,
   migrations: storeMigrations,
 };
 
 const STORES = ['accounts', 'sessions', 'api-tokens', 'instance', 'sites', 'notify', 'declared'];
+
+/** The form of each file, for the test that wants a new version whenever one changes. */
+export const storeForms: Readonly<Record<string, z.ZodType>> = {
+  ...{ state: stateSchema, accounts: accountsSchema, sessions: sessionsSchema, 'api-tokens': apiTokensSchema },
+  ...{ instance: instanceSchema, sites: sitesSchema, notify: notifySchema, declared: declaredSchema },
+  site: siteFactsSchema,
+};
 
 /** Of the files whose own form has changed since the first version. */
 const fileMigrations: Readonly<Record<string, Migrations>> = {

@@ -549,6 +549,16 @@ test('at start and on SIGHUP; a broken file stops nobody and is shown', async ()
     assert.match(words, 'The declared configuration is not applied');
     assert.match(words, `${path}:7:`);
     assert.match(await names(), 'Flower pot');
+    const check = await run(['check', '--json'], { stateDir: other.stateDir });
+    const { checks } = JSON.parse(check.stdout) as { checks: { area: string; result: string; finding: string }[] };
+    const own = checks.filter(({ area }) => area === 'Declaration');
+    assert.equal(
+      own.map(({ result, finding }) => [result, finding.slice(0, `${path}:7:`.length)]),
+      [
+        ['fail', `${path}:7:`],
+        ['fail', `${path}:7:`],
+      ],
+    );
     await other.stop();
     await other.start();
     assert.match(await names(), 'Flower pot');
