@@ -1,6 +1,6 @@
 import { Document, type YAMLMap, isMap } from 'yaml';
 import type { Account } from '../model/account.ts';
-import type { DeclaredMarks } from '../model/declared.ts';
+import type { DeclaredMarks, DeclaredSource } from '../model/declared.ts';
 import type { Connection, Instance } from '../model/instance.ts';
 import type { NoticeWebhook } from '../model/notice.ts';
 import { settingsView } from '../model/settings-document.ts';
@@ -28,21 +28,22 @@ const head = ` yaml-language-server: $schema=declared.schema.json
 /** The present set-up as a declaration, in YAML. Secrets are named by file, and never in it. */
 export function exportDeclaration(deps: ExportDeps): string {
   const names = namesOfConnections(deps);
+  const fileFor = secretFiles();
   const document = new Document(
     {
       version: 1,
       ...instanceOf(deps),
       ...listOf(
         'accounts',
-        deps.store.accounts.all().map((account) => accountOf(deps, account)),
+        deps.store.accounts.all().map((account) => accountOf(deps, account, fileFor)),
       ),
       ...listOf(
         'connections',
-        deps.store.instance.connections().map((one) => connectionOf(deps, one, names)),
+        deps.store.instance.connections().map((one) => connectionOf(deps, one, { names, fileFor })),
       ),
       ...listOf(
         'sites',
-        deps.store.sites.all().map((site) => siteOf(site, names)),
+        deps.store.sites.all().map((site) => siteOf(deps, site, names)),
       ),
       ...notificationsOf(deps),
     },
@@ -88,18 +89,22 @@ function instanceOf({ store }: ExportDeps): object {
   };
 }
 
-function accountOf({ store }: ExportDeps, { name, role, sites }: Account): object {
+function accountOf({ store }: ExportDeps, { name, role, sites }: Account, fileFor: FileFor): object {
   const named = sites?.flatMap((id) => store.sites.all().find((site) => site.id === id)?.name ?? []);
-  return known({ name, role, sites: named, passwordFile: `${secrets}/password-${slug(name)}` });
+  return known({ name, role, sites: named, passwordFile: fileFor('password', name) });
 }
 
-function connectionOf({ store }: ExportDeps, connection: Connection, names: ReadonlyMap<string, string>): object {
+function connectionOf(
+  { store }: ExportDeps,
+  connection: Connection,
+  { names, fileFor }: { readonly names: ReadonlyMap<string, string>; readonly fileFor: FileFor },
+): object {
   const { id, username, owner, accessToken } = connection;
   const name = names.get(id) ?? username;
   const account = store.accounts.all().find((one) => one.id === owner)?.name;
   const expires =
     accessToken?.expiresAt === undefined ? undefined : new Date(accessToken.expiresAt).toISOString().slice(0, 10);
-  const access = accessToken ? { tokenFile: `${secrets}/token-${slug(name)}`, expires } : {};
+  const access = accessToken ? { tokenFile: fileFor('token', name), expires } : {};
   return known({ name, user: username, ...access, account });
 }
 
@@ -116,18 +121,28 @@ function namesOfConnections({ store }: ExportDeps): ReadonlyMap<string, string> 
   return names;
 }
 
-function siteOf(site: Site, names: ReadonlyMap<string, string>): object {
-  const { name, folder, binding } = site;
-  const source = binding && names.has(binding.connectionId) ? binding : undefined;
+function siteOf({ store }: ExportDeps, site: Site, names: ReadonlyMap<string, string>): object {
   return known({
-    ...{ name, folder },
-    source:
-      source &&
-      known({
-        ...{ connection: names.get(source.connectionId), repository: source.projectPath, branch: source.branch },
-        subfolder: source.subfolder === undefined ? undefined : displayPath(source.subfolder),
-      }),
+    ...{ name: site.name, folder: site.folder },
+    source: sourceOf(site, store.declared.marks()?.sites[site.id]?.source, names),
     settings: settingsOf(site),
+  });
+}
+
+/** What the site is connected to; of one that is not, what it is declared to follow. */
+function sourceOf(
+  { binding }: Site,
+  declared: DeclaredSource | undefined,
+  names: ReadonlyMap<string, string>,
+): object | undefined {
+  const connection = names.get(binding?.connectionId ?? declared?.connectionId ?? '');
+  const found = binding ? { ...binding, repository: binding.projectPath } : declared;
+  if (connection === undefined || !found) return undefined;
+  const { repository, branch, subfolder = '' } = found;
+  return known({
+    ...{ connection, repository, branch },
+    subfolder: subfolder === '' ? undefined : displayPath(subfolder),
+    direction: declared?.direction === 'start-from-folder' ? declared.direction : undefined,
   });
 }
 
@@ -160,13 +175,21 @@ function notificationsOf({ store }: ExportDeps): object {
   };
 }
 
-/** A name as part of a file's name; two that become the same still name two things by their place in the file. */
-function slug(name: string): string {
-  return (
-    name
+type FileFor = (kind: string, name: string) => string;
+
+/** A file for the secret of something that has a name; never the same for two. */
+function secretFiles(): FileFor {
+  const taken = new Set<string>();
+  return (kind, name) => {
+    const plain = name
       .normalize('NFKD')
       .replace(/[^A-Za-z0-9._-]+/g, '-')
       .replace(/^[-.]+|-+$/g, '')
-      .toLowerCase() || 'unnamed'
-  );
+      .toLowerCase();
+    const wanted = `${secrets}/${kind}-${plain || 'unnamed'}`;
+    let file = wanted;
+    for (let n = 2; taken.has(file); n += 1) file = `${wanted}-${n}`;
+    taken.add(file);
+    return file;
+  };
 }

@@ -155,6 +155,14 @@ test('a second apply writes nothing, also with sites that wait', async () => {
   const { stdout } = await cli('apply', file());
   assert.match(stdout, 'Nothing to change');
   assert.equal(since(before), []);
+  const exported = join(made.dir, 'waiting.yaml');
+  await writeFile(exported, (await cli('export')).stdout);
+  const planned = JSON.parse((await cli('apply', exported, '--dry-run', '--json')).stdout) as ApplyResult;
+  assert.equal(textsOf(planned), []);
+  assert.equal(
+    outcomeOf(planned).waiting.map(({ name }) => name),
+    ['Museum', 'Garden'],
+  );
 });
 
 test('the consent to a plan connects exactly that, and edits are synced', async () => {

@@ -41,6 +41,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     example: { role: 'viewer' },
     status: 200,
     answer: shapes.account,
+    refusals: { 409: 'A file declares it.' },
     handle: async (call) =>
       accountView(call.deps, await call.deps.accounts.setReach(accountOf(call).id, reachOf(call.body), call.by)),
   }),
@@ -50,6 +51,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     summary: 'Remove an account',
     description: 'Ends its sessions, its tokens and its connections to GitLab. The last admin stays.',
     status: 204,
+    refusals: { 409: 'A file declares it.' },
     handle: async (call) => call.deps.accounts.remove(accountOf(call).id, call.by),
   }),
   endpoint({

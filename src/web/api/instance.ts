@@ -28,6 +28,7 @@ export const instanceEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.instanceAnswer,
     tagged: true,
+    refusals: { 409: 'A file declares it.' },
     handle: async ({ deps, body, by }) => {
       await deps.instance.configure(formOf(deps.instance.get(), body), by);
       return instanceView(deps);

@@ -22,6 +22,7 @@ export const settingsEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.settings,
     tagged: true,
+    refusals: { 409: 'A file declares it.' },
     handle: async ({ deps, site, body, by }) => {
       const forms = formsOf(settingsView(site()), body);
       return settingsView(forms.length === 0 ? site() : await deps.settings.saveAll(site().id, forms, by));
