@@ -75,7 +75,7 @@ export interface DeclaredWait {
   readonly line: number;
   /** What it waits for, as a sentence. */
   readonly text: string;
-  /** The page where a person can confirm it; a path of Mooring's. */
+  /** The page where a person can confirm it: a path of Mooring's, or the whole URL. */
   readonly page?: string;
   /** What would happen, and the consent to exactly that; only where it was asked for. */
   readonly plan?: {

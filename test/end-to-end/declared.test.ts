@@ -144,7 +144,7 @@ test('a fresh installation: sites are added, and their first connect waits', asy
       ['Garden', 23],
     ],
   );
-  assert.match(waiting[0]?.page ?? '', /^\/sites\/\w+\/confirm\?project=\d+&branch=main/);
+  assert.match(waiting[0]?.page ?? '', /^http:\/\/127\.0\.0\.1:\d+\/sites\/\w+\/confirm\?project=\d+&branch=main/);
 });
 
 test('a second apply writes nothing, also with sites that wait', async () => {

@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { apiScopes, type Account } from '../../model/account.ts';
+import type { DeclaredWait } from '../../model/declared.ts';
 import { Problem } from '../../model/problem.ts';
 import type { SiteId } from '../../model/site.ts';
 import type { WebContext, State } from '../context.ts';
@@ -40,7 +41,8 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
 
   router.post('/operator/v1/apply', async (ctx) => {
     const { file, dryRun } = checked(applyRequest, ctx.request.body);
-    ctx.body = await deps.declared.apply(file, { dryRun, by: accountName(ctx) });
+    const result = await deps.declared.apply(file, { dryRun, by: accountName(ctx) });
+    ctx.body = result.kind === 'faults' ? result : { ...result, waiting: result.waiting.map(withUrl) };
   });
 
   router.get('/operator/v1/export', (ctx) => {
@@ -70,6 +72,11 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
     ctx.status = 201;
     ctx.body = { id: token.id, text };
   });
+
+  /** Whoever reads it in a terminal opens it in a browser. */
+  function withUrl(wait: DeclaredWait): DeclaredWait {
+    return wait.page === undefined ? wait : { ...wait, page: `${deps.about.publicUrl}${wait.page}` };
+  }
 
   function accountNamed(name: string): Account {
     const wanted = name.normalize('NFKC').trim().toLowerCase();
