@@ -5,6 +5,9 @@ import { type CheckDeps, checkInstance } from './actions/instance-checks.ts';
 import { type SystemDeps, createSystemActions } from './actions/system.ts';
 import type { SetUpDeps, SetUpMachine } from './check/set-up.ts';
 import type { Config } from './config.ts';
+import { readDeclaration } from './declared/read.ts';
+import { faultLine } from './declared/words.ts';
+import { readText } from './declared-wiring.ts';
 import { realFs } from './files/disk.ts';
 import { createSiteFolders } from './files/folders.ts';
 import { diskSpaceOf, ownerOf } from './files/machine.ts';
@@ -13,6 +16,7 @@ import { refusedBelow } from './files/refused.ts';
 import { tryDisk } from './files/try-disk.ts';
 import { systemUsers } from './files/users.ts';
 import { type Site, type SiteId, firstStatus } from './model/site.ts';
+import type { SetUpCheck } from './model/system.ts';
 import type { Parts } from './parts.ts';
 import { variables } from './settings.ts';
 import { socketPath, socketPathFault } from './socket.ts';
@@ -69,8 +73,30 @@ export function setUpMachine(config: Config, sites: () => readonly Site[]): SetU
     keyExposure: () => keyExposure(keyFile).catch(() => undefined),
     missingPrograms: (names) => names.filter((name) => !isOnPath(name)),
     socketFault: () => socketPathFault(socketPath(stateDir)),
+    declaration: () => declarationLines(config.declared),
     unit: readUnit,
   };
+}
+
+/** As far as its text tells; what it is compared with takes a running daemon. */
+async function declarationLines(file: string | undefined): Promise<readonly SetUpCheck[]> {
+  if (file === undefined) return [];
+  const area = 'Declaration';
+  const text = await readText(file).catch((error: unknown) => error);
+  if (typeof text !== 'string') {
+    const finding = `${file} cannot be read (${text instanceof Error ? text.message : String(text)}).`;
+    return [{ area, result: 'fail', finding, fix: 'Correct MOORING_DECLARED, or let Mooring’s user read the file.' }];
+  }
+  const found = readDeclaration(text);
+  if (found.kind === 'good') {
+    const next = `“mooring apply ${file} --dry-run” compares it with the installation.`;
+    return [{ area, result: 'ok', finding: `${file} is well-formed. ${next}` }];
+  }
+  return found.faults.map((fault) => {
+    const { example, ...rest } = fault;
+    const fix = example === undefined ? 'Correct it.' : `For example: ${example}`;
+    return { area, result: 'fail', finding: faultLine(file, rest), fix };
+  });
 }
 
 function isOnPath(name: string): boolean {

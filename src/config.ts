@@ -20,6 +20,8 @@ export interface Config {
   readonly keyFile: string;
   /** The account to make at start; absent: the set-up page makes it. */
   readonly admin?: { readonly name: string; readonly password: Secret };
+  /** The file that is applied at start and on SIGHUP; absolute. */
+  readonly declared?: string;
   readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   /** Addresses and networks (CIDR) whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies: readonly string[];
@@ -103,6 +105,7 @@ function assemble(
     publicUrl: publicUrlOf(env),
     keyFile: env.MOORING_KEY_FILE === undefined ? join(env.MOORING_STATE, 'secret.key') : resolve(env.MOORING_KEY_FILE),
     ...(found.password instanceof Secret ? { admin: { name: env.MOORING_ADMIN_NAME, password: found.password } } : {}),
+    ...(env.MOORING_DECLARED === undefined ? {} : { declared: env.MOORING_DECLARED }),
     log: { format: env.MOORING_LOG ?? (found.terminal ? 'pretty' : 'json'), level: env.MOORING_LOG_LEVEL },
     trustedProxies: env.MOORING_TRUSTED_PROXIES,
     ...(found.mail ? { mail: found.mail } : {}),

@@ -17,6 +17,7 @@ import { type Parts, createParts } from './parts.ts';
 import type { Overrides } from './site/runtime.ts';
 import { type Store, openStore } from './store/store.ts';
 import { createPeerUid, listenOnSocket, socketPath, socketPathFault } from './socket.ts';
+import { version } from './version.ts';
 import { createWeb } from './web/app.ts';
 import { metricsType } from './web/routes/metrics.ts';
 import { webDeps } from './web-wiring.ts';
@@ -26,6 +27,8 @@ export interface Daemon {
   readonly url: string;
   /** For the console at a first start; undefined once there is an account. */
   readonly setupCode: string | undefined;
+  /** Applies the declared file again; not waited for. */
+  reload(): void;
   /** No new work, runs under way finish (five seconds at most), everything closes in reverse order. */
   stop(): Promise<void>;
 }
@@ -47,6 +50,7 @@ export async function startDaemon(
     keyPath: config.keyFile,
     random,
     now: () => clock.now(),
+    program: version,
     onSecret: (secret) => mask.hide(secret),
     onFault: (error) => log('error', 'A write on the side failed.', { error }),
     onNotes: (notes) => notes.forEach(({ text, file }) => log('warn', text, { file })),
@@ -59,7 +63,8 @@ export async function startDaemon(
     for (const site of store.sites.all()) await parts.runtimes.add(site);
     await logRestored(config, store, log);
     const stopping = new AbortController();
-    const { app, socketApp } = createWeb({ ...webDeps(parts), stopping: stopping.signal }, createPeerUid());
+    const deps = webDeps(parts);
+    const { app, socketApp } = createWeb({ ...deps, stopping: stopping.signal }, createPeerUid());
     // Node looks for late requests only every thirty seconds, unless it is told otherwise.
     const server = await listen(createServer({ connectionsCheckingInterval: 5_000 }, app.callback()), config);
     const socket = await openSocket(config, log, socketApp.callback()).catch((error: unknown) => {
@@ -79,7 +84,17 @@ export async function startDaemon(
     void parts.syncStats.load(store.sites.all().map(({ id }) => id));
     log('info', `Mooring is at ${config.publicUrl}`, { sites: store.sites.all().length });
     await logPermissions(store, clock, log);
-    return { url: config.publicUrl, setupCode: store.accounts.setupCode, stop: () => stop(parts, servers, stopping) };
+    deps.declared.begin('start');
+    return {
+      url: config.publicUrl,
+      setupCode: store.accounts.setupCode,
+      reload: () => deps.declared.begin('SIGHUP'),
+      stop: async () => {
+        stopping.abort();
+        await deps.declared.stop();
+        await stop(parts, servers, stopping);
+      },
+    };
   } catch (error) {
     await store.close();
     throw error;

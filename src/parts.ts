@@ -39,6 +39,7 @@ import { type PeriodicChecks, createPeriodicChecks } from './triggers/periodic-c
 export interface Parts {
   readonly config: Config;
   readonly log: Log;
+  readonly mask: Mask;
   readonly clock: Clock;
   readonly random: Random;
   readonly store: Store;
@@ -77,7 +78,7 @@ const limited = fileURLToPath(new URL('../config/git-limited.sh', import.meta.ur
 
 /** Builds every part and connects them; nothing runs yet. */
 export async function createParts(config: Config, store: Store, surroundings: Surroundings): Promise<Parts> {
-  const { log, clock, random, overrides } = surroundings;
+  const { log, mask, clock, random, overrides } = surroundings;
   const events = createEvents({
     now: () => clock.now(),
     onFault: (error) => log('error', 'A listener failed.', { error }),
@@ -95,7 +96,7 @@ export async function createParts(config: Config, store: Store, surroundings: Su
   const instance = (): Instance | undefined => store.instance.get();
   const tlsFiles = createTlsFiles({ stateDir: config.stateDir, instance, random });
   await tlsFiles.save();
-  const base = { ...gitlab, metrics, config, store, clock, random, log, events, report, tlsFiles };
+  const base = { ...gitlab, metrics, config, store, clock, random, log, mask, events, report, tlsFiles };
 
   const syncStats = createSyncStats(base);
   saveHistory(base);

@@ -112,6 +112,16 @@ const settings = {
       fallback: 'none',
     },
   },
+  MOORING_DECLARED: {
+    schema: z
+      .string()
+      .optional()
+      .transform((path) => (path === undefined ? undefined : resolve(path))),
+    example: '/etc/mooring/mooring.yaml',
+    about:
+      'File that declares the GitLab instance, connections, sites, accounts and notifications, in YAML or JSON. Mooring applies it at start and on SIGHUP. What it declares is read-only on the pages. docs/configuration-as-code.md describes it.',
+    fallback: 'none; everything is set on the pages',
+  },
   MOORING_LOG: {
     schema: z.enum(['pretty', 'json'], 'It must be pretty or json.').optional(),
     example: 'json',

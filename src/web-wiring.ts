@@ -8,12 +8,15 @@ import { createDecisions } from './actions/decisions.ts';
 import { createDeliveries } from './actions/deliveries.ts';
 import { createHandOver } from './actions/hand-over.ts';
 import { createInstanceActions } from './actions/instance.ts';
+import { createKeyActions } from './actions/key.ts';
 import { createNotificationActions } from './actions/notifications.ts';
 import { createOutgoingActions } from './actions/outgoing.ts';
 import { createRepositoryActions } from './actions/repositories.ts';
 import { createSettingsActions } from './actions/settings.ts';
 import { createSiteActions } from './actions/sites.ts';
 import { createSystemActions } from './actions/system.ts';
+import { createAutoApply } from './declared/auto.ts';
+import { createDeclared } from './declared-wiring.ts';
 import { checkSetUp } from './check/set-up.ts';
 import { givenSettings, setUpDeps } from './check-wiring.ts';
 import { explainPath } from './files/explain.ts';
@@ -72,7 +75,21 @@ export function webDeps(parts: Parts): WebDeps {
   const { connections } = shared;
   const deliveries = createDeliveries({ ...parts, onTrigger: (id) => parts.metrics.delivered(id) });
   const connectedSite = createConnectedSite<Remote>(shared);
+  const { declared, actions } = createDeclared(parts, shared, {
+    ...{ accounts: createAccountActions(shared), instance: createInstanceActions(shared), connections },
+    ...{ sites: createSiteActions(shared), settings: createSettingsActions(shared) },
+    connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
+    handOver: createHandOver({ ...shared, connectedSite }),
+    notifications: createNotificationActions(shared),
+  });
+  const auto = createAutoApply({ apply: declared.apply, file: config.declared, clock, log });
+  // What waited for somebody to authorise Mooring is found without anybody applying the file again.
+  parts.events.follow(undefined, (event) => {
+    if (event.kind === 'act' && event.act.act === 'connected-gitlab') auto.begin('a new connection');
+  });
   return {
+    ...actions,
+    declared: { ...declared, ...auto },
     about: {
       version,
       publicUrl: config.publicUrl,
@@ -83,20 +100,12 @@ export function webDeps(parts: Parts): WebDeps {
     now: () => clock.now(),
     log,
     inRequest: (request, work) => withLogFields({ request }, work),
-    accounts: createAccountActions(shared),
     apiTokens: createApiTokenActions(shared),
-    instance: createInstanceActions(shared),
-    connections,
     repositories: createRepositoryActions(shared),
-    sites: createSiteActions(shared),
     pauseAll: parts.pauseAll,
-    settings: createSettingsActions(shared),
-    connecting: { ...createConnecting<Remote>(shared), ...connectedSite },
-    handOver: createHandOver({ ...shared, connectedSite }),
     decisions: createDecisions(shared),
     commitAs: createCommitAs(shared),
-    system: createSystemActions(shared),
-    notifications: createNotificationActions(shared),
+    system: createSystemActions({ ...shared, declared: auto }),
     outgoing: createOutgoingActions({ ...shared, calls: parts.notices.calls }),
     syncStats: parts.syncStats,
     sessions: store.sessions,
@@ -107,6 +116,7 @@ export function webDeps(parts: Parts): WebDeps {
     systemHook: createSystemHook({ ...deliveries.systemHook, clock }),
     health: { faults: () => faults(parts) },
     backups: { prepare: parts.backups.prepare, key: () => keyText(store.keyPath) },
+    key: createKeyActions(shared),
     setUp: { check: () => checkSetUp(setUpDeps(parts, shared)), settings: givenSettings },
   };
 }

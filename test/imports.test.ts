@@ -35,6 +35,9 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   socket: ['model'],
   check: ['model'],
   metrics: ['model'],
+  // What a file declares is compared and applied through the same actions as on the pages.
+  declared: ['model', 'actions'],
+  'declared-wiring': 'everything',
   'check-wiring': 'everything',
   daemon: 'everything',
   site: 'everything',
@@ -48,6 +51,7 @@ const asTypes: readonly { from: string; readers: readonly string[] }[] = [
   { from: 'sync/ports.ts', readers: ['git', 'files'] },
   // Pages call the actions that they are handed, and the check of a set-up repeats what they find.
   { from: 'actions', readers: ['web', 'check'] },
+  { from: 'declared', readers: ['web'] },
 ];
 
 /** What reaches outside, and where alone it may: modules, or single files. */
@@ -76,6 +80,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
       'daemon',
       'socket',
       'check-wiring',
+      'declared-wiring',
       'parts',
       'site',
       'cli',

@@ -57,6 +57,8 @@ interface WasIgnored {
 export interface SettingsActions {
   /** Saves one page. Throws `form-invalid` whose facts are sentences by field, all at once; then nothing was saved. */
   save(id: SiteId, form: SettingsForm, by: string): Promise<Site>;
+  /** What saving these pages would give. Throws `form-invalid` as saving does. The site need not exist yet. */
+  read(site: Site, forms: readonly SettingsForm[]): Pick<Site, 'name' | 'settings'>;
   /** Saves several pages: all of them, or none. */
   saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site>;
   /** Lets one path be synced that looks like a secret or a server control file. Throws `form-invalid` with `text`. */
@@ -99,8 +101,7 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     return site;
   };
 
-  async function saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site> {
-    const site = existing(id);
+  function read(site: Site, forms: readonly SettingsForm[]): Pick<Site, 'name' | 'settings'> {
     const faults = new Faults();
     let { name, settings } = site;
     for (const form of forms) {
@@ -111,6 +112,12 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     if (site.binding && site.settings.lfs && !settings.lfs)
       faults.add('lfs', 'Large files stay on while the site is connected. Disconnect it first.');
     faults.throwIfAny();
+    return { name, settings };
+  }
+
+  async function saveAll(id: SiteId, forms: readonly SettingsForm[], by: string): Promise<Site> {
+    const site = existing(id);
+    const { name, settings } = read(site, forms);
     const saved = await store.change(id, { name, settings });
     if (settings !== site.settings) await runtimes.changed(saved);
     for (const { page } of forms) {
@@ -130,6 +137,7 @@ export function createSettingsActions(deps: SettingsDeps): SettingsActions {
     author: (id) => deps.author(store.get(id)?.binding?.connectionId),
     setUp: async (id) => deps.setUp(await deps.ownerOf(store.get(id)?.folder ?? '')),
 
+    read,
     save: (id, form, by) => saveAll(id, [form], by),
     saveAll,
 

@@ -45,6 +45,8 @@ export interface SystemDeps {
   readonly notices: { on(): readonly { readonly channel: Channel; readonly record: ChannelRecord }[] };
   readonly backups: { status(): BackupStatus };
   readonly afterHooks: { failures(): readonly AfterFailure[] };
+  /** Why the file that declares the set-up is not applied, as sentences. */
+  readonly declared?: { trouble(): string | undefined };
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -98,7 +100,7 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
         ...ofSites(deps, sites),
         ...ofPrograms(deps, sites),
       ];
-      if (!only) found.push(...ofNotices(deps), ...ofMachine(await checks()));
+      if (!only) found.push(...ofDeclared(deps), ...ofNotices(deps), ...ofMachine(await checks()));
       const weight = { bad: 0, warn: 1, mute: 2 };
       return found.sort((a, b) => weight[a.tone] - weight[b.tone]);
     },
@@ -365,6 +367,12 @@ function lostWords(username: string, entered: boolean): Pick<Attention, 'title' 
   }
   const text = 'Edits are committed here and wait for a new one. One of the same user serves all its sites.';
   return { title: `GitLab no longer accepts the access token of @${username}`, text, wants: 'access-token' };
+}
+
+function ofDeclared({ declared }: SystemDeps): Attention[] {
+  const text = declared?.trouble();
+  const title = 'The declared configuration is not applied';
+  return text === undefined ? [] : [{ kind: 'declared', tone: 'bad', title, text, sites: [] }];
 }
 
 function ofNotices({ notices }: SystemDeps): Attention[] {

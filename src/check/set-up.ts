@@ -47,6 +47,8 @@ export interface SetUpMachine {
   missingPrograms(names: readonly string[]): readonly string[];
   /** A sentence when the socket of the command line cannot be made. */
   socketFault(): string | undefined;
+  /** What is wrong with the file in MOORING_DECLARED, one line a fault; none where there is no such file. */
+  declaration(): Promise<readonly SetUpCheck[]>;
   /** The unit file that starts Mooring, with its drop-ins; undefined: there is none. */
   unit(): Promise<string | undefined>;
 }
@@ -66,6 +68,7 @@ export async function checkSetUp(deps: SetUpDeps): Promise<readonly SetUpCheck[]
   const places = [...config.roots, ...sites.map(({ folder }) => folder)];
   return [
     ...settingsLines(config),
+    ...(await machine.declaration()),
     ...programLines(machine),
     ...ofSystem(system),
     ...(await stateLines(deps)),

@@ -13,6 +13,7 @@ import { isAnswered, socketPath } from '../socket.ts';
 import { isUnused } from '../store/state-dir.ts';
 import { openStore } from '../store/store.ts';
 import { webDeps } from '../web-wiring.ts';
+import { version } from '../version.ts';
 import { systemClock, systemRandom } from '../world.ts';
 import type { Cli } from './cli.ts';
 import { type ExitCode, exit } from './exit.ts';
@@ -139,7 +140,13 @@ async function withStore(config: Config): Promise<readonly SetUpCheck[]> {
   const said: string[] = [];
   const log = createLog({ format: 'json', level: 'error', mask, write: (line) => void said.push(line) });
   const store = await openStore({
-    ...{ path: config.stateDir, keyPath: config.keyFile, random: systemRandom, now: () => systemClock.now() },
+    ...{
+      path: config.stateDir,
+      keyPath: config.keyFile,
+      random: systemRandom,
+      now: () => systemClock.now(),
+      program: version,
+    },
     ...{ onSecret: (secret) => mask.hide(secret), onFault: () => {}, onNotes: () => {} },
   });
   try {

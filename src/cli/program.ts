@@ -93,7 +93,15 @@ function ofDaemon(program: Command, command: Adder): void {
   )
     .argument('<file>', 'archive that “mooring backup” wrote')
     .option('--key <file>', 'the key that --with-key wrote');
-  command(program, 'rotate-key', 'replace the key that encrypts secrets; the daemon must be stopped', async (cliFor) =>
+  command(program, 'apply', 'apply a file that declares the set-up', async (cliFor, [file = ''], { dryRun }) =>
+    (await import('./apply.ts')).apply(cliFor, file, { dryRun: dryRun === true }),
+  )
+    .argument('<file>', 'YAML or JSON; the daemon must be able to read it')
+    .option('--dry-run', 'show what would change, and change nothing');
+  command(program, 'export', 'print the present set-up as such a file, without secrets', async (cliFor) =>
+    (await import('./apply.ts')).exportAll(cliFor),
+  );
+  command(program, 'rotate-key', 'replace the key that encrypts secrets', async (cliFor) =>
     (await import('./keys.ts')).rotate(cliFor),
   );
 }

@@ -39,6 +39,8 @@ async function run(env: NodeJS.ProcessEnv): Promise<ExitCode> {
   const stopped = signalled();
   const daemon = await startDaemon(config, { log, mask });
   greet(log, daemon, config);
+  // A terminal that closes sends it too, and then it means the end; no supervisor gives the daemon a terminal.
+  if (config.declared !== undefined || !process.stdin.isTTY) process.on('SIGHUP', () => daemon.reload());
   const signal = await stopped;
   log('info', `Stopping on ${signal}: runs under way finish first.`);
   await daemon.stop();

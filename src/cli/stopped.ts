@@ -4,6 +4,7 @@ import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 import { type Store, openStore } from '../store/store.ts';
 import { isUnused } from '../store/state-dir.ts';
+import { version } from '../version.ts';
 import { systemClock, systemRandom } from '../world.ts';
 import type { Cli } from './cli.ts';
 import { CliError, exit } from './exit.ts';
@@ -32,7 +33,7 @@ export async function withStoppedStore<T>(
       'Name its state directory with --state or MOORING_STATE.',
     );
   const store = await openStore({
-    ...{ ...place, random: systemRandom, now: () => systemClock.now() },
+    ...{ ...place, random: systemRandom, now: () => systemClock.now(), program: version },
     onFault: (error) => cli.out.note(String(error)),
     onNotes: (notes) => notes.forEach(({ text }) => cli.out.note(text)),
   }).catch((error: unknown) => {

@@ -68,6 +68,8 @@ export interface GitlabClient {
   projects(token: Secret, query: ProjectQuery, signal?: AbortSignal): Promise<ProjectPage>;
   /** Throws `project-missing`: gone, or not visible to this user. */
   project(token: Secret, id: ProjectId, signal?: AbortSignal): Promise<Project>;
+  /** By its whole path, `group/website`. Throws `project-missing`. */
+  projectAt(token: Secret, path: string, signal?: AbortSignal): Promise<Project>;
   /** The first hundred by name. Throws `project-missing`. */
   branches(token: Secret, id: ProjectId, search: string, signal?: AbortSignal): Promise<BranchChoice>;
   /** Throws `branch-missing` or `project-missing`. */
@@ -175,6 +177,11 @@ export function createGitlabClient({ http, apiUrl }: { http: Http; apiUrl: () =>
 
     async project(token, id, signal) {
       return toProject((await get(token, `/projects/${id}`, projectAnswer, 'project-missing', signal)).value);
+    },
+
+    async projectAt(token, path, signal) {
+      const at = `/projects/${encodeURIComponent(path)}`;
+      return toProject((await get(token, at, projectAnswer, 'project-missing', signal)).value);
     },
 
     async branches(token, id, search, signal) {

@@ -86,7 +86,9 @@ export interface AuditEntry {
     | 'changed-account'
     | 'removed-account'
     | 'made-api-token'
-    | 'removed-api-token';
+    | 'removed-api-token'
+    | 'rotated-key'
+    | 'applied';
   /** What it was done to, for the sentence: a repository and branch, a path, a choice. */
   readonly detail: string;
 }

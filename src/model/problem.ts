@@ -67,6 +67,7 @@ export type ProblemCode =
   | 'plan-outdated'
   | 'broken-off'
   | 'already-connected'
+  | 'declared'
   | 'project-in-use'
   | 'not-connected'
   // store and process
@@ -75,6 +76,7 @@ export type ProblemCode =
   | 'store-newer'
   | 'key-missing'
   | 'key-wrong'
+  | 'key-unwritable'
   | 'state-in-use'
   | 'stopping'
   | 'state-failed'

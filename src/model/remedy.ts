@@ -706,6 +706,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     status: 409,
     retry: 'never',
   },
+  declared: {
+    title: (f) => `${f['what'] ?? 'This'} is declared in a file`,
+    happened: (f) =>
+      `It is set in ${f['file'] ?? 'the declaration'}${f['line'] === undefined ? '' : `, line ${f['line']}`}, and cannot be changed here.`,
+    untouched: nothing,
+    todo: (f) =>
+      `Change it there and run “mooring apply ${f['file'] ?? 'FILE'}”. To change it on the pages, remove it from the file first: removing it there changes nothing else.`,
+    status: 409,
+    retry: 'never',
+  },
   'project-in-use': {
     title: () => 'Another site uses this branch',
     happened: (f) =>
@@ -745,9 +755,10 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
   'store-newer': {
     title: () => 'The state was written by a newer version of Mooring',
     happened: (f) =>
-      `Its format version is ${f['version'] ?? 'higher'}; this version of Mooring supports up to ${f['needed'] ?? 'a lower one'}.`,
+      `${f['path'] ?? 'A file in it'} has the format version ${f['version'] ?? 'of a newer program'}; this version of Mooring supports up to ${f['needed'] ?? 'a lower one'}.`,
     untouched: nothing,
-    todo: () => 'Start the newer version again, or restore the copy that the upgrade saved.',
+    todo: (f) =>
+      `Start ${f['by'] === undefined ? 'the newer version of Mooring' : `Mooring ${f['by']}`} again. To go back for good, stop Mooring and copy the files in before-upgrade-… in ${f['folder'] ?? 'the state directory'}, where the upgrade saved them, over the present ones. What was set since then is lost; files of sites are not.`,
     status: 500,
     retry: 'after-admin',
   },
@@ -765,6 +776,16 @@ export const remedies: Readonly<Record<ProblemCode, Remedy>> = {
     untouched: nothing,
     todo: () => 'Restore the right key file. Without it, you must configure and connect GitLab again.',
     status: 500,
+    retry: 'after-admin',
+  },
+  'key-unwritable': {
+    title: () => 'The encryption key cannot be replaced',
+    happened: (f) =>
+      `${f['path'] ?? 'The key file'} cannot be written${f['errno'] === undefined ? '' : `: ${errnoWords(f['errno'])}`}. A new key must be written beside it and in its place.`,
+    untouched: nothing,
+    todo: () =>
+      'Keep the key in a folder that Mooring’s user can write, and set MOORING_KEY_FILE to it. Then replace the key again.',
+    status: 409,
     retry: 'after-admin',
   },
   'state-in-use': {

@@ -39,7 +39,8 @@ export interface Attention {
     | 'store'
     | 'backup'
     | 'after'
-    | 'notify';
+    | 'notify'
+    | 'declared';
   readonly tone: 'warn' | 'bad' | 'mute';
   readonly title: string;
   readonly text: string;

@@ -55,11 +55,11 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Removes what a kill between write and rename left: `<name>.<long number>` beside the file. */
+/** Removes what a kill between write and rename left of a file and its generations: `<name>.<long number>` beside it. */
 export async function sweepTemporary(path: string): Promise<void> {
   const name = basename(path);
   for (const entry of await readdir(dirname(path))) {
-    if (entry.startsWith(`${name}.`) && /^\d{4,}$/.test(entry.slice(name.length + 1))) {
+    if (entry.startsWith(`${name}.`) && /^([1-3]\.)?\d{4,}$/.test(entry.slice(name.length + 1))) {
       await rm(join(dirname(path), entry), { force: true });
     }
   }

@@ -35,6 +35,16 @@ export function encode<T>(form: Form<T>, data: T): { text: string; data: T } {
   return { text: `${JSON.stringify(head).slice(0, -1)},"data":${json}}\n`, data: readBack };
 }
 
+/** The version of the form in which a file of this kind is written; undefined where it is no such file. */
+export function versionIn(kind: string, text: string): number | undefined {
+  try {
+    const outer = envelope.safeParse(JSON.parse(text));
+    return outer.success && outer.data.format === `mooring-${kind}` ? outer.data.version : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Judges a file's text. Throws only `store-newer`: that file is good, and this program is too old for it. */
 export function decode<T>(form: Form<T>, text: string, file: string): Reading<T> {
   if (text.length === 0) return bad('the file is empty');

@@ -1,7 +1,8 @@
 import { readFile, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Problem } from '../model/problem.ts';
 import type { Random } from '../model/world.ts';
-import { errorCode, exists, writeDurably } from './durable.ts';
+import { errorCode, exists, syncFolder, writeDurably } from './durable.ts';
 import { KEY_BYTES } from './vault.ts';
 
 /** The key of a rotation under way: still opens what was not yet sealed anew. */
@@ -37,18 +38,30 @@ export async function keyExposure(path: string): Promise<string | undefined> {
   return mode === 0 ? undefined : `${path} can be read by others than its owner. Run: chmod 600 ${path}`;
 }
 
-/** Puts a new key in place and keeps the present one beside it, in this order: a kill leaves both or the old one. */
-export async function replaceKey(path: string, random: Random): Promise<void> {
+/**
+ * Puts a new key in place and keeps the present one beside it, in this order: a kill leaves both or the old one. Gives
+ * the new one. Throws `key-unwritable` where the key comes from a place that cannot be written; then nothing changed.
+ */
+export async function replaceKey(path: string, random: Random): Promise<Buffer> {
   const present = await readKey(path);
   if (!present) throw new Problem('key-missing', { path });
   if (await exists(previousKeyPath(path))) throw new Error('a rotation is still under way');
-  await writeDurably(previousKeyPath(path), present);
-  await makeKey(path, random);
+  try {
+    await writeDurably(previousKeyPath(path), present);
+    return await makeKey(path, random);
+  } catch (cause) {
+    // Where the new key did not arrive, both files hold the same one, and there is nothing to go on with.
+    if ((await readKey(path).catch(() => undefined))?.equals(present))
+      await dropPreviousKey(path).catch(() => undefined);
+    if (!['EROFS', 'EACCES', 'EPERM'].includes(errorCode(cause))) throw cause;
+    throw new Problem('key-unwritable', { path, errno: errorCode(cause) }, { cause });
+  }
 }
 
 /** Ends a rotation: from now on only the present key opens anything. */
 export async function dropPreviousKey(path: string): Promise<void> {
   await rm(previousKeyPath(path), { force: true });
+  await syncFolder(dirname(path));
 }
 
 function parseKey(bytes: Buffer): Buffer | undefined {

@@ -83,12 +83,14 @@ export function createNotifyStore({ db, vault }: { db: Database<NotifyData>; vau
       return opened.webhook;
     },
     async setWebhook({ on, form, address, header }) {
-      const sealed = { on, form, address: vault.seal(address, recordOf.address) };
-      const secret = header && {
-        name: header.name,
-        value: vault.seal(header.value, recordOf.header(originOf(address))),
-      };
-      await db.update((draft) => void (draft.webhook = { ...sealed, ...(secret ? { header: secret } : {}) }));
+      await db.update((draft) => {
+        // Sealed inside: a change of keys renews what was queued before it, and must not miss this.
+        const value = header && vault.seal(header.value, recordOf.header(originOf(address)));
+        draft.webhook = {
+          ...{ on, form, address: vault.seal(address, recordOf.address) },
+          ...(header && value ? { header: { name: header.name, value } } : {}),
+        };
+      });
     },
     ledger: () => ({ incidents: db.data.incidents, channels: db.data.channels }),
     async saveLedger({ incidents, channels }) {

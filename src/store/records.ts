@@ -83,6 +83,8 @@ export const actRecord = whole<AuditEntry>()(
       'removed-account',
       'made-api-token',
       'removed-api-token',
+      'rotated-key',
+      'applied',
     ]),
     detail: z.string(),
   }),

@@ -40,8 +40,8 @@ export interface SessionsDeps {
   readonly db: Database<SessionsData>;
   readonly random: Random;
   readonly now: () => number;
-  /** 32 bytes that outlive a restart; form tokens come from them. */
-  readonly secret: Buffer;
+  /** 32 bytes that outlive a restart and change with the key; form tokens come from them. */
+  readonly secret: () => Buffer;
   /** Told when a session could not be written; it still works until the next restart. */
   readonly onFault: (error: unknown) => void;
 }
@@ -68,7 +68,7 @@ export function createSessions({ db, random, now, secret, onFault }: SessionsDep
   }
 
   const token = (purpose: string, value: string): string =>
-    createHmac('sha256', secret).update(`${purpose}\0${value}`).digest('base64url');
+    createHmac('sha256', secret()).update(`${purpose}\0${value}`).digest('base64url');
 
   const toSession = (id: string, { accountId, accountName, createdAt }: Stored): Session => ({
     accountId,

@@ -30,8 +30,8 @@ const branded = <T extends string>(): z.ZodType<T> => z.string() as unknown as z
 
 export const siteId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/) as unknown as z.ZodType<SiteId>;
 export const connectionId = branded<ConnectionId>();
-const projectId = z.int().positive() as unknown as z.ZodType<ProjectId>;
-const branchName = branded<BranchName>();
+export const projectId = z.int().positive() as unknown as z.ZodType<ProjectId>;
+export const branchName = branded<BranchName>();
 export const oid = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/) as unknown as z.ZodType<Oid>;
 export const sitePath = z.string().min(1) as unknown as z.ZodType<SitePath>;
 export const tally = z.strictObject({ added: z.number(), changed: z.number(), removed: z.number() });

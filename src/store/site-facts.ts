@@ -29,7 +29,7 @@ export interface SiteFactsStore {
   flushed(): Promise<void>;
 }
 
-const factsSchema: z.ZodType<SiteFacts> = z.strictObject({
+export const siteFactsSchema: z.ZodType<SiteFacts> = z.strictObject({
   status: status.exactOptional(),
   conflicts: z.array(conflict),
   agreed: oid.exactOptional(),
@@ -58,7 +58,7 @@ export function createSiteFacts(deps: {
       path: pathOf(id),
       kind: 'site',
       version: 1,
-      schema: factsSchema,
+      schema: siteFactsSchema,
       migrations: [],
       initial: { conflicts: [] },
       missing: 'create',

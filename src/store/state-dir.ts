@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Problem } from '../model/problem.ts';
 import type { Random } from '../model/world.ts';
 import type { StoreNote } from './store-file.ts';
-import { exists, FOLDER_MODE, syncFolder, writeDurably } from './durable.ts';
+import { exists, FOLDER_MODE, sweepTemporary, syncFolder, writeDurably } from './durable.ts';
 import { keyExposure, makeKey, previousKeyPath, readKey } from './key-file.ts';
 import { takeLock, type Lock } from './lock.ts';
 
@@ -48,6 +48,8 @@ export async function openStateDir(options: { path: string; keyPath: string; ran
     const present = (await readKey(keyPath)) ?? (fresh ? await makeKey(keyPath, random) : undefined);
     if (!present) throw new Problem('key-missing', { path: keyPath, reason: 'absent' });
     const previous = await readKey(previousKeyPath(keyPath));
+    // A change of keys that was killed may have left a copy of a key.
+    for (const file of [keyPath, previousKeyPath(keyPath)]) await sweepTemporary(file);
     const exposure = await keyExposure(keyPath);
     if (exposure) notes.push({ file: keyPath, kind: 'access-wide', text: exposure });
     return stateDir({ path, keyPath, fresh, notes, lock, keys: previous ? [present, previous] : [present] });

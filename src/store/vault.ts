@@ -22,7 +22,7 @@ export const sealedSchema: z.ZodType<Sealed> = z.strictObject({
 });
 
 export interface Vault {
-  /** Which key seals. */
+  /** Which key seals now. */
   readonly keyId: string;
   /** Seals a value for one record. The same value for another record gives other text and opens only there. */
   seal(value: Secret, record: string): Sealed;
@@ -32,6 +32,12 @@ export interface Vault {
   renew(sealed: Sealed, record: string): Sealed;
   /** A key for one purpose, 32 bytes; always the same for the same present key. */
   derive(purpose: string): Buffer;
+  /** Seals with this key from now on. Every key known so far still opens, until `forgetOlder`. */
+  use(key: Buffer): void;
+  /** Whether this is the key that seals. */
+  isPresent(key: Buffer): boolean;
+  /** From now on only the present key opens anything. */
+  forgetOlder(): void;
 }
 
 export const KEY_BYTES = 32;
@@ -49,8 +55,8 @@ export function createVault(
   onSecret: (secret: Secret) => void = () => {},
 ): Vault {
   const byId = new Map(keys.map((key) => [keyIdOf(key), key]));
-  const present = keys[0];
-  const keyId = keyIdOf(present);
+  let present = keys[0];
+  let keyId = keyIdOf(present);
 
   // The key check is a constant, and its words are ordinary ones.
   const tell = (secret: Secret, record: string): void => void (record !== KEY_CHECK && onSecret(secret));
@@ -84,11 +90,22 @@ export function createVault(
   }
 
   return {
-    keyId,
+    get keyId() {
+      return keyId;
+    },
     seal,
     open,
     renew: (sealed, record) => (sealed.keyId === keyId ? sealed : seal(open(sealed, record), record)),
     derive: (purpose) => Buffer.from(hkdfSync('sha256', present, '', `mooring ${purpose}`, KEY_BYTES)),
+    use(key) {
+      present = key;
+      keyId = keyIdOf(key);
+      byId.set(keyId, key);
+    },
+    isPresent: (key) => keyIdOf(key) === keyId,
+    forgetOlder() {
+      for (const id of byId.keys()) if (id !== keyId) byId.delete(id);
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import type { ConnectedSite } from '../actions/connected-site.ts';
 import type { Connecting } from '../actions/connecting.ts';
 import type { ConnectionActions } from '../actions/connections.ts';
 import type { Decisions } from '../actions/decisions.ts';
+import type { KeyActions } from '../actions/key.ts';
 import type { HandOver } from '../actions/hand-over.ts';
 import type { InstanceActions } from '../actions/instance.ts';
 import type { NotificationActions } from '../actions/notifications.ts';
@@ -15,6 +16,9 @@ import type { SettingsActions } from '../actions/settings.ts';
 import type { SiteActions } from '../actions/sites.ts';
 import type { SyncStatsActions } from '../actions/sync-stats.ts';
 import type { SystemActions } from '../actions/system.ts';
+import type { Apply } from '../declared/apply.ts';
+import type { AutoApply } from '../declared/auto.ts';
+import type { DeclaredPlaces } from '../declared/guard.ts';
 import type { Account, Session } from '../model/account.ts';
 import type { AfterRecord } from '../model/after.ts';
 import type { DeliveryVerifier } from '../model/delivery-verifier.ts';
@@ -113,6 +117,10 @@ export interface WebDeps {
     /** In hex. */
     key(): Promise<string>;
   };
+  readonly key: KeyActions;
+
+  /** What a file declares. The other actions refuse to change it, with `declared`. */
+  readonly declared: DeclaredPlaces & AutoApply & { readonly apply: Apply; exported(): string };
 
   /** Aborted when the daemon stops: ends the live streams, so that the server can close. */
   readonly stopping?: AbortSignal;

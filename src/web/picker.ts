@@ -37,7 +37,7 @@ export async function showPicker(
   errors: FieldErrors,
 ): Promise<void> {
   const { deps, address } = web;
-  if (site.binding) return web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
+  if (site.binding || deps.declared.source(site.id)) return web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   const chosenToken = query['connection'] || undefined;
   const connection = usableConnection(ctx, web, site, chosenToken);
   if (!connection) return;

@@ -1,8 +1,9 @@
+import type { DeclaredAt, DeclaredSource } from '../model/declared.ts';
 import { Problem } from '../model/problem.ts';
 import type { Subfolder } from '../model/subfolder.ts';
 import { type Binding, type Site, type SiteStatus, newDefault } from '../model/site.ts';
 import { displayPath, escapeControls, pathBytes } from '../model/tree.ts';
-import { webUrl } from './address.ts';
+import { type Address, webUrl } from './address.ts';
 import type { Context, WebContext } from './context.ts';
 import { holdMeanwhile } from './hold-words.ts';
 import { seen } from './seen.ts';
@@ -46,6 +47,8 @@ export function siteFrame({ deps, address }: WebContext, site: Site, tab: Tab, s
     settings: `${home}/settings/syncing`,
     status: statusView(status, now),
     binding: bindingView(site),
+    declared: declaredWords(deps.declared.site(site.id)),
+    drift: driftView(address, site, deps.declared.source(site.id)),
     newDefault: status.hold === undefined && site.binding ? newDefaultView(site.binding, home) : null,
     paused: site.paused,
     busy: status.state === 'syncing',
@@ -53,6 +56,35 @@ export function siteFrame({ deps, address }: WebContext, site: Site, tab: Tab, s
     meanwhile: status.hold ? holdMeanwhile(status.hold) : '',
     tabs: tabs(site, status, home, tab),
     side: sides.map(([page, word]) => ({ word, href: `${home}/settings/${page}`, current: page === side })),
+  };
+}
+
+/** `/etc/mooring/mooring.yaml, line 12`; empty for what no file declares. */
+export function declaredWords(at: DeclaredAt | undefined): string {
+  return at ? `${escapeControls(at.file)}, line ${at.line}` : '';
+}
+
+/** The page that connects a site to its declared branch, or switches it; undefined until GitLab could be asked. */
+export function declaredConfirm({ link }: Address, site: Site, source: DeclaredSource): string | undefined {
+  const { projectId, connectionId, branch, direction, subfolder } = source;
+  if (projectId === undefined || connectionId === undefined) return undefined;
+  const inner = subfolder === '' ? '' : displayPath(subfolder);
+  const query = { project: String(projectId), branch, direction, subfolder: inner, connection: connectionId };
+  return link(`/sites/${site.id}/confirm?${new URLSearchParams(query).toString()}`);
+}
+
+/** A connected site that follows something else than its file declares. */
+function driftView(address: Address, site: Site, source: DeclaredSource | undefined) {
+  const { binding } = site;
+  if (!binding || !source) return null;
+  const isSame = binding.projectPath.toLowerCase() === source.repository.toLowerCase();
+  const isElsewhere = !isSame || (binding.subfolder ?? '') !== source.subfolder;
+  if (!isElsewhere && binding.branch === source.branch) return null;
+  const wanted = `${escapeControls(source.repository)} on ${escapeControls(source.branch)}`;
+  return {
+    words: `The file declares ${wanted}. ${isElsewhere ? 'Disconnect this site to connect it there.' : 'The site stays on its branch until you confirm.'}`,
+    confirm: isElsewhere ? '' : (declaredConfirm(address, site, source) ?? ''),
+    disconnects: isElsewhere,
   };
 }
 

@@ -283,6 +283,10 @@ export function actWords({ act, detail }: AuditEntry): { readonly before: string
       return { before: 'Created the API token', after: what };
     case 'removed-api-token':
       return { before: 'Removed the API token', after: what };
+    case 'rotated-key':
+      return { before: 'Replaced the encryption key', after: what };
+    case 'applied':
+      return { before: 'Applied the configuration in', after: what };
   }
 }
 
@@ -325,6 +329,8 @@ export const actIcons: Record<AuditEntry['act'], string> = {
   'signed-out-everywhere': 'user',
   'made-api-token': 'key',
   'removed-api-token': 'key',
+  'rotated-key': 'key',
+  applied: 'settings',
 };
 
 export const keptWords: Record<KeptCause, string> = {

@@ -50,6 +50,7 @@ async function told(disk: DiskFacts | undefined) {
       ...{ refused: async () => ({ unreadable: [], unwritable: [] }), disk: async () => disk },
       diskSpace: async () => ({ free: 1e12, total: 2e12 }),
       ...{ keyExposure: async () => undefined, missingPrograms: () => ['prlimit'], unit: async () => undefined },
+      declaration: async () => [],
       socketFault: () => 'The path is too long. Choose a shorter MOORING_STATE.',
     },
   };

@@ -52,7 +52,7 @@ function calls(line: string): string[][] {
 
 test('every example parses as it stands, and every command is on the page', async () => {
   const ran: string[] = [];
-  const lines = ['command-line.md', 'monitor.md', 'back-up.md'].flatMap((name) =>
+  const lines = ['command-line.md', 'monitor.md', 'back-up.md', 'configuration-as-code.md'].flatMap((name) =>
     blocks(page(name), 'sh').join('').split('\n'),
   );
   const examples = lines.filter((line) => !line.startsWith('printf')).flatMap(calls);
@@ -101,7 +101,7 @@ test('every metric is on the page, and the page names no other', async () => {
 
 test('settings that the pages name exist', () => {
   const known = new Set(variables().map(({ name }) => name));
-  for (const name of ['command-line.md', 'monitor.md', 'back-up.md', 'after-a-sync.md'])
+  for (const name of ['command-line.md', 'monitor.md', 'back-up.md', 'after-a-sync.md', 'configuration-as-code.md'])
     for (const [setting] of page(name).matchAll(/\bMOORING_[A-Z_]+\b/g)) assert.ok(known.has(setting), setting);
 });
 

@@ -33,7 +33,10 @@ async function open({ path, clock, faults }: Setting): Promise<{ sessions: Sessi
     now,
   });
   const secret = Buffer.alloc(32, 1);
-  return { db, sessions: createSessions({ db, random: realRandom, now, secret, onFault: (e) => faults.push(e) }) };
+  return {
+    db,
+    sessions: createSessions({ db, random: realRandom, now, secret: () => secret, onFault: (e) => faults.push(e) }),
+  };
 }
 
 sessionsSuite('a session is found by its id, over a restart too, and the id is not on disk', async () => {

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import type { ApiScope } from '../../src/model/account.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { SiteId } from '../../src/model/site.ts';
+import { guarded } from '../../src/declared/guard.ts';
 import { endpoints } from '../../src/web/api/api.ts';
 import { type Endpoint, apiBase } from '../../src/web/api/endpoint.ts';
 import { refusalsOf } from '../../src/web/api/open-api.ts';
@@ -30,7 +31,8 @@ interface Options {
 /** What was asked and answered, over all tests: the last one compares it with the document. */
 const met = new Set<string>();
 
-function arrange() {
+/** `guarded`: what the world's file declares is refused, as the daemon refuses it. */
+function arrange(actions: 'plain' | 'guarded' = 'plain') {
   const world = fullWorld();
   world.projects = [{ project: project(12, 'web/museum') }, { project: project(13, 'web/old'), disabled: 'Archived.' }];
   const add = (id: string, accountId: string, scope: ApiScope, sites?: readonly string[]): void =>
@@ -45,7 +47,9 @@ function arrange() {
   add('viewer', 'a8', 'admin');
   add('bound', 'a1', 'admin', ['museum']);
   add('signs', 'a1', 'commit-as');
-  const server = createApp(world.deps).callback();
+  const { declared: places, sites, connections } = world.deps;
+  const store = { sites, instance: { connection: (id: string) => connections.get(id) } };
+  const server = createApp(actions === 'plain' ? world.deps : guarded(world.deps, { places, store })).callback();
   const document = { current: undefined as Document | undefined };
   async function described(): Promise<Document> {
     document.current ??= (await request(server).get('/api/v1/openapi.json')).body as Document;
@@ -345,6 +349,39 @@ api('what stands in the way is a conflict', async () => {
   await ask('POST', '/sites/parks/commit-as', { as: 'signs', body: signed, status: 409 });
   fails('handOver.remove', 'connection-in-use');
   await ask('DELETE', '/connections/c1', { status: 409 });
+});
+
+api('what a file declares is refused with the file and the line, and nothing is done', async () => {
+  const { world, ask } = arrange('guarded');
+  const at = { file: '/etc/mooring/mooring.yaml', line: 7, column: 5 };
+  world.declared = { instance: at, accounts: { a8: at }, sites: { museum: at, parks: at } };
+  const any = { 'If-Match': '*' };
+  const refused: readonly Row[] = [
+    ['PATCH', '/sites/museum/settings', { headers: any, body: { schedule: { quietSeconds: 2 } } }],
+    ['PATCH', '/instance', { headers: any, body: { minAccessLevel: 40 } }],
+    ['PATCH', '/accounts/a8', { body: { role: 'viewer' } }],
+    ['DELETE', '/accounts/a8', {}],
+    ['DELETE', '/sites/parks', {}],
+    ['POST', '/sites/museum/disconnect', {}],
+    ['POST', '/sites/museum/hand-over', { body: { connection: ana.id } }],
+    ['POST', '/connections/c-jonas/hand-over', { body: { to: 'c1', sites: ['museum'] } }],
+  ];
+  for (const [method, path, options] of refused) {
+    const { body } = await ask(method, path, { ...options, status: 409 });
+    const { code, happened } = (body as { error: { code: string; happened: string } }).error;
+    assert.is(code, 'declared', `${method} ${path}`);
+    assert.match(happened, '/etc/mooring/mooring.yaml, line 7');
+  }
+  const changing =
+    /^(settings\.save|instance\.configure|accounts\.(setReach|remove)|sites\.remove|connecting\.|handOver\.carryOut)/;
+  assert.equal(
+    world.calls.filter(({ name }) => changing.test(name)).map(({ name }) => name),
+    [],
+  );
+  // What leads nowhere else goes on: no change at all, and what is not declared.
+  await ask('PATCH', '/sites/museum/settings', { headers: any, body: {}, status: 200 });
+  await ask('POST', '/sites/museum/pause', { body: {}, status: 200 });
+  await ask('PATCH', '/accounts/a7', { body: { role: 'viewer' }, status: 200 });
 });
 
 api('settings and instance are changed only by whoever has read what they are now', async () => {

@@ -163,7 +163,23 @@ export function fullWorld(over: Parameters<typeof createWorld>[0] = {}): World {
     status('paused', { since: now - 3 * day, checkedAt: now - 3 * day }),
     true,
   );
-  world.sites.push(site('parks'));
+  world.sites.push(site('parks'), site('depot', { name: 'Depot' }));
+  const file = '/etc/mooring/mooring.yaml';
+  const source = {
+    connection: 'robot',
+    repository: 'depot/website',
+    branch: 'main' as BranchName,
+    subfolder: '',
+  } as const;
+  const known = { connectionId: ana.id, projectId: 12 as ProjectId, direction: 'replace' } as const;
+  world.declared = {
+    accounts: { a8: { file, line: 12, column: 5 } },
+    sites: { depot: { file, line: 31, column: 5 }, library: { file, line: 44, column: 5 } },
+    sources: {
+      depot: { ...source, ...known },
+      library: { ...source, ...known, repository: 'library/help', branch: 'next' as BranchName },
+    },
+  };
   world.quiet.add('parks' as SiteId);
   const museum = world.sites.findIndex(({ id }) => id === 'museum');
   const website = world.sites[museum];
@@ -700,6 +716,10 @@ export const screens: Readonly<Record<string, string>> = {
   'confirm-push': '/sites/parks/confirm?project=12&branch=main&direction=start-from-folder',
   wait: '/sites/parks/confirm?project=12&branch=slow',
   connected: '/sites/intranet/settings/syncing',
+  'syncing-declared': '/sites/depot/settings/syncing',
+  'connected-declared': '/sites/library/settings/syncing',
+  'settings-declared': '/sites/library/settings/ignored',
+  'account-declared': '/account/admins/a8',
   'connected-blocked': '/sites/events/settings/syncing',
   disconnect: '/sites/intranet/disconnect',
   'switch-branch': '/sites/intranet/branch',

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { DeclaredAt, DeclaredSource } from '../../src/model/declared.ts';
 import type { Account, ApiToken, Session } from '../../src/model/account.ts';
 import type { OutgoingView } from '../../src/actions/outgoing.ts';
 import type { OutgoingDelivery } from '../../src/model/outgoing.ts';
@@ -65,6 +66,13 @@ export interface World {
   checks: Check[];
   systemChecks: SystemCheck[];
   setUpChecks: SetUpCheck[];
+  declared: {
+    instance?: DeclaredAt;
+    notifications?: DeclaredAt;
+    accounts?: Record<string, DeclaredAt>;
+    sites?: Record<string, DeclaredAt>;
+    sources?: Record<string, DeclaredSource>;
+  };
   attention: Attention[];
   wasIgnored: NotSynced[];
   notifications: NotificationsView;
@@ -115,6 +123,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     checks: [],
     systemChecks: [],
     setUpChecks: [],
+    declared: {},
     attention: [],
     notifications: { damaged: false },
     outgoing: [],
@@ -367,6 +376,7 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
         from: 'last-push',
       }),
       setUp: async () => 'group',
+      read: ({ name, settings }) => ({ name, settings }),
       explain: async (_id, path) =>
         path.endsWith('.sql')
           ? { kind: 'caught', by: 'secret', rule: '*.sql', at: path }
@@ -511,6 +521,20 @@ export function createWorld(over: { publicUrl?: string; account?: boolean; now?:
     webhook: (siteId, headers) => hearing(headers, (body) => did('webhook', siteId, body)),
     systemHook: (headers) => hearing(headers, (body) => did('systemHook', body)),
     metrics: { render: async (sites) => sites?.map(({ id }) => `${id}\n`).join('') ?? 'all\n' },
+    declared: {
+      instance: () => world.declared.instance,
+      notifications: () => world.declared.notifications,
+      account: (id) => world.declared.accounts?.[id],
+      connection: () => undefined,
+      site: (id) => world.declared.sites?.[id],
+      source: (id) => world.declared.sources?.[id],
+      apply: async (file) => ({ file, kind: 'applied', changes: [], waiting: [], notes: [] }),
+      exported: () => 'version: 1\n',
+      begin: () => {},
+      trouble: () => undefined,
+      stop: async () => {},
+    },
+    key: { rotate: async () => ({ key: '/var/lib/mooring/secret.key' }) },
     setUp: { check: async () => world.setUpChecks, settings: () => ({}) },
     health: { faults: async () => (world.failing.has('ready') ? ['the state directory cannot be written'] : []) },
   };

@@ -50,6 +50,7 @@ const acts = keys<AuditEntry['act']>({
   ...{ 'added-account': true, 'changed-account': true, 'removed-account': true, 'removed-connection': true },
   ...{ 'committed-as': true, 'changed-commit-domains': true },
   ...{ 'signed-out-everywhere': true, 'made-api-token': true, 'removed-api-token': true },
+  ...{ 'rotated-key': true, applied: true },
 });
 const states = keys<SiteState>({
   ...{ 'in-sync': true, syncing: true, waiting: true, retrying: true, hold: true, paused: true, off: true },

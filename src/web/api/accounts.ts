@@ -14,7 +14,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     summary: 'List accounts',
     status: 200,
     answer: z.strictObject({ accounts: z.array(shapes.account) }),
-    handle: ({ deps }) => ({ accounts: deps.accounts.all().map(accountView) }),
+    handle: ({ deps }) => ({ accounts: deps.accounts.all().map((one) => accountView(deps, one)) }),
   }),
   endpoint({
     method: 'post',
@@ -29,7 +29,7 @@ export const accountEndpoints: readonly Endpoint[] = [
       // The same rule as everywhere, said beside the member.
       if ([...password].length < shortestPassword)
         throw new Problem('request-invalid', { password: `At least ${shortestPassword} characters.` });
-      return accountView(await deps.accounts.add({ name, password, ...reachOf(reach) }, by));
+      return accountView(deps, await deps.accounts.add({ name, password, ...reachOf(reach) }, by));
     },
   }),
   endpoint({
@@ -41,8 +41,9 @@ export const accountEndpoints: readonly Endpoint[] = [
     example: { role: 'viewer' },
     status: 200,
     answer: shapes.account,
+    refusals: { 409: 'A file declares it.' },
     handle: async (call) =>
-      accountView(await call.deps.accounts.setReach(accountOf(call).id, reachOf(call.body), call.by)),
+      accountView(call.deps, await call.deps.accounts.setReach(accountOf(call).id, reachOf(call.body), call.by)),
   }),
   endpoint({
     method: 'delete',
@@ -50,6 +51,7 @@ export const accountEndpoints: readonly Endpoint[] = [
     summary: 'Remove an account',
     description: 'Ends its sessions, its tokens and its connections to GitLab. The last admin stays.',
     status: 204,
+    refusals: { 409: 'A file declares it.' },
     handle: async (call) => call.deps.accounts.remove(accountOf(call).id, call.by),
   }),
   endpoint({

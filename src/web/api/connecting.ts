@@ -10,7 +10,7 @@ import * as shapes from './shapes.ts';
 import { siteView } from './views.ts';
 
 const refusals = {
-  409: 'The site is connected already, another site uses the branch, or something changed since the plan was made.',
+  409: 'The site is connected already, another site uses the branch, a file declares another one, or something changed since the plan was made.',
 };
 const example = { repository: 12, branch: 'main' };
 
@@ -63,7 +63,7 @@ export const connectingEndpoints: readonly Endpoint[] = [
     description: 'All files stay. `leftOver` names what could not be undone at GitLab.',
     status: 200,
     answer: z.strictObject({ leftOver: z.array(z.string()) }),
-    refusals: { 409: 'The site is not connected.' },
+    refusals: { 409: 'The site is not connected, or a file declares its connection.' },
     handle: async ({ deps, site, by }) => ({
       leftOver: [...(await deps.connecting.disconnect(site().id, by)).leftOver],
     }),
@@ -76,7 +76,7 @@ export const connectingEndpoints: readonly Endpoint[] = [
     example: { connection: 'c1' },
     status: 200,
     answer: shapes.site,
-    refusals: { 409: 'The site is not connected.' },
+    refusals: { 409: 'The site is not connected, or a file declares its connection.' },
     handle: async (call) => {
       const { deps, site, body, by } = call;
       const connection = deps.connections.mine(ownerFor(call, body.connection), body.connection);
@@ -100,12 +100,14 @@ function requestOf(site: Site, body: z.output<typeof shapes.connectRequest>): Co
 
 /** Whose access it would be: a connected site keeps its own. Throws `request-invalid` where there is none. */
 function connectionFor(
-  { connections }: Call['deps'],
-  { binding }: Site,
+  { connections, declared }: Call['deps'],
+  { id, binding }: Site,
   wanted: string | undefined,
   accountId: string,
 ): Connection {
-  const found = binding ? connections.get(binding.connectionId) : connections.mine(accountId, wanted);
+  // A declared site uses its declared connection, for its declared branch: everything else is refused before.
+  const own = binding?.connectionId ?? declared.source(id)?.connectionId;
+  const found = own ? connections.get(own) : connections.mine(accountId, wanted);
   if (!found) throw noConnection('connection');
   return found;
 }

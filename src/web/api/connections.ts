@@ -24,7 +24,7 @@ export const connectionEndpoints: readonly Endpoint[] = [
     path: '/connections/:id',
     summary: 'Remove a connection that no site uses',
     status: 204,
-    refusals: { 409: 'Sites still use it.' },
+    refusals: { 409: 'Sites still use it, or a file declares it.' },
     handle: async (call) => call.deps.handOver.remove(connectionOf(call).id, call.by),
   }),
   endpoint({
@@ -93,6 +93,7 @@ export const connectionEndpoints: readonly Endpoint[] = [
     body: z.strictObject({ to: z.string().max(100), sites: z.array(z.string().max(64)).min(1).max(5_000) }),
     example: { to: 'c2', sites: ['5f1d0c9e2a'] },
     status: 200,
+    refusals: { 409: 'A file declares the connection of one of them.' },
     answer: z.strictObject({
       moved: z.int(),
       stayed: z.array(z.strictObject({ site: z.string(), why: z.string() })),

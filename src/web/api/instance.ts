@@ -4,7 +4,7 @@ import type { Instance } from '../../model/instance.ts';
 import { Problem } from '../../model/problem.ts';
 import { type Call, type Endpoint, endpoint } from './endpoint.ts';
 import * as shapes from './shapes.ts';
-import { time, timeOrNull } from './views.ts';
+import { declaredView, time, timeOrNull } from './views.ts';
 
 /** The GitLab of this installation, without its secrets, and pausing everything. */
 export const instanceEndpoints: readonly Endpoint[] = [
@@ -28,6 +28,7 @@ export const instanceEndpoints: readonly Endpoint[] = [
     status: 200,
     answer: shapes.instanceAnswer,
     tagged: true,
+    refusals: { 409: 'A file declares it.' },
     handle: async ({ deps, body, by }) => {
       await deps.instance.configure(formOf(deps.instance.get(), body), by);
       return instanceView(deps);
@@ -101,12 +102,13 @@ export const instanceEndpoints: readonly Endpoint[] = [
   }),
 ];
 
-function instanceView({ instance }: Call['deps']): z.output<typeof shapes.instanceAnswer> {
+function instanceView({ instance, declared }: Call['deps']): z.output<typeof shapes.instanceAnswer> {
   const found = instance.get();
   return {
     instance: found ? knownView(found) : null,
     redirectUri: instance.redirectUri,
     systemHook: { ...instance.systemHook() },
+    declared: declaredView(declared.instance()),
   };
 }
 

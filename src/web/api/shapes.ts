@@ -23,6 +23,11 @@ export const errorAnswer = z
   })
   .meta({ id: 'Error' });
 
+const declared = z
+  .strictObject({ file: z.string(), line: z.int() })
+  .nullable()
+  .describe('Where a file declares it: it can only be changed there.');
+
 const moved = z.strictObject({ at: moment, files: z.int(), commit: z.string(), subject: z.string() }).nullable();
 
 export const site = z
@@ -45,6 +50,7 @@ export const site = z
     notSynced: z.int(),
     hold: z.strictObject({ code: z.string(), since: moment }).nullable(),
     problem: problem.nullable(),
+    declared,
   })
   .meta({ id: 'Site' });
 
@@ -130,6 +136,7 @@ export const instanceAnswer = z
     instance,
     redirectUri: z.string(),
     systemHook: z.strictObject({ url: z.string(), isSet: z.boolean() }),
+    declared,
   })
   .meta({ id: 'Instance' });
 
@@ -317,65 +324,11 @@ export const account = z
     role: z.enum(['admin', 'owner', 'viewer']),
     sites: z.array(z.string()).nullable().describe('Null: all.'),
     createdAt: moment,
+    declared,
   })
   .meta({ id: 'Account' });
 
-export const settings = z
-  .strictObject({
-    name: z.string().max(200),
-    schedule: z.strictObject({
-      poll: text(200).describe('Cron, five fields: how often the branch is checked.'),
-      rescan: text(200).describe('Cron, five fields: how often the whole folder is compared.'),
-      quietSeconds: z.number(),
-    }),
-    commits: z.strictObject({
-      subject: text(500),
-      author: z
-        .strictObject({ name: text(500), email: text(500) })
-        .nullable()
-        .describe('Null: the connection’s user.'),
-      skipCi: z.boolean(),
-    }),
-    safety: z.strictObject({
-      policy: z.enum(['repository', 'site', 'hold']),
-      massPaths: z.int(),
-      massSharePercent: z.number(),
-      keepDays: z.int(),
-      replacesWithoutCapture: z.boolean(),
-    }),
-    ignored: z.strictObject({
-      ignore: z.array(text(1_000)).max(500),
-      allow: z.array(text(1_000)).max(500),
-      builtInRulesOff: z.array(text(100)).max(100),
-    }),
-    files: z.strictObject({
-      fileMiB: z.number(),
-      files: z.int(),
-      siteGiB: z.number(),
-      lfs: z.boolean(),
-      executables: z.boolean(),
-      links: z.boolean(),
-    }),
-    permissions: z.strictObject({
-      owner: text(200).nullable().describe('`user:group`; null: as the folder.'),
-      fileMode: text(4).nullable().describe('Octal, such as 664; null: as the folder.'),
-      folderMode: text(4).nullable(),
-    }),
-  })
-  .meta({ id: 'Settings' });
-
-export const settingsChange = z
-  .strictObject({
-    name: settings.shape.name,
-    schedule: settings.shape.schedule.partial(),
-    commits: settings.shape.commits.partial(),
-    safety: settings.shape.safety.partial(),
-    ignored: settings.shape.ignored.partial(),
-    files: settings.shape.files.partial(),
-    permissions: settings.shape.permissions.partial(),
-  })
-  .partial()
-  .meta({ id: 'SettingsChange' });
+export { settingsChange, settingsDocument as settings } from '../../model/settings-document.ts';
 
 export const pauseAll = z
   .strictObject({

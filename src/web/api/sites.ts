@@ -68,7 +68,7 @@ export const siteEndpoints: readonly Endpoint[] = [
     summary: 'Remove a site from Mooring',
     description: 'Its files stay. Disconnect it first.',
     status: 204,
-    refusals: { 409: 'The site is connected.' },
+    refusals: { 409: 'The site is connected, or a file declares it.' },
     handle: async ({ deps, site, by }) => deps.sites.remove(site().id, by),
   }),
   endpoint({

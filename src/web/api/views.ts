@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Account, ApiToken } from '../../model/account.ts';
 import type { AfterRecord } from '../../model/after.ts';
 import type { AuditEntry, RunRecord } from '../../model/event.ts';
+import type { DeclaredAt } from '../../model/declared.ts';
 import type { ConnectionRow } from '../../actions/hand-over.ts';
 import { Problem, type ProblemFacts } from '../../model/problem.ts';
 import { describe } from '../../model/remedy.ts';
@@ -20,7 +21,7 @@ type Of<S extends z.ZodType> = z.output<S>;
 export const time = (ms: number): string => new Date(ms).toISOString();
 export const timeOrNull = (ms: number | undefined): string | null => (ms === undefined ? null : time(ms));
 
-export function siteView({ sites }: WebDeps, site: Site): Of<typeof shapes.site> {
+export function siteView({ sites, declared }: WebDeps, site: Site): Of<typeof shapes.site> {
   const status = sites.status(site.id);
   const { binding } = site;
   return {
@@ -42,8 +43,11 @@ export function siteView({ sites }: WebDeps, site: Site): Of<typeof shapes.site>
     notSynced: status.notSyncedCount,
     hold: status.hold ? { code: status.hold.code, since: time(status.hold.at) } : null,
     problem: problemView(status.problem),
+    declared: declaredView(declared.site(site.id)),
   };
 }
+
+export const declaredView = (at: DeclaredAt | undefined) => (at ? { file: at.file, line: at.line } : null);
 
 export function problemView(problem: ProblemFacts | undefined): Of<typeof shapes.problem> | null {
   if (!problem) return null;
@@ -106,8 +110,12 @@ export function tokenView({ accounts }: WebDeps, { site }: Seen, token: ApiToken
   };
 }
 
-export function accountView({ id, name, role, sites, createdAt }: Account): Of<typeof shapes.account> {
-  return { id, name, role, sites: sites ? [...sites] : null, createdAt: time(createdAt) };
+export function accountView({ declared }: WebDeps, account: Account): Of<typeof shapes.account> {
+  const { id, name, role, sites, createdAt } = account;
+  return {
+    ...{ id, name, role, sites: sites ? [...sites] : null, createdAt: time(createdAt) },
+    declared: declaredView(declared.account(id)),
+  };
 }
 
 /** Paths are bytes; in an address or a body they stand as text. */

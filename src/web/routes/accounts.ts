@@ -7,6 +7,7 @@ import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { besideField, fields, filledLine, parse, type FieldErrors } from '../form.ts';
 import { whoAsks } from '../seen.ts';
+import { declaredWords } from '../site-frame.ts';
 import { accountName, signOut } from '../session.ts';
 import { count, when } from '../times.ts';
 import { roleWords } from '../words.ts';
@@ -126,10 +127,11 @@ function showAll(ctx: Context, web: WebContext, entered: Entered, errors: FieldE
       role: roleWords[account.role],
       sees: seesWords(web, account),
       since: when(account.createdAt, now),
+      declared: declaredWords(deps.declared.account(account.id)),
       me: account.id === ctx.state.session?.accountId,
       change: address.link(`/account/admins/${encodeURIComponent(account.id)}`),
       remove:
-        account.role === 'admin' && isLastAdmin
+        (account.role === 'admin' && isLastAdmin) || deps.declared.account(account.id)
           ? ''
           : address.link(`/account/admins/${encodeURIComponent(account.id)}/remove`),
     })),
@@ -145,6 +147,8 @@ function showOne(ctx: Context, web: WebContext, account: Account, errors: FieldE
     errors,
     name: escapeControls(account.name),
     me: account.id === ctx.state.session?.accountId,
+    declared: declaredWords(web.deps.declared.account(account.id)),
+    ...{ roleWord: roleWords[account.role], sees: seesWords(web, account) },
     action: web.address.link(`/account/admins/${encodeURIComponent(account.id)}`),
     ...reachView(web, reach, which),
   };

@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import type { BranchName, ConnectionId } from '../../model/instance.ts';
+import type { BranchName, Connection, ConnectionId } from '../../model/instance.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Site } from '../../model/site.ts';
 import type { Plan } from '../../model/plan.ts';
@@ -162,13 +162,20 @@ type Turn = 'first' | 'again';
 async function showPlan(ctx: Context, web: WebContext, site: Site, request: ConnectRequest, turn: Turn): Promise<void> {
   const connection = site.binding
     ? web.deps.connections.get(site.binding.connectionId)
-    : usableConnection(ctx, web, site, request.connection);
+    : (declaredConnection(web, site) ?? usableConnection(ctx, web, site, request.connection));
   if (!connection) return site.binding && web.redirect(ctx, `/sites/${site.id}/settings/syncing`);
   const plan = await planOf(ctx, web, site, request);
   if (plan === 'running') return;
   const project = await web.deps.repositories.project(connection, request.projectId);
   const view = planView(web, site, request, plan, project);
   web.render(ctx, 'pages/confirm.njk', { nav: 'sites', turn, ...view }, turn === 'again' ? 409 : 200);
+}
+
+/** Which is used for the declared branch alone: the plan, which comes first, refuses any other. */
+function declaredConnection({ deps }: WebContext, site: Site): Connection | undefined {
+  const id = deps.declared.source(site.id)?.connectionId;
+  const found = id && deps.connections.get(id);
+  return found?.health === 'good' ? found : undefined;
 }
 
 /** The plan; or `running`, and the page that waits for it is shown. A dialog shows by itself that it waits. */
@@ -199,6 +206,8 @@ async function backToPicker(
   site: Site,
   errors: Readonly<Record<string, string>>,
 ): Promise<void> {
+  // There is nothing to pick where a file declares the branch.
+  if (web.deps.declared.source(site.id)) throw new Problem('form-invalid', { text: Object.values(errors).join(' ') });
   if (site.binding) return showBranches(ctx, web, site, fields(ctx.query), errors);
   await showPicker(ctx, web, site, fields(ctx.query), errors);
 }

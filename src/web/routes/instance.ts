@@ -7,6 +7,7 @@ import { webUrl } from '../address.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import type { Check, InstanceForm } from '../../actions/instance.ts';
 import { beside, block, fields, filledLine, line, parse, type FieldErrors } from '../form.ts';
+import { declaredWords } from '../site-frame.ts';
 import { whoAsks } from '../seen.ts';
 import { number, when } from '../times.ts';
 import { accountName } from '../session.ts';
@@ -188,6 +189,7 @@ function showForm(
     'pages/instance.njk',
     {
       nav: 'account',
+      declared: declaredWords(deps.declared.instance()),
       configured: configured !== undefined,
       secretSince: configured ? when(configured.configuredAt, now) : null,
       // The key never comes back to the page, not even one that was just typed.

@@ -4,6 +4,7 @@ import type { Channel, ChannelRecord, MailSettings, NotificationsView } from '..
 import { escapeControls } from '../../model/tree.ts';
 import type { Context, WebContext, State } from '../context.ts';
 import { beside, type FieldErrors, fields, line, parse } from '../form.ts';
+import { declaredWords } from '../site-frame.ts';
 import { count, when } from '../times.ts';
 import { accountName } from '../session.ts';
 
@@ -85,6 +86,7 @@ function show(ctx: Context, { render: page, deps }: WebContext, { errors = {}, e
   const value = (name: string, stored: string): string => (entered ? (entered[name] ?? '') : stored);
   const model = {
     nav: 'account',
+    declared: declaredWords(deps.declared.notifications()),
     errors,
     mail: mail
       ? {

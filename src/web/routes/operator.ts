@@ -2,12 +2,15 @@ import { PassThrough } from 'node:stream';
 import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { apiScopes, type Account } from '../../model/account.ts';
+import type { DeclaredWait } from '../../model/declared.ts';
 import { Problem } from '../../model/problem.ts';
 import type { SiteId } from '../../model/site.ts';
 import type { WebContext, State } from '../context.ts';
 import { accountName } from '../session.ts';
 
 const newPassword = z.strictObject({ password: z.string().max(1_000) });
+
+const applyRequest = z.strictObject({ file: z.string().max(4_000).regex(/^\//), dryRun: z.boolean() });
 
 const newToken = z.strictObject({
   account: z.string().max(64),
@@ -27,6 +30,8 @@ const mostNamed = 20;
 export function operator(router: Router<State>, { deps }: WebContext): void {
   router.use((ctx, next) => {
     ctx.set('Cache-Control', 'no-store');
+    // These routes are in no table of access: whoever came in this way is the operator.
+    if (ctx.state.operator) ctx.state.person = ctx.state.operator;
     return next();
   });
 
@@ -36,6 +41,20 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
 
   router.get('/operator/v1/settings', (ctx) => {
     ctx.body = { settings: deps.setUp.settings() };
+  });
+
+  router.post('/operator/v1/apply', async (ctx) => {
+    const { file, dryRun } = checked(applyRequest, ctx.request.body);
+    const result = await deps.declared.apply(file, { dryRun, by: accountName(ctx) });
+    ctx.body = result.kind === 'faults' ? result : { ...result, waiting: result.waiting.map(withUrl) };
+  });
+
+  router.get('/operator/v1/export', (ctx) => {
+    ctx.body = { text: deps.declared.exported() };
+  });
+
+  router.post('/operator/v1/rotate-key', async (ctx) => {
+    ctx.body = await deps.key.rotate(accountName(ctx));
   });
 
   router.post('/operator/v1/accounts/:name/password', async (ctx) => {
@@ -76,6 +95,11 @@ export function operator(router: Router<State>, { deps }: WebContext): void {
   router.get('/operator/v1/backup-key', async (ctx) => {
     ctx.body = { key: await deps.backups.key() };
   });
+
+  /** Whoever reads it in a terminal opens it in a browser. */
+  function withUrl(wait: DeclaredWait): DeclaredWait {
+    return wait.page === undefined ? wait : { ...wait, page: `${deps.about.publicUrl}${wait.page}` };
+  }
 
   function accountNamed(name: string): Account {
     const wanted = name.normalize('NFKC').trim().toLowerCase();

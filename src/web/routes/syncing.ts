@@ -4,7 +4,7 @@ import { escapeControls } from '../../model/tree.ts';
 import type { Context, State, WebContext } from '../context.ts';
 import { fields } from '../form.ts';
 import { accountName } from '../session.ts';
-import { siteFrame, siteOf } from '../site-frame.ts';
+import { declaredConfirm, siteFrame, siteOf } from '../site-frame.ts';
 import { showConnected } from '../sync-view.ts';
 
 /** Site Settings / Source Syncing: the provider's row before connecting, two cards afterwards. */
@@ -79,6 +79,23 @@ function showProvider(ctx: Context, web: WebContext, site: Site): void {
     state: !instance ? 'Not configured' : ready ? 'Choose a repository' : 'Authentication required',
     configured: instance !== undefined,
     host: instance && URL.canParse(instance.url) ? new URL(instance.url).host : '',
+    source: sourceView(web, site),
     as: mine && ready ? { name: escapeControls(mine.name), username: escapeControls(mine.username) } : null,
   });
+}
+
+/** The branch that a file declares for the site: a person confirms it here. */
+function sourceView({ deps, address }: WebContext, site: Site) {
+  const source = deps.declared.source(site.id);
+  const at = deps.declared.site(site.id);
+  if (!source || !at) return null;
+  const confirm = declaredConfirm(address, site, source);
+  const wanted = `${escapeControls(source.repository)} on ${escapeControls(source.branch)}`;
+  return {
+    state: `Declared: ${wanted}`,
+    confirm: confirm ?? '',
+    help: confirm
+      ? 'No file changes until you confirm. The next page shows what would change.'
+      : `The connection ${escapeControls(source.connection)} is not there yet. Authorise Mooring in GitLab with Connect, then apply ${escapeControls(at.file)} again.`,
+  };
 }
