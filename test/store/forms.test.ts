@@ -12,7 +12,7 @@ const test = suite('forms of store files');
 
 /** The forms of each version of the store, as digests. Only that of a version that no release has written may change. */
 const recorded: Readonly<Record<number, string>> = {
-  2: 'bbbb3fe08519b99a',
+  2: '4c5031bb6155ef4c',
 };
 
 test('a form that changes comes with a new version of the store', () => {
