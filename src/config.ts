@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import type { AfterSettings } from './model/after.ts';
 import type { BackupSettings } from './model/backup.ts';
+import type { LabelSelector } from './model/label-selector.ts';
 import type { MailSettings } from './model/notice.ts';
 import { Problem } from './model/problem.ts';
 import { Secret } from './model/secret.ts';
@@ -22,6 +23,8 @@ export interface Config {
   readonly admin?: { readonly name: string; readonly password: Secret };
   /** The file that is applied at start and on SIGHUP; absolute. */
   readonly declared?: string;
+  /** Which of the declared sites are this daemon's; absent: all. */
+  readonly shard?: LabelSelector;
   readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   /** Addresses and networks (CIDR) whose `X-Forwarded-*` headers are believed. */
   readonly trustedProxies: readonly string[];
@@ -106,6 +109,7 @@ function assemble(
     keyFile: env.MOORING_KEY_FILE === undefined ? join(env.MOORING_STATE, 'secret.key') : resolve(env.MOORING_KEY_FILE),
     ...(found.password instanceof Secret ? { admin: { name: env.MOORING_ADMIN_NAME, password: found.password } } : {}),
     ...(env.MOORING_DECLARED === undefined ? {} : { declared: env.MOORING_DECLARED }),
+    ...(env.MOORING_SHARD_SELECTOR === undefined ? {} : { shard: env.MOORING_SHARD_SELECTOR }),
     log: { format: env.MOORING_LOG ?? (found.terminal ? 'pretty' : 'json'), level: env.MOORING_LOG_LEVEL },
     trustedProxies: env.MOORING_TRUSTED_PROXIES,
     ...(found.mail ? { mail: found.mail } : {}),

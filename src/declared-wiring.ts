@@ -30,6 +30,7 @@ export function createDeclared<A extends Guarded & Pick<DeclaredWorld, 'actions'
     realFolder: (path) => realpath(path).catch(() => path),
     gitlabOf: (instance) => gitlabOf(parts, instance),
     ownFile: config.declared,
+    selector: config.shard,
   });
   return {
     declared: { ...places, apply, exported: () => exportDeclaration({ store }) },

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, resolve } from 'node:path';
 import { validate } from 'node-cron';
 import { z } from 'zod';
+import { parseLabelSelector } from './model/label-selector.ts';
 
 /** One environment variable. `config/example.env` shows the same texts; a test keeps the two equal. */
 export interface Setting {
@@ -121,6 +122,18 @@ const settings = {
     about:
       'File that declares the GitLab instance, connections, sites, accounts and notifications, in YAML or JSON. Mooring applies it at start and on SIGHUP. What it declares is read-only on the pages. docs/configuration-as-code.md describes it.',
     fallback: 'none; everything is set on the pages',
+  },
+  MOORING_SHARD_SELECTOR: {
+    schema: z
+      .string()
+      .optional()
+      .transform((text) => (text === undefined ? undefined : (parseLabelSelector(text) ?? 'wrong')))
+      .refine((selector) => selector !== 'wrong', 'It must be a label selector such as shard=a.')
+      .transform((selector) => (selector === 'wrong' ? undefined : selector)),
+    example: 'shard=a',
+    about:
+      'Which of the declared sites this daemon takes, by their labels: “shard=a”, “shard!=a”, several separated by commas. Each shard has a state directory of its own. docs/scale.md describes it.',
+    fallback: 'all sites',
   },
   MOORING_LOG: {
     schema: z.enum(['pretty', 'json'], 'It must be pretty or json.').optional(),

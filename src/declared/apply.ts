@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { branchName } from '../model/branch.ts';
 import type { ApplyResult, DeclaredMarks, DeclaredPlace, DeclaredSource } from '../model/declared.ts';
 import type { AuditEntry } from '../model/event.ts';
+import type { LabelSelector } from '../model/label-selector.ts';
 import { asProblem } from '../model/problem.ts';
 import { describe } from '../model/remedy.ts';
 import { subfolder } from '../model/subfolder.ts';
@@ -16,6 +17,8 @@ export interface ApplyDeps extends DeclaredWorld {
   readonly report: (entry: Omit<AuditEntry, 'id' | 'at'>) => void;
   /** The file that the daemon applies by itself; another one would be undone at the next start. */
   readonly ownFile: string | undefined;
+  /** Which of the declared sites are this daemon's; absent: all. */
+  readonly selector: LabelSelector | undefined;
 }
 
 /** `file` is absolute. */
@@ -54,7 +57,7 @@ async function applyFile(
   } catch (error) {
     return whole(`The daemon cannot read ${file} (${error instanceof Error ? error.message : String(error)}).`);
   }
-  const found = readDeclaration(text);
+  const found = readDeclaration(text, deps.selector);
   if (found.kind === 'bad') return { file, kind: 'faults', faults: found.faults };
   const c = await compare(deps, found.read, file, dryRun);
   if (c.faults.length > 0) return { file, kind: 'faults', faults: inOrder(c.faults) };
@@ -167,7 +170,8 @@ function noLongerDeclared({ store }: DeclaredWorld, c: Comparison): string[] {
   const siteIds = new Set<string>(c.siteIds.values());
   for (const id of Object.keys(marks.sites)) {
     const site = siteIds.has(id) ? undefined : store.sites.get(id);
-    if (site) gone.push(`the site ${site.name}`);
+    const isElsewhere = declaration.sites.some(({ folder }, index) => folder === site?.folder && !c.read.isHere(index));
+    if (site && !isElsewhere) gone.push(`the site ${site.name}`);
   }
   const names = new Set(declaration.accounts.map(({ name }) => nameKey(name)));
   for (const { id, name } of store.accounts.all())

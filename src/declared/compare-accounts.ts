@@ -11,9 +11,12 @@ export async function compareAccounts(c: Comparison, file: string): Promise<void
   for (const [key, { id }] of present) c.accountIds.set(key, id);
   for (const [index, wanted] of accounts.entries()) {
     const found = present.get(nameKey(wanted.name));
-    const sites = namesOfSites(c, index, wanted);
-    if (!found) await addAccount(c, index, wanted, file);
-    else if (!isSame(c, found, wanted.role, sites)) changeAccount(c, index, wanted, found);
+    const sites = namesOfSites(c, index, wanted).filter((name) => isHere(c, name));
+    // Somebody whose sites are all on other shards has nothing to do here.
+    if (wanted.sites && sites.length === 0) continue;
+    const here = wanted.sites ? { ...wanted, sites: [...sites] } : wanted;
+    if (!found) await addAccount(c, index, here, file);
+    else if (!isSame(c, found, wanted.role, sites)) changeAccount(c, index, here, found);
   }
   if (!hasAdmin(c, present))
     fault(c, ['accounts'], 'No account would be an admin any more. Declare one, or leave the last one as it is.');
@@ -72,6 +75,12 @@ function namesOfSites(c: Comparison, index: number, { sites = [] }: DeclaredAcco
 
 function isKnown({ read, world }: Comparison, name: string): boolean {
   return [...read.declaration.sites, ...world.store.sites.all()].some((site) => site.name === name);
+}
+
+/** A site of the file that another shard has is not. */
+function isHere({ read }: Comparison, name: string): boolean {
+  const index = read.declaration.sites.findIndex((site) => site.name === name);
+  return index < 0 || read.isHere(index);
 }
 
 /** Undefined for a site that is yet to be added. A site of the file comes first: it may be about to get that name. */

@@ -17,6 +17,10 @@ export async function compareSites(c: Comparison): Promise<void> {
   const found = new Map<number, Site>();
   for (const [index, { folder }] of sites.entries()) {
     const site = await siteIn(c, folder);
+    if (!c.read.isHere(index)) {
+      if (site) c.notes.push(leftBehind(site));
+      continue;
+    }
     if (!site) continue;
     const other = [...found].find(([, one]) => one.id === site.id)?.[0];
     if (other !== undefined) fault(c, ['sites', index, 'folder'], `This is the folder of sites[${other}] too.`);
@@ -25,6 +29,7 @@ export async function compareSites(c: Comparison): Promise<void> {
   }
   const places: string[] = [];
   for (const [index, wanted] of sites.entries()) {
+    if (!c.read.isHere(index)) continue;
     nameFault(c, index, wanted, found);
     const site = found.get(index);
     if (site) compareSettings(c, index, wanted, site);
@@ -32,9 +37,12 @@ export async function compareSites(c: Comparison): Promise<void> {
   }
 }
 
+const leftBehind = ({ name }: Site): string =>
+  `The site ${name} belongs to another shard by its labels, and is still here. Disconnect and remove it here before the other shard adds it.`;
+
 /** First connects, other branches and other connections; after the connections are known. */
 export async function compareSources(c: Comparison): Promise<void> {
-  const indexes = [...c.read.declaration.sites.keys()];
+  const indexes = [...c.read.declaration.sites.keys()].filter((index) => c.read.isHere(index));
   await someAtATime(indexes, (index) => compareSource(c, index));
   // Which of several came first depends on GitLab; the file's order does not.
   for (const list of [c.steps, c.connects]) list.sort((a, b) => order(a.change.path) - order(b.change.path));

@@ -11,6 +11,7 @@ import {
 } from 'yaml';
 import type { z } from 'zod';
 import type { DeclaredFault, DeclaredPlace } from '../model/declared.ts';
+import type { LabelSelector } from '../model/label-selector.ts';
 import { type Declaration, declarationShape, exampleAt, membersAt } from './shape.ts';
 
 type Path = readonly (string | number)[];
@@ -20,6 +21,8 @@ export interface ReadDeclaration {
   readonly declaration: Declaration;
   /** Of a member that is not there: of the nearest one around it. */
   placeOf(path: Path): DeclaredPlace;
+  /** Whether a site is this daemon's, or belongs to another shard. */
+  isHere(site: number): boolean;
   /** A fault at a member, with an example of what would be right. */
   fault(path: Path, text: string): DeclaredFault;
 }
@@ -27,9 +30,13 @@ export interface ReadDeclaration {
 /** More than the largest installation needs; a file far larger is none of ours. */
 const mostBytes = 4 * 1024 * 1024;
 
-/** Reads YAML, or JSON, which is a part of it. Gives every fault that the text alone shows. */
+/**
+ * Reads YAML, or JSON, which is a part of it. Gives every fault that the text alone shows, those of other shards too.
+ * `selector`: which sites are this daemon's; absent: all.
+ */
 export function readDeclaration(
   text: string,
+  selector?: LabelSelector,
 ):
   | { readonly kind: 'good'; readonly read: ReadDeclaration }
   | { readonly kind: 'bad'; readonly faults: DeclaredFault[] } {
@@ -57,7 +64,8 @@ export function readDeclaration(
   };
   const parsed = declarationShape.safeParse(value.value);
   if (!parsed.success) return bad(inOrder(parsed.error.issues.flatMap((issue) => faultsOf(issue, value.value, fault))));
-  const read = { declaration: parsed.data, placeOf, fault };
+  const isHere = (site: number): boolean => selector?.(parsed.data.sites[site]?.labels ?? {}) ?? true;
+  const read = { declaration: parsed.data, placeOf, isHere, fault };
   const faults = ownFaults(read);
   return faults.length > 0 ? bad(inOrder(faults)) : { kind: 'good', read };
 }

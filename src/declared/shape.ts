@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { labelName, labelValue } from '../model/label-selector.ts';
 import { settingsDocument, settingsView } from '../model/settings-document.ts';
 import { defaultSettings } from '../model/site.ts';
 
@@ -186,6 +187,16 @@ const site = z
       .max(4_000)
       .regex(/^\/[^\p{Cc}]+$/u, 'It must be a whole path, beginning with /.')
       .meta({ description: 'Its folder, below one of the roots in MOORING_SITES.', examples: ['/var/www/museum'] }),
+    labels: z
+      .record(
+        z.string().regex(labelName, 'A label’s name has 1 to 63 letters, digits, dots, dashes and underscores.'),
+        z.string().regex(labelValue, 'A label’s value has at most 63 letters, digits, dots, dashes and underscores.'),
+      )
+      .optional()
+      .meta({
+        description: 'By these, MOORING_SHARD_SELECTOR tells which daemon the site belongs to.',
+        examples: ['{ shard: a }'],
+      }),
     source: source.optional(),
     settings: settings.optional(),
   })

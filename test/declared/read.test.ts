@@ -62,7 +62,7 @@ const table: readonly {
   {
     what: 'a member that nobody knows',
     text: good.replace('    folder:', '    colour: blue\n    folder:'),
-    faults: [['10:5', 'sites[0].colour', /There are name, folder, source, settings/]],
+    faults: [['10:5', 'sites[0].colour', /There are name, folder, labels, source, settings/]],
     inEditor: true,
   },
   {
