@@ -4,8 +4,9 @@ import type { Line, Seen } from './line.ts';
 
 /** Bytes of a packed line. */
 const lineBytes = 64;
-/** Lines that one buffer holds. */
+/** Lines that one buffer holds; the first begins with fewer and doubles, since most sites are small. */
 const bufferLines = 4_096;
+const firstLines = 64;
 
 const at = { flags: 0, oid: 4, dev: 24, ino: 32, size: 40, mtime: 48, ctime: 56 } as const;
 const flag = { seen: 1, unsure: 2, executableInGit: 4, knowsExecutable: 8, isExecutable: 16 } as const;
@@ -94,8 +95,13 @@ export class LineTable {
   #claim(): number {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    if (this.#used % bufferLines === 0) this.#buffers.push(Buffer.alloc(bufferLines * lineBytes));
-    return this.#used++;
+    const place = this.#used;
+    const buffer = this.#buffers[Math.floor(place / bufferLines)];
+    if (!buffer) this.#buffers.push(Buffer.alloc((place === 0 ? firstLines : bufferLines) * lineBytes));
+    else if ((place % bufferLines) * lineBytes === buffer.length)
+      this.#buffers[0] = Buffer.concat([buffer], 2 * buffer.length);
+    this.#used += 1;
+    return place;
   }
 
   #where(place: number): readonly [Buffer, number] {

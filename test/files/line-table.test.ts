@@ -98,6 +98,21 @@ function isHuge({ seen: of }: Line): boolean {
   return mtime >= 2n ** 63n || ctime >= 2n ** 63n || dev >= 2n ** 64n || ino >= 2n ** 64n;
 }
 
+tables('it holds what was put in while it grows', () => {
+  const table = new LineTable();
+  const lineOf = (n: number): Line => ({ mode: '100644', oid: n.toString(16).padStart(40, '0') as Oid });
+  for (let n = 0; n < 9_000; n += 1) {
+    table.set(`f${n}` as SitePath, lineOf(n));
+    // Around each size at which it grows, and far behind.
+    for (const back of [0, 1, 63, 64, 4_095])
+      if (n >= back) assert.is(table.get(`f${n - back}` as SitePath)?.oid, lineOf(n - back).oid);
+  }
+  assert.equal(
+    [...table.entries()].map(([, { oid }]) => oid),
+    Array.from({ length: 9_000 }, (_, n) => lineOf(n).oid),
+  );
+});
+
 tables('what is removed makes room for what comes', () => {
   const table = new LineTable();
   const one = { mode: '100644', oid: '1'.repeat(40) as Oid } as const;
