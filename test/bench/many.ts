@@ -13,12 +13,12 @@ import type { Project } from '../support/gitlab/server.ts';
 import { sign } from '../support/gitlab/webhooks.ts';
 import { signedIn } from '../support/moored.ts';
 import { overSocket } from '../support/over-socket.ts';
-import { costOf, quantile } from './measure.ts';
+import { costOf, machine, quantile, writeBetween } from './measure.ts';
 
 /**
  * What one daemon costs with many sites, beside itself without any:
  *
- *     npm run bench:sites -- [--sites 200] [--calls 5000] [--idle-minutes 1]
+ *     npm run bench:sites -- [--sites 200] [--calls 5000] [--idle-minutes 1] [--write]
  *
  * Adds and connects the sites one after another, lets them rest, opens pages while four sites a second are edited, sends
  * GitLab's calls in one minute, and starts the daemon again. Event-loop delays are measured in the daemon itself.
@@ -28,6 +28,7 @@ const { values: options } = parseArgs({
     sites: { type: 'string', default: '200' },
     calls: { type: 'string', default: '5000' },
     'idle-minutes': { type: 'string', default: '1' },
+    write: { type: 'boolean', default: false },
   },
 });
 const [count, calls, idleMinutes] = [options.sites, options.calls, options['idle-minutes']].map(Number) as [
@@ -210,7 +211,9 @@ await inHarbour(
     row('start: ready after, s', ((performance.now() - began) / 1_000).toFixed(1));
     await untilInSync(harbour, count);
     row('  all in sync after, s', ((performance.now() - began) / 1_000).toFixed(1));
-    process.stdout.write(`\n| ${count} sites | |\n| --- | --- |\n${rows.join('\n')}\n`);
+    const text = `Measured on ${new Date().toISOString().slice(0, 10)}. ${machine()}\n\n| ${count} sites | |\n| --- | --- |\n${rows.join('\n')}\n`;
+    process.stdout.write(`\n${text}`);
+    if (options.write) await writeBetween('scale.md', 'bench:sites', text);
     await rm(harbour.dir, { recursive: true, force: true });
   },
   {

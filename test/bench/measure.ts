@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { watch } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
 
 /** Resolves with the moment at which `holds` is true, looked at whenever something in the folder of `file` changes. */
 export function moment(file: string, holds: (content: string | undefined) => boolean): Promise<number> {
@@ -61,4 +63,19 @@ export async function costOf(root: number): Promise<Cost> {
 export function quantile(values: readonly number[], share: number): number {
   const ordered = values.toSorted((a, b) => a - b);
   return ordered[Math.min(ordered.length - 1, Math.floor(ordered.length * share))] ?? Number.NaN;
+}
+
+/** What it was measured on. */
+export function machine(): string {
+  const [cpu] = cpus();
+  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown CPU'}, Node ${process.versions.node}, ${execFileSync('git', ['--version'], { encoding: 'utf8' }).trim().replace('version ', '')}.`;
+}
+
+/** Puts a text between the marks `<!-- name -->` and `<!-- /name -->` of a page in docs/. */
+export async function writeBetween(page: string, name: string, text: string): Promise<void> {
+  const file = join(dirname(dirname(import.meta.dirname)), 'docs', page);
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const whole = await readFile(file, 'utf8');
+  const from = whole.indexOf(begin) + begin.length;
+  await writeFile(file, `${whole.slice(0, from)}\n\n${text}\n${whole.slice(whole.indexOf(end))}`);
 }

@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type Harbour, inHarbour } from '../support/daemon.ts';
 import type { Project } from '../support/gitlab/server.ts';
 import { type MooredSite, mooredSite } from '../support/moored.ts';
-import { costOf, moment, quantile } from './measure.ts';
+import { costOf, machine, moment, quantile, writeBetween } from './measure.ts';
 import { Clone } from './plain.ts';
 
 /**
@@ -188,7 +188,7 @@ await inHarbour(
       `Mooring’s processes took ${(((after.cpu - before.cpu) * 1_000) / (2 * rounds)).toFixed(0)} ms of CPU for each change, its pages and checks included, ${(idle * 200).toFixed(0)} ms in a second without any, and ${mib(after.memory)} of memory, ${mib(empty.memory)} of it before there was a site.`,
     ]);
     process.stdout.write(text);
-    if (options.write) await writeTable(text);
+    if (options.write) await writeBetween('performance.md', 'bench', text);
   },
   {
     isBuilt: true,
@@ -203,11 +203,6 @@ process.exit(0);
 
 function mib(bytes: number): string {
   return `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
-}
-
-function machine(): string {
-  const [cpu] = cpus();
-  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown CPU'}, Node ${process.versions.node}, ${execFileSync('git', ['--version'], { encoding: 'utf8' }).trim().replace('version ', '')}.`;
 }
 
 function table(rows: Record<string, Row>, notes: readonly string[]): string {
@@ -228,13 +223,4 @@ function table(rows: Record<string, Row>, notes: readonly string[]): string {
     ...lines,
     '',
   ].join('\n');
-}
-
-/** Between the marks of docs/performance.md. */
-async function writeTable(text: string): Promise<void> {
-  const file = join(dirname(dirname(import.meta.dirname)), 'docs', 'performance.md');
-  const [begin, end] = ['<!-- bench -->', '<!-- /bench -->'];
-  const page = await readFile(file, 'utf8');
-  const from = page.indexOf(begin) + begin.length;
-  await writeFile(file, `${page.slice(0, from)}\n\n${text}\n${page.slice(page.indexOf(end))}`);
 }
