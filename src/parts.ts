@@ -225,13 +225,13 @@ function createChecks(
 ): PeriodicChecks {
   const { store, clock, random, log, projects, webhooks } = parts;
   const tokenExpiry = createTokenExpiry(parts);
-  tokenExpiry.look();
+  tokenExpiry.check();
   return createPeriodicChecks({
     sites: () => store.sites.all().flatMap(({ id, binding, paused }) => (binding && !paused ? [id] : [])),
     async visit(id, signal) {
-      tokenExpiry.look();
+      tokenExpiry.check();
       await projects.check(id, 0, signal);
-      await webhooks.look(id);
+      await webhooks.check(id);
     },
     ...{ clock, random, log },
     ...(everyMs === undefined ? {} : { everyMs }),

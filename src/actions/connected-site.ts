@@ -18,7 +18,7 @@ export interface ConnectedSiteDeps<R> extends SiteProjectDeps {
   readonly connectionEnd: Pick<ConnectionEnd, 'endFor' | 'endUnused' | 'fateOf'>;
   readonly webhooks: {
     setUp(id: SiteId): Promise<void>;
-    look(id: SiteId): Promise<void>;
+    check(id: SiteId): Promise<void>;
     remove(id: SiteId, binding: Binding): Promise<'gone' | 'left' | 'unknown'>;
   };
   readonly checks: { soon(id: SiteId): void };
@@ -130,7 +130,7 @@ export function createConnectedSite<R>(deps: ConnectedSiteDeps<R>): ConnectedSit
 
     async retryWebhook(id) {
       await webhooks.setUp(id);
-      await webhooks.look(id);
+      await webhooks.check(id);
     },
   };
 }

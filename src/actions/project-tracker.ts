@@ -80,7 +80,7 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
     return project;
   }
 
-  async function look(id: SiteId, binding: Binding, signal?: AbortSignal): Promise<ProjectState> {
+  async function stateOf(id: SiteId, binding: Binding, signal?: AbortSignal): Promise<ProjectState> {
     const { projectId, projectPath } = binding;
     const project = await ask(binding, signal).catch((error: unknown) => {
       seen.delete(id);
@@ -119,7 +119,7 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
     if (!binding) throw new Problem('not-connected', {});
     const known = seen.get(id);
     const young = known?.projectId === binding.projectId && clock.monotonic() - known.at <= maxAgeMs;
-    return known && young ? { archived: known.archived, moved: false } : look(id, binding, signal);
+    return known && young ? { archived: known.archived, moved: false } : stateOf(id, binding, signal);
   }
 
   return {
@@ -145,7 +145,7 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
     doubt: (id) => void seen.delete(id),
     apart(place) {
       let path = place.projectPath;
-      const look = async (signal?: AbortSignal): Promise<ProjectState> => {
+      const check = async (signal?: AbortSignal): Promise<ProjectState> => {
         const { archived, path: now } = await ask({ ...place, projectPath: path }, signal);
         const moved = now !== path;
         path = now;
@@ -153,9 +153,9 @@ export function createProjectTracker(deps: ProjectTrackerDeps): ProjectTracker {
       };
       return {
         path: () => path,
-        check: (_maxAgeMs, signal) => look(signal),
+        check: (_maxAgeMs, signal) => check(signal),
         async checkForPush(_maxAgeMs, signal) {
-          const state = await look(signal);
+          const state = await check(signal);
           if (state.archived) throw new Problem('project-archived', { project: path });
           return state;
         },

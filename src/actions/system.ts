@@ -72,7 +72,7 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   let known: { at: number; checks: Promise<readonly SystemCheck[]> } | undefined;
 
   const checks = (): Promise<readonly SystemCheck[]> => {
-    if (!known || now() - known.at > 15_000 || now() < known.at) known = { at: now(), checks: look(deps) };
+    if (!known || now() - known.at > 15_000 || now() < known.at) known = { at: now(), checks: inspect(deps) };
     return known.checks;
   };
 
@@ -107,7 +107,7 @@ export function createSystemActions(deps: SystemDeps): SystemActions {
   };
 }
 
-async function look(deps: SystemDeps): Promise<readonly SystemCheck[]> {
+async function inspect(deps: SystemDeps): Promise<readonly SystemCheck[]> {
   const { version, config, machine, store, runtimes, clock } = deps;
   const owners = Promise.all(store.sites.all().map(({ folder }) => machine.ownerOf(folder)));
   const [git, diskSpace, watches, folderUids] = await Promise.all([

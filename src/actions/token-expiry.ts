@@ -15,11 +15,11 @@ export interface TokenExpiryDeps {
  * Logs once when an access token in use comes within 30 days, 7 days and a day of its expiry, for admins who read the log
  * rather than the pages. After a restart it is logged again.
  */
-export function createTokenExpiry({ store, clock, log }: TokenExpiryDeps): { look(): void } {
+export function createTokenExpiry({ store, clock, log }: TokenExpiryDeps): { check(): void } {
   const isUsed = (id: ConnectionId): boolean => store.sites.all().some(({ binding }) => binding?.connectionId === id);
   const said = new Map<string, string>();
   return {
-    look() {
+    check() {
       for (const connection of store.instance.connections()) {
         const { id, username, accessToken } = connection;
         const end = accessToken && tokenEnd(accessToken, clock.now());

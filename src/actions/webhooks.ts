@@ -64,7 +64,7 @@ export interface Webhooks {
    * Looks at what GitLab thinks of the hook: switched off, it is tried and so switched on again; gone, it is made anew;
    * without proof that it works, it is tried.
    */
-  look(id: SiteId): Promise<void>;
+  check(id: SiteId): Promise<void>;
   /**
    * Whether the hook is gone, also when it never was there. Ours is known by its address, not by its number; `unknown`:
    * GitLab did not answer, and whether it has one was never learned.
@@ -176,7 +176,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     return { kind: 'none', reason };
   }
 
-  async function look(id: SiteId): Promise<void> {
+  async function check(id: SiteId): Promise<void> {
     const binding = sites.get(id)?.binding;
     if (!binding || binding.webhook.kind === 'system') return;
     const { connectionId, projectId, webhook } = binding;
@@ -205,7 +205,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 
   return {
     setUp,
-    look,
+    check,
 
     async remove(id, { connectionId, projectId, webhook }) {
       const hookId = hookIdOf(webhook);

@@ -6,10 +6,10 @@ import { type SiteView, allSites, findSite } from './sites.ts';
 
 /** How one site is, or all of them. */
 export async function status(cli: Cli, name: string | undefined, { watch }: { watch: boolean }): Promise<void> {
-  const look = async (): Promise<readonly SiteView[]> =>
+  const fetchSites = async (): Promise<readonly SiteView[]> =>
     name === undefined ? allSites(cli) : [await findSite(cli, name)];
-  if (watch) return follow(cli, name, look);
-  show(cli, name, await look());
+  if (watch) return follow(cli, name, fetchSites);
+  show(cli, name, await fetchSites());
 }
 
 function show({ json, out }: Cli, name: string | undefined, sites: readonly SiteView[]): void {
@@ -88,17 +88,21 @@ function details(out: Output, site: SiteView): string[] {
   ];
 }
 
-/** ms between two looks while the daemon tells nothing: "5 s ago" grows older by itself. */
+/** ms between two requests while the daemon tells nothing: "5 s ago" grows older by itself. */
 const lookEveryMs = 2_000;
 
 /** On a terminal the whole, drawn anew; elsewhere a line, or a JSON object, for each site whose state changed. */
-async function follow(cli: Cli, name: string | undefined, look: () => Promise<readonly SiteView[]>): Promise<void> {
+async function follow(
+  cli: Cli,
+  name: string | undefined,
+  fetchSites: () => Promise<readonly SiteView[]>,
+): Promise<void> {
   const { out, json } = cli;
   const seen = new Map<string, string>();
   const stopped = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
   while (!stopped.signal.aborted) {
-    const sites = await look();
+    const sites = await fetchSites();
     if (out.terminal && !json) draw(lines(out, name, sites));
     for (const site of sites) {
       const facts = JSON.stringify([site.state, site.since, site.waiting, site.conflicts]);

@@ -31,7 +31,7 @@ export interface NotifierDeps {
   readonly follow: (listener: (event: Numbered) => void) => () => void;
   readonly clock: Clock;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
-  /** ms between two looks; a quarter of a minute unless given. */
+  /** ms between two checks; a quarter of a minute unless given. */
   readonly everyMs?: number;
 }
 
@@ -42,7 +42,7 @@ export interface NotifierDeps {
  */
 export interface Notifier {
   /** Looks at everything once and sends what is owed and due. Never throws. */
-  look(): Promise<void>;
+  check(): Promise<void>;
   /** Sends a test at once, whatever a channel's failures were. */
   test(channel: Channel, by: string): Promise<Delivery>;
   /** It is set up anew: what failed before says nothing any more. */
@@ -64,9 +64,9 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   const stopping = new AbortController();
   const { signal } = stopping;
   const failing = new Map<SiteId, number>();
-  let looking: Promise<void> = Promise.resolve();
+  let checking: Promise<void> = Promise.resolve();
 
-  // From the bus and not from the looks: a site that got through between two of them begins anew.
+  // From the bus and not from the checks: a site that got through between two of them begins anew.
   const unfollow = deps.follow((event) => {
     if (event.kind !== 'status') return;
     const { state } = event.status;
@@ -81,7 +81,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   let saved = JSON.stringify(ledger);
   let unwritten = false;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const on = channels.filter((channel) => deps.sender(channel) !== undefined);
     if (on.length === 0 && ledger.incidents.length === 0) return;
     const scene: Scene = {
@@ -174,7 +174,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
       saved = text;
       unwritten = false;
     } catch (error) {
-      // Tried again at each look, and said once.
+      // Tried again at each check, and said once.
       if (!unwritten)
         log('error', 'What was notified cannot be written: it may be told again after a restart.', { error });
       unwritten = true;
@@ -182,22 +182,22 @@ export function createNotifier(deps: NotifierDeps): Notifier {
   }
 
   /** One at a time, and no failure ends the next. */
-  function lookNext(): Promise<void> {
-    looking = looking
-      .then(() => (signal.aborted ? undefined : look()))
-      .catch((error: unknown) => log('error', 'The notifications could not be looked after.', { error }));
-    return looking;
+  function checkNext(): Promise<void> {
+    checking = checking
+      .then(() => (signal.aborted ? undefined : check()))
+      .catch((error: unknown) => log('error', 'The notifications could not be checked.', { error }));
+    return checking;
   }
 
   async function go(): Promise<void> {
     for (;;) {
       await clock.sleep(deps.everyMs ?? 15_000, signal);
-      await lookNext();
+      await checkNext();
     }
   }
 
   return {
-    look: lookNext,
+    check: checkNext,
     async test(channel, by) {
       const send = deps.sender(channel);
       if (!send) return { kind: 'bad', happened: 'This way is off.', todo: 'Turn it on and save it first.' };
@@ -217,7 +217,7 @@ export function createNotifier(deps: NotifierDeps): Notifier {
     async stop() {
       unfollow();
       stopping.abort();
-      await Promise.race([looking, clock.sleep(stopMs)]);
+      await Promise.race([checking, clock.sleep(stopMs)]);
     },
   };
 }

@@ -35,9 +35,9 @@ export interface Overrides {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly fs?: Fs;
-  /** ms between two slow looks at names, webhooks and tokens. */
+  /** ms between two slow checks of names, webhooks and tokens. */
   readonly roundsMs?: number;
-  /** ms between two looks at what people are to be told of. */
+  /** ms between two checks of what people are to be told of. */
   readonly noticesMs?: number;
   /** Wrap a site's ports as they are made: for faults and kills at named points. */
   readonly repository?: (repository: Repository, site: SiteId) => Repository;
@@ -85,11 +85,11 @@ export interface SiteRuntimes {
   remove(id: SiteId): Promise<void>;
   /** What a content stands for, where it is a pointer to a large file that can be had; otherwise itself. */
   followed(id: SiteId, content: Buffer): Promise<Buffer>;
-  /** When the branch is looked at next by the clock, in ms since 1970. */
+  /** When the branch is checked next by the clock, in ms since 1970. */
   nextCheck(id: SiteId): number | undefined;
   /** Runs under way and waiting for a place. */
   load(): { running: number; waiting: number };
-  /** After so long without a good look, in ms, nobody knows how a site stands. */
+  /** After so long without a good check, in ms, nobody knows how a site stands. */
   patience(id: SiteId): number | undefined;
   /** False when the scheduler stands still. */
   isScheduling(): boolean;

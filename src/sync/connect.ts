@@ -45,7 +45,7 @@ interface Sides {
 export async function planConnect(deps: ConnectDeps, direction: Direction): Promise<Plan> {
   await deps.directory.check();
   await deps.repository.prepare();
-  const sides = await look(deps, direction);
+  const sides = await surveySides(deps, direction);
   const unpushed = deps.switching ? await notPushed(deps, sides.survey) : [];
   const plan = describe(sides, direction, deps);
   return unpushed.length === 0 ? plan : { ...plan, unpushed: { total: unpushed.length, samples: unpushed } };
@@ -77,7 +77,7 @@ export async function connect(
 ): Promise<Plan> {
   await deps.directory.check();
   await deps.repository.prepare();
-  const sides = await look(deps, direction);
+  const sides = await surveySides(deps, direction);
   const plan = describe(sides, direction, deps);
   if (plan.id !== planId) throw new Problem('plan-outdated', {});
   if (direction === 'replace') await tryDisks(deps, sides);
@@ -110,7 +110,7 @@ async function filesOf(repository: Repository, tip: Oid, limit: number): Promise
   });
 }
 
-async function look(deps: ConnectDeps, direction: Direction): Promise<Sides> {
+async function surveySides(deps: ConnectDeps, direction: Direction): Promise<Sides> {
   const { repository, directory, remote, fileLimit, signal, progress, switching } = deps;
   const found = await remote.fetch(signal, progress);
   const from = found === 'absent' && switching ? (await repository.ledger()).remote : undefined;

@@ -107,7 +107,7 @@ export async function resolveHeld(
   else if (ours) await checkNotOverPointer({ repository, directory }, theirs, ours);
   await repository.release([path]);
   await recallHeld(repository, directory);
-  // What the folder has is an edit again, found by the next look; that it has nothing would look like a lost manifest.
+  // What the folder has is an edit again, found by the next scan; that it has nothing would look like a lost manifest.
   if (choice === 'site' && ours === undefined && theirs) await takeVersion({ repository, directory }, path, undefined);
 }
 

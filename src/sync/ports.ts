@@ -181,7 +181,7 @@ export interface Repository {
    */
   replaceLine(from: Oid, to: Oid, waiting: readonly WaitingPath[]): Promise<void>;
   commit(oid: Oid): Promise<CommitFacts>;
-  /** Remembered; a site that is the whole of its repository, or whose commit was looked at before, starts no process. */
+  /** Remembered; a site that is the whole of its repository, or whose commit was read before, starts no process. */
   attributesAbove(commit: Oid): Promise<Above>;
   /** All files of a commit. Throws `too-many-files` past the limit. */
   files(commit: Oid, limit: number): Promise<readonly TreeFile[]>;
@@ -294,7 +294,7 @@ export type PushResult =
  */
 export type Burst = 'gather' | 'take' | 'at once';
 
-/** What a look at the directory found. */
+/** What a scan of the directory found. */
 export interface ScanReport {
   /** Paths to record, settled and readable. */
   readonly pending: readonly PendingFile[];
@@ -304,7 +304,7 @@ export interface ScanReport {
   /** Paths the ledger says are on disk, that are not there and that we never saw there: written again, never deleted. */
   readonly unapplied: readonly SitePath[];
   readonly notSynced: readonly NotSynced[];
-  /** True after a look at everything. */
+  /** True after a full scan. */
   readonly whole: boolean;
   readonly files: number;
 }
@@ -408,7 +408,7 @@ export interface Directory {
   forget(): Promise<void>;
   /** Tells what the ledger says is on disk. Cheap when the manifest already agrees. */
   resetBaseline(disk: Oid | undefined, files: () => Promise<readonly TreeFile[]>): Promise<void>;
-  /** Puts back what a crash or a failing disk left half-way. Before any look. */
+  /** Puts back what a crash or a failing disk left half-way. Before any scan. */
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
   scan(scope: 'touched' | 'all', burst?: Burst): Promise<ScanReport>;
   /**
@@ -425,7 +425,7 @@ export interface Directory {
   /** Whether anything at all stands at a path, or may, where that cannot be told. */
   has(path: SitePath): boolean;
   /**
-   * What was recorded of the paths last looked at; `commit` is the ledger's new `disk`. Gives those of the unsteady that
+   * What was recorded of the paths last scanned; `commit` is the ledger's new `disk`. Gives those of the unsteady that
    * could not be read: waiting a moment does not help.
    */
   recordFiles(taken: CommittedFiles): Promise<readonly NotSynced[]>;
@@ -438,7 +438,7 @@ export interface Directory {
   modes(paths: readonly SitePath[]): ReadonlyMap<SitePath, KeptMode>;
   /** Of the paths, those that would be one file here with another of them: the one they meet. */
   collisions(paths: readonly SitePath[]): ReadonlyMap<SitePath, SitePath>;
-  /** These paths wait for a person: neither looked at nor written. Others that did are ordinary again. */
+  /** These paths wait for a person: neither scanned nor written. Others that did are ordinary again. */
   hold(paths: readonly SitePath[]): void;
   /** How to record what is at a path now. */
   pendingFile(path: SitePath): PendingFile;
@@ -458,7 +458,7 @@ export interface Directory {
   refusals(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlyMap<SitePath, NotSyncedReason>>;
   /** Of a commit's files, the pointers to large files that are not followed here. */
   pointersLeft(files: readonly TreeFile[], bringing?: Bringing): Promise<ReadonlySet<SitePath>>;
-  /** What the rules left out at the last look at everything; undefined until there was one. */
+  /** What the rules left out at the last full scan; undefined until there was one. */
   leftByRule(): LeftByRules | undefined;
   /** Of the paths, those that `.gitignore` files with these contents ignore; one character per byte. */
   ignoredBy(

@@ -4,7 +4,7 @@ import type { Remote, Repository } from './ports.ts';
 
 /**
  * Makes a site's repository anew after it was lost or damaged, from the branch and the last agreement that the store
- * remembers. What stood in it and nowhere else was edits not yet pushed: they are still in the folder, and the next look
+ * remembers. What stood in it and nowhere else was edits not yet pushed: they are still in the folder, and the next scan
  * finds them by comparing with the agreement. Throws `git-damaged` where nothing safe can be concluded: then only a new
  * first connect, with its warning, goes on.
  */

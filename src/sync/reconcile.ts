@@ -13,7 +13,7 @@ export interface Divergence {
   readonly relation: Relation;
   /**
    * Whether `known` is still part of the branch's history. `back`: the branch has an older tip again, or had one when it
-   * was looked at and has other commits since. `rewritten`: other commits took the place of known ones. `unrelated`: the
+   * was checked and has other commits since. `rewritten`: other commits took the place of known ones. `unrelated`: the
    * new history has nothing in common with the known one.
    */
   readonly history: 'continued' | 'back' | 'rewritten' | 'unrelated';

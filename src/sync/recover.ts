@@ -5,7 +5,7 @@ import type { Directory, Repository } from './ports.ts';
 import { partialCommit } from './partial.ts';
 
 /**
- * Finishes or undoes what a crash left, before anything looks at the folder: files that were moved aside go back to
+ * Finishes or undoes what a crash left, before anything scans the folder: files that were moved aside go back to
  * their names, and an apply that stopped half-way becomes the commit it would have become if the rest had been busy.
  * The rest then arrives by an ordinary cycle. May be cut short and called again at any point.
  */
@@ -48,7 +48,7 @@ export async function recover(
   return { returned, letGo };
 }
 
-/** What cannot be read has not arrived, as far as anybody knows: the next look that can read it tells. */
+/** What cannot be read has not arrived, as far as anybody knows: the next scan that can read it tells. */
 async function arrived(directory: Directory, { path, after }: Change): Promise<boolean> {
   try {
     return sameContent(await directory.entryAt(path, after?.oid), after);

@@ -99,13 +99,13 @@ export interface SiteWorker {
   keptFiles(id: string): Promise<readonly TreeFile[]>;
   /** A blob's bytes, at most `limit` of them. Throws `kept-missing` for one that is not there. */
   content(oid: Oid, limit: number): Promise<Buffer>;
-  /** Every path of the question that is open; a restart forgets them until the next look. */
+  /** Every path of the question that is open; a restart forgets them until the next scan. */
   heldPaths(): Hold['samples'];
-  /** What the rules left out at the last look at the whole folder; a restart forgets it until the next one. */
+  /** What the rules left out at the last full scan; a restart forgets it until the next one. */
   leftByRule(): LeftByRules | undefined;
   /** What waits for a person since the rules changed; `step` names exactly these paths. */
   wasIgnored(): { readonly step: string; readonly left: readonly NotSynced[] };
-  /** The present rules count alone from the next look on. Throws `plan-outdated` where `step` is another. */
+  /** The present rules count alone from the next scan on. Throws `plan-outdated` where `step` is another. */
   acceptRules(step: string): Promise<void>;
   /** From now on, edits at these paths become commits of their own with this message. Gives the way to end that. */
   attribute(edits: SignedEdits): () => void;
@@ -119,7 +119,7 @@ export interface SiteWorker {
 /** What is lost at GitLab: to put it back takes a push, and no change of files first. */
 const isPushedBack: ReadonlySet<HoldCode> = new Set(['branch-missing', 'went-back']);
 const longestWaitMs = 300_000;
-/** A site that waits for a person is looked at again this often. */
+/** A site that waits for a person is checked again this often. */
 const slowMs = 300_000;
 
 export function createSiteWorker(deps: SiteWorkerDeps): SiteWorker {

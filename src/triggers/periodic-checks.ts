@@ -12,7 +12,7 @@ export interface PeriodicChecksDeps {
   readonly everyMs?: number;
 }
 
-/** The slow look at what changes without a push: names, webhooks, tokens. One site after another, never in a hurry. */
+/** The slow check of what changes without a push: names, webhooks, tokens. One site after another, never in a hurry. */
 export interface PeriodicChecks {
   /** Looks at one site out of turn, after what is under way. */
   soon(site: SiteId): void;

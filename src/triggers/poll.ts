@@ -16,11 +16,11 @@ export interface Poll {
   /** Schedules a site, or changes its schedules. A paused or unconnected site is taken off. */
   update(site: PolledSite): void;
   remove(id: SiteId): void;
-  /** When the branch is looked at next, in ms since 1970; undefined for a site without schedules. */
+  /** When the branch is checked next, in ms since 1970; undefined for a site without schedules. */
   next(id: SiteId): number | undefined;
-  /** Three looks' time, in ms: without a good one for so long, nobody knows how a site stands. */
+  /** Three checks' time, in ms: without a good one for so long, nobody knows how a site stands. */
   patience(id: SiteId): number | undefined;
-  /** False when the scheduler itself has not run for minutes: then nothing is looked at by the clock any more. */
+  /** False when the scheduler itself has not run for minutes: then nothing is checked by the clock any more. */
   isAlive(): boolean;
   /** Ends every schedule; triggers that were being delayed never come. */
   stop(): Promise<void>;
@@ -31,8 +31,8 @@ type PolledSite = Pick<Site, 'id' | 'paused' | 'binding'> & {
 };
 
 /**
- * Triggers each site by its two schedules: look at the branch, compare the whole folder. Jitter keeps a thousand sites with
- * the same minute from asking GitLab in the same second. A site whose webhook works is looked at every ten minutes at
+ * Triggers each site by its two schedules: check the branch, compare the whole folder. Jitter keeps a thousand sites with
+ * the same minute from asking GitLab in the same second. A site whose webhook works is checked every ten minutes at
  * most. A schedule that cannot be read is logged and left out.
  */
 export function createPoll(deps: PollDeps): Poll {
@@ -61,7 +61,7 @@ export function createPoll(deps: PollDeps): Poll {
     void task.start();
   }
 
-  /** The next four looks at the branch, in ms since 1970: worked out once for each look, for pages ask often. */
+  /** The next four checks of the branch, in ms since 1970: worked out once for each check, for pages ask often. */
   function nextRuns(of: SiteSchedule): readonly number[] {
     const [known] = of.nextRuns;
     if (known === undefined || known <= deps.clock.now())
@@ -116,18 +116,18 @@ interface SiteSchedule {
   /** What it was made from. */
   readonly key: string;
   readonly tasks: ScheduledTask[];
-  /** GitLab's calls arrive: looking is only the safety net. */
+  /** GitLab's calls arrive: checking is only the safety net. */
   isProven: boolean;
-  /** ms since 1970: when the branch was last looked at by the clock. */
+  /** ms since 1970: when the branch was last checked by the clock. */
   polledAt: number;
   /** ms since 1970; empty until somebody asks. */
   nextRuns: readonly number[];
   readonly stopped: AbortController;
 }
 
-/** While the webhook proves itself, one look in ten minutes is enough; without proof this is over at once. */
+/** While the webhook proves itself, one check in ten minutes is enough; without proof this is over at once. */
 function restsUntil({ isProven, polledAt }: SiteSchedule): number {
-  // A little less, so that the tenth minute's own look is not skipped for a second.
+  // A little less, so that the tenth minute's own check is not skipped for a second.
   return isProven ? polledAt + restMs - 30_000 : 0;
 }
 

@@ -29,8 +29,8 @@ export interface WebhookDeps {
 }
 
 /**
- * GitLab's calls. A delivery says only "look now", so a forged, late or replayed one costs a look at most. What its body
- * says of a branch may start a fetch before the look has ended, and counts for nothing else. Anything genuine is
+ * GitLab's calls. A delivery says only "look now", so a forged, late or replayed one costs a check at most. What its body
+ * says of a branch may start a fetch before the check has ended, and counts for nothing else. Anything genuine is
  * `accepted`, whatever its event, because GitLab disables hooks that answer 4xx.
  */
 export function createWebhook(deps: WebhookDeps): (siteId: string, headers: Headers) => DeliveryVerifier {
@@ -80,7 +80,7 @@ export interface SystemHookDeps {
 
 /**
  * The calls of a system hook: one for all projects of the instance. The body's project number, or the old path of a
- * group, chooses which of our sites to look at. A body that is too long to be held tells nothing: the next look at the
+ * group, chooses which of our sites to look at. A body that is too long to be held tells nothing: the next check of the
  * branch finds what it was about.
  */
 export function createSystemHook(deps: SystemHookDeps): (headers: Headers) => DeliveryVerifier {

@@ -17,7 +17,7 @@ export interface Pending {
   /** Gives the answer once; throws what the work threw. */
   answer<T>(key: string): Promise<Answer<T>>;
   /** How far the work is, for a page that waits; its answer stays for {@link answer}. `isRunning` false: ask for that. */
-  look(key: string): { readonly isRunning: boolean; readonly progress: WorkProgress | undefined };
+  stateOf(key: string): { readonly isRunning: boolean; readonly progress: WorkProgress | undefined };
 }
 
 interface Entry {
@@ -49,7 +49,7 @@ export function createPending(): Pending {
   }
 
   return {
-    look(key) {
+    stateOf(key) {
       const entry = entries.get(key);
       if (entry) leave(key, entry);
       return { isRunning: entry !== undefined && !entry.isOver, progress: entry?.told.progress };

@@ -20,7 +20,7 @@ function arrange(given: Partial<Connection>, isUsed = true) {
   const at = (days: number): unknown[] => {
     world.days = days;
     world.said.length = 0;
-    tokens.look();
+    tokens.check();
     return [...world.said];
   };
   return { world, at };

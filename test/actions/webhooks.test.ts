@@ -133,7 +133,7 @@ webhooks(
         assert.is(hooks().length, 1);
         const elsewhere = await listen((_, response) => void response.writeHead(202).end());
         publicUrl.now = elsewhere.url;
-        await acts.look(id);
+        await acts.check(id);
         assert.equal(
           hooks().map(({ url }) => url),
           [`${elsewhere.url}/hooks/gitlab/${id}`],
@@ -166,10 +166,10 @@ webhooks('a hook that GitLab disabled after failures is switched on again by a t
         await scene.project.push('main', { 'index.html': `${push}` });
         await settled();
       }
-      await acts.look(id);
+      await acts.check(id);
       assert.equal({ ...kept.webhook }, { kind: 'disabled', hookId: hooks()[0]?.id, resting: true });
       answers.status = 200;
-      await acts.look(id);
+      await acts.check(id);
       await settled();
       assert.is(kept.webhook.kind, 'working');
       assert.is(hooks()[0]?.disabledUntil, undefined);
@@ -187,7 +187,7 @@ webhooks(
         const { acts, binding, hooks, server, settled } = await arrange(scene);
         await acts.setUp(id);
         (hooks() as unknown[]).length = 0;
-        await acts.look(id);
+        await acts.check(id);
         assert.is(hooks().length, 1);
         assert.is(await acts.remove(id, binding()), 'gone');
         assert.is(hooks().length, 0);
@@ -299,12 +299,12 @@ webhooks('GitLab calls the address by which it reaches this daemon, where one is
         [`${reachableAt}/hooks/gitlab/${id}`],
       );
       const before = scene.gitlab.requests.length;
-      await acts.look(id);
+      await acts.check(id);
       const written = scene.gitlab.requests.slice(before).filter(({ method }) => method === 'PUT');
       assert.equal(written, [], 'the hook leads where it should: nothing to save');
       scene.configure({ advanced: { ...scene.instance().advanced, reachableAt: '' } });
       publicUrl.now = reachableAt.replace('localhost', '127.0.0.1');
-      await acts.look(id);
+      await acts.check(id);
       assert.equal(
         hooks().map(({ url }) => url),
         [`${publicUrl.now}/hooks/gitlab/${id}`],
@@ -329,7 +329,7 @@ webhooks(
         await scene.project.push('main', { 'lost.txt': 'x' });
         await settled();
         assert.is(lastStatus(scene), 401, 'until then it looks like a forger');
-        await acts.look(id);
+        await acts.check(id);
         await settled();
         assert.is(kept.signed, false);
         for (const content of ['1', '2', '3', '4', '5']) {
@@ -396,7 +396,7 @@ webhooks(
         await first.settled();
         assert.is(first.kept.webhook.kind, 'working');
         first.kept.webhook = { kind: 'none', reason: '' };
-        await first.acts.look(id);
+        await first.acts.check(id);
         await first.settled();
         assert.is(first.kept.webhook.kind, 'working');
         assert.is(first.hooks().length, 1);
@@ -439,10 +439,10 @@ webhooks(
         const hookId = hooks()[0]?.id;
         scene.gitlab.settings.allowLocalWebhooks = false;
         publicUrl.now = server.url.replace('localhost', '127.0.0.1');
-        await acts.look(id);
+        await acts.check(id);
         assert.equal(kept.webhook, { kind: 'blocked', address: new URL(publicUrl.now).host, hookId });
         scene.gitlab.settings.allowLocalWebhooks = true;
-        await acts.look(id);
+        await acts.check(id);
         await settled();
         assert.equal(
           hooks().map(({ id: each, url }) => [each, url]),
@@ -517,13 +517,13 @@ webhooks('blocked when it calls, not when it was saved: the test call tells, and
       assert.equal(kept.webhook, { kind: 'blocked', address: host, hookId: hooks()[0]?.id });
       // A hook that was proven and lost its proof says it at the next look.
       settings.allowLocalWebhooks = true;
-      await acts.look(id);
+      await acts.check(id);
       await settled();
       assert.is(kept.webhook.kind, 'working');
       settings.allowLocalWebhooks = false;
       await acts.missed(id, Date.now() + 61_000);
       assert.is(kept.webhook.kind, 'waiting');
-      await acts.look(id);
+      await acts.check(id);
       assert.equal(kept.webhook, { kind: 'blocked', address: host, hookId: hooks()[0]?.id });
       assert.is(hooks().length, 1);
       scene.gitlab.faults.add({
@@ -610,7 +610,7 @@ webhooks('a push came without a call: looking again does not take a test call fo
       assert.ok(hook);
       hook.events['push_events'] = false;
       await acts.missed(id, Date.now() + 61_000);
-      await acts.look(id);
+      await acts.check(id);
       await settled();
       assert.is(kept.webhook.kind, 'waiting');
       assert.ok('missedAt' in kept.webhook);
@@ -640,7 +640,7 @@ webhooks('before 16.11 there is no test call: a hook that is disabled for good i
       }
       assert.is(old?.disabledForGood, true);
       answers.status = 200;
-      await acts.look(id);
+      await acts.check(id);
       assert.is(hooks().length, 1);
       assert.is.not(hooks()[0]?.id, old?.id);
       assert.equal(kept.webhook, { kind: 'waiting', hookId: hooks()[0]?.id });
@@ -699,7 +699,7 @@ webhooks('why there is none: the repository vanished, the grant ended, the user 
         assert.is(hookIdOf(kept.webhook), hookId);
       }
       const gone = scene.gitlab.faults.add({ match: inHooks, status: 404, body: { message: '404 Project Not Found' } });
-      await acts.look(id);
+      await acts.check(id);
       assert.match(JSON.stringify(kept.webhook), 'does not find the repository');
       gone();
       await server.close();
@@ -726,7 +726,7 @@ webhooks(
         kept.webhook = { kind: 'blocked', address: 'host', hookId: 7 };
         await acts.deliveredBySystem(id, 100_000);
         assert.equal(kept.webhook, { kind: 'system', lastDeliveryAt: 100_000, hookId: 7 });
-        await acts.look(id);
+        await acts.check(id);
         await acts.missed(id, 159_999);
         assert.is(kept.webhook.kind, 'system');
         await acts.missed(id, 160_000);

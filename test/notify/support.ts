@@ -80,7 +80,7 @@ export function harbourmaster(on: Channel[] = ['mail']): Harbourmaster {
     async look(ms = 15_000) {
       world.now += ms;
       const before = world.sent.length;
-      await world.notifier.look();
+      await world.notifier.check();
       return world.sent.slice(before).map(({ message }) => message.subject);
     },
     restart() {

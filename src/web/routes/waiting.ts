@@ -7,7 +7,7 @@ import { progressView, workKey } from '../wait.ts';
 export function waiting(router: Router<State>, web: WebContext): void {
   router.get('/waiting', (ctx) => {
     const { work = '' } = fields(ctx.query);
-    const { isRunning, progress } = web.pending.look(workKey(ctx, work));
+    const { isRunning, progress } = web.pending.stateOf(workKey(ctx, work));
     ctx.set('Cache-Control', 'no-store');
     ctx.body = { isRunning, progress: progressView(progress) };
   });
