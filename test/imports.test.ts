@@ -24,7 +24,7 @@ const modules: Readonly<Record<string, readonly string[] | 'everything'>> = {
   events: ['model'],
   log: ['model'],
   config: ['model', 'settings', 'mail-settings'],
-  settings: [],
+  settings: ['model'],
   'mail-settings': ['model', 'settings'],
   world: ['model'],
   version: [],

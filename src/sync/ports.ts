@@ -261,8 +261,8 @@ export interface Remote {
   /** Brings the branch's commits here and returns its tip, or `absent`. Moves no ref of the ledger. */
   fetch(signal?: AbortSignal, progress?: (progress: Progress) => void): Promise<Oid | 'absent'>;
   /**
-   * Somebody says that the branch is at `tip` now. The next look may fetch it meanwhile; whether it is true is what the
-   * look finds.
+   * Somebody says that the branch is at `tip` now. The next check may fetch it meanwhile; whether it is true is what the
+   * check finds.
    */
   expectTip?(tip: Oid): void;
   /** A push is likely in this run: what must be asked before it is asked from now on, beside other work. */
