@@ -25,7 +25,9 @@ WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY bin ./bin
 COPY config ./config
+COPY docs ./docs
 COPY views ./views
 COPY public ./public
 ENV NODE_ENV=production \

@@ -8,7 +8,7 @@ const root = dirname(import.meta.dirname);
  * known type. Layout is prettier's; unused names are the compiler's.
  */
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'data/', 'sites/', 'coverage/'].map((path) => `**/${path}`) },
+  { ignores: ['dist/', 'node_modules/', 'data/', 'sites/', 'coverage/', 'release/'].map((path) => `**/${path}`) },
   {
     basePath: root,
     files: ['src/**/*.ts', 'test/**/*.ts'],

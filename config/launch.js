@@ -2,7 +2,7 @@
 /*
  * Starts Mooring, its demo or its tests right after `git clone`, without any other preparation:
  *
- *     node config/launch.js start|demo|test|soak|bench|bench:sites|mutants|lint|types [arguments …]
+ *     node config/launch.js start|demo|test|soak|bench|bench:sites|release|mutants|lint|types [arguments …]
  *
  * Runs on any installed Node from version 18 on, so it is plain JavaScript without dependencies. If that Node is older
  * than package.json requires, the launcher downloads a newer one outside the repository, once, and continues with it.
@@ -29,6 +29,7 @@ const commands = {
   soak: { build: false, run: ['test/soak/soak.ts'] },
   bench: { build: true, run: ['test/bench/run.ts'] },
   'bench:sites': { build: true, run: ['test/bench/many.ts'] },
+  release: { build: false, run: ['config/release.js'] },
   mutants: { build: false, run: ['test/soak/mutants.ts'] },
   lint: { build: false, run: ['node_modules/eslint/bin/eslint.js --config config/eslint.config.js .', prettier] },
   types: { build: false, run: ['node_modules/typescript/bin/tsc -p tsconfig.json --noEmit'] },
@@ -41,7 +42,7 @@ async function main([name, ...args]) {
   if (!command)
     leave(
       EXIT_USAGE,
-      'usage: node config/launch.js start|demo|test|soak|bench|bench:sites|mutants|lint|types [arguments …]',
+      'usage: node config/launch.js start|demo|test|soak|bench|bench:sites|release|mutants|lint|types [arguments …]',
     );
   const node = await findNode();
   if (node !== process.execPath) process.env.PATH = `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`;

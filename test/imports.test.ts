@@ -76,6 +76,7 @@ const seams: readonly { what: string; found: RegExp; allowed: readonly string[] 
       'after/program.ts',
       'git',
       'web/render.ts',
+      'web/manual.ts',
       'config',
       'daemon',
       'socket',

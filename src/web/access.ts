@@ -34,6 +34,8 @@ const pages: Readonly<Record<string, Who>> = {
   'GET /attention': 'viewer',
   'GET /system': 'viewer',
   'GET /guide': 'viewer',
+  'GET /docs': 'viewer',
+  'GET /docs/:page': 'viewer',
   'GET /waiting': 'viewer',
   'GET /attention/went-back': 'owner',
   'POST /attention/went-back': 'owner',

@@ -17,7 +17,7 @@ export interface Address {
 }
 
 /** First parts of the pages somebody may be sent back to. */
-const pages = new Set(['', 'sites', 'activity', 'account', 'attention', 'system', 'guide']);
+const pages = new Set(['', 'sites', 'activity', 'account', 'attention', 'system', 'guide', 'docs']);
 
 export function createAddress(publicUrl: string): Address {
   const url = new URL(publicUrl);

@@ -24,6 +24,7 @@ import { confirm } from './routes/confirm.ts';
 import { conflicts } from './routes/conflicts.ts';
 import { connect } from './routes/connect.ts';
 import { connectionRoutes } from './routes/connections.ts';
+import { docs } from './routes/docs.ts';
 import { disconnect } from './routes/disconnect.ts';
 import { events } from './routes/events.ts';
 import { health } from './routes/health.ts';
@@ -163,6 +164,7 @@ function addPages(router: Router<State>, web: WebContext): void {
     notifications,
     outgoingWebhooks,
     systemRoutes,
+    docs,
     hold,
     wentBack,
     conflicts,

@@ -16,7 +16,7 @@ export function failure(web: WebContext) {
       if (problem.code === 'unexpected') {
         web.deps.log('error', 'A page failed.', { path: ctx.path, method: ctx.method, error: stackOf(error) });
       }
-      if (isForPrograms(ctx)) refuse(ctx, problem);
+      if (isForPrograms(ctx)) refuse(web, ctx, problem);
       else answer(web, ctx, problem);
     }
   };
@@ -36,7 +36,7 @@ function fieldsOf(facts: Problem['facts']): Record<string, string> | undefined {
 }
 
 /** What a program is told instead of a page. */
-function refuse(ctx: Context, given: Problem): void {
+function refuse({ address }: WebContext, ctx: Context, given: Problem): void {
   const problem = given.code === 'form-invalid' ? new Problem('request-invalid', given.facts, { cause: given }) : given;
   const facts = problem.toFacts();
   const { title, happened, untouched, todo, status } = describe(facts);
@@ -46,7 +46,8 @@ function refuse(ctx: Context, given: Problem): void {
   ctx.set('Cache-Control', 'no-store');
   if (isUnknown) ctx.set('WWW-Authenticate', 'Bearer realm="mooring"');
   if (facts.retryAfterMs !== undefined) ctx.set('Retry-After', String(Math.ceil(facts.retryAfterMs / 1_000)));
-  ctx.body = { error: { code: problem.code, title, happened, untouched, todo, ...(fields ? { fields } : {}) } };
+  const help = `${address.origin}${address.link('/docs/troubleshoot')}#${problem.code}`;
+  ctx.body = { error: { code: problem.code, title, happened, untouched, todo, ...(fields ? { fields } : {}), help } };
 }
 
 function answer(web: WebContext, ctx: Context, problem: Problem): void {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -44,7 +44,7 @@ function leaves(command: Command, path = ''): string[] {
 /** The words of each `mooring …` in a line of shell, up to a redirection, a pipe or the end of a quoted script. */
 function calls(line: string): string[][] {
   // There is also a user and a unit of this name.
-  const commands = line.replace(/(?:-u|--unit) mooring\b/g, '');
+  const commands = line.replace(/(?:-u|--unit) mooring\b|\s+#.*/g, '');
   return [...commands.matchAll(/(?:^|[\s;&|])mooring ((?:[^|>;&'"]|"[^"]*")*)/g)].map(([, words = '']) =>
     [...words.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? ''),
   );
@@ -52,8 +52,8 @@ function calls(line: string): string[][] {
 
 test('every example parses as it stands, and every command is on the page', async () => {
   const ran: string[] = [];
-  const lines = ['command-line.md', 'monitor.md', 'back-up.md', 'configuration-as-code.md'].flatMap((name) =>
-    blocks(page(name), 'sh').join('').split('\n'),
+  const lines = readdirSync(join(root, 'docs')).flatMap((name) =>
+    !name.endsWith('.md') ? [] : blocks(page(name), 'sh').join('').split('\n'),
   );
   const examples = lines.filter((line) => !line.startsWith('printf')).flatMap(calls);
   assert.ok(examples.length > 15);

@@ -158,7 +158,17 @@ test('every page and form answers each role as the table says', async () => {
 
 test('no page shows a link or a button that leads its reader to a refusal', async () => {
   const { as, store, world } = await arrange();
-  const pages = ['/', '/activity', '/attention', '/system', '/guide', '/account/tokens', '/account/password'];
+  const pages = [
+    '/',
+    '/activity',
+    '/attention',
+    '/system',
+    '/guide',
+    '/docs',
+    '/docs/operate',
+    '/account/tokens',
+    '/account/password',
+  ];
   const ofSites = Object.values(screens).filter((path) => /^\/sites\/(?!add)/.test(path) && !path.includes('slow'));
   const dead: string[] = [];
   for (const name of names.slice(1)) {

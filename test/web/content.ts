@@ -769,6 +769,11 @@ export const screens: Readonly<Record<string, string>> = {
   system: '/system',
   attention: '/attention',
   guide: '/guide',
+  docs: '/docs',
+  'docs-found': '/docs?q=webhook+network',
+  doc: '/docs/install',
+  'doc-wide': '/docs/operate',
+  'doc-long': '/docs/troubleshoot',
   activity: '/activity',
   problem: '/oauth/callback',
 };

@@ -153,7 +153,8 @@ function exampleOf(status: string): Json {
   const problem = problems[status] ?? new Problem('unexpected');
   const { title, happened, untouched, todo } = describe(problem.toFacts());
   const fields = status === '422' ? { fields: { nam: 'There is no such field.' } } : {};
-  return { error: { code: problem.code, title, happened, untouched, todo, ...fields } };
+  const help = `https://mooring.example/docs/troubleshoot#${problem.code}`;
+  return { error: { code: problem.code, title, happened, untouched, todo, ...fields, help } };
 }
 
 /** Every status that an endpoint may be expected to refuse with, and why. */

@@ -19,6 +19,7 @@ export const errorAnswer = z
     error: z.strictObject({
       ...said,
       fields: z.record(z.string(), z.string()).optional().describe('What is wrong, by member of the request.'),
+      help: z.string().describe('Where the documentation explains the problem, for people who are signed in.'),
     }),
   })
   .meta({ id: 'Error' });
