@@ -14,15 +14,20 @@ export interface Sides {
 /** A link, so that it is never the same as a file with its target as content. */
 const linkTo = (target: string): string => `a link to\n${target}`;
 
-/** Files and links of a folder as bytes in latin1, our staging left out; nothing is read through a link. */
-export function folderFiles(root: string, below = ''): Map<string, string> {
+/** Files of a folder, and its links where they are synced, as bytes in latin1, our staging left out; nothing is read through a link. */
+export function folderFiles(
+  root: string,
+  links: 'with links' | 'without links' = 'without links',
+  below = '',
+): Map<string, string> {
   const found = new Map<string, string>();
   for (const entry of readdirSync(join(root, below), { withFileTypes: true })) {
     if (entry.name.startsWith('.mooring-') || entry.name === '.git') continue;
     const path = below ? `${below}/${entry.name}` : entry.name;
-    if (entry.isDirectory()) for (const [key, value] of folderFiles(root, path)) found.set(key, value);
+    if (entry.isDirectory()) for (const [key, value] of folderFiles(root, links, path)) found.set(key, value);
     else if (entry.isFile()) found.set(path, readFileSync(join(root, path), 'latin1'));
-    else if (entry.isSymbolicLink()) found.set(path, linkTo(readlinkSync(join(root, path), 'latin1')));
+    else if (entry.isSymbolicLink() && links === 'with links')
+      found.set(path, linkTo(readlinkSync(join(root, path), 'latin1')));
   }
   return found;
 }
@@ -86,7 +91,7 @@ export function missing(sides: Sides, wanted: readonly string[], except: readonl
     for (const text of texts) for (const line of text.split('\n')) lines.add(line);
     return left.filter((content) => !lines.has(content.trimEnd()));
   };
-  let left = without(wanted, folderFiles(sides.site).values());
+  let left = without(wanted, folderFiles(sides.site, 'with links').values());
   for (const dir of [sides.bare, sides.gitDir])
     if (left.length > 0 && existsSync(join(dir, 'HEAD')))
       left = without(left, reachable(dir, dir === sides.gitDir ? except : []));
