@@ -31,7 +31,7 @@ export async function carryOut(
       notes.hold = heldStep(deps, 'branch-missing', stepId(divergence), [], 0, ['try-again', 'put-back']);
       if (!isAnswered(deps, notes.hold.step)) return undefined;
       delete notes.hold;
-      return pushCommit(deps, notes, ledger, divergence, divergence.local);
+      return putBranchBack(deps, notes, ledger, divergence);
     case 'rewritten':
       return rewritten(deps, notes, ledger, divergence, step);
     case 'went-back':
@@ -47,6 +47,27 @@ export async function carryOut(
     default:
       return step satisfies never;
   }
+}
+
+/**
+ * Makes the missing branch again. Where the folder got only a part of the last synced commit, its own line does not lead
+ * to that: the branch becomes what it was first, or what GitLab had beside the folder would be gone with it.
+ */
+async function putBranchBack(deps: RunDeps, notes: Notes, ledger: Ledger, divergence: Divergence): Promise<Done> {
+  const { repository, remote, site, signal } = deps;
+  const { local, known } = divergence;
+  const relation = known && (await repository.relation(local, known));
+  if (!known || relation === 'equal' || relation === 'ahead') return pushCommit(deps, notes, ledger, divergence, local);
+  await repository.updateRefs({ offered: known });
+  deps.progress?.({ act: 'pushing', done: 0, total: 0 });
+  const result = await remote.push(known, null, { skipCi: site.settings.skipCi }, signal, deps.progress);
+  if (result.output) notes.output.push(result.output);
+  if (result.kind === 'done') notes.pushed = [...(await repository.changes(undefined, known))];
+  await repository.updateRefs({ offered: null });
+  if (result.kind !== 'refused') return 'again';
+  notes.wasRefused = true;
+  notes.refused = { commit: known, text: result.text };
+  return undefined;
 }
 
 /** The branch's history was replaced while the folder had work of its own: a person decides. */
