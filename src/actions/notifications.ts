@@ -8,7 +8,8 @@ import type {
   NoticeWebhookForm,
   NotificationsView,
 } from '../model/notice.ts';
-import { asProblem, Problem } from '../model/problem.ts';
+import { hookAddress } from './hook-address.ts';
+import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 
 export interface NotificationDeps {
@@ -70,7 +71,7 @@ export function createNotificationActions({
     },
     async saveWebhook(form, by) {
       const before = stored(store).webhook;
-      const address = addressOf(form.address, parseHookUrl);
+      const address = hookAddress(form.address, parseHookUrl, 'Enter the address of the webhook.');
       const header = headerOf(form, address, before);
       await store.setWebhook({
         on: form.on,
@@ -99,17 +100,6 @@ function stored({ webhook }: NotificationDeps['store']['notify']): { webhook?: N
 function shownOf({ on, form, address, header }: NoticeWebhook) {
   const url = new URL(address.open());
   return { on, form, address: url.href, host: url.host, header: header?.name ?? '' };
-}
-
-function addressOf(text: string, parse: NotificationDeps['parseHookUrl']): URL {
-  if (text.trim() === '') throw new Problem('form-invalid', { address: 'Enter the address of the webhook.' });
-  try {
-    return parse(text);
-  } catch (error) {
-    const { facts } = asProblem(error);
-    if (facts['reason'] === undefined) throw error;
-    throw new Problem('form-invalid', { address: facts['reason'] });
-  }
 }
 
 function headerOf(

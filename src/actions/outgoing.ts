@@ -1,6 +1,7 @@
 import type { AuditEntry } from '../model/event.ts';
 import type { OutgoingDelivery, OutgoingEvent, OutgoingWebhook } from '../model/outgoing.ts';
-import { Problem, asProblem } from '../model/problem.ts';
+import { hookAddress } from './hook-address.ts';
+import { Problem } from '../model/problem.ts';
 import { Secret } from '../model/secret.ts';
 import type { Clock, Random } from '../model/world.ts';
 
@@ -75,7 +76,7 @@ export function createOutgoingActions({
     async add({ address, events }, by) {
       if (store.all().length >= most)
         throw new Problem('form-invalid', { address: `There are ${most} webhooks. Remove one first.` });
-      const url = addressOf(address, parseHookUrl);
+      const url = hookAddress(address, parseHookUrl, 'Enter the address to call.');
       const secret = `whsec_${random.bytes(secretBytes).toString('base64')}`;
       const webhook: OutgoingWebhook = {
         ...{ id: random.bytes(8).toString('hex'), events, on: true, createdAt: clock.now() },
@@ -105,15 +106,4 @@ export function createOutgoingActions({
 function viewOf({ id, address, events, on, createdAt }: OutgoingWebhook): OutgoingView {
   const url = new URL(address.open());
   return { id, address: url.href, host: url.host, events, on, createdAt };
-}
-
-function addressOf(text: string, parse: OutgoingDeps['parseHookUrl']): URL {
-  if (text.trim() === '') throw new Problem('form-invalid', { address: 'Enter the address to call.' });
-  try {
-    return parse(text);
-  } catch (error) {
-    const { facts } = asProblem(error);
-    if (facts['reason'] === undefined) throw error;
-    throw new Problem('form-invalid', { address: facts['reason'] });
-  }
 }
