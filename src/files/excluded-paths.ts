@@ -20,7 +20,7 @@ interface ExcludedPathsTools {
   readonly isLarge: (path: SitePath) => Promise<boolean>;
 }
 
-/** What of a site does not travel, and why: refused when it arrived, left out by a scan, or held for a person. */
+/** The paths of a site that are not synced, and why: refused when they arrived, left out by a scan, or held for a person. */
 export class ExcludedPaths {
   readonly #tools: ExcludedPathsTools;
   #left: readonly NotSynced[] = [];

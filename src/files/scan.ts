@@ -260,7 +260,7 @@ class Scan {
 
   /** Whether a folder is looked into; one that is not is named, or counted for the rule that leaves it out. */
   #admits(path: SitePath): boolean {
-    // The branch has something at this name that is not written here; what the folder holds there cannot travel.
+    // The branch has something at this name that is not written here; what the folder has there cannot be synced.
     const refused = this.#known.get(path)?.refused;
     if (refused) {
       this.#leave(path, refused);
@@ -467,7 +467,7 @@ class Scan {
       return readText(this.#fs, this.#handles, folder, '.gitignore');
     } catch (error) {
       if (isAbsent(error)) return undefined;
-      // Rules we could not read are not rules that do not exist: what they keep out would travel.
+      // Rules we could not read are not rules that do not exist: what they keep out would be committed.
       const file = (folder === '' ? '.gitignore' : `${folder}/.gitignore`) as SitePath;
       this.#left.set(file, this.#errors.reason('unreadable', error));
       return everything;

@@ -412,7 +412,7 @@ export interface Directory {
   recover(): Promise<{ readonly returned: readonly SitePath[] }>;
   scan(scope: 'touched' | 'all', burst?: Burst): Promise<ScanReport>;
   /**
-   * Everything that would travel, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
+   * Everything that would be synced, with its content's id: for the dry run of a first connect. `gitignores`: the rules the
    * repository will bring, which count already. `commit`: as in {@link Bringing}.
    */
   survey(gitignores?: readonly (readonly [folder: string, content: string])[], commit?: Oid): Promise<Survey>;

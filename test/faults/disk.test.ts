@@ -231,6 +231,8 @@ function failing(call: 'read' | 'stat' | 'openFile' | 'openDirectory' | 'readSma
       if (call === 'openFile') fail(at);
       const fd = real.openFile(dir, at);
       if (call === 'read' && at.toString() === name) victim = fd;
+      // The number of a file that was closed goes to the next one.
+      else if (fd === victim) victim = undefined;
       return fd;
     },
     read(fd, into) {

@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import { stagingFolders } from '../support/staging.ts';
 import * as assert from 'uvu/assert';
 import { type EngineWorld, type WorldOptions, answering, engineWorld } from '../support/engine.ts';
+import { allow, forbid } from '../support/forbid.ts';
 import { git } from '../support/plain-git.ts';
 
 const sync = suite('one sync');
@@ -288,6 +289,43 @@ sync('a deleted branch is never re-created unasked', () =>
     assert.is(world.read('index.html'), 'edited meanwhile\n');
   }),
 );
+
+for (const { name, edits, isRefused } of [
+  { name: 'all of it', edits: [], isRefused: false },
+  { name: 'a part of it', edits: ['index.html'], isRefused: false },
+  { name: 'a part of it and an edit of its own', edits: ['index.html', 'own.html'], isRefused: false },
+  { name: 'a part of it, and GitLab refuses it at first', edits: ['index.html'], isRefused: true },
+] as const) {
+  sync(`a branch that is put back has all that it had, where the folder has ${name}`, () =>
+    connected({ settings: { quietMs: 300 } }, async (world) => {
+      const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 400));
+      world.push({ 'index.html': 'overwritten there\n', 'about.md': 'theirs\n' });
+      const lost = world.push({ 'index.html': 'theirs too\n' });
+      if (edits.length > 1) world.write('own.html', 'ours\n');
+      if (edits.length > 1) await rest();
+      if (edits.length > 0) world.write('index.html', 'ours, not at rest\n');
+      await world.sync();
+      git(world.bare, 'update-ref', '-d', 'refs/heads/main');
+      const { hold } = await world.sync();
+      assert.is(hold?.code, 'branch-missing');
+      if (isRefused) {
+        forbid(world.bare, 'about.md');
+        const refused = await world.sync(answering(hold, 'put-back'));
+        assert.match(refused.refused?.text ?? '', 'forbidden content');
+        assert.is(git(world.bare, 'for-each-ref'), '');
+        allow(world.bare);
+      }
+      await world.sync(answering(hold, 'put-back'));
+      await rest();
+      await world.sync({ trigger: 'rescan' });
+      await world.sync();
+      git(world.bare, 'merge-base', '--is-ancestor', lost, 'main');
+      for (const path of edits)
+        assert.match(git(world.bare, 'log', '-p', '-m', '--format=', 'main', '--', path), 'ours');
+      bothSidesEqual(world);
+    }),
+  );
+}
 
 sync('an edit that had no time to rest yet is merged with two parents all the same', () =>
   connected({ settings: { quietMs: 300 } }, async (world) => {
